@@ -1,0 +1,193 @@
+"""How a command is run: the options that every command has, the event loop, and the one table
+from errors to exit codes."""
+
+import contextlib
+import functools
+import inspect
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synmem import errors
+from synmem.cli import completing, render
+
+if TYPE_CHECKING:
+    from synmem.profiles import Profile
+    from synmem.store import Store
+
+EXIT_CODES: dict[type[errors.SynmemError], int] = {
+    errors.SynmemError: 1,
+    errors.UsageError: 2,
+    errors.ProfileNotFound: 3,
+    errors.StoreNotFound: 3,
+    errors.ConversationNotFound: 3,
+    errors.StoreUnavailable: 4,
+    errors.AccessDenied: 5,
+    errors.Refused: 8,
+}
+"""The nearest class of an error decides; a bug is no SynmemError and shows its traceback."""
+
+PARTLY = 6
+"""Some records unreadable, rejected or in conflict, each named on stderr."""
+DIFFERENT = 7
+"""`check` found differences."""
+INTERRUPTED = 130
+CLOSED_PIPE = 141
+
+
+@dataclass
+class Session:
+    """What the user said beside the command's own arguments; and how a command opens stores."""
+
+    profile: str | None
+    config: Path | None
+    json: bool
+    quiet: bool
+    verbose: bool
+
+    def resolve(self, target: str | None = None) -> "Profile":
+        """The profile of that name, URL or path; without one, of `-p` or the default."""
+        from synmem.profiles import resolve
+
+        return resolve(target if target is not None else self.profile, self.config)
+
+    @contextlib.asynccontextmanager
+    async def open(
+        self, target: str | None = None, *, write: bool = False
+    ) -> AsyncIterator["Store"]:
+        """The store of a profile (see `resolve`), closed at the end."""
+        profile = self.resolve(target)
+        async with self.open_profile(profile, write=write) as store:
+            yield store
+
+    @contextlib.asynccontextmanager
+    async def open_profile(
+        self, profile: "Profile", *, write: bool = False
+    ) -> AsyncIterator["Store"]:
+        """The store of this profile, closed at the end."""
+        from synmem.backends import open_store
+
+        async with open_store(profile.backend, profile.connection(), write=write) as store:
+            if self.verbose:
+                render.note(f"{profile.name}: {store.name}")
+            yield store
+
+    def note(self, text: str) -> None:
+        """A line for the person on stderr; -q silences it."""
+        if not self.quiet:
+            render.note(text)
+
+
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile", "-p", metavar="NAME|URL", envvar="SYNMEM_PROFILE", show_envvar=True,
+        help="The store: a profile, a URL or a file.", autocompletion=completing.profiles,
+    ),
+]  # fmt: skip
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", envvar="SYNMEM_CONFIG", show_envvar=True,
+        help="The configuration file.",
+    ),
+]  # fmt: skip
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; errors too.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No notes, no progress.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
+ColorOption = Annotated[bool, typer.Option("--no-color", help="No colours, as NO_COLOR=1.")]
+
+
+def _common(
+    profile: ProfileOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    no_color: ColorOption = False,
+) -> None: ...
+
+
+_COMMON = inspect.signature(_common).parameters
+
+
+def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
+    """Make an async function of a Session and its own options a command.
+
+    Its parameters are followed by those of `_common`. What it returns is the exit code.
+    """
+    own = list(inspect.signature(function).parameters.values())[1:]
+
+    @functools.wraps(function)
+    def run(**values: Any) -> None:
+        common = {name: values.pop(name) for name in _COMMON}
+        if common.pop("no_color"):
+            os.environ["NO_COLOR"] = "1"
+        code = _run_async(function(Session(**common), **values))
+        if code:
+            raise typer.Exit(code)
+
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *_COMMON.values())]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    del run.__wrapped__  # type: ignore[attr-defined]
+    return run
+
+
+def _run_async(main: Coroutine[Any, Any, int | None]) -> int | None:
+    import asyncio
+
+    return asyncio.run(main)
+
+
+@dataclass
+class Outcome:
+    """The exit code that a run came to."""
+
+    code: int = 0
+
+
+@contextlib.contextmanager
+def exit_code_of(arguments: Sequence[str] | None) -> Iterator[Outcome]:
+    """Turn whatever ends a run into an exit code and one clear message on stderr."""
+    outcome = Outcome()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    as_json = _wants_json(list(arguments))
+    try:
+        yield outcome
+        sys.stdout.flush()
+    except errors.SynmemError as error:
+        render.error(error, as_json=as_json)
+        outcome.code = exit_code(error)
+    except typer.Exit as end:
+        outcome.code = end.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        render.note("interrupted")
+        outcome.code = INTERRUPTED
+    except BrokenPipeError:
+        outcome.code = CLOSED_PIPE
+    except SystemExit as end:
+        # Typer's own answer to a closed pipe is exit 1.
+        outcome.code = CLOSED_PIPE if isinstance(end.__context__, BrokenPipeError) else end.code  # type: ignore[assignment]
+    except typer.BadParameter.__mro__[2] as usage:  # ClickException, which Typer does not export
+        render.usage_error(usage, as_json=as_json)
+        outcome.code = getattr(usage, "exit_code", 2)
+    if outcome.code == CLOSED_PIPE:
+        # What is still buffered has nobody to go to: exit must not try to write it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def exit_code(error: errors.SynmemError) -> int:
+    """The exit code of an error: that of its nearest class in the table."""
+    return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    if "--" in arguments:
+        arguments = arguments[: arguments.index("--")]
+    return "--json" in arguments

@@ -1,0 +1,142 @@
+"""Every exception of synmem.
+
+SynmemError
+├── UsageError            what was asked makes no sense (exit 2)
+├── Refused               needs a confirmation that was not given (exit 8)
+├── ProfileError          bad TOML, unknown scheme, unset variable
+│   ├── ProfileNotFound   no such profile (exit 3)
+│   └── MissingExtra      the driver or feature is not installed
+├── StoreError
+│   ├── StoreUnavailable  may work later (exit 4)
+│   │   └── Changed       somebody else wrote meanwhile: look again
+│   ├── AccessDenied      will not work until you fix it (exit 5)
+│   ├── StoreNotFound     the file or table that was named is not there (exit 3)
+│   ├── ConversationNotFound  (exit 3)
+│   ├── CorruptData       the store itself cannot be read as what it should be
+│   ├── Rejected          this store cannot hold those messages
+│   └── Unsupported       this store cannot do that
+└── ModelError            the LLM, embedder or tokenizer failed
+
+`cli/run.py` holds the one table from these to exit codes.
+"""
+
+from collections.abc import Sequence
+
+
+class SynmemError(Exception):
+    """What failed (`str(error)`), and what to do about it (`hint`), fit to print: no secrets."""
+
+    kind = "error"
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(SynmemError):
+    """An argument or option makes no sense."""
+
+    kind = "usage"
+
+
+class Refused(SynmemError):
+    """A destructive command was not confirmed."""
+
+    kind = "refused"
+
+
+class ProfileError(SynmemError):
+    """The configuration or a store's address cannot be used."""
+
+    kind = "profile"
+
+
+class ProfileNotFound(ProfileError):
+    """There is no profile of that name."""
+
+    kind = "not_found"
+
+
+class MissingExtra(ProfileError):
+    """A driver or feature is not installed; the hint names the extra."""
+
+    kind = "missing_extra"
+
+
+class StoreError(SynmemError):
+    """A store failed."""
+
+    kind = "store"
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached or is locked; it may work later."""
+
+    kind = "unavailable"
+    retryable = True
+
+
+class Changed(StoreUnavailable):
+    """The store changed between a look and a step that relied on it; nothing was written."""
+
+    kind = "changed"
+
+
+class AccessDenied(StoreError):
+    """The store does not let us in."""
+
+    kind = "access_denied"
+
+
+class StoreNotFound(StoreError):
+    """The file, table or folder that was named is not there."""
+
+    kind = "not_found"
+
+
+class ConversationNotFound(StoreError):
+    """The conversation that was named is not in the store."""
+
+    kind = "not_found"
+
+    def __init__(self, conversation: str, store: str) -> None:
+        super().__init__(
+            f"no conversation {conversation!r} in {store}",
+            hint="`synmem ls` lists the conversations",
+        )
+
+
+class CorruptData(StoreError):
+    """The store is not what it should be, or a record of it cannot be read."""
+
+    kind = "corrupt"
+
+
+class Rejected(StoreError):
+    """Messages that the store cannot hold: nothing of the call was written.
+
+    `reasons` names every one of them: `(conversation, index in the call's messages, why)`.
+    """
+
+    kind = "rejected"
+
+    def __init__(self, reasons: Sequence[tuple[str, int, str]], *, hint: str | None = None) -> None:
+        self.reasons = list(reasons)
+        conversation, index, why = self.reasons[0]
+        more = f" (and {len(self.reasons) - 1} more)" if len(self.reasons) > 1 else ""
+        super().__init__(
+            f"conversation {conversation!r}, message {index + 1}: {why}{more}", hint=hint
+        )
+
+
+class Unsupported(StoreError):
+    """The store or memory cannot do that."""
+
+    kind = "unsupported"
+
+
+class ModelError(SynmemError):
+    """A model, embedder or tokenizer failed."""
+
+    kind = "model"

@@ -1,0 +1,22 @@
+"""Where synmem keeps its own files: the configuration, the default store, and its state."""
+
+from pathlib import Path
+
+import platformdirs
+
+
+def config_file() -> Path:
+    """`config.toml` in the platform's config folder; it need not exist."""
+    return platformdirs.user_config_path("synmem", appauthor=False) / "config.toml"
+
+
+def default_database() -> Path:
+    """The SQLite file of the default profile where nothing is configured; it need not exist."""
+    return platformdirs.user_data_path("synmem", appauthor=False) / "conversations.db"
+
+
+def state_folder(*parts: str) -> Path:
+    """A folder for what synmem remembers (backups, notes, indexes), made private if missing."""
+    folder = platformdirs.user_state_path("synmem", appauthor=False).joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder

@@ -1,0 +1,407 @@
+"""Message and Conversation: the data, what makes two of them equal, and their JSON forms.
+
+The interchange form is JSON Lines, one message a line (`encode_line`, `decode_line`); the
+canonical line (`canonical`) is what equality and digests stand on. Both are exact: integers of
+any size, floats by value, NaN and Infinity as Python writes them, lone surrogates as `\\udXXX`.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from json.encoder import encode_basestring
+from typing import Any, Final
+
+import msgspec
+
+JSONObject = dict[str, Any]
+
+FIELDS: Final = (
+    "role", "content", "metadata", "created_at", "tool_calls", "tool_call_id", "name", "parts",
+    "extra",
+)  # fmt: skip
+"""The fields of a message, in the order in which they are written."""
+
+ROLES: Final = ("system", "developer", "user", "assistant", "tool")
+"""The roles that `add` knows; a store may hold any other."""
+
+MAX_ID_BYTES: Final = 1024
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, eq=False, gc=False):
+    """One message of a conversation.
+
+    `role` as its writer wrote it, `content` text, `metadata` a JSON object, `created_at` aware
+    UTC with microseconds, `tool_calls` `[{"id", "name", "arguments"}]`, `parts` structured
+    content in the OpenAI content-part form, `extra` whatever else the source carried, under its
+    layout's name. None, `{}` and `[]` mean the same: absent.
+    """
+
+    role: str
+    content: str
+    metadata: JSONObject | None = None
+    created_at: datetime | None = None
+    tool_calls: list[JSONObject] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    parts: list[JSONObject] | None = None
+    extra: JSONObject | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same by canonical line: 1 is not 1.0, absent is `{}`."""
+        if not isinstance(other, Message):
+            return NotImplemented
+        return canonical(self) == canonical(other)
+
+    def __hash__(self) -> int:
+        return hash(canonical(self))
+
+
+class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A conversation's own data: its id (1 to 1,024 bytes of UTF-8), title and extra."""
+
+    id: str
+    title: str | None = None
+    extra: JSONObject | None = None
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A record that cannot be read, in its place: where it stands in its store, and why."""
+
+    position: str
+    reason: str
+
+
+# --- JSON -----------------------------------------------------------------------------------
+
+_fast_parse = msgspec.json.Decoder().decode
+_fast_dump = msgspec.json.Encoder().encode
+_canonical_dump = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":")
+).encode
+_ascii_dump = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Exactly what `json.loads` makes of it, faster; ValueError where it is not JSON."""
+    try:
+        return _fast_parse(text)
+    except (msgspec.DecodeError, UnicodeError):
+        pass  # NaN, 1e400, a lone surrogate, or not JSON at all: the standard library decides
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def dump_json(value: Any) -> bytes:
+    """One line of JSON in UTF-8, exact; TypeError where the value is not JSON."""
+    try:
+        line = _fast_dump(value)
+        # msgspec writes NaN as null: a line that has a null is left to the standard library.
+        if b"null" not in line:
+            return line
+    except UnicodeEncodeError:
+        pass  # a lone surrogate, which JSON carries as an escape
+    return _ascii_dump(value).encode()
+
+
+def as_dict(message: Message) -> JSONObject:
+    """The message as the JSON object that the interchange form has, absent keys left out."""
+    data: JSONObject = {"role": message.role, "content": message.content}
+    for field in FIELDS[2:]:
+        value = getattr(message, field)
+        if value is not None and value != {} and value != []:
+            data[field] = format_time(value) if field == "created_at" else value
+    return data
+
+
+def format_time(moment: datetime) -> str:
+    """ISO 8601 in UTC, always with microseconds: the text sorts as the times do."""
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """An aware time in UTC from ISO 8601; ValueError where it has no zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"time without a zone: {text!r}")
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+# --- validity -------------------------------------------------------------------------------
+
+_SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
+def refusal(message: Message) -> str | None:
+    """Why no store can hold this message, or None: what JSON or its types cannot express."""
+    for field in ("role", "content", "name", "tool_call_id"):
+        value = getattr(message, field)
+        if value is None and field in ("name", "tool_call_id"):
+            continue
+        if why := _text_refusal(value):
+            return f"{field} {why}"
+    if message.created_at is not None and (
+        not isinstance(message.created_at, datetime) or message.created_at.tzinfo is not UTC
+    ):
+        return "created_at is not an aware time in UTC"
+    for field, kind in (("metadata", dict), ("tool_calls", list), ("parts", list), ("extra", dict)):
+        value = getattr(message, field)
+        if value is not None:
+            if type(value) is not kind:
+                return f"{field} is not a JSON {'object' if kind is dict else 'array'}"
+            if value and (why := _json_refusal(value)):
+                return f"{field} {why}"
+    return None
+
+
+def conversation_refusal(conversation: Conversation) -> str | None:
+    """Why no store can hold a conversation of this id, title and extra, or None."""
+    try:
+        size = len(conversation.id.encode())
+    except UnicodeEncodeError:
+        return "the id is not UTF-8"
+    if not 1 <= size <= MAX_ID_BYTES:
+        return f"the id has {size} bytes of UTF-8, not 1 to {MAX_ID_BYTES:,}"
+    if conversation.title is not None and (why := _text_refusal(conversation.title)):
+        return f"title {why}"
+    if conversation.extra and (why := _json_refusal(conversation.extra)):
+        return f"extra {why}"
+    return None
+
+
+def _text_refusal(value: object) -> str | None:
+    if type(value) is not str:
+        return f"is {type(value).__name__}, not text"
+    # In JSON the two halves are the character itself: no file could tell them apart again.
+    if not value.isascii() and _SPLIT_PAIR.search(value):
+        return "holds a surrogate pair as two code points, which JSON cannot express"
+    return None
+
+
+def _json_refusal(value: object) -> str | None:
+    if value is None or type(value) in (bool, int, float):
+        return None
+    if type(value) is str:
+        return _text_refusal(value)
+    if type(value) is list:
+        return next((why for item in value if (why := _json_refusal(item))), None)
+    if type(value) is dict:
+        for key, item in value.items():
+            if type(key) is not str:
+                return f"has a key that is not text: {key!r}"
+            if why := _text_refusal(key) or _json_refusal(item):
+                return why
+        return None
+    return f"holds a {type(value).__name__}, which is not JSON"
+
+
+# --- equality -------------------------------------------------------------------------------
+
+
+class Holds(msgspec.Struct, frozen=True):
+    """What a store can hold: message fields, how fine their times are, and of a conversation
+    its `title` and `extra`.
+
+    `call_messages` and `call_bytes` bound one `append`; a larger one is the caller's to split.
+    `own` is False where the rows are shared with another program's: `add` then stamps a time only
+    when it is asked to.
+    """
+
+    fields: frozenset[str] = frozenset(FIELDS)
+    conversation_fields: frozenset[str] = frozenset({"title", "extra"})
+    time_us: int = 1
+    call_messages: int = 10_000
+    call_bytes: int = 64_000_000
+    own: bool = True
+
+    def common(self, other: "Holds") -> "Holds":
+        """What both sides hold: the ground on which they can be compared."""
+        fields = self.fields & other.fields
+        return Holds(
+            fields=EVERYTHING.fields if fields == EVERYTHING.fields else fields,
+            conversation_fields=self.conversation_fields & other.conversation_fields,
+            time_us=max(self.time_us, other.time_us),
+        )
+
+    def lacking(self, other: "Holds") -> list[str]:
+        """What of ours the other side cannot hold, as words for a person."""
+        words = [field for field in FIELDS if field in self.fields - other.fields]
+        words += [
+            f"conversation {field}"
+            for field in sorted(self.conversation_fields - other.conversation_fields)
+        ]
+        if other.time_us > self.time_us and "created_at" in self.fields & other.fields:
+            words.append(f"created_at below {other.time_us} us")
+        return words
+
+
+EVERYTHING: Final = Holds()
+
+
+def canonical(message: Message, holds: Holds = EVERYTHING) -> bytes:
+    """The line that stands for a message where two are compared or a digest is made.
+
+    Compact JSON with sorted keys of the fields that `holds` names, empty ones left out; text
+    code point by code point (UTF-8, lone surrogates passed through, nothing escaped but `"`,
+    `\\`, and the control characters below U+0020), numbers as Python's `repr` writes them.
+    """
+    fields = holds.fields
+    if fields is EVERYTHING.fields and not (
+        message.metadata or message.tool_calls or message.parts or message.extra
+        or message.name is not None or message.tool_call_id is not None
+    ):  # fmt: skip
+        # The common message, written out: the same bytes as below (a test compares them).
+        line = f'{{"content":{encode_basestring(message.content)},"role":{encode_basestring(message.role)}}}'
+        if message.created_at is not None:
+            time = _canonical_time(message.created_at, holds.time_us)
+            line = f'{{"content":{encode_basestring(message.content)},"created_at":"{time}","role":{encode_basestring(message.role)}}}'
+        return line.encode("utf-8", "surrogatepass")
+    data = {}
+    for field in FIELDS:
+        value = getattr(message, field)
+        if field in fields and value is not None and value != {} and value != []:
+            data[field] = (
+                _canonical_time(value, holds.time_us) if field == "created_at" else value
+            )
+    return _canonical_dump(data).encode("utf-8", "surrogatepass")
+
+
+def _canonical_time(moment: datetime, time_us: int) -> str:
+    if time_us > 1:
+        # Only the part that both sides hold: whole milliseconds, or whole seconds.
+        whole = moment.microsecond - moment.microsecond % time_us if time_us < 1_000_000 else 0
+        moment = moment.replace(microsecond=whole)
+    return format_time(moment)
+
+
+class Digest:
+    """SHA-256 over the canonical lines of a conversation's messages, in order, scheme 1.
+
+    The hash runs over `synmem conversation 1`, then each canonical line, a newline after each.
+    The id, title and extra of the conversation are not in it.
+    """
+
+    SCHEME: Final = 1
+
+    def __init__(self, holds: Holds = EVERYTHING) -> None:
+        self.messages = 0
+        self._holds = holds
+        self._hash = hashlib.sha256(b"synmem conversation 1\n")
+
+    def update(self, messages: Iterable[Message]) -> None:
+        """Take the next messages in."""
+        holds = self._holds
+        lines = [canonical(message, holds) for message in messages]
+        if lines:
+            self.messages += len(lines)
+            self._hash.update(b"\n".join(lines) + b"\n")
+
+    def __str__(self) -> str:
+        return "sha256:" + self._hash.hexdigest()
+
+
+# --- the interchange form -------------------------------------------------------------------
+
+
+def line_prefix(conversation: str) -> bytes:
+    """How each line of this conversation begins: made once, used by `encode_line`."""
+    return b'{"conversation_id":' + _fast_dump(conversation) + b","
+
+
+def encode_line(prefix: bytes, message: Message) -> bytes:
+    """A message as a line of the interchange form, its newline included."""
+    try:
+        line = _fast_dump(message)
+        if b"null" not in line:  # msgspec writes NaN as null: see dump_json
+            return prefix + line[1:] + b"\n"
+    except UnicodeEncodeError:
+        pass
+    return prefix + _ascii_dump(as_dict(message)).encode()[1:] + b"\n"
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    conversation_id: str
+    role: str
+    content: str
+    metadata: JSONObject | None = None
+    created_at: datetime | None = None
+    tool_calls: list[JSONObject] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    parts: list[JSONObject] | None = None
+    extra: JSONObject | None = None
+
+
+_fast_line = msgspec.json.Decoder(_Line).decode
+
+
+def decode_line(line: bytes) -> tuple[str, Message]:
+    """Conversation id and message of a line; ValueError says why it is not one."""
+    try:
+        fast = _fast_line(line)
+        at = fast.created_at
+        if at is not None and at.tzinfo is not UTC:
+            at = parse_time(at.isoformat())
+        return fast.conversation_id, Message(
+            fast.role, fast.content, fast.metadata or None, at, fast.tool_calls or None,
+            fast.tool_call_id, fast.name, fast.parts or None, fast.extra or None,
+        )  # fmt: skip
+    except (msgspec.MsgspecError, UnicodeError, ValueError):
+        pass  # unusual or wrong: the slow way takes every exact form, or says what is wrong
+    data = parse_json(line)
+    if not isinstance(data, dict):
+        raise ValueError(f"a JSON {_kind(data)}, not an object")
+    conversation = data.pop("conversation_id", None)
+    if not isinstance(conversation, str):
+        raise ValueError("no conversation_id")
+    return conversation, from_dict(data, origin="jsonl")
+
+
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "role": (str,),
+    "content": (str,),
+    "metadata": (dict, type(None)),
+    "created_at": (str, type(None)),
+    "tool_calls": (list, type(None)),
+    "tool_call_id": (str, type(None)),
+    "name": (str, type(None)),
+    "parts": (list, type(None)),
+    "extra": (dict, type(None)),
+}
+
+
+def from_dict(data: JSONObject, *, origin: str) -> Message:
+    """A message from its JSON object; keys that are not ours are kept in `extra[origin]`."""
+    values: JSONObject = {}
+    others: JSONObject = {}
+    for key, value in data.items():
+        if key not in _KINDS:
+            others[key] = value
+        elif not isinstance(value, _KINDS[key]):
+            raise ValueError(f"{key} is a JSON {_kind(value)}")
+        elif value is not None and value != {} and value != []:
+            values[key] = parse_time(value) if key == "created_at" else value
+    for key in ("role", "content"):
+        if key not in values:
+            raise ValueError(f"no {key}")
+    for key in ("tool_calls", "parts"):
+        if not all(isinstance(item, dict) for item in values.get(key, ())):
+            raise ValueError(f"{key} holds something that is not a JSON object")
+    if others:
+        # Nothing is dropped: what an earlier reader kept under the same name stays beside it.
+        extra = values.get("extra", {})
+        kept = extra.get(origin)
+        values["extra"] = {**extra, origin: {**(kept if isinstance(kept, dict) else {}), **others}}
+    message = Message(**values)
+    if why := refusal(message):
+        raise ValueError(why)
+    return message
+
+
+def _kind(value: object) -> str:
+    return {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}.get(
+        type(value), "number"
+    )
