@@ -8,7 +8,7 @@ any size, floats by value, NaN and Infinity as Python writes them, lone surrogat
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any, Final
@@ -77,9 +77,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 _fast_parse = msgspec.json.Decoder().decode
 _fast_dump = msgspec.json.Encoder().encode
-_canonical_dump = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":")
-).encode
+_canonical_dump = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 _ascii_dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -105,6 +103,11 @@ def dump_json(value: Any) -> bytes:
     except UnicodeEncodeError:
         pass  # a lone surrogate, which JSON carries as an escape
     return _ascii_dump(value).encode()
+
+
+def ascii_json(value: Any) -> str:
+    """JSON in ASCII, exact: what a store of text takes whatever the text is."""
+    return _ascii_dump(value)
 
 
 def as_dict(message: Message) -> JSONObject:
@@ -172,6 +175,23 @@ def conversation_refusal(conversation: Conversation) -> str | None:
     return None
 
 
+def refusals(
+    parts: Iterable[tuple[Conversation, Sequence[Message]]],
+    refusal_of: Callable[[Message], str | None],
+) -> list[tuple[str, int, str]]:
+    """Everything that cannot be held: conversation, index in its messages, and why."""
+    found = []
+    for conversation, messages in parts:
+        if why := conversation_refusal(conversation):
+            found.append((conversation.id, 0, why))
+        found += [
+            (conversation.id, index, why)
+            for index, message in enumerate(messages)
+            if (why := refusal_of(message))
+        ]
+    return found
+
+
 def _text_refusal(value: object) -> str | None:
     if type(value) is not str:
         return f"is {type(value).__name__}, not text"
@@ -228,7 +248,7 @@ class Holds(msgspec.Struct, frozen=True):
 
     def lacking(self, other: "Holds") -> list[str]:
         """What of ours the other side cannot hold, as words for a person."""
-        words = [field for field in FIELDS if field in self.fields - other.fields]
+        words: list[str] = [field for field in FIELDS if field in self.fields - other.fields]
         words += [
             f"conversation {field}"
             for field in sorted(self.conversation_fields - other.conversation_fields)
@@ -254,18 +274,16 @@ def canonical(message: Message, holds: Holds = EVERYTHING) -> bytes:
         or message.name is not None or message.tool_call_id is not None
     ):  # fmt: skip
         # The common message, written out: the same bytes as below (a test compares them).
-        line = f'{{"content":{encode_basestring(message.content)},"role":{encode_basestring(message.role)}}}'
+        line = f'{{"content":{encode_basestring(message.content)},'
         if message.created_at is not None:
-            time = _canonical_time(message.created_at, holds.time_us)
-            line = f'{{"content":{encode_basestring(message.content)},"created_at":"{time}","role":{encode_basestring(message.role)}}}'
+            line += f'"created_at":"{_canonical_time(message.created_at, holds.time_us)}",'
+        line += f'"role":{encode_basestring(message.role)}}}'
         return line.encode("utf-8", "surrogatepass")
     data = {}
     for field in FIELDS:
         value = getattr(message, field)
         if field in fields and value is not None and value != {} and value != []:
-            data[field] = (
-                _canonical_time(value, holds.time_us) if field == "created_at" else value
-            )
+            data[field] = _canonical_time(value, holds.time_us) if field == "created_at" else value
     return _canonical_dump(data).encode("utf-8", "surrogatepass")
 
 
@@ -294,7 +312,10 @@ class Digest:
     def update(self, messages: Iterable[Message]) -> None:
         """Take the next messages in."""
         holds = self._holds
-        lines = [canonical(message, holds) for message in messages]
+        self.take([canonical(message, holds) for message in messages])
+
+    def take(self, lines: Sequence[bytes]) -> None:
+        """As `update`, of canonical lines that were made already."""
         if lines:
             self.messages += len(lines)
             self._hash.update(b"\n".join(lines) + b"\n")
@@ -383,7 +404,7 @@ def from_dict(data: JSONObject, *, origin: str) -> Message:
         elif not isinstance(value, _KINDS[key]):
             raise ValueError(f"{key} is a JSON {_kind(value)}")
         elif value is not None and value != {} and value != []:
-            values[key] = parse_time(value) if key == "created_at" else value
+            values[key] = parse_time(str(value)) if key == "created_at" else value
     for key in ("role", "content"):
         if key not in values:
             raise ValueError(f"no {key}")

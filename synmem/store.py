@@ -136,7 +136,7 @@ class Store(Protocol):
         *,
         upto: Position,
     ) -> None:
-        """Let the front, up to and with `upto`, give way to these messages; START: to nothing of it.
+        """Let the front, up to and with `upto`, give way to these messages (START: nothing of it).
 
         Atomic, and checked whole as `append` is: whoever reads sees the old front or the new one.
         A title or extra that is not None is set. `Changed` where `upto` is not there any more.
@@ -161,7 +161,27 @@ class SupportsNotes(Protocol):
         ...
 
 
+class Damage(msgspec.Struct, frozen=True):
+    """What is wrong with a store's own form: "cut short", "altered" or "malformed", where, why.
+
+    `position` names the line at which it begins; what is malformed comes from `read` as
+    `Unreadable` too.
+    """
+
+    kind: str
+    position: str
+    reason: str
+
+
+@runtime_checkable
+class SupportsDamage(Protocol):
+    """A store that can tell whether it is still as it was written (a sealed export)."""
+
+    async def damage(self) -> list[Damage]:
+        """Everything that is wrong with it; empty where it is sound, or carries no proof."""
+        ...
+
+
 async def once(messages: Sequence[Message]) -> AsyncIterator[Sequence[Message]]:
     """A list as the stream that `replace` takes."""
     yield messages
-

@@ -1,0 +1,218 @@
+"""Conversations in this process: the reference store. Read this one first.
+
+Data layout: a dict from id to a `_Held`, whose messages stand in the order of their numbers. A
+new message takes the last number given plus one; what `replace` puts in front takes numbers
+below the lowest ever given. No number is given twice, so a position whose message is gone is
+known to be gone. Nothing is kept when the process ends.
+"""
+
+import copy
+from bisect import bisect_left
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from synmem import messages as model
+from synmem.errors import Changed, Rejected
+from synmem.messages import Conversation, Holds, JSONObject, Message, Unreadable
+from synmem.store import START, ConversationInfo, Page, Part, Position
+
+
+async def open(
+    settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
+) -> "InMemoryStore":
+    """A new, empty store."""
+    return InMemoryStore(page_size=page_size)
+
+
+class _Held:
+    """One conversation: numbers and messages side by side, in order."""
+
+    def __init__(self) -> None:
+        self.title: str | None = None
+        self.extra: JSONObject | None = None
+        self.numbers: list[int] = []
+        self.messages: list[Message | Unreadable] = []
+        self.notes: dict[str, Any] = {}
+
+    @property
+    def end(self) -> Position:
+        return str(self.numbers[-1]) if self.numbers else START
+
+    def cut(self, position: Position) -> int:
+        """How many messages stand up to and with this position."""
+        if position == START:
+            return 0
+        index = bisect_left(self.numbers, int(position))
+        if index == len(self.numbers) or self.numbers[index] != int(position):
+            raise Changed("the message at which to go on is gone: it changed while it was read",
+                          hint="run again")  # fmt: skip
+        return index + 1
+
+    def describe(self, conversation: Conversation) -> None:
+        """Take over a title and an extra that are set."""
+        if conversation.title is not None:
+            self.title = conversation.title
+        if conversation.extra is not None:
+            self.extra = copy.deepcopy(conversation.extra)
+
+
+class InMemoryStore:
+    """A `Store` in this process (DESIGN: `memory:`); with notes."""
+
+    name = "memory:"
+    holds = Holds()
+
+    def __init__(self, *, page_size: int = 1000) -> None:
+        self._page_size = page_size
+        self._held: dict[str, _Held] = {}
+        self._last = 0
+        self._first = 1
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold; this one holds all else."""
+        return model.refusal(message)
+
+    async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
+        """See `Store.append`."""
+        self._check(parts)
+        return [self._append(part, keep) for part in parts]
+
+    async def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`."""
+        for conversation in conversations:
+            anchor, left = after, limit
+            while left is None or left > 0:
+                size = self._page_size if left is None else min(left, self._page_size)
+                page = self._page(conversation, anchor, reverse, size)
+                if page is None:
+                    break
+                anchor = page.position(-1)
+                left = None if left is None else left - len(page.items)
+                yield page
+
+    async def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`."""
+        names = list(self._held) if ids is None else list(dict.fromkeys(ids))
+        for start in range(0, len(names), self._page_size):
+            page = names[start : start + self._page_size]
+            found = [self._info(name, details) for name in page if name in self._held]
+            if found:
+                yield found
+
+    async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
+        """See `Store.delete`."""
+        held = self._held.get(conversation)
+        if held is None:
+            return False
+        self._cut(conversation, len(held.numbers) if upto is None else held.cut(upto))
+        return True
+
+    async def replace(
+        self,
+        conversation: Conversation,
+        messages: AsyncIterable[Sequence[Message]],
+        *,
+        upto: Position,
+    ) -> None:
+        """See `Store.replace`."""
+        new = [message async for page in messages for message in page]
+        self._check([Part(conversation, new)])
+        held = self._held.get(conversation.id, _Held())
+        cut = held.cut(upto)
+        self._first -= len(new)
+        held.numbers[:cut] = range(self._first, self._first + len(new))
+        held.messages[:cut] = copy.deepcopy(new)
+        held.describe(conversation)
+        if held.numbers:
+            self._held[conversation.id] = held
+        else:
+            self._held.pop(conversation.id, None)
+
+    async def note(self, conversation: str, name: str) -> Any | None:
+        """See `SupportsNotes.note`."""
+        held = self._held.get(conversation)
+        return copy.deepcopy(held.notes.get(name)) if held else None
+
+    async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
+        """See `SupportsNotes.set_note`."""
+        held = self._held.get(conversation)
+        if held is not None:
+            held.notes.pop(name, None)
+            if value is not None:
+                held.notes[name] = copy.deepcopy(value)
+
+    async def close(self) -> None:
+        """Nothing to give back; what was stored stays until the object goes."""
+
+    def _check(self, parts: Sequence[Part]) -> None:
+        """All that could stop an append, before its first write."""
+        if reasons := model.refusals(
+            [(part.conversation, part.messages) for part in parts], self.refusal
+        ):
+            raise Rejected(reasons)
+        for part in parts:
+            held = self._held.get(part.conversation.id)
+            if part.expect is not None and part.expect != (held.end if held else START):
+                raise Changed(
+                    f"conversation {part.conversation.id!r} in {self.name} changed meanwhile",
+                    hint="run again",
+                )
+
+    def _append(self, part: Part, keep: int | None) -> Position:
+        held = self._held.get(part.conversation.id, _Held())
+        held.numbers += range(self._last + 1, self._last + 1 + len(part.messages))
+        held.messages += copy.deepcopy(list(part.messages))
+        self._last += len(part.messages)
+        end = held.end
+        if held.numbers:
+            held.describe(part.conversation)
+            self._held[part.conversation.id] = held
+        if keep is not None and len(held.numbers) > keep:
+            self._cut(part.conversation.id, len(held.numbers) - keep)
+        return end
+
+    def _cut(self, conversation: str, count: int) -> None:
+        held = self._held[conversation]
+        del held.numbers[:count], held.messages[:count]
+        if not held.numbers:
+            del self._held[conversation]
+
+    def _page(self, conversation: str, anchor: Position, reverse: bool, size: int) -> Page | None:
+        held = self._held.get(conversation)
+        if held is None:
+            if anchor != START:
+                _Held().cut(anchor)  # there was one a page ago
+            return None
+        if reverse:
+            stop = len(held.numbers) if anchor == START else held.cut(anchor) - 1
+            chosen = slice(max(0, stop - size), stop)
+        else:
+            start = held.cut(anchor)
+            chosen = slice(start, start + size)
+        numbers, items = held.numbers[chosen], held.messages[chosen]
+        if reverse:
+            numbers, items = numbers[::-1], items[::-1]
+        return Page(conversation, items, lambda i: str(numbers[i])) if items else None
+
+    def _info(self, conversation: str, details: bool) -> ConversationInfo:
+        if not details:
+            return ConversationInfo(id=conversation)
+        held = self._held[conversation]
+        first, last = held.messages[0], held.messages[-1]
+        return ConversationInfo(
+            id=conversation,
+            messages=len(held.messages),
+            first_at=first.created_at if isinstance(first, Message) else None,
+            last_at=last.created_at if isinstance(last, Message) else None,
+            title=held.title,
+            extra=held.extra,
+        )

@@ -1,0 +1,279 @@
+"""An SQLite file: opened so that reading leaves no trace, made, and its errors translated."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+
+from synmem.errors import (
+    AccessDenied,
+    Changed,
+    CorruptData,
+    StoreError,
+    StoreNotFound,
+    StoreUnavailable,
+)
+from synmem.layouts.sqlite_tables import OwnTable, SynapseKitTable, Table
+
+BUSY_TIMEOUT_S: Final = 5.0
+"""How long a lock of another program is waited for."""
+
+TABLES: Final[dict[str, Callable[[], Table]]] = {
+    "synapsekit": SynapseKitTable,
+    "synmem": OwnTable,
+}
+_BASE_COLUMNS: Final = {"id", "conversation_id", *SynapseKitTable.columns}
+_OWN_COLUMNS: Final = {"id", "conversation_id", *OwnTable.columns}
+
+_CREATE: Final = """
+CREATE TABLE messages (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  conversation_id TEXT NOT NULL,
+  role TEXT NOT NULL,
+  content TEXT NOT NULL,
+  metadata TEXT,
+  created_at TEXT,
+  tool_calls TEXT,
+  tool_call_id TEXT,
+  name TEXT,
+  parts TEXT,
+  extra TEXT
+);
+CREATE INDEX idx_conv_id ON messages(conversation_id);
+CREATE TABLE messages_meta (
+  conversation_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (conversation_id, name)
+) WITHOUT ROWID;
+"""
+
+
+class File:
+    """A database file and the one connection to it, which an empty or absent file has not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.connection: aiosqlite.Connection | None = None
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing in the file, or no file; CorruptData for a folder."""
+        if self.path.is_dir():
+            raise CorruptData(f"{self.path}: a folder, not an SQLite file")
+        try:
+            return self.path.stat().st_size == 0 and not _size(self.path, "-wal")
+        except FileNotFoundError:
+            return True
+
+    async def connect(self, *, write: bool) -> None:
+        """Open for writing, or in the way of reading that changes nothing."""
+        if write:
+            await self._open(f"{_uri(self.path)}?mode=rwc")
+            await self.execute("PRAGMA secure_delete=ON")  # what is cleared is gone from the file
+            return
+        try:
+            await self._open(_read_uri(self.path))
+            await self.execute("PRAGMA query_only=ON")
+            await self.rows("SELECT count(*) FROM sqlite_schema")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (
+                sqlite3.SQLITE_READONLY,
+                sqlite3.SQLITE_CANTOPEN,
+            ):
+                raise
+            if not _allowed(self.path, os.R_OK):
+                raise
+            # A hot journal, or a WAL whose index cannot be made here: what was committed can only
+            # be had by writing, so that is done to a copy.
+            await self.close()
+            self._copy = tempfile.TemporaryDirectory(prefix="synmem-")
+            copied = await asyncio.to_thread(_copy, self.path, Path(self._copy.name))
+            await self._open(f"{_uri(copied)}?mode=rw")
+            await self.execute("PRAGMA query_only=ON")
+
+    async def _open(self, uri: str) -> None:
+        failed: list[sqlite3.Error] = []
+
+        def connector() -> sqlite3.Connection:
+            # Where opening fails, aiosqlite leaves its thread to end by itself, perhaps after the
+            # event loop: it is given a connection that can be closed in order instead.
+            options: dict[str, Any] = {"isolation_level": None, "timeout": BUSY_TIMEOUT_S}
+            try:
+                return sqlite3.connect(uri, uri=True, **options)
+            except sqlite3.Error as error:
+                failed.append(error)
+                return sqlite3.connect(":memory:")
+
+        self.connection = await aiosqlite.Connection(connector, iter_chunk_size=1000)
+        if failed:
+            raise failed[0]
+
+    async def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run a statement for what it does."""
+        assert self.connection is not None
+        cursor = await self.connection.execute(sql, values)
+        await cursor.close()
+
+    async def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement for each row, in one round trip to the thread."""
+        assert self.connection is not None
+        cursor = await self.connection.executemany(sql, rows)
+        await cursor.close()
+
+    async def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a query; none where there is no file yet."""
+        if self.connection is None:
+            return []
+        return list(await self.connection.execute_fetchall(sql, values))
+
+    async def close(self) -> None:
+        """Close the connection and forget a private copy; twice is once."""
+        if self.connection is not None:
+            connection, self.connection = self.connection, None
+            await connection.close()
+        if self._copy is not None:
+            self._copy.cleanup()
+
+
+async def detect(file: File, layout: str | None, *, write: bool) -> Table:
+    """Whose tables these are, by their columns; an empty file is ours to make."""
+    if layout is None and not await file.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
+        return OwnTable()
+    if file.connection is None:
+        return TABLES[layout or "synmem"]()
+    columns = {row[1] for row in await file.rows("PRAGMA table_info(messages)")}
+    for name, table, needed in (
+        ("synmem", OwnTable, _OWN_COLUMNS),
+        ("synapsekit", SynapseKitTable, _BASE_COLUMNS),
+    ):
+        if columns >= needed and layout in (None, name):
+            return table()
+    if layout == "synmem" and write and not columns:
+        await create(file)
+        return OwnTable()
+    tables = [
+        row[0] for row in await file.rows("SELECT name FROM sqlite_schema WHERE type='table'")
+    ]
+    raise CorruptData(
+        f"{file.path}: no conversations in a layout that synmem knows"
+        f" (its tables: {', '.join(tables) or 'none'})",
+        hint="name one with ?layout=" + "|".join(TABLES),
+    )
+
+
+async def create(file: File) -> None:
+    """Make our tables, in one transaction; a second process that does the same waits, and sees
+    them. WAL, so that readers and a writer do not wait for each other."""
+    if not file.path.parent.is_dir():
+        raise StoreNotFound(f"{file.path}: its folder is not there", hint="make it first")
+    if file.connection is None:
+        await file.connect(write=True)
+        if not await file.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
+            await _switch_on_wal(file)
+    await file.execute("BEGIN IMMEDIATE")
+    try:
+        columns = {row[1] for row in await file.rows("PRAGMA table_info(messages)")}
+        if not columns:
+            for statement in filter(str.strip, _CREATE.split(";")):
+                await file.execute(statement)
+        elif not columns >= _OWN_COLUMNS:
+            raise Changed(f"{file.path}: another program made it meanwhile", hint="run again")
+        await file.execute("COMMIT")
+    except BaseException:
+        await file.execute("ROLLBACK")
+        raise
+
+
+async def _switch_on_wal(file: File) -> None:
+    """SQLite does not wait for a lock here by itself: two that make one file at once would fail."""
+    patience = BUSY_TIMEOUT_S
+    while True:
+        try:
+            await file.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _LATER or patience <= 0:
+                raise
+            patience -= 0.05
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+def _read_uri(path: Path) -> str:
+    """How to open a file so that reading leaves it, and what lies beside it, as it was.
+
+    With a rollback journal beside it, or something in its WAL: mode=ro, which neither rolls back
+    nor checkpoints. Else read-write with query_only (set by the caller), since mode=ro would
+    leave an index behind where the file is in WAL mode; where the folder cannot be written, as
+    immutable. The header is not looked at: closing a second descriptor of a file drops the locks
+    that this process has on it.
+    """
+    if _size(path, "-journal") or _size(path, "-wal"):
+        return f"{_uri(path)}?mode=ro"
+    if _allowed(path, os.W_OK) and _allowed(path.parent, os.W_OK):
+        return f"{_uri(path)}?mode=rw"
+    return f"{_uri(path)}?mode=ro&immutable=1"
+
+
+def _allowed(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _uri(path: Path) -> str:
+    return path.absolute().as_uri()
+
+
+def _size(path: Path, suffix: str) -> int:
+    try:
+        return path.with_name(path.name + suffix).stat().st_size
+    except OSError:
+        return 0
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    for suffix in ("", "-journal", "-wal"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            # A hot journal names no database: the copies belong together by their names alone.
+            shutil.copyfile(beside, folder / beside.name)
+    return folder / path.name
+
+
+_DENIED: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
+_LATER: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+@contextlib.contextmanager
+def translating(store: str) -> Iterator[None]:
+    """SQLite's exceptions as ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _LATER:
+            raise StoreUnavailable(
+                f"{store}: locked by another program", hint="try again later"
+            ) from error
+        if code in _DENIED:
+            raise AccessDenied(f"{store}: {error}", hint="check the file's permissions") from error
+        if code == sqlite3.SQLITE_CANTOPEN:
+            raise AccessDenied(
+                f"{store}: cannot be opened", hint="check the permissions of file and folder"
+            ) from error
+        if code == sqlite3.SQLITE_NOTADB:
+            raise CorruptData(f"{store}: not an SQLite database") from error
+        if code == sqlite3.SQLITE_CORRUPT:
+            raise CorruptData(f"{store}: damaged: {error}", hint="sqlite3's .recover") from error
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreError(f"{store}: the disk is full; nothing was written") from error
+        raise StoreError(f"{store}: {error}") from error
+    except PermissionError as error:
+        raise AccessDenied(f"{store}: {error.strerror}") from error

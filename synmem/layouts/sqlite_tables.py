@@ -1,0 +1,179 @@
+"""The two layouts of a `messages` table in SQLite: SynapseKit's own, and ours.
+
+`SynapseKitTable` is the table as SynapseKit 2.0.1 makes it (see `synapsekit.py` for what rides
+in its metadata). `OwnTable` is the same table with nullable columns for the rest, so that a
+SynapseKit program still reads and writes it. A row that a SynapseKit program wrote there has
+NULL in them; a message with a lone surrogate is packed as in SynapseKit's table.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from synmem.layouts.synapsekit import RESERVED, metadata_text, pack, parse_metadata, unpack
+from synmem.messages import Holds, JSONObject, Message, dump_json, parse_json, parse_time
+
+Row = Sequence[Any]
+
+
+class Table(Protocol):
+    """How messages lie in the rows of a `messages` table."""
+
+    name: str
+    holds: Holds
+    columns: tuple[str, ...]
+    """Beside `id` and `conversation_id`."""
+    time_column: str
+    """The column from which `time_of` reads when a message was made."""
+
+    def encode(self, message: Message) -> Row:
+        """The message as the values of `columns`."""
+        ...
+
+    def decode(self, values: Row) -> Message:
+        """The message of a row; ValueError says why it cannot be read."""
+        ...
+
+    def time_of(self, value: Any) -> datetime | None:
+        """`created_at`, from the value of `time_column` alone; None where it cannot be read."""
+        ...
+
+
+class SynapseKitTable:
+    """messages(id, conversation_id, role, content, metadata): shared with SynapseKit."""
+
+    name: str = "synapsekit"
+    holds = Holds(conversation_fields=frozenset(), own=False)
+    columns: tuple[str, ...] = ("role", "content", "metadata")
+    time_column = "metadata"
+
+    def encode(self, message: Message) -> Row:
+        """See `Table.encode`."""
+        role, content, metadata = pack(message, utf8=True)
+        return role, content, metadata_text(metadata)
+
+    def decode(self, values: Row) -> Message:
+        """See `Table.decode`."""
+        role, content, metadata = values
+        _check_text(role, content)
+        parsed = parse_metadata(metadata) if metadata is not None else None
+        return unpack(role, content, parsed) if parsed else Message(role, content)
+
+    def time_of(self, value: Any) -> datetime | None:
+        """See `Table.time_of`."""
+        try:
+            return unpack("", "", parse_metadata(value) or {}).created_at
+        except ValueError:
+            return None
+
+
+class OwnTable:
+    """The same with created_at, tool_calls, tool_call_id, name, parts and extra as columns.
+
+    Times are ISO 8601 text in UTC with microseconds and `Z`, structures JSON text.
+    """
+
+    name: str = "synmem"
+    holds = Holds()
+    columns: tuple[str, ...] = (
+        "role", "content", "metadata", "created_at", "tool_calls", "tool_call_id", "name",
+        "parts", "extra",
+    )  # fmt: skip
+    time_column = "created_at"
+
+    def encode(self, message: Message) -> Row:
+        """See `Table.encode`."""
+        m = message
+        at = m.created_at
+        time = None if at is None else at.isoformat(timespec="microseconds")[:26] + "Z"
+        values = (
+            m.role, m.content, metadata_text(m.metadata), time, _json(m.tool_calls),
+            m.tool_call_id, m.name, _json(m.parts), _json(m.extra),
+        )  # fmt: skip
+        packed = m.metadata is not None and RESERVED in m.metadata
+        if not packed and _plain(m.role, m.content, m.tool_call_id, m.name):
+            return values
+        role, content, metadata = pack(message, utf8=True)
+        # Beside the packed copy only the time stays a column: listings read it there.
+        return role, content, metadata_text(metadata), time, None, None, None, None, None
+
+    def decode(self, values: Row) -> Message:
+        """See `Table.decode`."""
+        role, content, metadata, at, calls, call_id, name, parts, extra = values
+        if type(role) is not str or type(content) is not str:
+            _check_text(role, content)
+        parsed = None if metadata is None else parse_metadata(metadata)
+        if parsed and RESERVED in parsed:
+            message = unpack(role, content, parsed)
+            if message.metadata is not parsed:
+                return message
+        return Message(
+            role,
+            content,
+            parsed,
+            None if at is None else _time(at),
+            None if calls is None else _objects("tool_calls", calls),
+            call_id,
+            name,
+            None if parts is None else _objects("parts", parts),
+            None if extra is None else _object("extra", extra),
+        )
+
+    def time_of(self, value: Any) -> datetime | None:
+        """See `Table.time_of`."""
+        try:
+            return None if value is None else _time(value)
+        except ValueError:
+            return None
+
+
+def _plain(*texts: str | None) -> bool:
+    """Whether UTF-8 carries them all."""
+    try:
+        for text in texts:
+            if text is not None and not text.isascii():
+                text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _json(value: Any) -> str | None:
+    return dump_json(value).decode() if value else None
+
+
+def _check_text(role: Any, content: Any) -> None:
+    for column, value in (("role", role), ("content", content)):
+        if not isinstance(value, str):
+            kind = "a BLOB" if isinstance(value, bytes) else type(value).__name__
+            raise ValueError(f"{column} is {kind}, not text")
+
+
+def _time(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("created_at is not text")
+    try:
+        return parse_time(value)
+    except ValueError as error:
+        raise ValueError(f"created_at is not a time: {value!r}") from error
+
+
+def _parsed(column: str, value: Any) -> Any:
+    try:
+        return parse_json(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{column} is not JSON: {error}") from error
+
+
+def _object(column: str, value: Any) -> JSONObject:
+    parsed = _parsed(column, value)
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{column} is JSON, but not an object")
+    return parsed
+
+
+def _objects(column: str, value: Any) -> list[JSONObject]:
+    parsed = _parsed(column, value)
+    if not isinstance(parsed, list) or not all(isinstance(item, dict) for item in parsed):
+        raise ValueError(f"{column} is JSON, but not an array of objects")
+    return parsed
