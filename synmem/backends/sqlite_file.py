@@ -105,14 +105,14 @@ class File:
         def connector() -> sqlite3.Connection:
             # Where opening fails, aiosqlite leaves its thread to end by itself, perhaps after the
             # event loop: it is given a connection that can be closed in order instead.
-            options: dict[str, Any] = {"isolation_level": None, "timeout": BUSY_TIMEOUT_S}
             try:
-                return sqlite3.connect(uri, uri=True, **options)
+                return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
             except sqlite3.Error as error:
                 failed.append(error)
                 return sqlite3.connect(":memory:")
 
-        self.connection = await aiosqlite.Connection(connector, iter_chunk_size=1000)
+        connection = aiosqlite.Connection(connector, iter_chunk_size=1000)
+        self.connection = await connection
         if failed:
             raise failed[0]
 
