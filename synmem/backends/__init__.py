@@ -1,0 +1,84 @@
+"""Backends: how to talk to a store. This table and `open_store` import no driver."""
+
+import contextlib
+import importlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import ModuleType
+from typing import Any, Final
+
+from synmem.errors import MissingExtra, ProfileError, Unsupported
+from synmem.store import Store
+
+BACKENDS: Final[dict[str, tuple[str, str | None]]] = {
+    "memory": ("inmemory", None),
+    "sqlite": ("sqlite", None),
+    "file": ("file", None),
+    "redis": ("redis", "redis"),
+    "postgres": ("postgres", "postgres"),
+    "mongo": ("mongo", "mongo"),
+    "dynamodb": ("dynamodb", "aws"),
+}
+"""Backend -> its module in this package, and the extra that brings its driver."""
+
+SCHEMES: Final = {
+    "sqlite": "sqlite",
+    "file": "file",
+    "memory": "memory",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
+    "postgres": "postgres",
+    "postgresql": "postgres",
+    "mongodb": "mongo",
+    "mongodb+srv": "mongo",
+    "dynamodb": "dynamodb",
+}
+"""A URL's scheme -> its backend. What a `file:` URL holds is decided by the file."""
+
+
+@contextlib.asynccontextmanager
+async def open_store(
+    backend: str, settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
+) -> AsyncIterator[Store]:
+    """The store that these settings name, closed at the end.
+
+    `settings` are a profile's, variables expanded (`Profile.connection`). Without `write` a
+    store that is not there is `StoreNotFound`, and nothing is created.
+    """
+    if backend not in BACKENDS:
+        raise ProfileError(f"there is no backend {backend!r}", hint=f"one of {', '.join(BACKENDS)}")
+    with _naming_the_extra(backend):
+        module = _module(backend)
+        store: Store = await module.open(settings, write=write, page_size=page_size)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _module(backend: str) -> ModuleType:
+    name = f"{__name__}.{BACKENDS[backend][0]}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise Unsupported(
+            f"this version of synmem cannot open {backend} stores",
+            hint="a newer one may: pip install --upgrade synmem-cli",
+        ) from error
+
+
+@contextlib.contextmanager
+def _naming_the_extra(backend: str) -> Iterator[None]:
+    extra = BACKENDS[backend][1]
+    try:
+        yield
+    except ImportError as error:
+        # An import of our own that fails is a bug, and so is a missing driver of the core.
+        if extra is None or (error.name or "").partition(".")[0] == "synmem":
+            raise
+        raise MissingExtra(
+            f"{backend} stores need a driver that is not installed",
+            hint=f"pip install 'synmem-cli[{extra}]'",
+        ) from error

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from synmem.cli import completing
 from synmem.cli.run import exit_code_of
 
 COMMANDS = {
@@ -69,7 +70,11 @@ class _Group(TyperGroup):
         super().__init__(**{**settings, "commands": {}})
         self.commands = _Commands()
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)  # Typer's own builds each of them, to complete one name
+
     def main(self, *args: Any, standalone_mode: bool = True, **settings: Any) -> Any:
+        completing.prepare()
         given = settings.get("args") or (args[0] if args else None)
         with exit_code_of(given) as outcome:
             outcome.code = super().main(*args, standalone_mode=False, **settings) or 0
@@ -78,6 +83,7 @@ class _Group(TyperGroup):
 
 app = typer.Typer(
     cls=_Group,
+    add_completion=False,  # Typer's scripts break at ":" and evaluate what a store holds
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
@@ -100,6 +106,7 @@ def synmem(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
     ] = False,
+    show_completion: completing.ShowOption = None,
 ) -> None:
     """Look into LLM chat histories, move them, and prove that nothing was lost.
 

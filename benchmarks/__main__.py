@@ -1,0 +1,228 @@
+"""Measure synmem against the native tools in one run, as ratios.
+
+    python -m benchmarks [--messages 200000] [--runs 5] [--only NAME ...]
+
+Absolute times mean nothing on a shared machine; the ratio of two commands run in turn does.
+Exits 1 where a bar that is due is missed.
+"""
+
+import argparse
+import functools
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import data, native
+from benchmarks.measure import Result, command, peak_mb, prepared, remove, side_by_side, sync
+
+BENCHMARKS: dict[str, Callable[["Bench"], Iterator[Result]]] = {}
+
+
+def benchmark(work: Callable[["Bench"], Iterator[Result]]) -> Callable[["Bench"], Iterator[Result]]:
+    """Register a measurement under its function's name."""
+    BENCHMARKS[work.__name__] = work
+    return work
+
+
+class Bench:
+    """The folder, the files and the commands that the measurements share."""
+
+    def __init__(self, folder: Path, messages: int, runs: int) -> None:
+        self.folder = folder
+        self.messages = messages
+        self.runs = runs
+
+    def synmem(self, *arguments: str | Path) -> list[str]:
+        """The command as a user's shell would start it."""
+        return [str(Path(sys.executable).with_name("synmem")), *map(str, arguments)]
+
+    def program(self, name: str) -> list[str]:
+        """A program of `native`, in a file."""
+        path = self.folder / f"native_{name.lower()}.py"
+        path.write_text(getattr(native, name))
+        return [sys.executable, str(path)]
+
+    @functools.cached_property
+    def source(self) -> Path:
+        """A SynapseKit file: conversations of 20 messages."""
+        return data.synapsekit_file(self.folder / "source.db", self.messages, self.messages // 20)
+
+    @functools.cached_property
+    def own(self) -> Path:
+        """The same in a file that synmem made."""
+        return data.own_file(self.folder / "own.db", self.source)
+
+    @functools.cached_property
+    def bare(self) -> Path:
+        """An environment that holds synmem without extras, and Typer; returns its bin folder."""
+        root = Path(__file__).parent.parent
+        venv.create(self.folder / "bare", with_pip=True)
+        folder = self.folder / "bare" / "bin"
+        pip = [str(folder / "pip"), "install", "-q", "--disable-pip-version-check"]
+        subprocess.run([*pip, str(root)], check=True)
+        return folder
+
+    def compare(self, name: str, ours: object, theirs: object, **bar: object) -> Result:
+        """See `side_by_side`; commands as lists."""
+        works = [command(w) if isinstance(w, list) else w for w in (ours, theirs)]
+        return side_by_side(name, *works, runs=self.runs, **bar)  # type: ignore[arg-type]
+
+
+@benchmark
+def start(b: Bench) -> Iterator[Result]:
+    """Start-up against a two-command Typer program, in an environment without extras."""
+    program = [str(b.bare / "python"), b.program("TYPER")[1], "hello"]
+    synmem, chat = str(b.bare / "synmem"), str(b.folder / "small.db")
+    subprocess.run([synmem, "add", "c", "hello", "-p", chat], check=True)
+    many = Bench(b.folder, b.messages, max(b.runs, 15))
+    low = {"speed": False}
+    yield many.compare(
+        "--version / typer", [synmem, "--version"], program, first=1.2, goal=1.1, **low
+    )
+    yield many.compare("show / typer", [synmem, "show", "c", "-p", chat, "--last", "1"], program, first=1.7, goal=1.4, **low)  # fmt: skip
+    yield many.compare("add / typer", [synmem, "add", "c", "x", "-p", chat], program, first=1.7, goal=1.4, **low)  # fmt: skip
+
+
+@benchmark
+def llm(b: Bench) -> Iterator[Result]:
+    """`show --last 10` against `llm logs -n 10`, each on ten thousand messages."""
+    venv.create(b.folder / "llm", with_pip=True)
+    folder = b.folder / "llm" / "bin"
+    subprocess.run([str(folder / "pip"), "install", "-q", "--disable-pip-version-check", "llm"], check=True)  # fmt: skip
+    logs = b.folder / "logs.db"
+    subprocess.run([str(folder / "python"), "-c", _LLM_ROWS, str(logs)], check=True)
+    chat = data.synapsekit_file(b.folder / "one.db", 10_000, 1)
+    yield b.compare(
+        "show --last 10 / llm logs -n 10",
+        b.synmem("show", "user-000000", "--last", "10", "-p", chat),
+        [str(folder / "llm"), "logs", "-n", "10", "-d", str(logs)],
+        first=4, goal=6, speed=True,
+    )  # fmt: skip
+
+
+_LLM_ROWS = """
+import sqlite_utils, sys
+from llm.migrations import migrate
+db = sqlite_utils.Database(sys.argv[1])
+migrate(db)
+db["conversations"].insert({"id": "c", "name": "c", "model": "m"})
+db["responses"].insert_all({"id": f"r{n:06}", "model": "m", "prompt": "a question " * 10,
+    "response": "an answer " * 10, "conversation_id": "c", "datetime_utc": "2026-11-21T00:00:00"}
+    for n in range(5000))
+"""
+
+
+@benchmark
+def export(b: Bench) -> Iterator[Result]:
+    """`export` to JSON Lines against `sqlite3 -json`, from both kinds of file."""
+    for name, path in (("a SynapseKit file", b.source), ("our own file", b.own)):
+        select = "SELECT conversation_id, role, content, metadata FROM messages"
+        yield b.compare(
+            f"export {name} / sqlite3 -json",
+            b.synmem("export", "-q", "-p", path), ["sqlite3", "-json", str(path), select],
+            first=0.5, goal=1.0, speed=True,
+        )  # fmt: skip
+
+
+@benchmark
+def imports(b: Bench) -> Iterator[Result]:
+    """`import` of JSON Lines against the shortest loop with one executemany transaction."""
+    lines, target, other = b.folder / "all.jsonl", b.folder / "in.db", b.folder / "loop.db"
+    subprocess.run(b.synmem("export", "-q", "-p", b.source, "-o", lines), check=True)
+    yield b.compare(
+        "import / executemany loop",
+        prepared(lambda: (remove(target), sync()), command(b.synmem("import", "-q", lines, "-p", target))),
+        prepared(lambda: (remove(other), sync()), command([*b.program("IMPORT_LOOP"), str(lines), str(other)])),
+        first=0.6, goal=0.9, speed=True,
+    )  # fmt: skip
+
+
+@benchmark
+def migrate(b: Bench) -> Iterator[Result]:
+    """`migrate`, verified, against ATTACH and INSERT SELECT."""
+    target, other = b.folder / "moved.db", b.folder / "attached.db"
+    yield b.compare(
+        "migrate / ATTACH + INSERT SELECT",
+        prepared(lambda: (remove(target), sync()), command(b.synmem("migrate", "-q", b.source, target))),
+        prepared(lambda: (remove(other), sync()), command([*b.program("ATTACH"), str(b.source), str(other)])),
+        first=0.12, goal=0.6, speed=True,
+    )  # fmt: skip
+
+
+@benchmark
+def memory(b: Bench) -> Iterator[Result]:
+    """Peak memory of `migrate`: all the messages against a tenth of them, in megabytes."""
+    small = data.synapsekit_file(b.folder / "tenth.db", b.messages // 10, b.messages // 200)
+    for target in ("m1.db", "m2.db"):
+        remove(b.folder / target)
+    large_mb = peak_mb(b.synmem("migrate", "-q", b.source, b.folder / "m1.db"))
+    small_mb = peak_mb(b.synmem("migrate", "-q", small, b.folder / "m2.db"))
+    yield Result(f"peak MB, {b.messages:,} / a tenth", large_mb, small_mb, large_mb / small_mb, 1.1, 1.1, False)  # fmt: skip
+
+
+@benchmark
+def long(b: Bench) -> Iterator[Result]:
+    """`show --last 10` and `context` on a long conversation against one of ten messages."""
+    long = data.synapsekit_file(b.folder / "long.db", b.messages, 1)
+    short = data.synapsekit_file(b.folder / "short.db", 10, 1)
+    bar = {"first": 1.5, "goal": 1.2, "speed": False}
+    for name, words in (("show --last 10", ("show", "user-000000", "--last", "10")), ("context", ("context", "user-000000"))):  # fmt: skip
+        yield b.compare(f"{name}, {b.messages:,} / 10 messages", b.synmem(*words, "-p", long), b.synmem(*words, "-p", short), **bar)  # fmt: skip
+
+
+@benchmark
+def listing(b: Bench) -> Iterator[Result]:
+    """`ls` of many conversations against SQL for the same columns."""
+    many = data.synapsekit_file(b.folder / "many.db", b.messages, min(100_000, b.messages // 2))
+    own = data.own_file(b.folder / "many-own.db", many)
+    group = "SELECT conversation_id, count(*), min(created_at), max(created_at) FROM messages GROUP BY 1"
+    bar = {"first": 1.5, "goal": 1.2, "speed": False}
+    yield b.compare("ls / SELECT DISTINCT", b.synmem("ls", "-p", own), ["sqlite3", str(own), "SELECT DISTINCT conversation_id FROM messages"], **bar)  # fmt: skip
+    yield b.compare("ls --json / GROUP BY", b.synmem("ls", "--json", "-p", own), ["sqlite3", "-json", str(own), group], **bar)  # fmt: skip
+
+
+@benchmark
+def add(b: Bench) -> Iterator[Result]:
+    """Appending in a loop from Python against SynapseKit's own class, on its own file."""
+
+    def loop(how: str) -> Callable[[], float]:
+        path = b.folder / f"add-{how}.db"
+
+        def work() -> float:
+            remove(path)
+            data.synapsekit_file(path, 20, 1)
+            run = [*b.program("ADD_LOOP"), str(path), how, "500"]
+            return float(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
+
+        return work
+
+    yield b.compare("add in a loop / SynapseKit", loop("synmem"), loop("synapsekit"), first=0.6, goal=1.0, speed=True)  # fmt: skip
+
+
+def main() -> int:
+    """Run what was asked for and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=BENCHMARKS, default=list(BENCHMARKS))
+    asked = parser.parse_args()
+    if shutil.which("sqlite3") is None:
+        parser.error("the sqlite3 command is what synmem is measured against: install it")
+    missed = 0
+    print(f"{'':44} {'ours':>9} {'theirs':>9} {'ratio':>7}  {'first':>7} {'goal':>6}")
+    with tempfile.TemporaryDirectory(prefix="synmem-bench-") as folder:
+        bench = Bench(Path(folder), asked.messages, asked.runs)
+        for name in asked.only:
+            for r in BENCHMARKS[name](bench):
+                sign = ">=" if r.at_least else "<="
+                print(f"{r.name:44} {r.ours_s:9.3f} {r.theirs_s:9.3f} {r.ratio:7.2f}  {sign}{r.first:5} {r.goal:6}{'' if r.met else '  MISSED'}", flush=True)  # fmt: skip
+                missed += not r.met
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
