@@ -453,9 +453,7 @@ class SqliteStore:
                 yield
                 await self._file.execute("COMMIT")
             except BaseException:
-                connection = self._file.connection
-                if connection is not None and connection.in_transaction:
-                    await self._file.execute("ROLLBACK")
+                await self._file.rollback()
                 raise
 
     async def _make(self) -> None:

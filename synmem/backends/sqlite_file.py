@@ -128,6 +128,12 @@ class File:
         cursor = await self.connection.executemany(sql, rows)
         await cursor.close()
 
+    async def rollback(self) -> None:
+        """End a transaction that is still open. Queued behind whatever an interrupted task left
+        running in the thread: where that was the COMMIT, there is nothing to roll back."""
+        if self.connection is not None:
+            await self.connection.rollback()
+
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query; none where there is no file yet."""
         if self.connection is None:
@@ -146,6 +152,8 @@ class File:
 async def detect(file: File, layout: str | None, *, write: bool) -> Table:
     """Whose tables these are, by their columns; an empty file is ours to make."""
     if layout is None and not await file.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
+        # Empty but for its header, where who made it was killed before its tables: as an empty one.
+        await file.close()
         return OwnTable()
     if file.connection is None:
         return TABLES[layout or "synmem"]()
@@ -188,7 +196,7 @@ async def create(file: File) -> None:
             raise Changed(f"{file.path}: another program made it meanwhile", hint="run again")
         await file.execute("COMMIT")
     except BaseException:
-        await file.execute("ROLLBACK")
+        await file.rollback()
         raise
 
 
