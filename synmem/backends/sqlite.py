@@ -212,9 +212,9 @@ class SqliteStore:
             connection.text_factory = str
 
     def _as_page(self, rows: Sequence[Any]) -> Page:
-        decode = self._table.decode
+        items: list[Message | Unreadable]
         try:
-            items: list[Message | Unreadable] = [decode(row[2:]) for row in rows]
+            items = [*self._table.decode_all(rows)]
         except ValueError:
             items = [self._decoded(row) for row in rows]
         return Page(rows[0][0], items, lambda i: str(rows[i][1]))
