@@ -1,10 +1,12 @@
 """`python -m synmem`, and the `synmem` command."""
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line."""
+    _open_standard_streams()
     if sys.argv[1:] == ["--version"]:
         # Scripts ask this often: answered before Typer is loaded.
         from synmem import __version__
@@ -14,6 +16,19 @@ def main() -> None:
     from synmem.cli.app import app
 
     app(prog_name="synmem")
+
+
+def _open_standard_streams() -> None:
+    """Give a stream that the caller closed (`>&-`) somewhere to go: else the next file that is
+    opened, perhaps a database, would take its number, and Python has None in its place."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ class _Group(TyperGroup):
         completing.prepare()
         given = settings.get("args") or (args[0] if args else None)
         with exit_code_of(given) as outcome:
-            outcome.code = super().main(*args, standalone_mode=False, **settings) or 0
+            settings["standalone_mode"] = False
+            outcome.code = super().main(*args, **settings) or 0
         raise SystemExit(outcome.code)
 
 

@@ -72,6 +72,10 @@ class Session:
         """The store of this profile, closed at the end."""
         from synmem.backends import open_store
 
+        if write and profile.origins.get("db_path") == "default":
+            # Nobody named a folder, so nobody has made it.
+            folder = Path(profile.settings["db_path"]).parent
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         async with open_store(profile.backend, profile.connection(), write=write) as store:
             if self.verbose:
                 render.note(f"{profile.name}: {store.name}")
@@ -135,7 +139,7 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
     parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *_COMMON.values())]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
-    del run.__wrapped__  # type: ignore[attr-defined]
+    del run.__wrapped__
     return run
 
 
@@ -174,9 +178,18 @@ def exit_code_of(arguments: Sequence[str] | None) -> Iterator[Outcome]:
     except SystemExit as end:
         # Typer's own answer to a closed pipe is exit 1.
         outcome.code = CLOSED_PIPE if isinstance(end.__context__, BrokenPipeError) else end.code  # type: ignore[assignment]
-    except typer.BadParameter.__mro__[2] as usage:  # ClickException, which Typer does not export
-        render.usage_error(usage, as_json=as_json)
-        outcome.code = getattr(usage, "exit_code", 2)
+    except OSError as error:
+        # The terminal, the pipe or the disk behind stdout: no store lets an OSError out.
+        what = error.strerror or str(error)
+        where = f"{error.filename}: " if error.filename else ""
+        render.error(errors.SynmemError(where + what), as_json=as_json)
+        outcome.code = exit_code(errors.SynmemError(what))
+    except Exception as problem:
+        # ClickException, which Typer does not export: known by what it carries. A bug goes on.
+        if not hasattr(problem, "format_message"):
+            raise
+        render.usage_error(problem, as_json=as_json)
+        outcome.code = getattr(problem, "exit_code", 2)
     if outcome.code == CLOSED_PIPE:
         # What is still buffered has nobody to go to: exit must not try to write it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,52 @@
+"""The session that the README opens with can be pasted: each command prints what it says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def session() -> list[tuple[str, str]]:
+    """The commands of the README's first console block, each with what it prints."""
+    block = re.search(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block
+    steps = re.split(r"^\$ ", block[1], flags=re.MULTILINE)[1:]
+    return [(command, printed) for command, _, printed in (s.partition("\n") for s in steps)]
+
+
+@pytest.fixture
+def on_the_path(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `synmem` is this one."""
+    command = tmp_path / "bin" / "synmem"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m synmem "$@"\n')
+    command.chmod(0o755)
+    return {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}"}
+
+
+def test_the_readme_opens_with_a_session_that_works(
+    tmp_path: Path, on_the_path: dict[str, str]
+) -> None:
+    assert len(session()) >= 7
+    for command, printed in session():
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=on_the_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True,
+        )  # fmt: skip
+        assert done.stdout == printed, command
+
+
+def test_the_readme_names_every_command_and_every_exit_code() -> None:
+    from synmem.cli.app import COMMANDS
+    from synmem.cli.run import CLOSED_PIPE, DIFFERENT, EXIT_CODES, INTERRUPTED, PARTLY
+
+    text = (ROOT / "README.md").read_text()
+    for command in COMMANDS:
+        assert f"`{command}" in text, command
+    for code in (*EXIT_CODES.values(), PARTLY, DIFFERENT, INTERRUPTED, CLOSED_PIPE):
+        assert re.search(rf"\b{code}\b", text), code
