@@ -15,8 +15,13 @@ def default_database() -> Path:
     return platformdirs.user_data_path("synmem", appauthor=False) / "conversations.db"
 
 
+def state_path(*parts: str) -> Path:
+    """Where a folder for what synmem remembers is; it need not exist."""
+    return platformdirs.user_state_path("synmem", appauthor=False).joinpath(*parts)
+
+
 def state_folder(*parts: str) -> Path:
     """A folder for what synmem remembers (backups, notes, indexes), made private if missing."""
-    folder = platformdirs.user_state_path("synmem", appauthor=False).joinpath(*parts)
+    folder = state_path(*parts)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder

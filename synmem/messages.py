@@ -27,6 +27,9 @@ ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 """The roles that `add` knows; a store may hold any other."""
 
 MAX_ID_BYTES: Final = 1024
+MAX_DEPTH: Final = 100
+"""Levels of JSON within a message's field: more than any framework writes, and what copies,
+comparisons and the servers' own limits bear."""
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True, eq=False, gc=False):
@@ -85,7 +88,7 @@ def parse_json(text: str | bytes) -> Any:
     """Exactly what `json.loads` makes of it, faster; ValueError where it is not JSON."""
     try:
         return _fast_parse(text)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass  # NaN, 1e400, a lone surrogate, or not JSON at all: the standard library decides
     try:
         return json.loads(text)
@@ -140,6 +143,14 @@ _SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 def refusal(message: Message) -> str | None:
     """Why no store can hold this message, or None: what JSON or its types cannot express."""
+    m, at = message, message.created_at
+    if (
+        type(m.content) is str and m.content.isascii() and type(m.role) is str and m.role.isascii()
+        and (at is None or (type(at) is datetime and at.tzinfo is UTC)) and m.metadata is None
+        and m.tool_calls is None and m.tool_call_id is None and m.name is None
+        and m.parts is None and m.extra is None
+    ):  # fmt: skip
+        return None  # the common message: each is asked, in every append
     for field in ("role", "content", "name", "tool_call_id"):
         value = getattr(message, field)
         if value is None and field in ("name", "tool_call_id"):
@@ -201,18 +212,20 @@ def _text_refusal(value: object) -> str | None:
     return None
 
 
-def _json_refusal(value: object) -> str | None:
+def _json_refusal(value: object, depth: int = 0) -> str | None:
     if value is None or type(value) in (bool, int, float):
         return None
     if type(value) is str:
         return _text_refusal(value)
+    if depth == MAX_DEPTH:
+        return f"is nested more than {MAX_DEPTH} levels deep"
     if type(value) is list:
-        return next((why for item in value if (why := _json_refusal(item))), None)
+        return next((why for item in value if (why := _json_refusal(item, depth + 1))), None)
     if type(value) is dict:
         for key, item in value.items():
             if type(key) is not str:
                 return f"has a key that is not text: {key!r}"
-            if why := _text_refusal(key) or _json_refusal(item):
+            if why := _text_refusal(key) or _json_refusal(item, depth + 1):
                 return why
         return None
     return f"holds a {type(value).__name__}, which is not JSON"
@@ -370,7 +383,7 @@ def decode_line(line: bytes) -> tuple[str, Message]:
             fast.role, fast.content, fast.metadata or None, at, fast.tool_calls or None,
             fast.tool_call_id, fast.name, fast.parts or None, fast.extra or None,
         )  # fmt: skip
-    except (msgspec.MsgspecError, UnicodeError, ValueError):
+    except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError):
         pass  # unusual or wrong: the slow way takes every exact form, or says what is wrong
     data = parse_json(line)
     if not isinstance(data, dict):

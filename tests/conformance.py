@@ -44,6 +44,12 @@ IDS = [
     "\U0010ffff", "{id}", "None", "0",
 ]  # fmt: skip
 
+
+def nested(levels: int) -> dict[str, Any]:
+    """An object in an object, so many levels deep."""
+    return {"a": nested(levels - 1)} if levels > 1 else {}
+
+
 METADATA: list[Any] = [
     {"source": "web"},
     {"": ""},
@@ -52,6 +58,7 @@ METADATA: list[Any] = [
     {"nan": math.nan, "inf": math.inf, "-inf": -math.inf},
     {"nested": {"a": [1, [2, [{"b": None}]]], "$set": 1, "a.b": 2, "": {}, "empty": []}},
     {"text": "\ud83d", "nul": "\x00", "\ud800 key": 1, "u2028": "\u2028"},
+    nested(50),
     {"synmem": "a user's own key"},
     {"synmem": {"v": 1, "content": "not the content"}, "other": 1},
     {"synmem": None},
@@ -379,6 +386,7 @@ class Writing(Reading):
             Message("user", "x", {"a": {1, 2}}),
             Message("user", "x", created_at=datetime(2026, 1, 1)),
             Message("user", "x", tool_calls=[{"a": (1, 2)}]),
+            Message("user", "x", nested(200)),
         ]
 
         async def test(store: Store) -> None:

@@ -4,9 +4,11 @@ Chat content is hostile. Whatever goes to a terminal passes `visible`, which sho
 bidi and invisible characters in visible form; nothing stored is ever read as markup.
 """
 
+import contextlib
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from synmem.errors import SynmemError
@@ -17,6 +19,7 @@ _UNSAFE = re.compile(
     "\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0"
     "\ufff0-\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+_HIDDEN = re.compile(_UNSAFE.pattern.replace("\x0b-\x1f\x7f", "\x7f"))  # not JSON's own newlines
 # Left as they are, because ordinary text needs them: the joiners of emoji and of Indic and
 # Persian words (U+200C, U+200D) between visible characters, and U+FE0F, the emoji style.
 _JOINERS = "\u200c\u200d"
@@ -55,9 +58,19 @@ def is_terminal(stream: Any = None) -> bool:
     return bool(stream.isatty())
 
 
+def is_dumb() -> bool:
+    """Whether the terminal says that it can neither move its cursor nor show colours."""
+    return os.environ.get("TERM") == "dumb"
+
+
 def colored() -> bool:
     """Whether stdout may have colours (NO_COLOR, TERM=dumb, --no-color)."""
-    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_terminal() and not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def styled(text: str, codes: str) -> str:
+    """A text that passed the gate, in these SGR codes; only where `colored`."""
+    return f"\x1b[{codes}m{text}\x1b[0m"
 
 
 def write(data: bytes) -> None:
@@ -66,8 +79,103 @@ def write(data: bytes) -> None:
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:
         sys.stdout.write(data.decode("utf-8", "backslashreplace"))
-    else:
-        buffer.write(data)
+        return
+    left = memoryview(data)
+    while left:
+        # With PYTHONUNBUFFERED the stream is raw, and takes what a closing pipe still takes.
+        left = left[buffer.write(left) :]
+
+
+def flush() -> None:
+    """What was written goes out now: somebody waits for it at the end of the pipe."""
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def paged(wanted: bool = True) -> Iterator[Callable[[bytes], object]]:
+    """A `write` that goes through the person's pager, on a terminal; else it is `write`.
+
+    As git does it: PAGER (none where it is empty or `cat`), `less` without, and LESS=FRX where
+    LESS is not set: what fits on the screen is just printed. Leaving the pager ends the command
+    quietly.
+    """
+    pager = _pager() if wanted and is_terminal() and not is_dumb() else None
+    if pager is None:
+        yield write
+        return
+    import subprocess
+
+    sys.stdout.flush()
+    environment = {"LESS": "FRX", "LV": "-c", **os.environ}
+    process = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=environment)
+    assert process.stdin is not None
+    try:
+        yield process.stdin.write
+    except BrokenPipeError:
+        pass  # the person has seen enough
+    finally:
+        _leave(process)
+
+
+def _pager() -> str | None:
+    import shutil
+
+    pager = os.environ.get("PAGER", "less").strip()
+    if pager in ("", "cat") or ("PAGER" not in os.environ and not shutil.which("less")):
+        return None
+    return pager
+
+
+def _leave(process: Any) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+    while True:
+        try:
+            process.wait()
+            return
+        except KeyboardInterrupt:
+            continue  # Ctrl-C is the pager's own while it has the screen
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
+) -> None:
+    """A table on stdout, for a terminal: through the gate and the pager, nothing cut.
+
+    `right` names the columns of numbers. A cell that is too long for its column pushes the
+    others on, and the terminal wraps the line: it can be copied whole.
+    """
+    import shutil
+
+    cells = [[visible_line(cell) for cell in row] for row in rows]
+    most = max(20, shutil.get_terminal_size().columns // 2)
+    widths = [
+        min(most, max([_width(column), *(_width(row[i]) for row in cells)]))
+        for i, column in enumerate(columns)
+    ]
+    head = _row(columns, widths, right)
+    with paged() as out:
+        out((styled(head, "1") if colored() else head).encode() + b"\n")
+        for start in range(0, len(cells), 1000):
+            lines = [_row(row, widths, right) for row in cells[start : start + 1000]]
+            out("\n".join([*lines, ""]).encode())
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
+    padded = []
+    for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        space = " " * (width - _width(cell))
+        padded.append(space + cell if i in right else cell + space)
+    return "  ".join(padded).rstrip()
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def line(text: str) -> None:
@@ -82,7 +190,24 @@ def line(text: str) -> None:
 
 def json_line(value: Any) -> None:
     """A JSON value on a line of its own, exact characters."""
-    write(dump_json(value) + b"\n")
+    write_json(dump_json(value) + b"\n")
+
+
+def write_json(data: bytes) -> None:
+    """JSON to stdout, as it is; on a terminal hidden characters as escapes: the same value."""
+    write(json_for_terminal(data) if is_terminal() else data)
+
+
+def json_for_terminal(data: bytes) -> bytes:
+    """The same JSON, every character that `visible` would show otherwise as its escape."""
+    if data.isascii():
+        return data  # JSON has no control characters of ASCII but its own newlines
+    return _HIDDEN.sub(_escaped, data.decode("utf-8", "surrogatepass")).encode()
+
+
+def _escaped(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
 def note(text: str) -> None:

@@ -1,0 +1,60 @@
+"""Formats: what `export` writes. A writer is given conversations and pages, and gives bytes."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, Protocol, cast
+
+from synmem.errors import UsageError
+from synmem.messages import Conversation, Message
+
+FORMATS: Final = {
+    "jsonl": "jsonl",
+    "json": "json_array",
+    "markdown": "markdown",
+    "csv": "csv_table",
+}
+"""Name to module; the module's `Writer` is made by `open_writer`."""
+
+_OPTIONS: Final = {"seal": "jsonl", "raw": "csv"}
+
+
+class Writer(Protocol):
+    """Writes conversations one after another: `begin`, then each, whole, then `end`.
+
+    What the methods return, joined, is the file. A conversation comes once, followed by its
+    messages in pages; memory does not grow with either.
+    """
+
+    def begin(self) -> bytes:
+        """What stands before the first conversation."""
+        ...
+
+    def conversation(self, conversation: Conversation) -> bytes:
+        """Begin a conversation; the one before is finished."""
+        ...
+
+    def messages(self, messages: Sequence[Message]) -> bytes:
+        """The next messages of the conversation that was begun last."""
+        ...
+
+    def end(self) -> bytes:
+        """What stands behind the last conversation."""
+        ...
+
+
+def open_writer(name: str, *, seal: bool = False, raw: bool = False) -> Writer:
+    """A writer of this format; UsageError where there is none, or it has no such option.
+
+    `seal` lets a JSON Lines file prove that it is whole; `raw` leaves out the CSV guard.
+    """
+    if name not in FORMATS:
+        raise UsageError(
+            f"no format is called {name!r}", hint=f"the formats are {', '.join(FORMATS)}"
+        )
+    options = {"seal": seal, "raw": raw}
+    for option, owner in _OPTIONS.items():
+        if options[option] and name != owner:
+            flag = "--csv-raw" if option == "raw" else f"--{option}"
+            raise UsageError(f"{flag} goes with the format {owner}, not {name}")
+    own = {option: True for option in options if options[option]}
+    return cast(Writer, import_module(f"synmem.formats.{FORMATS[name]}").Writer(**own))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import shutil
@@ -26,6 +27,7 @@ from synmem.errors import (
     UsageError,
 )
 from synmem.formats import open_writer
+from synmem.layouts.files import BLOCK
 from synmem.messages import Conversation, Message, Unreadable, encode_line, line_prefix
 from synmem.store import Damage, Part, Store, SupportsDamage, once
 from tests.conformance import AT, PAGE_SIZE, Reading, contents, ids, items, numbered, run
@@ -108,7 +110,6 @@ class FileContract(Reading):
 
     form = ""
     options: dict[str, bool] = {}  # noqa: RUF012
-    reading: dict[str, Any] = {}  # noqa: RUF012
 
     @contextlib.asynccontextmanager
     async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
@@ -117,7 +118,7 @@ class FileContract(Reading):
             written(self.form, [(p.conversation, p.messages) for p in parts], **self.options)
         )
         before = path.read_bytes(), path.stat()
-        async with opened(path, **self.reading) as store:
+        async with opened(path) as store:
             yield store
             if path.suffix == ".jsonl":
                 assert await store.damage() == []
@@ -154,7 +155,6 @@ class TestCsv(FileContract):
 class TestRawCsv(FileContract):
     form = "csv"
     options = {"raw": True}  # noqa: RUF012
-    reading = {"raw": True}  # noqa: RUF012
 
 
 # --- any conversation, through every form ---------------------------------------------------
@@ -225,10 +225,10 @@ def test_what_is_written_is_read(form: str, tmp_path: Path, held: dict[str, Any]
 
 @here
 @given(held=conversations)
-def test_a_raw_csv_is_read_raw(tmp_path: Path, held: dict[str, Any]) -> None:
+def test_a_csv_without_guard_is_read_as_well(tmp_path: Path, held: dict[str, Any]) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(written("csv", as_contents(held), raw=True))
-    assert normal(everything(path, raw=True)) == normal(held)
+    assert normal(everything(path)) == normal(everything(path, raw=True)) == normal(held)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv"])
@@ -347,7 +347,7 @@ def test_a_sealed_file_of_many_blocks_is_sound(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     many = [(Conversation(f"c{n}", f"t{n}"), numbered(50)) for n in range(500)]
     path.write_bytes(written("jsonl", many, seal=True))
-    assert path.stat().st_size > 5 * file._BLOCK
+    assert path.stat().st_size > 5 * BLOCK
     assert damage(path) == []
 
 
@@ -429,6 +429,33 @@ def test_malformed_lines_beyond_a_thousand_are_counted(tmp_path: Path) -> None:
     assert len(said(path)["a"]) == 2_501
 
 
+JUNK = [b"\n", b"{", b"}", b"]", b'"', b"\\ud800", b"NaN", b"\r", b"\0", b"\xff", b'{"synmem":1}\n', b"9" * 5000]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "csv"])
+def test_a_damaged_file_is_read_consistently_or_refused_with_our_errors(
+    form: str, tmp_path: Path
+) -> None:
+    chance = random.Random(7)
+    talk = [
+        (Conversation("a", "t", {"k": 1}), [Message("user", 'é=\n"x"', {"n": 1.5}, AT), *numbered(2)]),
+        (Conversation("b"), [Message("tool", "=y\0", tool_calls=[{"id": "1"}], name="")]),
+    ]  # fmt: skip
+    whole = written(form, talk)
+    for n in range(300):
+        data = bytearray(whole)
+        for _ in range(chance.randint(1, 3)):
+            at = chance.randrange(len(data) - 50)
+            if chance.random() < 0.5:
+                data[at : at + chance.randint(0, 20)] = chance.choice(JUNK)
+            else:
+                data[at] = chance.randrange(256)
+        path = tmp_path / (f"a.{form}" if n % 2 else "spool")
+        path.write_bytes(data)
+        with contextlib.suppress(CorruptData):
+            everything(path)  # compares the counts of the listing with what is read
+
+
 # --- files that are not ours ----------------------------------------------------------------
 
 
@@ -507,6 +534,31 @@ def test_lines_without_an_id_are_taken_into_the_conversation_that_is_named(tmp_p
     path.write_bytes(b'{"messages": []}\n')
     with pytest.raises(CorruptData, match="line 1 has no role"):
         everything(path, conversation="mine")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"conversation_id": "a", "messages": [\n{"role": "user", "content": "x"}\n]}\n', ["x"]),
+        (b'{"conversation_id": "a", "messages": [{"role": "user", "content": "x"}]}', ["x"]),
+        (b'{\n  "conversation_id": "a",\n  "messages": []\n}', None),
+        (line("a", "x"), ["x"]),
+        (b"\n" + line("a", "x"), ["x"]),
+        (b'{"conversation_id": "a", "ro\n' + line("a", "x"), ["1", "x"]),
+        (line("a", "x" * 100_000), ["x" * 100_000]),
+        (b"\xef\xbb\xbf" + line("a", "x"), ["x"]),
+        (b"\xef\xbb\xbfconversation_id;role;content\r\na;user;x\r\n", ["x"]),
+        (b"  \n[\n]\n", None),
+    ],
+)
+def test_the_form_is_found_by_how_a_file_begins(
+    tmp_path: Path, content: bytes, expected: list[str] | None
+) -> None:
+    for name in ("spool", "a.json"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        found = [x if isinstance(x, str) else x[0] for x in said(path).get("a", [])]
+        assert found == (expected or [])
 
 
 def test_the_name_that_is_given_is_shown(tmp_path: Path) -> None:
@@ -644,6 +696,25 @@ def test_an_anchor_that_is_no_line_of_the_conversation_is_changed(tmp_path: Path
             assert await contents(store, "a", after="1") == ["3"]
 
     run(main())
+
+
+def test_an_interrupt_while_opening_is_heard_and_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.csv"
+    talk = [(Conversation("a"), numbered(20_000))]
+    path.write_bytes(written("csv", talk))
+    monkeypatch.setattr(file, "_SLICE_S", 0.001)
+
+    async def main() -> None:
+        opening = asyncio.create_task(file.open({"path": path}))
+        await asyncio.sleep(0.01)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+    run(main())
+    gc.collect()  # a file that is still open would warn, and fail
 
 
 def test_two_tasks_read_at_once(tmp_path: Path) -> None:

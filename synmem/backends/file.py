@@ -1,0 +1,354 @@
+"""Conversations in a file, read-only: JSON Lines as `export` writes it, JSON or CSV.
+
+Data layout: that of `layouts/jsonlines.py`, read where it lies. JSON and CSV are first turned
+into JSON Lines in a temporary file without a name, and what cannot be sought in (a pipe) is
+copied into one. A position is a line's number, from 1 (of the temporary file, where there is
+one). Lines of one conversation belong together wherever they stand, in file order. A malformed
+line stands as `Unreadable` in the conversation of the line before it (of the next, if it is the
+first). The last title line that names a title or an extra counts.
+
+The file is read through once when it is opened, for the index of `layouts/line_index.py`. Lines
+that another program appends are found at the next read; any other change is `Changed`.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from array import array
+from bisect import bisect_right
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar, cast
+
+from synmem.errors import Changed, Unsupported, UsageError
+from synmem.layouts import jsonlines
+from synmem.layouts.files import (
+    FORMS,
+    Opened,
+    Reading,
+    Steps,
+    indexing,
+    is_json,
+    opening,
+    tail,
+    translating,
+)
+from synmem.layouts.line_index import NONE, Index
+from synmem.messages import Conversation, Holds, Message, Unreadable, parse_json
+from synmem.store import START, ConversationInfo, Damage, Page, Part, Position
+
+_SLICE_S: Final = 0.1  # how long a thread works before an interrupt is heard
+
+_T = TypeVar("_T")
+
+
+async def open(
+    settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
+) -> "FileStore":
+    """The conversations of the file `path`.
+
+    `format` is auto, jsonl, json or csv; `conversation` the id of messages that carry none; `raw`
+    says that a CSV has no guard; `name` is what the file is called in output.
+    """
+    path = Path(settings["path"]).expanduser()
+    name = str(settings.get("name") or path)
+    form = str(settings.get("format") or "auto")
+    if form not in FORMS:
+        raise UsageError(f"no file format is called {form!r}", hint=f"one of {', '.join(FORMS)}")
+    if write:
+        _refuse_writing(name)
+    reading = Reading(form, settings.get("conversation"), bool(settings.get("raw")))
+    return FileStore(path, name, await _in_slices(opening(path, name, reading)), page_size)
+
+
+class FileStore:
+    """A `Store` over one file, which it never writes; it can tell whether a seal fits."""
+
+    holds = Holds()
+
+    def __init__(self, path: Path, name: str, opened: Opened, page_size: int) -> None:
+        self.name = name
+        self._path = path
+        self._opened = opened
+        self._file = opened.file
+        self._page_size = page_size
+        self._seeking = threading.Lock()
+        self._looking = asyncio.Lock()
+
+    def refusal(self, message: Message) -> str | None:
+        """It holds no new message."""
+        return "a file is only read"
+
+    async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
+        """Unsupported."""
+        _refuse_writing(self.name)
+
+    async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
+        """Unsupported."""
+        _refuse_writing(self.name)
+
+    async def replace(
+        self,
+        conversation: Conversation,
+        messages: AsyncIterable[Sequence[Message]],
+        *,
+        upto: Position,
+    ) -> None:
+        """Unsupported."""
+        _refuse_writing(self.name)
+
+    async def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`; conversations come in the order in which they begin."""
+        index = await self._look()
+        numbers = [index.numbers.get(name, NONE) for name in dict.fromkeys(conversations)]
+        if after != START and NONE in numbers:
+            raise self._changed()
+        found = sorted((n for n in numbers if n != NONE), key=index.first_run.__getitem__)
+        pages = (
+            page
+            for number in found
+            for page in self._pages(index, number, after, reverse=reverse, limit=limit)
+        )
+        while some := await asyncio.to_thread(self._next, pages):
+            for page in some:
+                yield page
+
+    async def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`; in the order in which they are first named."""
+        index = await self._look()
+        chosen: Iterable[int] = range(len(index.names))
+        if ids is not None:
+            chosen = [index.numbers[name] for name in dict.fromkeys(ids) if name in index.numbers]
+        there = [number for number in chosen if index.counts[number]]
+        for start in range(0, len(there), self._page_size):
+            page = there[start : start + self._page_size]
+            if details:
+                yield await asyncio.to_thread(self._infos, index, page)
+            else:
+                yield [ConversationInfo(id=index.names[number]) for number in page]
+
+    async def damage(self) -> list[Damage]:
+        """What is wrong with seals ("cut short", "altered") and lines ("malformed").
+
+        Of malformed lines the first 1,000 are named. Here a line counts as malformed where its
+        conversation cannot be told; one that is no message otherwise comes from `read`.
+        """
+        index = await self._look()
+        return [Damage(*found) for found in index.damage()]
+
+    async def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+    async def _look(self) -> Index:
+        """The index, with what was appended to the file since."""
+        async with self._looking:
+            opened = self._opened
+            if opened.identity is not None:
+                now = self._still()
+                if now.st_size > opened.identity.st_size:
+                    await _in_slices(self._grow(opened, now))
+            return self._opened.index
+
+    def _still(self) -> os.stat_result:
+        """The file's state, which may have grown but not changed otherwise."""
+        before = cast(os.stat_result, self._opened.identity)
+        try:
+            now = self._path.stat()
+        except OSError:
+            raise self._changed() from None
+        grew = now.st_size > before.st_size
+        same = now.st_size == before.st_size and now.st_mtime_ns == before.st_mtime_ns
+        if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino) or not (grew or same):
+            raise self._changed()
+        return now
+
+    def _grow(self, opened: Opened, now: os.stat_result) -> Steps[None]:
+        with self._seeking, translating(self.name):
+            if tail(self._file, opened.index.end) != opened.tail:
+                raise self._changed()
+        index = opened.index
+        if index.torn:  # its last line may have gone on
+            index = opened.reading.index(self._file)
+        steps = indexing(index, self._file, self.name)
+        while True:
+            with self._seeking, translating(self.name):
+                try:
+                    next(steps)
+                except StopIteration:
+                    break
+            yield
+        self._opened = Opened(self._file, index, opened.reading, now, tail(self._file, index.end))
+
+    def _next(self, pages: Iterator[Page]) -> list[Page]:
+        """So many pages as hold a page's worth of messages: small conversations come together."""
+        some: list[Page] = []
+        messages = 0
+        with self._seeking, translating(self.name):
+            if self._opened.identity is not None:
+                self._still()
+            for page in pages:
+                some.append(page)
+                messages += len(page.items)
+                if messages >= self._page_size:
+                    break
+        return some
+
+    def _pages(
+        self, index: Index, number: int, after: Position, *, reverse: bool, limit: int | None
+    ) -> Iterator[Page]:
+        """The pages of one conversation."""
+        name, size = index.names[number], self._page_size
+        items: list[Message | Unreadable] = []
+        places = array("Q")
+        left = limit
+        for lines, numbers in self._stretches(index, number, after, reverse=reverse):
+            if left is not None:
+                lines, numbers = lines[:left], numbers[:left]
+                left -= len(lines)
+            items += self._messages(index, lines, numbers)
+            places.extend(numbers)
+            full = len(items) - len(items) % size
+            for start in range(0, full, size):
+                yield _page(name, items[start : start + size], places[start : start + size])
+            items, places = items[full:], places[full:]
+            if left == 0:
+                break
+        if items:
+            yield _page(name, items, places)
+
+    def _stretches(
+        self, index: Index, number: int, after: Position, *, reverse: bool
+    ) -> Iterator[tuple[list[bytes], range]]:
+        """A conversation's lines and their numbers, run by run, in reading direction."""
+        first, anchor = self._anchor(index, number, after, reverse=reverse)
+        for run in index.runs(first, reverse=reverse):
+            lines, numbers = self._run_lines(index, run)
+            if run == first and anchor:
+                at = anchor - numbers.start
+                kept = slice(0, at) if reverse else slice(at + 1, None)
+                lines, numbers = lines[kept], numbers[kept]
+            yield (lines[::-1], numbers[::-1]) if reverse else (lines, numbers)
+
+    def _anchor(
+        self, index: Index, number: int, after: Position, *, reverse: bool
+    ) -> tuple[int, int]:
+        """The run at which to begin, and the line in it behind which to; 0: at its beginning."""
+        if after == START:
+            return (index.last_run if reverse else index.first_run)[number], 0
+        line = int(after) if after.isdecimal() else 0
+        run = bisect_right(index.lines, line) - 1
+        if run < 0 or index.owners[run] != number or line >= index.lines[run] + index.count(run):
+            raise self._changed()
+        return run, line
+
+    def _run_lines(self, index: Index, run: int) -> tuple[list[bytes], range]:
+        start, first = index.starts[run], index.lines[run]
+        self._file.seek(start)
+        data = self._file.read(index.stop(run) - start)
+        lines = data.removesuffix(b"\n").split(b"\n")
+        if len(lines) != index.count(run):
+            raise self._changed()
+        return lines, range(first, first + len(lines))
+
+    def _messages(
+        self, index: Index, lines: list[bytes], numbers: range
+    ) -> list[Message | Unreadable]:
+        name = self._opened.reading.conversation
+        try:
+            return [jsonlines.read_line(line, conversation=name) for line in lines]
+        except ValueError:
+            return [self._message(index, *pair) for pair in zip(lines, numbers, strict=True)]
+
+    def _message(self, index: Index, line: bytes, number: int) -> Message | Unreadable:
+        try:
+            return jsonlines.read_line(line, conversation=self._opened.reading.conversation)
+        except ValueError as error:
+            if self._opened.reading.converted and (mark := jsonlines.mark_of(line)):
+                return mark
+            if index.torn and number == index.line_count and not is_json(line):
+                return Unreadable(str(number), jsonlines.TORN)
+            return Unreadable(str(number), jsonlines.reason(error))
+
+    def _infos(self, index: Index, numbers: Sequence[int]) -> list[ConversationInfo]:
+        with self._seeking, translating(self.name):
+            if self._opened.identity is not None:
+                self._still()
+            return [self._info(index, number) for number in numbers]
+
+    def _info(self, index: Index, number: int) -> ConversationInfo:
+        return ConversationInfo(
+            id=index.names[number],
+            messages=index.counts[number],
+            first_at=self._time_at(index.starts[index.first_run[number]]),
+            last_at=self._time_at(index.last_line_at[number]),
+            title=self._titled(index.title_at[number]).title,
+            extra=self._titled(index.extra_at[number]).extra,
+        )
+
+    def _time_at(self, start: int) -> datetime | None:
+        try:
+            line = self._line_at(start)
+            name = self._opened.reading.conversation
+            return jsonlines.read_line(line, conversation=name).created_at
+        except ValueError:
+            return None  # it comes from `read` as unreadable
+
+    def _titled(self, at: int) -> Conversation:
+        return jsonlines.title_of(parse_json(self._line_at(at - 1))) if at else Conversation("")
+
+    def _line_at(self, start: int) -> bytes:
+        self._file.seek(start)
+        return self._file.readline()
+
+    def _changed(self) -> Changed:
+        return Changed(f"{self.name} changed while it was read", hint="run again")
+
+
+def _page(conversation: str, items: list[Message | Unreadable], places: "array[int]") -> Page:
+    return Page(conversation, items, lambda i: str(places[i]))
+
+
+async def _in_slices(steps: Steps[_T]) -> _T:
+    """Do the work in threads, a slice after another, so that an interrupt is heard."""
+    try:
+        while True:
+            work = asyncio.ensure_future(asyncio.to_thread(_advance, steps))
+            try:
+                done = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait([work])
+                raise
+            if done is not None:
+                return done[0]
+    finally:
+        steps.close()
+
+
+def _advance(steps: Steps[_T]) -> tuple[_T] | None:
+    """Work for a while; the result, in a tuple, when it is there."""
+    until = time.monotonic() + _SLICE_S
+    while time.monotonic() < until:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return (stop.value,)
+    return None
+
+
+def _refuse_writing(name: str) -> NoReturn:
+    raise Unsupported(
+        f"{name} is a file, which synmem only reads",
+        hint="`synmem export -o FILE` writes such a file anew",
+    )

@@ -1,0 +1,206 @@
+"""`synmem check`: is a store sound, and do two hold the same."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synmem.cli import completing, render
+from synmem.cli.run import DIFFERENT, PARTLY, Session, command
+from synmem.cli.words import count
+from synmem.errors import CorruptData, UsageError
+
+if TYPE_CHECKING:
+    from synmem.operations.check import Checked, Soundness
+    from synmem.store import Store
+
+_WORDS = {
+    "=": "equal", "+": "only in the source", "-": "only in the destination",
+    "<": "destination behind", ">": "destination ahead", "*": "different", "!": "unreadable",
+}  # fmt: skip
+
+SourceArgument = Annotated[
+    str | None,
+    typer.Argument(help="A profile, a URL or a file.", autocompletion=completing.profiles),
+]
+DestArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DEST", help="What to compare it with.", autocompletion=completing.profiles
+    ),
+]
+MatchOption = Annotated[
+    str | None, typer.Option("--match", metavar="GLOB", help="Only ids like this: 'user-*'.")
+]
+OneWayOption = Annotated[
+    bool, typer.Option("--one-way", help="Do not look for what only the destination has.")
+]
+QuickOption = Annotated[
+    bool,
+    typer.Option("--quick", help="Counts and last messages only: may miss a difference."),
+]
+
+
+@command
+async def check(
+    session: Session,
+    source: SourceArgument = None,
+    dest: DestArgument = None,
+    match: MatchOption = None,
+    one_way: OneWayOption = False,
+    quick: QuickOption = False,
+) -> int | None:
+    """Read a store through; or compare two, conversation by conversation.
+
+    = equal, + only in SOURCE, - only in DEST, < DEST is behind, > DEST is ahead, * different,
+    ! unreadable. Printed are those that are not equal; all with -v.
+
+    \b
+    synmem check chat.db
+    synmem check chat.db backup.jsonl
+    synmem check chat.db prod --quick --json
+    """
+    if dest is None and (one_way or quick):
+        raise UsageError("--one-way and --quick compare two stores", hint="name a DEST")
+    try:
+        async with session.open(source) as ours:
+            if dest is None:
+                return await _sound(session, ours, match)
+            async with session.open(dest) as theirs:
+                return await _compare(session, ours, theirs, match, one_way, quick)
+    except CorruptData as error:
+        render.error(error, as_json=session.json)
+        return PARTLY
+
+
+# --- one store ------------------------------------------------------------------------------
+
+
+async def _sound(session: Session, store: "Store", match: str | None) -> int | None:
+    from synmem.cli.progress import progress
+    from synmem.operations.check import Soundness, sound
+
+    found = Soundness()
+    listed = _List(session)
+    with progress("Reading", quiet=session.quiet) as bar:
+        async for broken in sound(store, found, match=match):
+            bar.advance(found.messages + found.unreadable - bar.done)
+            for each in broken:
+                listed.add("!", each.conversation, f"message {each.number:,}: {each.reason}")
+    _print_damage(store, found)
+    if session.json:
+        listed.end(
+            {
+                "counts": {
+                    "conversations": found.conversations,
+                    "messages": found.messages,
+                    "unreadable": found.unreadable,
+                },
+                "damage": [
+                    {"kind": each.kind, "position": each.position, "reason": each.reason}
+                    for each in found.damage
+                ],
+            }
+        )
+    else:
+        words = f"{count(found.conversations, 'conversation')}, {count(found.messages, 'message')}"
+        words += f", {found.unreadable:,} unreadable" if found.unreadable else ""
+        session.note(f"{store.name}: {words}{'' if _bad(found) else ': sound'}")
+    return PARTLY if _bad(found) else None
+
+
+def _bad(found: "Soundness") -> bool:
+    return bool(found.unreadable or found.damage)
+
+
+def _print_damage(store: "Store", found: "Soundness") -> None:
+    from synmem.cli.moving import damage_line
+
+    for each in found.damage:
+        render.note(damage_line(store.name, each))
+
+
+# --- two stores -----------------------------------------------------------------------------
+
+
+async def _compare(
+    session: Session,
+    source: "Store",
+    dest: "Store",
+    match: str | None,
+    one_way: bool,
+    quick: bool,
+) -> int | None:
+    from synmem.cli.moving import check_damage
+    from synmem.cli.progress import progress
+    from synmem.operations.check import check
+    from synmem.operations.compare import State, not_compared
+
+    damaged = [await check_damage(store, consent=True) for store in (source, dest)]
+    counts: Counter[str] = Counter({state.value: 0 for state in State})
+    listed = _List(session)
+    with progress("Comparing", quiet=session.quiet) as bar:
+        async for found in check(source, dest, match=match, one_way=one_way, quick=quick):
+            bar.advance(len(found))
+            for each in found:
+                counts[each.state.value] += 1
+                listed.show(each)
+    missing = not_compared(source.holds, dest.holds)
+    if session.json:
+        end: dict[str, object] = {"counts": dict(counts), "not_compared": missing}
+        listed.end({**end, "quick": True} if quick else end)
+    _summarize(session, counts, missing, quick)
+    return _exit_code(counts) or (PARTLY if any(damaged) else None)
+
+
+def _summarize(session: Session, counts: Counter[str], missing: list[str], quick: bool) -> None:
+    if missing:
+        session.note(f"not compared: {', '.join(missing)}")
+    words = dict(_WORDS)
+    if quick:
+        words["="] = "without a difference seen"
+    parts = [f"{counts[key]:,} {word}" for key, word in words.items() if counts[key]]
+    session.note(f"{count(sum(counts.values()), 'conversation')}: {', '.join(parts)}"
+                 if parts else "no conversations")  # fmt: skip
+    if quick:
+        session.note("only counts and last messages were compared: that is no proof of equality")
+
+
+def _exit_code(counts: Counter[str]) -> int | None:
+    if any(counts[key] for key in "+-<>*"):
+        return DIFFERENT
+    return PARTLY if counts["!"] else None
+
+
+class _List:
+    """The conversations on stdout as they come: lines, or the array of a JSON object."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._comma = b""
+
+    def show(self, checked: "Checked") -> None:
+        """One of two stores: the equal ones only with -v, or in JSON."""
+        if self._session.json or self._session.verbose or checked.state.value != "=":
+            self.add(checked.state.value, checked.conversation, checked.detail)
+
+    def add(self, state: str, conversation: str, detail: str) -> None:
+        """A line, or an element."""
+        if self._session.json:
+            from synmem.messages import dump_json
+
+            data = {"conversation_id": conversation, "state": state, "detail": detail}
+            head = b'{"conversations":[' if not self._comma else b","
+            render.write_json(head + dump_json(data))
+            self._comma = b","
+            return
+        # One line each, whatever the id holds: --json has the exact characters.
+        shown = render.visible_line(conversation)
+        render.line(f"{state} {shown}" + (f"  {render.visible_line(detail)}" if detail else ""))
+
+    def end(self, rest: dict[str, object]) -> None:
+        """Close the JSON object with what is known at the end."""
+        from synmem.messages import dump_json
+
+        head = b'{"conversations":[' if not self._comma else b""
+        render.write_json(head + b"]," + dump_json(rest)[1:] + b"\n")

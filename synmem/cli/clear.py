@@ -1,0 +1,292 @@
+"""`synmem clear`: delete conversations, or trim their front."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from synmem.cli import completing, render
+from synmem.cli.run import PARTLY, Session, command
+from synmem.cli.words import count, span
+from synmem.errors import UsageError
+
+if TYPE_CHECKING:
+    from synmem.operations.backup import Backup
+    from synmem.operations.clear import Doomed, Trim
+    from synmem.profiles import Profile
+    from synmem.store import Store
+
+ConversationsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CONVERSATION...", help="Their ids.", autocompletion=completing.conversations
+    ),
+]
+MatchOption = Annotated[
+    str | None, typer.Option("--match", metavar="GLOB", help="Those with ids like this: 'user-*'.")
+]
+IdleOption = Annotated[
+    str | None, typer.Option("--idle", metavar="TIME", help="Those without a message since: 30d.")
+]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Every conversation; needs --confirm instead of --yes.")
+]
+OlderThanOption = Annotated[
+    str | None,
+    typer.Option(
+        "--older-than", metavar="TIME",
+        help="Only trim the front, up to the first message that is newer or has no time: 90d.",
+    ),
+]  # fmt: skip
+KeepLastOption = Annotated[
+    int | None,
+    typer.Option("--keep-last", metavar="N", help="Only trim the front: the newest N stay."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would go; no more.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+ConfirmOption = Annotated[
+    str | None, typer.Option("--confirm", metavar="PROFILE", help="The profile's name, to be sure.")
+]
+NoBackupOption = Annotated[
+    bool, typer.Option("--no-backup", help="Erase for good: no backup, no undo.")
+]
+
+
+@command
+async def clear(
+    session: Session,
+    conversations: ConversationsArgument = None,
+    match: MatchOption = None,
+    idle: IdleOption = None,
+    every: AllOption = False,
+    older_than: OlderThanOption = None,
+    keep_last: KeepLastOption = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+    no_backup: NoBackupOption = False,
+) -> int | None:
+    """Delete conversations, or trim their front; `synmem undo` brings them back.
+
+    \b
+    synmem clear user-1 user-2
+    synmem clear --idle 90d --dry-run
+    synmem clear --match 'test-*' --yes
+    synmem clear user-1 --keep-last 100
+    """
+    from synmem.cli.confirm import confirm as ask
+
+    choice = _choice(conversations, match, idle, every)
+    trim = _trim(older_than, keep_last)
+    profile = session.resolve()
+    # Looking creates no file and takes no lock: the store is opened for writing only once it is
+    # known that something goes, and agreed.
+    async with session.open_profile(profile) as store:
+        doomed = await _plan(session, store, choice, trim)
+    what = _what(doomed, trim, profile)
+    if dry_run or not doomed:
+        return _foresee(session, doomed, what, dry_run=dry_run)
+    question = f"Erase for good, without a backup: {what}" if no_backup else f"Remove {what}"
+    ask(
+        profile.name, question, yes=yes, confirmed=confirm, protected=profile.protected,
+        by_name=every,
+    )  # fmt: skip
+    if yes or confirm:
+        session.note(question)
+    async with session.open_profile(profile, write=True) as store:
+        result = await _clear(session, profile, store, doomed, trim, saved=not no_backup)
+    if no_backup:
+        _forget(session, profile, result)
+    if session.json:
+        render.json_line(result.as_json())
+    return PARTLY if result.failed else None
+
+
+class _Choice(NamedTuple):
+    ids: Sequence[str] | None
+    match: str | None
+    idle_before: datetime | None
+
+
+def _choice(ids: list[str] | None, match: str | None, idle: str | None, every: bool) -> _Choice:
+    from synmem.cli.times import optional_moment
+
+    if every and (ids or match is not None or idle is not None):
+        raise UsageError("--all stands alone: not beside ids, --match or --idle")
+    if ids and match is not None:
+        raise UsageError("either ids or --match")
+    if not (ids or every or match is not None or idle is not None):
+        raise UsageError("what shall go?", hint="name conversations, or --match, --idle or --all")
+    return _Choice(ids or None, match, optional_moment(idle, option="--idle"))
+
+
+def _trim(older_than: str | None, keep_last: int | None) -> "Trim":
+    from synmem.cli.times import optional_moment
+    from synmem.operations.clear import Trim
+
+    if keep_last is not None and keep_last < 0:
+        raise UsageError("--keep-last is 0 or more")
+    return Trim(optional_moment(older_than, option="--older-than"), keep_last)
+
+
+async def _plan(session: Session, store: "Store", choice: _Choice, trim: "Trim") -> "list[Doomed]":
+    from synmem.cli.progress import progress
+    from synmem.operations.clear import plan
+    from synmem.operations.listing import listing
+
+    doomed: list[Doomed] = []
+    with progress("Looking", quiet=session.quiet) as bar:
+        async for page in listing(store, **choice._asdict(), details=True):
+            async for each in plan(store, page, trim):
+                doomed.append(each)
+            bar.advance(len(page))
+    return doomed
+
+
+def _what(doomed: "Sequence[Doomed]", trim: "Trim", profile: "Profile") -> str:
+    """What goes, for a person: how much, from when to when, which, and from where."""
+    messages = _messages(doomed)
+    words = count(messages, "message") if messages is not None else "their messages"
+    if times := span([each.first_at for each in doomed], [each.last_at for each in doomed]):
+        words += f", {times}"
+    which = count(len(doomed), "conversation")
+    if len(doomed) <= 3:
+        which += (
+            " (" + ", ".join(render.visible_line(each.conversation.id) for each in doomed) + ")"
+        )
+    place = f"{profile.name} ({profile.where})" if profile.where != profile.name else profile.name
+    return (
+        f"{which}: {words}" if trim.whole else f"the front of {which}: {words}"
+    ) + f", in {place}"
+
+
+def _messages(doomed: "Sequence[Doomed]") -> int | None:
+    counts = [each.messages for each in doomed if each.messages is not None]
+    return sum(counts) if len(counts) == len(doomed) else None
+
+
+def _foresee(
+    session: Session, doomed: "Sequence[Doomed]", what: str, *, dry_run: bool
+) -> int | None:
+    """What would go: on stdout the conversations, as `ls` has them."""
+    from synmem.cli.list_conversations import print_conversations
+    from synmem.store import ConversationInfo
+
+    session.note(f"Would remove {what}" if doomed else "nothing to remove")
+    if session.json:
+        result = Result()
+        result.conversations, result.messages = len(doomed), _messages(doomed)
+        render.json_line({**result.as_json(), "dry_run": dry_run})
+        return None
+    found = [
+        ConversationInfo(
+            id=each.conversation.id, messages=each.messages, first_at=each.first_at,
+            last_at=each.last_at, title=each.conversation.title,
+        )
+        for each in doomed
+    ]  # fmt: skip
+    return print_conversations(found, "table" if render.is_terminal() else "ids")
+
+
+class Result:
+    """What `clear` came to."""
+
+    def __init__(self) -> None:
+        self.backup: str | None = None
+        self.ids: list[str] = []
+        self.conversations = 0
+        self.messages: int | None = 0
+        self.failed: list[tuple[str, str]] = []
+
+    @property
+    def words(self) -> str:
+        """How much went, for a person."""
+        messages = "messages" if self.messages is None else count(self.messages, "message")
+        return f"{messages} of {count(self.conversations, 'conversation')}"
+
+    def as_json(self) -> dict[str, object]:
+        """The object that --json prints."""
+        return {
+            "backup": self.backup,
+            "conversations": self.conversations,
+            "messages": self.messages,
+            "failed": [{"conversation_id": each, "message": why} for each, why in self.failed],
+        }
+
+
+async def _clear(
+    session: Session,
+    profile: "Profile",
+    store: "Store",
+    doomed: "Sequence[Doomed]",
+    trim: "Trim",
+    *,
+    saved: bool,
+) -> Result:
+    from synmem.cli.progress import progress
+    from synmem.operations.clear import Cleared, NotCleared
+    from synmem.operations.clear import clear as clear_
+
+    result = Result()
+    steps = len(doomed) * (2 if saved else 1)  # saved, then removed
+    with (
+        _backup(session, profile, result, saved) as backup,
+        progress("Removing", total=steps, quiet=session.quiet) as bar,
+    ):
+        async for outcome in clear_(store, doomed, trim, backup):
+            bar.advance()
+            if isinstance(outcome, Cleared):
+                result.conversations += 1
+                result.ids.append(outcome.conversation)
+                if result.messages is not None and outcome.messages is not None:
+                    result.messages += outcome.messages
+                else:
+                    result.messages = None
+            elif isinstance(outcome, NotCleared):
+                result.failed.append((outcome.conversation, str(outcome.error)))
+                hint = f" ({outcome.error.hint})" if outcome.error.hint else ""
+                render.note(f"not removed: {outcome.error}{hint}")
+    return result
+
+
+@contextlib.contextmanager
+def _backup(
+    session: Session, profile: "Profile", result: Result, saved: bool
+) -> "Iterator[Backup | None]":
+    """A backup, whose undo command is told however the run ends; or none."""
+    if not saved:
+        yield None
+        session.note(f"removed {result.words}, for good")
+        return
+    from synmem.cli.origin import origin_of
+    from synmem.operations.backup import new_backup
+
+    with new_backup(origin_of(session, profile, "clear")) as backup:
+        try:
+            yield backup
+        finally:
+            if backup.sealed:
+                result.backup = backup.id
+                session.note(f"removed {result.words}; to bring back: synmem undo {backup.id}")
+
+
+def _forget(session: Session, profile: "Profile", result: Result) -> None:
+    """Erase what was derived from the messages that went: notes, and the index of words."""
+    from synmem import folders
+    from synmem.notes import forget_files, store_folder
+    from synmem.operations.backups import backups, messages_file
+    from synmem.operations.word_index import forget
+
+    notes = store_folder(folders.state_folder("notes"), profile.identity)
+    if notes.exists():
+        for conversation in result.ids:
+            forget_files(notes, conversation)
+    forget(store_folder(folders.state_folder("search"), profile.identity).with_suffix(".db"))
+    older = [each for each in backups() if each.origin.identity == profile.identity]
+    if older:
+        session.note(
+            f"{count(len(older), 'earlier backup')} of this store may hold it still: "
+            f"{messages_file(older[0]).parent.parent}"
+        )

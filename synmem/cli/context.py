@@ -1,0 +1,143 @@
+"""`synmem context`: what would be sent to a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synmem.cli import completing, render
+from synmem.cli.run import PARTLY, Session, command
+from synmem.errors import SynmemError, UsageError
+
+if TYPE_CHECKING:
+    from synmem.operations.context import Built, Wanted
+    from synmem.strategies.context import Context
+
+FORMATS = ("openai", "anthropic", "text")
+
+ConversationArgument = Annotated[
+    str, typer.Argument(help="The conversation's id.", autocompletion=completing.conversations)
+]
+StrategyOption = Annotated[
+    str,
+    typer.Option(
+        "--strategy", "-s", metavar="NAME",
+        help="smart (system, summary, search results, recent messages; asks no model), "
+        "window (the last --window messages), tokens (the newest that fit) or all.",
+    ),
+]  # fmt: skip
+FormatOption = Annotated[
+    str | None, typer.Option("--format", "-f", help="openai (default), anthropic or text.")
+]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens", metavar="N",
+        help="For everything printed, at 4 characters a token. [default: 4000; of `all` none]",
+    ),
+]  # fmt: skip
+MaxSearchTokensOption = Annotated[
+    int, typer.Option("--max-search-tokens", metavar="N", help="For the search results.")
+]
+WindowOption = Annotated[
+    int | None,
+    typer.Option("--window", metavar="N", help="No more messages. [default: 10 of `window`]"),
+]
+SystemOption = Annotated[
+    str | None, typer.Option("--system", metavar="TEXT|@FILE", help="The system prompt.")
+]
+SearchResultsOption = Annotated[
+    str | None,
+    typer.Option("--search-results", metavar="TEXT|@FILE", help="What a search brought."),
+]
+ExplainOption = Annotated[
+    bool, typer.Option("--explain", help="Say on stderr why each message is in or out.")
+]
+
+
+@command
+async def context(
+    session: Session,
+    conversation: ConversationArgument,
+    strategy: StrategyOption = "smart",
+    form: FormatOption = None,
+    max_tokens: MaxTokensOption = None,
+    max_search_tokens: MaxSearchTokensOption = 2000,
+    window: WindowOption = None,
+    system: SystemOption = None,
+    search_results: SearchResultsOption = None,
+    explain: ExplainOption = False,
+) -> int | None:
+    """Print the messages to send to a model: what fits, the newest always.
+
+    A tool call and its results stay together. Only what is needed of the history is read.
+
+    \b
+    synmem context user-1 --system @prompt.txt --max-tokens 8000
+    synmem context user-1 --strategy window --window 20 -f anthropic
+    """
+    from synmem.operations.context import Wanted, check
+
+    if form is not None and form not in FORMATS:
+        raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")
+    wanted = Wanted(
+        strategy, max_tokens, max_search_tokens, window,
+        _text("--system", system), _text("--search-results", search_results),
+    )  # fmt: skip
+    check(wanted)
+    built = await _build(session, conversation, wanted)
+    _print(built.context, form or "openai")
+    if explain:
+        _explain(built.context)
+    if built.stale_summary:
+        session.note("the summary is stale and left out: `synmem summarize` makes it anew")
+    for warning in built.context.warnings:
+        session.note(warning)
+    for record in built.context.unreadable:
+        render.note(f"record {record.position} cannot be read: {record.reason}")
+    return PARTLY if built.context.unreadable else None
+
+
+async def _build(session: Session, conversation: str, wanted: "Wanted") -> "Built":
+    from synmem.notes import Notes
+    from synmem.operations.context import build
+    from synmem.operations.derived import notes_folder
+
+    profile = session.resolve()
+    async with session.open_profile(profile) as store:
+        notes = Notes(store, notes_folder(profile.identity))
+        return await build(store, conversation, wanted, notes)
+
+
+def _text(option: str, value: str | None) -> str | None:
+    """TEXT, or what is in FILE where it is @FILE."""
+    if value is None or not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_text("utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(f"{option}: there is no file {value[1:]}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{option}: {value[1:]} is not UTF-8") from error
+    except OSError as error:
+        raise SynmemError(f"{option}: {value[1:]}: {error.strerror or error}") from error
+
+
+def _print(context: "Context", form: str) -> None:
+    from synmem.strategies.sending import as_anthropic, as_openai, as_text
+
+    if form == "text":
+        render.line(as_text(context))
+    else:
+        render.json_line(as_openai(context) if form == "openai" else as_anthropic(context))
+
+
+def _explain(context: "Context") -> None:
+    if not context.whole:
+        render.note("     older messages are not read")
+    for each in context.decisions:
+        verdict = "in " if each.taken else "out"
+        place = f"{each.place:>5}" if each.place else "    -"
+        what = render.visible_line(each.what)
+        render.note(f"{verdict} {place}  {what:<14} {each.tokens:>8,.0f} tokens  {each.why}")
+    render.note(f"about {context.tokens:,.0f} tokens")

@@ -1,0 +1,195 @@
+"""`synmem list-conversations`, or `ls`: which conversations a store has."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synmem.cli import render
+from synmem.cli.run import PARTLY, Session, command
+from synmem.errors import StoreNotFound, UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from synmem.store import ConversationInfo
+
+FORMATS = ("table", "ids", "json", "jsonl")
+SORTS = ("id", "messages", "updated")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_PAGE = 10_000
+
+MatchOption = Annotated[
+    str | None, typer.Option("--match", metavar="GLOB", help="Only ids like this: 'user-*'.")
+]
+IdleOption = Annotated[
+    str | None,
+    typer.Option("--idle", metavar="TIME", help="Only those without a message since: 30d."),
+]
+SortOption = Annotated[
+    str,
+    typer.Option("--sort", help="id, messages (most first) or updated (newest first)."),
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", metavar="N", help="At most so many.")]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", "-f", help="table (on a terminal), ids (in a pipe), json or jsonl."),
+]
+NulOption = Annotated[
+    bool, typer.Option("-0", "--null", help="A NUL after each id, for xargs -0.")
+]  # fmt: skip
+
+
+@command
+async def list_conversations(
+    session: Session,
+    match: MatchOption = None,
+    idle: IdleOption = None,
+    sort: SortOption = "id",
+    limit: LimitOption = None,
+    form: FormatOption = None,
+    null: NulOption = False,
+) -> int | None:
+    """List the conversations.
+
+    \b
+    synmem ls --match 'user-*' --sort updated --limit 10
+    synmem ls -0 --idle 90d | xargs -0 synmem export -o old.jsonl --
+    """
+    form = _form(session, form, null)
+    if sort not in SORTS:
+        raise UsageError(f"--sort {sort!r}", hint=f"one of {', '.join(SORTS)}")
+    if limit is not None and limit < 0:
+        raise UsageError("--limit is 0 or more")
+    before = _before(idle)
+    details = form != "ids" or sort != "id"
+    found = await _found(session, match, before, details)
+    _sort(found, sort)
+    if limit is not None:
+        del found[limit:]
+    return print_conversations(found, form, null)
+
+
+def _form(session: Session, form: str | None, null: bool) -> str:
+    if form is None:
+        form = "json" if session.json else "table" if render.is_terminal() and not null else "ids"
+    if form not in FORMATS:
+        raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")
+    if null and form != "ids":
+        raise UsageError(f"-0 prints ids, not {form}")
+    return form
+
+
+def _before(idle: str | None) -> "datetime | None":
+    from synmem.cli.times import optional_moment
+
+    return optional_moment(idle, option="--idle")
+
+
+async def _found(
+    session: Session, match: str | None, before: "datetime | None", details: bool
+) -> "list[ConversationInfo]":
+    from synmem.operations.listing import listing
+
+    profile = session.resolve()
+    found: list[ConversationInfo] = []
+    try:
+        async with session.open_profile(profile) as store:
+            async for page in listing(store, match=match, idle_before=before, details=details):
+                found += page
+    except StoreNotFound:
+        # The default store is made by the first `add`: until then it is simply empty.
+        if profile.origins.get("db_path") != "default":
+            raise
+    return found
+
+
+def _sort(found: "list[ConversationInfo]", by: str) -> None:
+    found.sort(key=lambda info: info.id)  # code points sort as their UTF-8 does
+    if by == "messages":
+        found.sort(key=lambda info: -(info.messages or 0))
+    elif by == "updated":
+        found.sort(key=_age)
+
+
+def _age(info: "ConversationInfo") -> float:
+    return -info.last_at.timestamp() if info.last_at else float("inf")
+
+
+def print_conversations(
+    found: "Sequence[ConversationInfo]", form: str, null: bool = False
+) -> int | None:
+    """Print them in one of FORMATS; PARTLY where an id cannot be printed as it is."""
+    if form == "ids":
+        return _ids([info.id for info in found], null)
+    if form == "table":
+        _table(found)
+    else:
+        _json(found, form)
+    return None
+
+
+def _ids(ids: list[str], null: bool) -> int | None:
+    """One id a line, or before a NUL each; what would be read as two ids is named instead."""
+    breaks = re.compile("\0") if null else _CONTROL
+    bad = [each for each in ids if breaks.search(each)] if breaks.search("".join(ids)) else []
+    for each in bad:
+        why = "holds a NUL" if null else "holds a control character (-0 prints it)"
+        render.note(f"left out: {render.visible_line(each)} {why}")
+    if bad:
+        left_out = set(bad)
+        ids = [each for each in ids if each not in left_out]
+    end = "\0" if null else "\n"
+    shown = render.visible if render.is_terminal() and not null else str
+    for start in range(0, len(ids), _PAGE):
+        render.write(shown(end.join(ids[start : start + _PAGE]) + end).encode())
+    return PARTLY if bad else None
+
+
+def _table(found: "Sequence[ConversationInfo]") -> None:
+    from synmem.cli.times import shown
+
+    if not found:
+        return
+    titled = any(info.title for info in found)
+    columns = ["conversation", "messages", "first", "last", "title"][: 5 if titled else 4]
+    rows = []
+    for info in found:
+        count = "" if info.messages is None else f"{info.messages:,}"
+        row = [info.id, count, shown(info.first_at), shown(info.last_at), info.title or ""]
+        rows.append(row[: len(columns)])
+    render.table(columns, rows, right=[1])
+
+
+def _json(found: "Sequence[ConversationInfo]", form: str) -> None:
+    """An array, or a line each; written in pages."""
+    array = form == "json"
+    if array:
+        render.write_json(b"[")
+    for start in range(0, len(found), _PAGE):
+        lines = [_object(info) for info in found[start : start + _PAGE]]
+        if array:
+            render.write_json((b",\n" if start else b"") + b",\n".join(lines))
+        else:
+            render.write_json(b"\n".join(lines) + b"\n")
+    if array:
+        render.write_json(b"]\n")
+
+
+def _object(info: "ConversationInfo") -> bytes:
+    import msgspec
+
+    from synmem.messages import dump_json, format_time
+
+    data = {
+        "conversation_id": info.id,
+        "messages": info.messages,
+        "first_at": format_time(info.first_at) if info.first_at else None,
+        "last_at": format_time(info.last_at) if info.last_at else None,
+        "title": info.title,
+    }
+    try:
+        return msgspec.json.encode(data)  # no float is in it: null is null
+    except UnicodeEncodeError:
+        return dump_json(data)  # a lone surrogate in the title

@@ -1,0 +1,119 @@
+"""`synmem migrate`: copy conversations from one store to another, and prove it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synmem.cli import completing
+from synmem.cli.moving import (
+    DryRunOption,
+    MatchOption,
+    NoBackupOption,
+    OnConflictOption,
+    ReceiptOption,
+    RejectsOption,
+)
+from synmem.cli.run import Session, command
+from synmem.errors import UsageError
+
+if TYPE_CHECKING:
+    from synmem.operations.transfer import Options
+    from synmem.profiles import Profile
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(help="From: a profile, a URL or a file.", autocompletion=completing.profiles),
+]
+DestArgument = Annotated[
+    str, typer.Argument(metavar="DEST", help="To.", autocompletion=completing.profiles)
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="Conversations whose last message is no older: 30d."
+    ),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="Conversations whose last message is older."),
+]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", metavar="N", min=1, max=64, help="So much at once.")
+]
+MoveOption = Annotated[
+    bool, typer.Option("--move", help="Remove from the source what was copied and verified.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+ConfirmOption = Annotated[
+    str | None, typer.Option("--confirm", metavar="PROFILE", help="The profile's name, to be sure.")
+]
+
+
+@command
+async def migrate(
+    session: Session,
+    source: SourceArgument,
+    dest: DestArgument,
+    match: MatchOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    on_conflict: OnConflictOption = "skip",
+    rejects: RejectsOption = None,
+    dry_run: DryRunOption = False,
+    receipt: ReceiptOption = None,
+    jobs: JobsOption = 2,
+    move: MoveOption = False,
+    no_backup: NoBackupOption = False,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int | None:
+    """Copy conversations to another store, and read them back to prove it.
+
+    Run it again at any time: it goes on where it ended, and doubles nothing.
+
+    \b
+    synmem migrate chat.db prod
+    synmem migrate old.db new.db --match 'user-*' --dry-run
+    synmem migrate cache archive.db --since 30d --receipt receipt.json
+    """
+    from synmem.cli.moving import Order, checked_way, run
+    from synmem.cli.times import optional_moment
+    from synmem.operations.transfer import Options
+
+    ours, theirs = session.resolve(source), session.resolve(dest)
+    if ours.identity == theirs.identity and ours.backend != "memory":
+        raise UsageError(f"{source} and {dest} are the same store")
+    options = Options(
+        match=match,
+        since=optional_moment(since, option="--since"),
+        until=optional_moment(until, option="--until"),
+        on_conflict=checked_way(on_conflict),
+        label=ours.name,
+        jobs=jobs,
+        dry_run=dry_run,
+        move=move,
+        exact=session.json or receipt is not None,
+    )
+    _ask(ours, theirs, options, yes=yes, confirmed=confirm)
+    order = Order(options, rejects, receipt, not no_backup)
+    async with session.open_profile(ours, write=move and not dry_run) as store:
+        return await run(session, store, theirs, order)
+
+
+def _ask(
+    ours: "Profile", theirs: "Profile", options: "Options", *, yes: bool, confirmed: str | None
+) -> None:
+    """Before anything is removed from the source, or gives way in a protected destination."""
+    from synmem.cli.confirm import confirm
+
+    if options.dry_run:
+        return
+    if options.move:
+        what = f"Remove from {ours.name} ({ours.where}) what was copied to {theirs.name}"
+        confirm(
+            ours.name, what + ", once it is verified", yes=yes, confirmed=confirmed,
+            protected=ours.protected,
+        )  # fmt: skip
+    elif options.on_conflict == "replace" and theirs.protected:
+        what = f"Replace what is different in {theirs.name} ({theirs.where})"
+        confirm(theirs.name, what, yes=yes, confirmed=confirmed, protected=True)

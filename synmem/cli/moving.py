@@ -1,0 +1,331 @@
+"""What `migrate` and `import` share: one transfer, its progress, its words and its exit code."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from synmem.cli import render
+from synmem.cli.run import PARTLY, Session
+from synmem.cli.words import count
+from synmem.errors import StoreNotFound, SynmemError, UsageError
+
+if TYPE_CHECKING:
+    from synmem.messages import Message, Unreadable
+    from synmem.operations.backup import Backup
+    from synmem.operations.receipt import Entry, Ledger
+    from synmem.operations.transfer import Options, Transfer
+    from synmem.profiles import Profile
+    from synmem.store import Damage, Store
+
+WAYS = ("skip", "stop", "replace", "rename", "extend")
+
+MatchOption = Annotated[
+    str | None, typer.Option("--match", metavar="GLOB", help="Only ids like this: 'user-*'.")
+]
+OnConflictOption = Annotated[
+    str,
+    typer.Option(
+        "--on-conflict", metavar="|".join(WAYS),
+        help="Where the destination has another conversation of that id.",
+    ),
+]  # fmt: skip
+RejectsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rejects", metavar="FILE", help="Write here (JSONL) what cannot be brought over, and why."
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="List what would happen; write nothing.")
+]
+ReceiptOption = Annotated[
+    Path | None,
+    typer.Option("--receipt", metavar="FILE", help="Write a receipt with a digest for each."),
+]
+NoBackupOption = Annotated[
+    bool, typer.Option("--no-backup", help="Replace without keeping what was there.")
+]
+
+_DONE = {
+    "copied": "copied", "appended": "appended to", "replaced": "replaced",
+    "renamed": "under another name", "extended": "extended", "equal": "equal already",
+    "ahead": "ahead already",
+}  # fmt: skip
+_PROBLEMS = {
+    "conflict": "different", "rejected": "refused", "unreadable": "unreadable",
+    "changed": "changed meanwhile", "failed": "not verified",
+}  # fmt: skip
+_WOULD = {
+    "copied": "copy", "appended": "append", "replaced": "replace", "renamed": "rename",
+    "extended": "extend",
+}  # fmt: skip
+
+
+class Order(NamedTuple):
+    """What a command was asked for beside the stores."""
+
+    options: "Options"
+    rejects: Path | None = None
+    receipt: Path | None = None
+    backup: bool = True
+    command: str = "migrate"
+    title: str = "Copying"
+
+
+def checked_way(way: str) -> str:
+    """The way to handle a conflict; UsageError where there is none of that name."""
+    if way not in WAYS:
+        raise UsageError(f"--on-conflict {way!r}", hint=f"one of {', '.join(WAYS)}")
+    return way
+
+
+async def run(session: Session, source: "Store", dest: "Profile", order: Order) -> int | None:
+    """Run a transfer into `dest`, tell about it, and come to an exit code."""
+    from synmem.operations.receipt import Ledger
+
+    damaged = await check_damage(source, consent=order.rejects is not None)
+    if damaged and order.rejects is None:
+        return PARTLY
+    ledger = Ledger()
+    rejects = Rejects(order.rejects)
+    try:
+        async with _open_destination(session, dest, order.options) as store:
+            with _backup(session, dest, order) as backup:
+                code = await _run(session, source, store, ledger, rejects, order, backup)
+    finally:
+        rejects.close()
+        ledger.close()
+    return code or (PARTLY if damaged else None)
+
+
+@contextlib.asynccontextmanager
+async def _open_destination(session: Session, dest: "Profile", options: "Options") -> Any:
+    try:
+        opened = session.open_profile(dest, write=not options.dry_run)
+        store = await opened.__aenter__()
+    except StoreNotFound:
+        if not options.dry_run:
+            raise
+        # Opened for writing it is only made at the first write, which does not come.
+        opened = session.open_profile(dest, write=True)
+        store = await opened.__aenter__()
+    try:
+        yield store
+    finally:
+        await opened.__aexit__(None, None, None)
+
+
+async def _run(
+    session: Session,
+    source: "Store",
+    dest: "Store",
+    ledger: "Ledger",
+    rejects: "Rejects",
+    order: Order,
+    backup: "Backup | None",
+) -> int | None:
+    from asyncio import CancelledError
+
+    from synmem.operations.transfer import Transfer
+
+    tell = _teller(session, order.options.dry_run)
+    transfer = Transfer(
+        source, dest, ledger, order.options, tell=tell, reject=rejects.take, backup=backup
+    )
+    if transfer.lost:
+        session.note(f"what {dest.name} cannot hold does not travel: {', '.join(transfer.lost)}")
+    try:
+        await _phases(session, transfer, order)
+    except (CancelledError, SynmemError) as error:
+        if transfer.written or isinstance(error, CancelledError):
+            session.note(_so_far(transfer))
+        raise
+    counts = ledger.counts()
+    session.note(_summary(transfer, counts, order, rejects))
+    _receipts(session, source, dest, ledger, transfer, order)
+    return _exit_code(transfer, counts)
+
+
+async def _phases(session: Session, transfer: "Transfer", order: Order) -> None:
+    from synmem.cli.progress import progress
+
+    with progress(order.title, quiet=session.quiet) as bar:
+        transfer.watch = bar.advance
+        await transfer.copy()
+    if order.options.dry_run:
+        return
+    with progress("Verifying", total=transfer.written, quiet=session.quiet) as bar:
+        transfer.watch = bar.advance
+        await transfer.verify()
+    if order.options.move:
+        await transfer.remove()
+
+
+# --- words ----------------------------------------------------------------------------------
+
+
+def _teller(session: Session, dry_run: bool) -> "Callable[[Entry], None]":
+    def tell(entry: "Entry") -> None:
+        name = render.visible_line(entry.conversation)
+        if entry.kind is not None:
+            problem = render.visible_line(entry.problem or "")
+            render.note(f"{name}: {_PROBLEMS[entry.kind]}: {problem}")
+        if dry_run and not session.json:
+            word = _WOULD.get(entry.action, entry.kind or entry.action)
+            number = entry.written if entry.action in _WOULD else 0
+            render.line(f"{word}\t{number}\t{name if render.is_terminal() else entry.conversation}")
+
+    return tell
+
+
+def _so_far(transfer: "Transfer") -> str:
+    return (
+        f"{count(transfer.written, 'message')} written so far, in whole conversations or as their "
+        "beginning; the same command again goes on from there"
+    )
+
+
+def _summary(transfer: "Transfer", counts: dict[str, int], order: Order, rejects: "Rejects") -> str:
+    words = [f"{counts[key]:,} {word}" for key, word in _DONE.items() if counts.get(key)]
+    words += [f"{counts[key]:,} {word}" for key, word in _PROBLEMS.items() if counts.get(key)]
+    text = count(counts.get("conversations", 0), "conversation")
+    text += f": {', '.join(words)}" if words else ""
+    if order.options.dry_run:
+        text += f"; {count(transfer.written, 'message')} would be written"
+    else:
+        text += f"; {count(transfer.written, 'message')} written"
+        text += " and verified" if transfer.written and not counts.get("failed") else ""
+    if transfer.left:
+        where = f"in {rejects.path}" if rejects.path else "left behind (--rejects FILE keeps them)"
+        text += f"; {count(transfer.left, 'message')} {where}"
+    if order.options.move and not order.options.dry_run:
+        text += f"; {count(transfer.removed, 'conversation')} removed from the source"
+    if transfer.untimed:
+        text += f"; {count(transfer.untimed, 'conversation')} without a time left out"
+    if transfer.not_compared:
+        text += f"; not compared: {', '.join(transfer.not_compared)}"
+    if transfer.stopped:
+        text += "; stopped at the first difference"
+    return text
+
+
+def _exit_code(transfer: "Transfer", counts: dict[str, int]) -> int | None:
+    if counts.get("failed"):
+        render.note(f"synmem: verification failed for {count(counts['failed'], 'conversation')}")
+        return 1
+    partly = any(counts.get(kind) for kind in _PROBLEMS)
+    return PARTLY if partly or transfer.left else None
+
+
+def _receipts(
+    session: Session,
+    source: "Store",
+    dest: "Store",
+    ledger: "Ledger",
+    transfer: "Transfer",
+    order: Order,
+) -> None:
+    from synmem.operations.receipt import receipt_lines
+
+    def lines() -> Iterator[bytes]:
+        return receipt_lines(
+            ledger,
+            source=source.name,
+            destination=dest.name,
+            holds=transfer.holds,
+            not_compared=transfer.not_compared,
+            dry_run=order.options.dry_run,
+        )
+
+    if order.receipt is not None:
+        from synmem.cli.files import writing
+
+        with writing(order.receipt) as write:
+            for piece in lines():
+                write(piece)
+    if session.json:
+        for piece in lines():
+            render.write_json(piece)
+
+
+# --- a file that is damaged -----------------------------------------------------------------
+
+
+async def check_damage(source: "Store", *, consent: bool) -> bool:
+    """Whether the source is a file that is not as it was written; everything is named.
+
+    Without consent nothing may be written then: a malformed line could belong anywhere.
+    """
+    from synmem.store import SupportsDamage
+
+    if not isinstance(source, SupportsDamage):
+        return False
+    damage = await source.damage()
+    for each in damage:
+        render.note(damage_line(source.name, each))
+    if damage and not consent:
+        render.note(
+            "synmem: nothing was written: the input is damaged "
+            "(--rejects FILE takes what can be read, and keeps the rest)"
+        )
+    return bool(damage)
+
+
+def damage_line(name: str, damage: "Damage") -> str:
+    """`chat.jsonl:17: malformed: not JSON`."""
+    return f"{name}:{damage.position}: {damage.kind}: {render.visible_line(damage.reason)}"
+
+
+class Rejects:
+    """The file of what stayed behind: JSONL, with `reason` and `at`; made at the first of them."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._file: Any = None
+
+    def take(self, conversation: str, at: int, item: "Message | Unreadable", reason: str) -> None:
+        """One message or record: what stands in the way, and how many messages are before it."""
+        from synmem.messages import Message, as_dict, dump_json
+
+        if self.path is None:
+            return
+        if self._file is None:
+            try:
+                self._file = self.path.open("wb")
+            except OSError as error:
+                raise SynmemError(f"{self.path}: {error.strerror}") from error
+        body = as_dict(item) if isinstance(item, Message) else {"position": item.position}
+        line = {"conversation_id": conversation, **body, "reason": reason, "at": at}
+        self._file.write(dump_json(line) + b"\n")
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def check_rejects(rejects: Path | None, sources: Sequence[Path]) -> None:
+    """UsageError where the rejects would overwrite what is read."""
+    for path in sources:
+        if rejects is not None and rejects.exists() and path.exists() and rejects.samefile(path):
+            raise UsageError(f"--rejects {rejects} is what is read")
+
+
+@contextlib.contextmanager
+def _backup(session: Session, dest: "Profile", order: Order) -> "Iterator[Backup | None]":
+    """Where what `--on-conflict replace` removes is kept; how to undo is told at the end."""
+    if order.options.on_conflict != "replace" or order.options.dry_run or not order.backup:
+        yield None
+        return
+    from synmem.cli.origin import origin_of
+    from synmem.operations.backup import new_backup
+
+    with new_backup(origin_of(session, dest, order.command)) as backup:
+        try:
+            yield backup
+        finally:
+            if backup.sealed:
+                session.note(f"what was replaced: synmem undo {backup.id}")

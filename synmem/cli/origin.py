@@ -1,0 +1,79 @@
+"""From which store a backup comes, and the way back to it."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synmem.cli.run import Session
+from synmem.errors import ProfileError, UsageError
+
+if TYPE_CHECKING:
+    from synmem.operations.backups import Manifest, Origin
+    from synmem.profiles import Profile
+
+
+def origin_of(session: Session, profile: "Profile", command: str) -> "Origin":
+    """What a backup remembers about its store, so that `undo` finds it from any folder.
+
+    A profile of the configuration is found by its name; a URL or path by its settings, unless
+    these hold a secret: then `undo` must be told with -p.
+    """
+    from synmem.operations.backups import Origin
+    from synmem.profiles import has_secret
+
+    named = profile.origins.get("backend") != "flag"
+    settings = None
+    if not named and not has_secret(profile.settings):
+        settings = dict(profile.settings)
+        for key in ("db_path", "path"):
+            if key in settings:
+                settings[key] = str(Path(settings[key]).expanduser().absolute())
+    config = str(session.config.absolute()) if session.config else None
+    return Origin(
+        command=command,
+        target=profile.name,
+        where=profile.where,
+        identity=profile.identity,
+        backend=profile.backend,
+        named=named,
+        config=config,
+        settings=settings,
+    )
+
+
+def typed_profile(session: Session) -> str | None:
+    """The store that was typed with -p; what SYNMEM_PROFILE says is for new work."""
+    return None if session.profile == os.environ.get("SYNMEM_PROFILE") else session.profile
+
+
+def profile_of(session: Session, manifest: "Manifest") -> "Profile":
+    """The store that a backup goes back to: the one it comes from, or the one typed with -p."""
+    if (typed := typed_profile(session)) is not None:
+        profile = session.resolve(typed)
+        if profile.identity != manifest.origin.identity:
+            session.note(f"backup {manifest.id} comes from another store, {manifest.origin.where}")
+        return profile
+    profile = _remembered(session, manifest)
+    if profile.identity != manifest.origin.identity:
+        raise ProfileError(
+            f"profile {profile.name!r} is now another store than the one backup {manifest.id} "
+            f"comes from, {manifest.origin.where}",
+            hint="-p says where it shall go",
+        )
+    return profile
+
+
+def _remembered(session: Session, manifest: "Manifest") -> "Profile":
+    from synmem.profiles import Profile, resolve
+
+    origin = manifest.origin
+    if origin.settings is not None:
+        flags = dict.fromkeys(["backend", *origin.settings], "flag")
+        return Profile(origin.target, origin.backend, origin.settings, False, flags)
+    if not origin.named:
+        raise UsageError(
+            f"backup {manifest.id} comes from {origin.where}, whose address holds a secret",
+            hint="give it again with -p",
+        )
+    config = session.config or (Path(origin.config) if origin.config else None)
+    return resolve(origin.target, config)

@@ -1,0 +1,75 @@
+"""A progress bar on stderr, for a person on a terminal only."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from synmem.cli import render
+
+_EVERY_S = 0.1
+
+
+class Bar:
+    """Counts what was done; `advance` is cheap, the terminal is written ten times a second."""
+
+    def __init__(self, shown: Any = None, task: Any = None) -> None:
+        self.done = 0
+        self._shown = shown
+        self._task = task
+        self._next = 0.0
+
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
+        self.done += count
+        if self._shown is not None and (now := time.monotonic()) >= self._next:
+            self._next = now + _EVERY_S
+            self._shown.update(self._task, completed=self.done)
+
+    def expect(self, total: int | None) -> None:
+        """How many there will be, once that is known."""
+        if self._shown is not None:
+            self._shown.update(self._task, total=total)
+
+
+@contextlib.contextmanager
+def progress(text: str, *, total: int | None = None, quiet: bool = False) -> Iterator[Bar]:
+    """A bar that counts to `total`, with rate and time left, and goes away at the end.
+
+    In a pipe, on TERM=dumb or with `quiet` nothing is drawn.
+    """
+    if quiet or not render.is_terminal(sys.stderr) or render.is_dumb():
+        yield Bar()
+        return
+    shown = _drawn(render.visible_line(text))
+    with shown:
+        bar = Bar(shown, shown.add_task("", total=total))
+        try:
+            yield bar
+        finally:
+            shown.update(bar._task, completed=bar.done)
+
+
+def _drawn(text: str) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Counted(ProgressColumn):
+        """Text, count and rate: plain Text, never markup."""
+
+        def render(self, task: Any) -> Text:
+            total = f"/{int(task.total):,}" if task.total is not None else ""
+            rate = f"  {task.speed:,.0f}/s" if task.speed else ""
+            return Text(f"{text} {int(task.completed):,}{total}{rate}")
+
+    return Progress(
+        Counted(),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=True,
+    )

@@ -1,0 +1,217 @@
+"""Files of conversations: what a file is, and how it becomes JSON Lines that can be sought in.
+
+JSON and CSV are converted into a temporary file without a name; what cannot be sought in (a
+pipe) is copied into one first. All work comes in steps of some milliseconds, as generators.
+"""
+
+import os
+import stat
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TypeVar, cast
+
+from synmem.errors import AccessDenied, CorruptData, StoreNotFound, StoreUnavailable
+from synmem.layouts.line_index import Index
+from synmem.messages import parse_json
+
+BLOCK: Final = 1 << 18  # read at once, and the most that is skipped to find a position
+_TAIL: Final = 4096  # bytes that must still be the same where a file grew
+_SNIFFED: Final = 1 << 16
+_HOPELESS: Final = 1_000  # so many lines and none of them ours: another kind of file
+_BOM: Final = b"\xef\xbb\xbf"
+
+FORMS: Final = ("auto", "jsonl", "json", "csv")
+_SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+_OTHER_KINDS: Final = (
+    (b"SQLite format 3\0", "an SQLite database", "name it as sqlite:///PATH"),
+    (b"\x1f\x8b", "compressed (gzip)", "unpack it first: gunzip -c FILE | synmem import"),
+    (b"PK\x03\x04", "a ZIP archive", "unpack it first"),
+    (b"\xff\xfe", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),
+    (b"\xfe\xff", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),
+)
+READABLE: Final = "readable are files of JSON Lines, JSON or CSV, as `synmem export` writes them"
+
+_T = TypeVar("_T")
+Steps = Generator[None, None, _T]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is to be read."""
+
+    form: str
+    conversation: str | None
+    raw: bool
+
+    @property
+    def converted(self) -> bool:
+        """Whether the lines were made from another form."""
+        return self.form in ("json", "csv")
+
+    def index(self, file: BinaryIO) -> Index:
+        """An empty index for it."""
+        file.seek(0)
+        start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+        return Index(start=start, conversation=self.conversation, marks=self.converted)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that was read through; `identity` is None where it is a copy that nobody changes."""
+
+    file: BinaryIO
+    index: Index
+    reading: Reading
+    identity: os.stat_result | None
+    tail: bytes
+
+
+def opening(path: Path, name: str, reading: Reading) -> Steps[Opened]:
+    """Open the file, convert it where it is not JSON Lines, and read it through."""
+    with translating(name):
+        file: BinaryIO = path.open("rb")
+        try:
+            now: os.stat_result | None = os.fstat(file.fileno())
+            if now is None or not stat.S_ISREG(now.st_mode):
+                file, now = (yield from _spool(file, iter(lambda: file.read(BLOCK), b""))), None
+            head = _head(file)
+            _refuse_other_kinds(head, name)
+            if reading.form == "auto":
+                form = _detect(head, path.suffix.lower())
+                reading = Reading(form, reading.conversation, reading.raw)
+            if reading.converted:
+                file, now = (yield from _spool(file, _converted(file, reading))), None
+            index = reading.index(file)
+            yield from indexing(index, file, name)
+            return Opened(file, index, reading, now, tail(file, index.end))
+        except BaseException:
+            file.close()
+            raise
+
+
+def _spool(file: BinaryIO, chunks: Iterator[bytes]) -> Steps[BinaryIO]:
+    """A temporary file of these chunks, in the place of the file that they come from."""
+    import tempfile  # only what is converted pays for it
+
+    spool = cast(BinaryIO, tempfile.TemporaryFile(buffering=BLOCK))  # noqa: SIM115
+    try:
+        for chunk in chunks:
+            spool.write(chunk)
+            yield
+        spool.seek(0)
+    except BaseException:
+        spool.close()
+        raise
+    file.close()
+    return spool
+
+
+def _converted(file: BinaryIO, reading: Reading) -> Iterator[bytes]:
+    if reading.form == "csv":
+        from synmem.layouts import csv_table
+
+        return csv_table.read_lines(file, conversation=reading.conversation, raw=reading.raw)
+    from synmem.layouts import json_array
+
+    return json_array.read_lines(file, conversation=reading.conversation)
+
+
+def indexing(index: Index, file: BinaryIO, name: str) -> Steps[None]:
+    """Let the index take in what it has not seen of the file."""
+    for block in _blocks(file, index.end):
+        index.feed(block)
+        if not index.fits and index.malformed >= _HOPELESS:
+            break
+        yield
+    if not index.fits and index.malformed:
+        _, position, reason = index.damage()[0]
+        what = f" has {reason}" if reason.startswith("no ") else f": {reason}"
+        hint = "`import --conversation ID` takes lines that have a role and content but no id"
+        raise CorruptData(
+            f"{name} is not a synmem export: line {position}{what}",
+            hint=hint if reason == "no conversation_id" else READABLE,
+        )
+
+
+def _blocks(file: BinaryIO, start: int) -> Iterator[bytes]:
+    """The file from there in blocks of whole lines; only the last may lack its newline."""
+    pieces: list[bytes] = []
+    while file.seek(start) == start and (data := file.read(BLOCK)):
+        start += len(data)
+        cut = data.rfind(b"\n") + 1
+        if cut:
+            yield b"".join([*pieces, data[:cut]])
+            pieces = []
+        if cut < len(data):
+            pieces.append(data[cut:])
+    if pieces:
+        yield b"".join(pieces)
+
+
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    head = file.read(_SNIFFED)
+    file.seek(0)
+    return head
+
+
+def tail(file: BinaryIO, end: int) -> bytes:
+    start = max(0, end - _TAIL)
+    file.seek(start)
+    return file.read(end - start)
+
+
+def _refuse_other_kinds(head: bytes, name: str) -> None:
+    for beginning, what, hint in _OTHER_KINDS:
+        if head.startswith(beginning):
+            raise CorruptData(f"{name} is {what}", hint=hint)
+    if b"\0" in head and not head.lstrip().startswith((b"{", b"[")):
+        raise CorruptData(f"{name} is binary, not text", hint=READABLE)
+
+
+def _detect(head: bytes, suffix: str) -> str:
+    """The form of a file, by its name where that decides, else by how it begins."""
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    from synmem.layouts import csv_table
+
+    text = head.removeprefix(_BOM).lstrip()
+    lines = text.split(b"\n")
+    if csv_table.is_header(lines[0].decode("utf-8", "replace")):
+        return "csv"
+    if text.startswith(b"["):
+        return "json"
+    if not text.startswith(b"{"):
+        return "jsonl"
+    if is_json(lines[0]):
+        alone = not any(map(bytes.strip, lines[1:]))
+        return "json" if alone and b'"messages"' in text else "jsonl"
+    if any(b'"conversation_id"' in line and is_json(line) for line in lines[1:]):
+        return "jsonl"  # only its first line is broken
+    return "json" if len(lines) > 1 or b'"messages"' in text else "jsonl"
+
+
+def is_json(line: bytes) -> bool:
+    try:
+        return isinstance(parse_json(line), dict)
+    except ValueError:
+        return False
+
+
+@contextmanager
+def translating(name: str) -> Iterator[None]:
+    """Every exception of the file system and of the converters becomes one of ours."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreNotFound(f"no file {name}", hint="check the path") from error
+    except PermissionError as error:
+        raise AccessDenied(f"{name}: {error.strerror}") from error
+    except IsADirectoryError as error:
+        raise CorruptData(f"{name} is a folder, not a file", hint=READABLE) from error
+    except OSError as error:
+        raise StoreUnavailable(f"{name}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise CorruptData(f"{name}: {error}") from error

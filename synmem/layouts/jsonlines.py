@@ -1,0 +1,139 @@
+"""The interchange form, JSON Lines: what stands in such a file beside its messages.
+
+A message is a line (`messages.encode_line`, `messages.decode_line`). A line without `role` is the
+title line of its conversation, `{"conversation_id", "title", "extra"}`; it may stand anywhere and
+sets what it names, so the last one wins. A sealed export begins with `OPENING` and ends with
+`seal_line`, whose digest is SHA-256 over the bytes of every line between the two, newlines
+included; both lines are these bytes exactly, so that a flipped bit in them shows too.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from synmem.messages import (
+    Conversation,
+    JSONObject,
+    Message,
+    Unreadable,
+    conversation_refusal,
+    decode_line,
+    dump_json,
+    encode_line,
+    from_dict,
+    parse_json,
+)
+
+ORIGIN: Final = "jsonl"
+"""The name in `extra` under which keys are kept that are not ours."""
+
+OPENING: Final = b'{"synmem": {"sealed": 1}}\n'
+"""The first line of a sealed export."""
+
+TORN: Final = "torn: the file ends in the middle of this line"
+"""Why the last line cannot be read where it has no newline and is malformed."""
+
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+def seal_line(conversations: int, messages: int, digest: str) -> bytes:
+    """The last line of a sealed export; `digest` in hexadecimal."""
+    counts = {"conversations": conversations, "messages": messages, "digest": f"sha256:{digest}"}
+    return json.dumps({"synmem": counts}).encode() + b"\n"
+
+
+def is_control(data: JSONObject) -> bool:
+    """Whether this line is an opening or a seal, fitting or not."""
+    return "synmem" in data and "conversation_id" not in data and "role" not in data
+
+
+def title_line(conversation: Conversation) -> bytes:
+    """The title line of a conversation, its newline included; empty where it has none."""
+    data: JSONObject = {"conversation_id": conversation.id}
+    if conversation.title is not None:
+        data["title"] = conversation.title
+    if conversation.extra:
+        data["extra"] = conversation.extra
+    return dump_json(data) + b"\n" if len(data) > 1 else b""
+
+
+def is_title(data: JSONObject) -> bool:
+    """Whether this line speaks of its conversation, and not of a message that lacks its role."""
+    return "role" not in data and "content" not in data and ("title" in data or "extra" in data)
+
+
+def title_of(data: JSONObject, *, origin: str = ORIGIN) -> Conversation:
+    """The conversation that a title line speaks of; ValueError says why it is not one.
+
+    Keys that are not ours are kept in `extra[origin]`.
+    """
+    known = {key: data.get(key) for key in ("title", "extra")}
+    others = {k: v for k, v in data.items() if k not in known and k != "conversation_id"}
+    extra: Any = known["extra"]
+    if not isinstance(extra, dict | None):
+        raise ValueError("extra is not a JSON object")
+    if others:
+        kept = (extra or {}).get(origin)
+        extra = {**(extra or {}), origin: {**(kept if isinstance(kept, dict) else {}), **others}}
+    conversation = Conversation(data["conversation_id"], known["title"], extra or None)
+    if why := conversation_refusal(conversation):
+        raise ValueError(why)
+    return conversation
+
+
+def object_lines(messages: Sequence[Message]) -> bytes:
+    """Each message as a line without its conversation."""
+    try:
+        lines = _encode_lines(messages)
+        if b"null" not in lines:  # msgspec writes NaN as null: see `messages.dump_json`
+            return lines
+    except UnicodeEncodeError:
+        pass  # a lone surrogate somewhere: message by message
+    return b"".join([encode_line(b"{", message) for message in messages])
+
+
+def message_lines(prefix: bytes, messages: Sequence[Message]) -> bytes:
+    """A page of messages as lines; `prefix` is `messages.line_prefix` of their conversation."""
+    # No JSON text holds a raw newline, so "\n{" is the beginning of a line and nothing else.
+    return (b"\n" + object_lines(messages)).replace(b"\n{", b"\n" + prefix)[1:]
+
+
+def read_line(line: bytes, *, conversation: str | None = None) -> Message:
+    """The message of a line, which may lack its id where `conversation` is given."""
+    try:
+        return decode_line(line)[1]
+    except ValueError:
+        if conversation is None:
+            raise
+    data = parse_json(line)
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
+    data.pop("conversation_id", None)
+    return from_dict(data, origin=ORIGIN)
+
+
+def mark_line(conversation: str | None, record: Unreadable) -> bytes:
+    """A line that stands for a record of another form that could not be turned into one."""
+    data: JSONObject = {"unreadable": [record.position, record.reason]}
+    if conversation is not None:
+        data["conversation_id"] = conversation
+    return dump_json(data) + b"\n"
+
+
+def mark_of(line: bytes) -> Unreadable | None:
+    """The record that a mark line stands for, or None where it is another line."""
+    if b'"unreadable"' not in line:
+        return None
+    data = parse_json(line)
+    return Unreadable(*data["unreadable"]) if "unreadable" in data else None
+
+
+def reason(error: ValueError) -> str:
+    """Why a line cannot be read, in one line and without the parser's own line number."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg} at column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start + 1}"
+    return str(error)

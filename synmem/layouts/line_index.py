@@ -1,0 +1,264 @@
+"""Which conversation each line of a JSON Lines file belongs to, in one pass and flat memory.
+
+Lines are kept as *runs*: neighbouring lines of one conversation, at most a block of the file, so
+that a page or a position is found without reading from the start. Runs tile the file: one ends
+where the next begins. A run costs 32 bytes, a conversation its id and about 40 bytes, a line
+nothing.
+"""
+
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from synmem.layouts import jsonlines
+from synmem.layouts.seals import Damage, Seals
+from synmem.messages import Conversation, JSONObject, conversation_refusal, parse_json
+
+NONE: Final = 0xFFFFFFFF
+"""No run, no conversation."""
+
+_PENDING: Final = NONE - 1  # malformed lines before the first conversation: they go to it
+_CONTROL: Final = NONE - 2  # an opening or a seal
+_NAMED_LINES: Final = 1_000
+_SHORT_ID: Final = 256  # so many characters are at most 1,024 bytes
+
+
+class _Head(msgspec.Struct, gc=False):
+    conversation_id: str | None = None
+    role: str | None = None
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+_UNUSUAL: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+class Index:
+    """The lines of a file, by conversation, and what is wrong with its seals and its lines.
+
+    `conversation` is the id of lines that carry none; `marks` says that lines may stand for
+    records of another form that could not be read (`jsonlines.mark_line`).
+    """
+
+    def __init__(
+        self, *, start: int = 0, conversation: str | None = None, marks: bool = False
+    ) -> None:
+        self.names: list[str] = []
+        self.numbers: dict[str, int] = {}
+        # By run: first byte, first line (from 1), conversation, and its next and last run.
+        self.starts = array("Q")
+        self.lines = array("Q")
+        self.owners = array("I")
+        self.behind = array("I")
+        self.before = array("I")
+        # By conversation: first and last run, lines, where its last line and its title begin.
+        self.first_run = array("I")
+        self.last_run = array("I")
+        self.counts = array("Q")
+        self.last_line_at = array("Q")
+        self.title_at = array("Q")  # plus one; 0 where there is none
+        self.extra_at = array("Q")
+        self.end = start
+        self.line_count = 0
+        self.torn = False
+        self.malformed = 0
+        self._conversation = conversation
+        self._marks = marks
+        self._latest = _PENDING
+        self._named: list[Damage] = []
+        self._seals = Seals()
+        self._lines: list[bytes] = []
+        self._block_start = start
+        self._block_line = 1
+
+    @property
+    def fits(self) -> bool:
+        """Whether anything was found that is ours."""
+        return bool(self.names) or self._seals.seen
+
+    def feed(self, block: bytes) -> None:
+        """Take the next whole lines in; only the last of the file may lack its newline."""
+        lines = self._lines = block.split(b"\n")
+        self.torn = bool(lines[-1])
+        if not self.torn:
+            lines.pop()
+        self._block_start, self._block_line = self.end, self.line_count + 1
+        begun, owner, current = 0, NONE, None
+        hashed = 0
+        for i, line in enumerate(lines):
+            try:
+                head = _decode_head(line)
+                if head.role is not None and head.conversation_id == current is not None:
+                    continue
+                number = self._owner(head, i)
+            except _UNUSUAL:
+                number = self._judge(i)
+            if number == owner:
+                continue
+            self._run(owner, lines[begun:i])
+            begun, owner = i, number
+            current = self.names[number] if number < _CONTROL else None
+            if number == _CONTROL:
+                self._seals.take(lines[hashed:i])
+                self._control(i)
+                hashed, owner = i + 1, NONE
+        self._run(owner, lines[begun:])
+        self._seals.take(lines[hashed:])
+        self.end -= self.torn
+
+    def count(self, run: int) -> int:
+        """How many lines a run has."""
+        return self._after(self.lines, run, self.line_count + 1) - self.lines[run]
+
+    def stop(self, run: int) -> int:
+        """The byte behind a run."""
+        return self._after(self.starts, run, self.end)
+
+    def runs(self, run: int, *, reverse: bool = False) -> Iterator[int]:
+        """This run and those of the same conversation behind it (before it)."""
+        links = self.before if reverse else self.behind
+        while run != NONE:
+            yield run
+            run = links[run]
+
+    def damage(self) -> list[Damage]:
+        """What is wrong, in order of kind: seals, then malformed lines, the first 1,000 named."""
+        found = [*self._seals.damage, *self._seals.unfinished(self.line_count), *self._named]
+        if self.malformed > len(self._named):
+            more = self.malformed - len(self._named)
+            found.append(Damage("malformed", self._named[-1].position, f"{more} more such lines"))
+        return found
+
+    @staticmethod
+    def _after(values: "array[int]", run: int, end: int) -> int:
+        return values[run + 1] if run + 1 < len(values) else end
+
+    def _owner(self, head: _Head, i: int) -> int:
+        """The conversation of a line that parsed."""
+        name = self._conversation if head.conversation_id is None else head.conversation_id
+        if head.role is None or not name:
+            return self._judge(i)
+        number = self.numbers.get(name)
+        if number is None:
+            if len(name) > _SHORT_ID:
+                return self._judge(i)
+            number = self._number(name)
+        self._latest = number
+        return number
+
+    def _judge(self, i: int) -> int:
+        """The conversation of any line, the slow way; NONE where the line is no record."""
+        line = self._lines[i]
+        if not line.strip():
+            return NONE
+        try:
+            data = parse_json(line)
+            if not isinstance(data, dict):
+                raise ValueError("not a JSON object")
+            if jsonlines.is_control(data):
+                return _CONTROL
+            if self._marks and "unreadable" in data:
+                return self._mark(data)
+            number = self._number(self._name(data))
+            if jsonlines.is_title(data):
+                self._title(number, jsonlines.title_of(data), i)
+                self._latest = number
+                return NONE
+            self._latest = number
+        except ValueError as error:
+            self._malformed(i, error)
+        return self._latest
+
+    def _name(self, data: JSONObject) -> str:
+        name = data.get("conversation_id", self._conversation)
+        if name is None:
+            raise ValueError("no conversation_id")
+        if "conversation_id" not in data and "role" not in data:
+            raise ValueError("no role")
+        if not isinstance(name, str):
+            raise ValueError("conversation_id is not text")
+        if why := conversation_refusal(Conversation(name)):
+            raise ValueError(why)
+        return name
+
+    def _number(self, name: str) -> int:
+        number = self.numbers.get(name)
+        if number is None:
+            number = self.numbers[name] = len(self.names)
+            self.names.append(name)
+            for values in (self.first_run, self.last_run):
+                values.append(NONE)
+            for values in (self.counts, self.last_line_at, self.title_at, self.extra_at):
+                values.append(0)
+            self._seals.stretch_of.append(0)
+            if number == 0:
+                self._adopt()
+        return number
+
+    def _adopt(self) -> None:
+        """Give the malformed lines before the first conversation to it."""
+        for run, owner in enumerate(self.owners):
+            if owner == _PENDING:
+                self._link(run, 0, self.starts[run])
+
+    def _run(self, owner: int, lines: list[bytes]) -> None:
+        """Write down a run that has ended."""
+        if not lines:
+            return
+        if owner == _PENDING and self.names:
+            owner = 0
+        start = self.end
+        self.starts.append(start)
+        self.lines.append(self.line_count + 1)
+        self.owners.append(owner)
+        self.behind.append(NONE)
+        self.before.append(NONE)
+        self.end = start + sum(map(len, lines)) + len(lines)
+        self.line_count += len(lines)
+        if owner < _CONTROL:
+            self._link(len(self.starts) - 1, owner, self.end - len(lines[-1]) - 1)
+
+    def _link(self, run: int, owner: int, last_line_at: int) -> None:
+        """Put a run behind the others of its conversation."""
+        last = self.last_run[owner]
+        if last == NONE:
+            self.first_run[owner] = run
+        else:
+            self.behind[last] = run
+        self.owners[run] = owner
+        self.before[run] = last
+        self.last_run[owner] = run
+        self.last_line_at[owner] = last_line_at
+        self.counts[owner] += self.count(run)
+        self._seals.count(owner, self.count(run))
+
+    def _title(self, number: int, conversation: Conversation, i: int) -> None:
+        at = self._block_start + sum(map(len, self._lines[:i])) + i + 1
+        if conversation.title is not None:
+            self.title_at[number] = at
+        if conversation.extra is not None:
+            self.extra_at[number] = at
+
+    def _mark(self, data: JSONObject) -> int:
+        position, why = data["unreadable"]
+        self._name_malformed(position, why)
+        name = data.get("conversation_id")
+        if isinstance(name, str) and not conversation_refusal(Conversation(name)):
+            self._latest = self._number(name)
+        return self._latest
+
+    def _malformed(self, i: int, error: ValueError) -> None:
+        why = jsonlines.reason(error)
+        if self.torn and i == len(self._lines) - 1:
+            why = jsonlines.TORN
+        self._name_malformed(str(self._block_line + i), why)
+
+    def _name_malformed(self, position: str, why: str) -> None:
+        self.malformed += 1
+        if len(self._named) < _NAMED_LINES:
+            self._named.append(Damage("malformed", position, why))
+
+    def _control(self, i: int) -> None:
+        whole = i < len(self._lines) - 1 or not self.torn
+        self._seals.control(self._lines[i] + (b"\n" if whole else b""), self._block_line + i)

@@ -1,0 +1,195 @@
+"""Notes: what was derived from a conversation (a summary), remembered with how far it reaches.
+
+A note is JSON by conversation and name, and can be made anew at any time. It lies beside the
+data where the store keeps notes (`SupportsNotes`) and the command is one that writes; else as a
+file of its own in a folder, one for each store. Reading looks in both places.
+
+How far a note reaches is a position and a digest of the last 16 messages covered. Where these
+are not what they were (trimmed, replaced, another conversation of that name), the note is stale.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from synmem.errors import AccessDenied, Changed, SynmemError, Unsupported
+from synmem.messages import JSONObject, Message, Unreadable, canonical, dump_json, parse_json
+from synmem.store import START, Position, Store, SupportsNotes
+
+COVERED: Final = 16
+"""How many messages at its end tell whether a note still fits."""
+
+_NOT_BESIDE: Final = (Unsupported, AccessDenied)
+"""What a store says that could keep notes, but not here: another program's file, or read-only."""
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """How far something derived reaches into a conversation.
+
+    `position` is that of the last message covered, `digest` of the last 16, `before` the position
+    in front of these, and `messages` the number of all that were covered.
+    """
+
+    position: Position
+    digest: str
+    before: Position
+    messages: int
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A note: its value, and how far it reaches."""
+
+    value: JSONObject
+    reach: Reach
+
+
+class Covered:
+    """Counts the messages that something is derived from, and remembers its end."""
+
+    def __init__(
+        self,
+        since: Reach | None = None,
+        tail: Sequence[tuple[Position, Message | Unreadable]] = (),
+    ) -> None:
+        """From the beginning of a conversation; or on from a reach, whose tail was read again."""
+        self.messages = since.messages if since else 0
+        self._before = since.before if since else START
+        self._tail = deque(tail, maxlen=COVERED)
+
+    def add(self, position: Position, item: Message | Unreadable) -> None:
+        """The next message is covered."""
+        if len(self._tail) == COVERED:
+            self._before = self._tail[0][0]
+        self._tail.append((position, item))
+        self.messages += 1
+
+    @property
+    def reach(self) -> Reach:
+        """How far it reaches by now; at least one message was added."""
+        items = [item for _, item in self._tail]
+        return Reach(self._tail[-1][0], fingerprint(items), self._before, self.messages)
+
+
+def fingerprint(items: Sequence[Message | Unreadable]) -> str:
+    """A digest of these messages, in order."""
+    lines = [b"!" if isinstance(item, Unreadable) else canonical(item) for item in items]
+    return "sha256:" + hashlib.sha256(b"\n".join(lines)).hexdigest()
+
+
+async def tail_of(
+    store: Store, conversation: str, reach: Reach
+) -> list[tuple[Position, Message | Unreadable]] | None:
+    """The last messages that a reach covers, with their positions; None where it is stale."""
+    count = min(COVERED, reach.messages)
+    for before in dict.fromkeys((reach.before, START)):  # what was before may be trimmed by now
+        with contextlib.suppress(Changed):
+            found: list[tuple[Position, Message | Unreadable]] = []
+            async for page in store.read([conversation], after=before, limit=count):
+                found += [(page.position(i), item) for i, item in enumerate(page.items)]
+            if fingerprint([item for _, item in found]) == reach.digest:
+                return found
+    return None
+
+
+class Notes:
+    """The notes on a store: beside its data, and in a folder."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        """`folder` holds the notes on this one store; it need not exist."""
+        self._store = store
+        self._folder = folder
+
+    async def read(self, conversation: str, name: str) -> tuple[Note, bool] | None:
+        """The note, and whether it fits; of two the one that fits and reaches further."""
+        found = []
+        for note in (await self._beside(conversation, name), self._in_folder(conversation, name)):
+            if note is not None:
+                fits = await tail_of(self._store, conversation, note.reach) is not None
+                found.append((fits, note.reach.messages, note))
+        if not found:
+            return None
+        fits, _, note = max(found, key=lambda each: each[:2])
+        return note, fits
+
+    async def write(self, conversation: str, name: str, note: Note, *, beside: bool) -> None:
+        """Remember a note; `beside` the data, if the store can and the command is one that writes.
+
+        A note that lies in the folder gives way to one beside the data. SynmemError where the
+        folder cannot be written.
+        """
+        if beside and isinstance(self._store, SupportsNotes):
+            with contextlib.suppress(*_NOT_BESIDE):
+                await self._store.set_note(conversation, name, msgspec.to_builtins(note))
+                self._path(conversation, name).unlink(missing_ok=True)
+                return
+        try:
+            self._keep(self._path(conversation, name), conversation, name, note)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise SynmemError(
+                f"the {name} cannot be remembered in {self._folder}: {why}"
+            ) from error
+
+    async def forget(self, conversation: str, name: str, *, beside: bool) -> None:
+        """Forget a note; one beside the data only if the command is one that writes."""
+        if beside and isinstance(self._store, SupportsNotes):
+            with contextlib.suppress(*_NOT_BESIDE):
+                await self._store.set_note(conversation, name, None)
+        self._path(conversation, name).unlink(missing_ok=True)
+
+    async def _beside(self, conversation: str, name: str) -> Note | None:
+        if not isinstance(self._store, SupportsNotes):
+            return None
+        return _as_note(await self._store.note(conversation, name))
+
+    def _in_folder(self, conversation: str, name: str) -> Note | None:
+        try:
+            data = parse_json(self._path(conversation, name).read_bytes())
+        except (OSError, ValueError):
+            return None  # a note that cannot be read is made anew
+        return _as_note(data.get("note")) if isinstance(data, dict) else None
+
+    def _keep(self, path: Path, conversation: str, name: str, note: Note) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        value = {"conversation_id": conversation, "name": name, "note": msgspec.to_builtins(note)}
+        fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(dump_json(value))
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    def _path(self, conversation: str, name: str) -> Path:
+        return note_file(self._folder, conversation, name)
+
+
+def note_file(folder: Path, conversation: str, name: str) -> Path:
+    """The file of a note in a store's folder; ids hold any characters, file names do not."""
+    return folder / f"{hashlib.sha256(conversation.encode()).hexdigest()[:32]}-{name}.json"
+
+
+def forget_files(folder: Path, conversation: str) -> None:
+    """Remove every note on a conversation from a store's folder: it was erased."""
+    for file in folder.glob(note_file(folder, conversation, "*").name):
+        file.unlink(missing_ok=True)
+
+
+def store_folder(parent: Path, identity: str) -> Path:
+    """The folder, below `parent`, of what is remembered about a store; it need not exist."""
+    return parent / hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _as_note(data: object) -> Note | None:
+    try:
+        return msgspec.convert(data, Note)
+    except msgspec.ValidationError:
+        return None  # none, or of another version: made anew

@@ -1,0 +1,219 @@
+"""Removing conversations, or their front, after a backup of exactly what goes."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from synmem.errors import Changed, ConversationNotFound, CorruptData, SynmemError
+from synmem.messages import Conversation, Message
+from synmem.operations.backup import Backup, Kept, NotKept
+from synmem.store import ConversationInfo, Position, Store
+
+
+class Trim(msgspec.Struct, frozen=True):
+    """How much of a conversation goes: all of it, or its front.
+
+    `older_than`: up to the first message that is not older, has no time or cannot be read.
+    `keep_last`: never one of the newest so many.
+    """
+
+    older_than: datetime | None = None
+    keep_last: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing stays."""
+        return self.older_than is None and not self.keep_last
+
+
+class Doomed(msgspec.Struct, frozen=True):
+    """What would go of a conversation: all, or the front up to and with `upto`.
+
+    `messages` is None where the store cannot tell; the times are of the first and the last.
+    """
+
+    conversation: Conversation
+    upto: Position | None = None
+    messages: int | None = None
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+
+class Cleared(msgspec.Struct, frozen=True):
+    """What was removed of a conversation."""
+
+    conversation: str
+    messages: int | None
+
+
+class NotCleared(msgspec.Struct, frozen=True):
+    """A conversation of which nothing was removed, and why."""
+
+    conversation: str
+    error: SynmemError
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """A conversation is in the backup: progress, before anything is removed."""
+
+    conversation: str
+
+
+async def plan(
+    store: Store, infos: Sequence[ConversationInfo], trim: Trim
+) -> AsyncIterator[Doomed]:
+    """What `clear` would remove of these conversations (listed with details); writes nothing."""
+    for info in infos:
+        if trim.whole:
+            yield Doomed(_conversation(info), None, info.messages, info.first_at, info.last_at)
+        elif (doomed := await _front(store, info, trim)) is not None:
+            yield doomed
+
+
+async def clear(
+    store: Store, doomed: Sequence[Doomed], trim: Trim, backup: Backup | None
+) -> AsyncIterator[Saved | Cleared | NotCleared]:
+    """Remove what was planned, and with a backup nothing that is not in it.
+
+    First everything is backed up, then it goes, conversation by conversation; one that cannot
+    be backed up or changes meanwhile (twice) stays, and the others go on. What arrives
+    meanwhile stays. Without a backup a whole conversation goes however it looks.
+    """
+    if backup is None:
+        for each in doomed:
+            yield await _remove_unsaved(store, each)
+        return
+    again: list[str] = []
+    async for outcome in _round(store, doomed, backup, again):
+        yield outcome
+    if again:
+        fresh = await _plan_again(store, again, trim)
+        late: list[str] = []
+        async for outcome in _round(store, fresh, backup, late):
+            yield outcome
+        for conversation in late:
+            yield NotCleared(conversation, _changed(conversation, store))
+
+
+async def _round(
+    store: Store, doomed: Sequence[Doomed], backup: Backup, again: list[str]
+) -> AsyncIterator[Saved | Cleared | NotCleared]:
+    """Back up and remove; what changed in between is added to `again`."""
+    kept: list[Kept] = []
+    async for outcome in _save(store, doomed, backup):
+        if isinstance(outcome, Kept):
+            kept.append(outcome)
+            yield Saved(outcome.conversation.id)
+        elif isinstance(outcome.error, Changed):
+            again.append(outcome.conversation)
+        elif not isinstance(outcome.error, ConversationNotFound):
+            yield NotCleared(outcome.conversation, outcome.error)
+    if kept:
+        backup.seal()
+    for each in kept:
+        try:
+            there = await store.delete(each.conversation.id, upto=each.upto)
+        except Changed:
+            backup.void(each)
+            again.append(each.conversation.id)
+            continue
+        if there:
+            backup.removed(each)
+            yield Cleared(each.conversation.id, each.messages)
+        else:
+            backup.void(each)  # somebody else was faster: it is theirs to bring back
+
+
+async def _save(
+    store: Store, doomed: Sequence[Doomed], backup: Backup
+) -> AsyncIterator[Kept | NotKept]:
+    whole = [each.conversation for each in doomed if each.upto is None]
+    async for outcome in backup.keep_whole(store, whole):
+        yield outcome
+    for each in doomed:
+        if each.upto is not None:
+            try:
+                yield await backup.keep(store, each.conversation, upto=each.upto)
+            except (Changed, ConversationNotFound, CorruptData) as error:
+                yield NotKept(each.conversation.id, error)
+
+
+async def _remove_unsaved(store: Store, doomed: Doomed) -> Cleared | NotCleared:
+    conversation = doomed.conversation.id
+    try:
+        there = await store.delete(conversation, upto=doomed.upto)
+    except Changed as error:
+        return NotCleared(conversation, error)
+    return Cleared(conversation, doomed.messages if there else 0)
+
+
+async def _plan_again(store: Store, ids: list[str], trim: Trim) -> list[Doomed]:
+    doomed: list[Doomed] = []
+    async for page in store.conversations(ids, details=True):
+        doomed += [each async for each in plan(store, page, trim)]
+    return doomed
+
+
+def _changed(conversation: str, store: Store) -> Changed:
+    return Changed(
+        f"conversation {conversation!r} in {store.name} changed meanwhile", hint="run again"
+    )
+
+
+# --- the front of a conversation ------------------------------------------------------------
+
+
+async def _front(store: Store, info: ConversationInfo, trim: Trim) -> Doomed | None:
+    """What goes of the front, or None where nothing does."""
+    fence: Position | None = None
+    if trim.keep_last:
+        fence = await _before_newest(store, info.id, trim.keep_last)
+        if fence is None:
+            return None  # no more than those that are spared
+    count, upto = 0, None
+    first_at = last_at = None
+    async for page in store.read([info.id]):
+        stop, reached = _goes(page.items, trim.older_than), False
+        if fence is not None:
+            # Positions are compared only where a fence stands: most trims need none of them.
+            at = next((i for i in range(stop) if page.position(i) == fence), None)
+            stop, reached = (stop, False) if at is None else (at + 1, True)
+        if stop:
+            first, last = page.items[0], page.items[stop - 1]
+            first_at = _time(first) if upto is None else first_at
+            count, upto, last_at = count + stop, page.position(stop - 1), _time(last)
+        if reached or stop < len(page.items):
+            break
+    if upto is None:
+        return None
+    return Doomed(_conversation(info), upto, count, first_at, last_at)
+
+
+def _goes(items: Sequence[object], older_than: datetime | None) -> int:
+    """How many of these, from the front, are old enough."""
+    if older_than is None:
+        return len(items)
+    for i, item in enumerate(items):
+        time = _time(item)
+        if time is None or time >= older_than:
+            return i
+    return len(items)
+
+
+async def _before_newest(store: Store, conversation: str, count: int) -> Position | None:
+    """Where the message before the newest `count` stands, or None where there is none."""
+    seen = 0
+    async for page in store.read([conversation], reverse=True, limit=count + 1):
+        seen += len(page.items)
+        if seen > count:
+            return page.position(len(page.items) - 1 - (seen - count - 1))
+    return None
+
+
+def _time(item: object) -> datetime | None:
+    return item.created_at if isinstance(item, Message) else None
+
+
+def _conversation(info: ConversationInfo) -> Conversation:
+    return Conversation(info.id, info.title, info.extra)

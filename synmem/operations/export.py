@@ -1,0 +1,83 @@
+"""A store's conversations as the bytes of a file, in pieces; memory stays flat."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from synmem.formats import Writer
+from synmem.messages import Conversation, Message, Unreadable
+from synmem.operations.listing import listing
+from synmem.store import ConversationInfo, Page, Store
+
+BATCH = 500
+"""Conversations in one read."""
+_PIECE = 1 << 18
+
+
+class Export:
+    """One export; when `pieces` is through, it tells what was in them and what could not be."""
+
+    def __init__(self, store: Store, writer: Writer) -> None:
+        self.conversations = self.messages = 0
+        self.unreadable: list[tuple[str, int, str]] = []
+        """Records left out: conversation, number of the message, why; the first 1,000."""
+        self.left_out = 0
+        self._store = store
+        self._writer = writer
+        self._current: str | None = None
+        self._begun = False
+        self._number = 0
+
+    async def pieces(
+        self, *, ids: Sequence[str] | None = None, match: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """The file, in pieces of some hundred kilobytes.
+
+        ConversationNotFound, before the first piece, where one of `ids` is not there. A record
+        that cannot be read is left out and remembered; the conversation goes on behind it.
+        """
+        details = bool(self._store.holds.conversation_fields)
+        piece: list[bytes] = []
+        size = 0
+        begun = False
+        async for infos in listing(self._store, ids=ids, match=match, details=details):
+            if not begun:
+                piece.append(self._writer.begin())
+                begun = True
+            for start in range(0, len(infos), BATCH):
+                named = {info.id: info for info in infos[start : start + BATCH]}
+                async for page in self._store.read(list(named)):
+                    piece.append(self._page(page, named))
+                    size += len(piece[-1])
+                    if size >= _PIECE:
+                        yield b"".join(piece)
+                        piece, size = [], 0
+        end = self._writer.end() if begun else self._writer.begin() + self._writer.end()
+        yield b"".join(piece) + end
+
+    def _page(self, page: Page, infos: dict[str, ConversationInfo]) -> bytes:
+        if page.conversation != self._current:
+            self._current, self._begun, self._number = page.conversation, False, 0
+        messages = self._readable(page)
+        self._number += len(page.items)
+        if not messages:
+            return b""
+        head = b""
+        if not self._begun:
+            info = infos[page.conversation]
+            head = self._writer.conversation(Conversation(info.id, info.title, info.extra))
+            self._begun = True
+            self.conversations += 1
+        self.messages += len(messages)
+        return head + self._writer.messages(messages)
+
+    def _readable(self, page: Page) -> Sequence[Message]:
+        messages = [item for item in page.items if type(item) is Message]
+        if len(messages) < len(page.items):
+            for number, item in enumerate(page.items, self._number + 1):
+                if isinstance(item, Unreadable):
+                    self._leave_out(page.conversation, number, item)
+        return messages
+
+    def _leave_out(self, conversation: str, number: int, item: Unreadable) -> None:
+        self.left_out += 1
+        if len(self.unreadable) < 1_000:
+            self.unreadable.append((conversation, number, item.reason))

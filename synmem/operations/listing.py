@@ -1,0 +1,64 @@
+"""Choosing conversations: those named, by a glob, by how long nothing was said."""
+
+import fnmatch
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+
+from synmem.errors import ConversationNotFound
+from synmem.store import ConversationInfo, Store
+
+
+async def select(
+    store: Store,
+    *,
+    ids: Sequence[str] | None = None,
+    match: str | None = None,
+    idle_before: datetime | None = None,
+) -> AsyncIterator[list[str]]:
+    """The ids of the conversations that fit all of these, in pages; see `listing`."""
+    async for page in listing(store, ids=ids, match=match, idle_before=idle_before):
+        yield [info.id for info in page]
+
+
+async def listing(
+    store: Store,
+    *,
+    ids: Sequence[str] | None = None,
+    match: str | None = None,
+    idle_before: datetime | None = None,
+    details: bool = False,
+) -> AsyncIterator[list[ConversationInfo]]:
+    """The conversations that fit all of these, in pages, in any order.
+
+    ConversationNotFound, before the first page, where one of `ids` is not there. `match` is a
+    glob over the whole id, case-sensitive, whose `*` takes `/` too. `idle_before`: the last
+    message is older; one without a time is not known to be, and is left out.
+    """
+    if ids is not None:
+        await _all_there(store, ids)
+    fits = matcher(match)
+    async for page in store.conversations(ids, details=details or idle_before is not None):
+        found = [info for info in page if fits(info.id) and _idle(info, idle_before)]
+        if found:
+            yield found
+
+
+def matcher(glob: str | None) -> Callable[[str], object]:
+    """Whether an id fits a glob; without one every id does."""
+    if glob is None:
+        return lambda conversation: True
+    return re.compile(fnmatch.translate(glob)).match
+
+
+def _idle(info: ConversationInfo, before: datetime | None) -> bool:
+    return before is None or (info.last_at is not None and info.last_at < before)
+
+
+async def _all_there(store: Store, ids: Sequence[str]) -> None:
+    missing = dict.fromkeys(ids)
+    async for page in store.conversations(ids):
+        for info in page:
+            missing.pop(info.id, None)
+    if missing:
+        raise ConversationNotFound(next(iter(missing)), store.name)

@@ -1,0 +1,156 @@
+"""What a transfer did, conversation by conversation, kept on disk; and the receipt made of it.
+
+A receipt is one JSON object: `source` and `destination` (secrets masked), `scheme` and `fields`
+of the digests (those that both sides hold), `not_compared`, `counts`, `conversations` with a line
+for each (`conversation_id`, `action`, `messages`, `digest`, `problem`), and `root`, SHA-256 over
+the lines `digest id`, in the order of the ids' bytes.
+"""
+
+import hashlib
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from synmem.messages import FIELDS, Digest, Holds, JSONObject, dump_json
+from synmem.store import START, Position
+
+_PAGE = 500
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one conversation.
+
+    `messages` of it are in the destination behind `after`, under `digest`. `written` of them came
+    by this run; `verified` says that they were read back. `own` has a hash of the title and of the
+    extra that must be there, `source_end` is where the source ended.
+    """
+
+    conversation: str
+    source: str
+    action: str
+    messages: int = 0
+    written: int = 0
+    digest: str | None = None
+    after: Position = START
+    own: dict[str, str] = {}
+    source_end: Position = START
+    verified: bool = False
+    kind: str | None = None
+    """What went wrong: conflict, rejected, unreadable, failed, changed."""
+    problem: str | None = None
+
+    def line(self) -> JSONObject:
+        """The entry as the receipt shows it."""
+        values = {
+            "conversation_id": self.conversation,
+            "source_id": self.source if self.source != self.conversation else None,
+            "action": self.action,
+            "messages": self.messages,
+            "digest": self.digest,
+            "kind": self.kind,
+            "problem": self.problem,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+
+class Ledger:
+    """The entries of a run, by the bytes of their ids; on disk where they are many."""
+
+    def __init__(self) -> None:
+        # A private database that SQLite spills to a temporary file: memory stays flat.
+        self._rows = sqlite3.connect("", isolation_level=None)
+        self._rows.execute("PRAGMA journal_mode=OFF")
+        self._rows.execute("PRAGMA cache_size=-4000")
+        self._rows.execute(
+            "CREATE TABLE entry (id BLOB PRIMARY KEY, checked INTEGER, data BLOB) WITHOUT ROWID"
+        )
+
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Remember entries; a later one of the same conversation takes the place of the first."""
+        self._rows.executemany(
+            "INSERT OR REPLACE INTO entry VALUES (?, ?, ?)",
+            [
+                (e.conversation.encode(), e.verified or e.digest is None, _encode(e))
+                for e in entries
+            ],
+        )
+
+    def pages(self, *, unverified: bool = False) -> Iterator[list[Entry]]:
+        """All entries, or those to verify, in the order of the ids' bytes."""
+        where = "AND NOT checked" if unverified else ""
+        last = b""
+        while True:
+            rows = self._rows.execute(
+                f"SELECT id, data FROM entry WHERE id > ? {where} ORDER BY id LIMIT {_PAGE}", [last]
+            ).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield [_decode(data) for _, data in rows]
+
+    def counts(self) -> dict[str, int]:
+        """How many conversations had each action, and each kind of problem."""
+        counts: Counter[str] = Counter()
+        for page in self.pages():
+            for entry in page:
+                counts["conversations"] += 1
+                counts["messages"] += entry.written
+                counts[entry.action] += 1
+                if entry.kind:
+                    counts[entry.kind] += 1
+        return dict(counts)
+
+    def root(self) -> str:
+        """SHA-256 over the lines `digest id`."""
+        root = hashlib.sha256()
+        for page in self.pages():
+            for entry in page:
+                if entry.digest:
+                    root.update(f"{entry.digest} ".encode() + entry.conversation.encode() + b"\n")
+        return "sha256:" + root.hexdigest()
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._rows.close()
+
+
+_encode = msgspec.json.Encoder().encode
+_fast_decode = msgspec.json.Decoder(Entry).decode
+
+
+def _decode(data: bytes) -> Entry:
+    return _fast_decode(data)
+
+
+def receipt_lines(
+    ledger: Ledger,
+    *,
+    source: str,
+    destination: str,
+    holds: Holds,
+    not_compared: list[str],
+    dry_run: bool = False,
+) -> Iterator[bytes]:
+    """The receipt as JSON text, in pieces: as flat in memory as the ledger."""
+    head: dict[str, Any] = {
+        "source": source,
+        "destination": destination,
+        "scheme": Digest.SCHEME,
+        "fields": [field for field in FIELDS if field in holds.fields],
+        "conversation_fields": sorted(holds.conversation_fields),
+        "time_us": holds.time_us,
+        "not_compared": not_compared,
+        "counts": ledger.counts(),
+        "root": ledger.root(),
+    }
+    if dry_run:
+        head["dry_run"] = True
+    yield dump_json(head)[:-1] + b',"conversations":['
+    comma = b""
+    for page in ledger.pages():
+        yield comma + b",".join(dump_json(entry.line()) for entry in page)
+        comma = b","
+    yield b"]}\n"

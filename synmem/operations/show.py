@@ -1,0 +1,116 @@
+"""Reading a conversation for a person: the first or last messages that fit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import datetime
+
+from synmem.errors import ConversationNotFound
+from synmem.messages import Message, Unreadable
+from synmem.store import START, Page, Position, Store
+
+Item = Message | Unreadable
+
+
+class Filter:
+    """Which messages are wanted: of these roles, `since` and before `until`.
+
+    A filter by time leaves out what has no time, and counts it in `untimed`. A record that
+    cannot be read is never left out.
+    """
+
+    def __init__(
+        self,
+        roles: Collection[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> None:
+        self._roles = frozenset(roles)
+        self._since = since
+        self._until = until
+        self._by_time = since is not None or until is not None
+        self.untimed = 0
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether nothing is left out."""
+        return not self._roles and not self._by_time
+
+    def of(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Those that are wanted."""
+        return items if self.takes_all else [item for item in items if self._wants(item)]
+
+    def _wants(self, item: Item) -> bool:
+        if isinstance(item, Unreadable):
+            return True
+        if self._roles and item.role not in self._roles:
+            return False
+        if not self._by_time:
+            return True
+        if item.created_at is None:
+            self.untimed += 1
+            return False
+        return (self._since is None or item.created_at >= self._since) and (
+            self._until is None or item.created_at < self._until
+        )
+
+
+class Reading:
+    """A conversation, read from its start or its end; `end` is where the last message seen is."""
+
+    def __init__(self, store: Store, conversation: str, wanted: Filter) -> None:
+        self._store = store
+        self._conversation = conversation
+        self._wanted = wanted
+        self.end: Position = START
+
+    async def all(self, first: int | None = None) -> AsyncIterator[Sequence[Item]]:
+        """The messages that are wanted, oldest first, in pages; no more than `first`.
+
+        ConversationNotFound where there is no such conversation.
+        """
+        left = first
+        limit = max(first, 1) if first is not None and self._wanted.takes_all else None
+        async for page in self._pages(limit=limit):
+            self.end = page.position(-1)
+            items = self._wanted.of(page.items)
+            if left is not None:
+                items = items[:left]
+                left -= len(items)
+            if items:
+                yield items
+            if left == 0:
+                break
+
+    async def last(self, count: int) -> list[Item]:
+        """The newest `count` messages that are wanted, oldest first; no more is read."""
+        found: list[Item] = []
+        limit = max(count, 1) if self._wanted.takes_all else None
+        async for page in self._pages(reverse=True, limit=limit):
+            if self.end == START:
+                self.end = page.position(0)
+            for item in page.items:
+                if len(found) == count:
+                    break
+                found += self._wanted.of([item])
+            if len(found) == count:
+                break
+        return found[::-1]
+
+    async def new(self, *, every_s: float = 0.3) -> AsyncIterator[Sequence[Item]]:
+        """What arrives behind `end`, for ever; Changed where the message there is gone."""
+        while True:
+            async for page in self._store.read([self._conversation], after=self.end):
+                self.end = page.position(-1)
+                if items := self._wanted.of(page.items):
+                    yield items
+            await asyncio.sleep(every_s)
+
+    async def _pages(
+        self, *, reverse: bool = False, limit: int | None = None
+    ) -> AsyncIterator[Page]:
+        found = False
+        async for page in self._store.read([self._conversation], reverse=reverse, limit=limit):
+            found = True
+            yield page
+        if not found:
+            raise ConversationNotFound(self._conversation, self._store.name)

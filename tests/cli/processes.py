@@ -1,0 +1,65 @@
+"""The program as a real process: in a pipe, and on a terminal of its own."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+
+PROGRAM = [sys.executable, "-m", "synmem"]
+
+
+def in_pipe(
+    *arguments: str | bytes, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run it with all three streams in pipes."""
+    return subprocess.run(
+        [*PROGRAM, *arguments], input=stdin, capture_output=True, timeout=60,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    """Start it with stdout and stderr in pipes."""
+    return subprocess.Popen(
+        [*PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def on_terminal(
+    *arguments: str, typed: bytes = b"", prompt: bytes = b"? ", **environment: str
+) -> tuple[int, str]:
+    """Run it on a terminal of 80 columns; exit code and all that was shown.
+
+    `typed` is typed when the `prompt` is there.
+    """
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ.update({"TERM": "xterm-256color", "PAGER": "cat", **environment})
+        os.execv(PROGRAM[0], [*PROGRAM, *arguments])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    shown = b""
+    end = time.monotonic() + 60
+    try:
+        while time.monotonic() < end:
+            if typed and prompt in shown:
+                os.write(terminal, typed)
+                typed = b""
+            if select.select([terminal], [], [], 0.1)[0]:
+                try:
+                    chunk = os.read(terminal, 65536)
+                except OSError:  # Linux: the other side is closed
+                    break
+                if not chunk:
+                    break
+                shown += chunk
+    finally:
+        os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), shown.decode("utf-8", "replace")

@@ -1,0 +1,113 @@
+"""`synmem check`."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.moved import lines, make, run
+
+SOURCE = {"same": ["1"], "here": ["1"], "short": ["1", "2"], "long": ["1"], "other": ["1", "2"]}
+DEST = {"same": ["1"], "there": ["1"], "short": ["1"], "long": ["1", "2"], "other": ["1", "x"]}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return make(tmp_path / "source.db", SOURCE)
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    return make(tmp_path / "dest.db", DEST)
+
+
+def test_a_sound_store(source: Path) -> None:
+    result = run("check", source)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert f"{source}: 5 conversations, 7 messages: sound" in result.stderr
+    data = json.loads(run("check", source, "--json").stdout)
+    assert data["counts"] == {"conversations": 5, "messages": 7, "unreadable": 0}
+
+
+def test_what_cannot_be_read_is_named(source: Path, dest: Path) -> None:
+    with sqlite3.connect(source) as database:
+        database.execute("UPDATE messages SET metadata = '[' WHERE conversation_id = 'same'")
+    database.close()
+    result = run("check", source)
+    assert result.exit_code == 6
+    assert result.stdout.startswith("! same  message 1: ")
+    both = run("check", source, dest, "--match", "same")
+    assert both.exit_code == 6
+    assert both.stdout.startswith("! same")
+
+
+def test_differences_are_listed_and_exit_7(source: Path, dest: Path) -> None:
+    result = run("check", source, dest)
+    assert result.exit_code == 7
+    assert sorted(result.stdout.splitlines()) == [
+        "* other  message 2: content",
+        "+ here",
+        "- there",
+        "< short  from message 2 on",
+        "> long  from message 2 on",
+    ]
+    assert "6 conversations: 1 equal, 1 only in the source" in result.stderr
+    verbose = run("check", source, dest, "-v")
+    assert "= same" in verbose.stdout.splitlines()
+
+
+def test_json_is_one_object(source: Path, dest: Path) -> None:
+    data = json.loads(run("check", source, dest, "--json").stdout)
+    assert data["counts"] == {"=": 1, "+": 1, "-": 1, "<": 1, ">": 1, "*": 1, "!": 0}
+    assert data["not_compared"] == []
+    found = {each["conversation_id"]: each for each in data["conversations"]}
+    assert found["other"]["state"] == "*"
+    assert found["other"]["detail"] == "message 2: content"
+    assert set(found) == set(SOURCE) | set(DEST)
+
+
+def test_one_way_and_match(source: Path, dest: Path) -> None:
+    assert "there" not in run("check", source, dest, "--one-way").stdout
+    assert run("check", source, dest, "--match", "same").exit_code == 0
+    assert run("check", source, dest, "--one-way", "--match", "there").exit_code == 0
+
+
+def test_quick_says_that_it_proves_nothing(source: Path, dest: Path) -> None:
+    result = run("check", source, dest, "--quick", "--match", "same")
+    assert result.exit_code == 0
+    assert "no proof of equality" in result.stderr
+    assert run("check", source, dest, "--quick", "--match", "short").exit_code == 7
+    assert run("check", source, "--quick").exit_code == 2
+
+
+def test_a_file_is_a_store_like_any_other(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "backup.jsonl"
+    run("export", "-p", source, "--seal", "-o", file)
+    assert run("check", source, file).exit_code == 0
+    assert run("check", file).exit_code == 0
+    file.write_bytes(file.read_bytes().replace(b'"1"', b'"I"'))
+    broken = run("check", file)
+    assert broken.exit_code == 6
+    assert "altered" in broken.stderr
+    file.write_bytes(lines({"a": ["1"]}) + b"{broken\n")
+    assert run("check", file).exit_code == 6
+
+
+def test_what_is_not_compared_is_said(source: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared.db"
+    with sqlite3.connect(shared) as database:
+        database.execute(
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, conversation_id TEXT "
+            "NOT NULL, role TEXT NOT NULL, content TEXT NOT NULL, metadata TEXT)"
+        )
+    database.close()
+    result = run("check", source, shared)
+    assert result.exit_code == 7
+    assert "not compared: conversation extra, conversation title" in result.stderr
+
+
+def test_a_store_that_is_not_there(tmp_path: Path) -> None:
+    assert run("check", tmp_path / "no.db").exit_code == 3
+    (tmp_path / "text.db").write_text("hello")
+    assert run("check", tmp_path / "text.db").exit_code == 6

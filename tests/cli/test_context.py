@@ -1,0 +1,114 @@
+"""`synmem context` as a person and a script see it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from synmem.cli.app import app
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["context", *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> str:
+    file = tmp_path / "chat.jsonl"
+    lines = []
+    for n in range(30):
+        role = "assistant" if n % 2 else "user"
+        lines.append({"conversation_id": "c", "role": role, "content": f"message {n:02} 4567890"})
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(file)
+
+
+def test_openai_is_the_default(chat: str) -> None:
+    code, out, err = run("c", "-p", chat, "--system", "be kind")
+    messages = json.loads(out)
+    assert (code, err) == (0, "")
+    assert messages[0] == {"role": "system", "content": "be kind"}
+    assert messages[1] == {"role": "user", "content": "message 00 4567890"}
+    assert len(messages) == 31
+    assert run("c", "-p", chat, "--system", "be kind", "--json")[1] == out
+
+
+def test_max_tokens_bounds_everything(chat: str) -> None:
+    _, out, _ = run("c", "-p", chat, "--max-tokens", "20", "--system", "x" * 40)
+    messages = json.loads(out)
+    assert messages[-1]["content"] == "message 29 4567890"
+    assert sum(len(each["content"]) for each in messages) <= 80
+
+
+def test_the_newest_is_kept_with_a_warning(chat: str) -> None:
+    code, out, err = run("c", "-p", chat, "--max-tokens", "1")
+    assert code == 0
+    assert [each["content"] for each in json.loads(out)] == ["message 29 4567890"]
+    assert "the newest message alone is over the budget" in err
+
+
+def test_text_and_anthropic(chat: str) -> None:
+    assert run("c", "-p", chat, "--strategy", "window", "--window", "2", "-f", "text")[1] == (
+        "User: message 28 4567890\nAssistant: message 29 4567890\n"
+    )
+    body = json.loads(run("c", "-p", chat, "-f", "anthropic", "--system", "s", "-s", "window")[1])
+    assert body["system"][0]["cache_control"] == {"type": "ephemeral"}
+    assert [each["role"] for each in body["messages"]] == ["user", "assistant"] * 5
+
+
+def test_all_is_everything(chat: str) -> None:
+    assert len(json.loads(run("c", "-p", chat, "-s", "all")[1])) == 30
+    assert len(json.loads(run("c", "-p", chat, "-s", "all", "--max-tokens", "9")[1])) == 2
+
+
+def test_system_and_search_results_may_be_files(chat: str, tmp_path: Path) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_text("é {braces} [link=x]\n", "utf-8")
+    _, out, _ = run("c", "-p", chat, "--system", f"@{file}", "--search-results", f"@{file}")
+    assert json.loads(out)[0]["content"] == "é {braces} [link=x]\n"
+    assert json.loads(out)[1]["content"].startswith("Search Results Context:\né")
+    assert run("c", "-p", chat, "--system", "@nowhere")[0] == 2
+
+
+def test_explain_says_why_on_stderr(chat: str) -> None:
+    code, out, err = run("c", "-p", chat, "--max-tokens", "10", "--explain", "-f", "text")
+    lines = err.splitlines()
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    assert lines[0].split() == ["older", "messages", "are", "not", "read"]
+    assert [line.split()[0] for line in lines[1:-1]] == ["out", "in", "in"]
+    assert "the newest" in lines[-2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--strategy", "hybrid"), ("--strategy", "nonsense"), ("--max-tokens", "0"),
+        ("--window", "0"), ("-f", "xml"), ("--max-search-tokens", "0"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_a_usage_error(chat: str, arguments: tuple[str, ...]) -> None:
+    assert run("c", "-p", chat, *arguments)[:2] == (2, "")
+
+
+def test_a_strategy_of_a_later_version_is_said_to_be(chat: str) -> None:
+    for name in ("summary-buffer", "hybrid", "entity", "vector"):
+        assert "later version" in run("c", "-p", chat, "--strategy", name)[2]
+
+
+def test_a_conversation_that_is_not_there_is_not_found(chat: str) -> None:
+    assert run("gone", "-p", chat)[:2] == (3, "")
+
+
+def test_a_summary_is_used_until_it_is_stale(chat: str) -> None:
+    assert CliRunner().invoke(app, ["summarize", "c", "-p", chat]).exit_code == 0
+    _, out, err = run("c", "-p", chat)
+    assert json.loads(out)[0]["content"].startswith("Summary of earlier conversation:\n")
+    assert err == ""
+    lines = Path(chat).read_text().splitlines(keepends=True)
+    Path(chat).write_text("".join(lines[3:]))
+    _, out, err = run("c", "-p", chat)
+    assert json.loads(out)[0]["content"] == "message 03 4567890"
+    assert "stale" in err

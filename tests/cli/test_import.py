@@ -1,0 +1,157 @@
+"""`synmem import`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.moved import lines, make, run, said
+from tests.cli.processes import in_pipe
+
+SAID = {"a": ["1", "2", "3"], "b": ["x", "y"]}
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    return tmp_path / "dest.db"
+
+
+def test_a_file_and_stdin_are_imported_once(tmp_path: Path, dest: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(lines(SAID))
+    first = run("import", file, "-p", dest)
+    assert first.exit_code == 0, first.stderr
+    assert "2 conversations: 2 copied; 5 messages written and verified" in first.stderr
+    for arguments in ([], ["-"]):
+        again = in_pipe("import", *arguments, "-p", str(dest), stdin=lines(SAID))
+        assert again.returncode == 0
+        assert b"2 equal already" in again.stderr
+    assert said(dest) == SAID
+
+
+def test_export_piped_into_import_is_equal(tmp_path: Path, dest: Path) -> None:
+    source = make(tmp_path / "s.db", {**SAID, "é\n": ["\ud800\0\u2028"]}, title="T")
+    exported = in_pipe("export", "-p", str(source)).stdout
+    assert in_pipe("import", "-p", str(dest), stdin=exported).returncode == 0
+    assert run("check", source, dest).exit_code == 0
+
+
+def test_no_time_is_stamped(dest: Path) -> None:
+    run("import", "-p", dest, stdin=lines({"a": ["1"]}))
+    exported = run("export", "-p", dest).stdout
+    assert json.loads(exported) == {"conversation_id": "a", "role": "user", "content": "1"}
+
+
+def test_an_empty_stdin_is_a_usage_error_and_makes_nothing(dest: Path) -> None:
+    result = run("import", "-p", dest, stdin=b"")
+    assert result.exit_code == 2
+    assert not dest.exists()
+
+
+def test_an_empty_file_has_no_conversations(tmp_path: Path, dest: Path) -> None:
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    result = run("import", tmp_path / "empty.jsonl", "-p", dest)
+    assert result.exit_code == 0, result.stderr
+
+
+def test_a_missing_file_is_not_found(tmp_path: Path, dest: Path) -> None:
+    assert run("import", tmp_path / "no.jsonl", "-p", dest).exit_code == 3
+    assert not dest.exists()
+
+
+def sealed(tmp_path: Path) -> bytes:
+    source = make(tmp_path / "sealed.db", SAID)
+    return in_pipe("export", "--seal", "-p", str(source)).stdout
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (lambda data: data[: len(data) // 2], "cut short"),
+        (lambda data: data.replace(b'"x"', b'"X"'), "altered"),
+        (lambda data: lines(SAID) + b"{broken\n" + lines({"c": ["1"]}), "malformed"),
+    ],
+)
+def test_a_damaged_file_is_found_before_anything_is_written(
+    tmp_path: Path, dest: Path, damage: Any, word: str
+) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(damage(sealed(tmp_path)))
+    result = run("import", file, "-p", dest)
+    assert result.exit_code == 6
+    assert f"{file}:" in result.stderr
+    assert word in result.stderr
+    assert not dest.exists()
+
+
+def test_with_rejects_the_rest_of_a_damaged_file_is_imported(tmp_path: Path, dest: Path) -> None:
+    file, left = tmp_path / "in.jsonl", tmp_path / "left.jsonl"
+    file.write_bytes(
+        lines({"a": ["1", "2"]}) + b"{broken\n" + lines({"b": ["x"]}) + lines({"a": ["3"]})
+    )
+    result = run("import", file, "-p", dest, "--rejects", left)
+    assert result.exit_code == 6
+    assert said(dest) == {"a": ["1", "2"], "b": ["x"]}
+    kept = [json.loads(line) for line in left.read_text().splitlines()]
+    assert [(each["conversation_id"], each["at"]) for each in kept] == [("a", 2), ("a", 3)]
+    assert "reason" in kept[0]
+
+
+def test_a_bad_message_ends_its_own_conversation_only(tmp_path: Path, dest: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    bad = b'{"conversation_id": "a", "role": "user", "content": 7}\n'
+    file.write_bytes(lines({"a": ["1"]}) + bad + lines({"a": ["2"], "b": ["x"]}))
+    result = run("import", file, "-p", dest)
+    assert result.exit_code == 6
+    assert "a: unreadable: message 2" in result.stderr
+    assert said(dest) == {"a": ["1"], "b": ["x"]}
+
+
+def test_a_conversation_goes_on_in_the_next_file(tmp_path: Path, dest: Path) -> None:
+    (tmp_path / "1.jsonl").write_bytes(lines({"a": ["1"], "b": ["x"]})[:-1])
+    (tmp_path / "2.jsonl").write_bytes(lines({"a": ["2"]}))
+    result = run("import", tmp_path / "1.jsonl", tmp_path / "2.jsonl", "-p", dest)
+    assert result.exit_code == 0, result.stderr
+    assert said(dest) == {"a": ["1", "2"], "b": ["x"]}
+
+
+def test_of_several_files_all_are_checked_before_any_is_imported(
+    tmp_path: Path, dest: Path
+) -> None:
+    (tmp_path / "1.jsonl").write_bytes(lines({"a": ["1"]}))
+    (tmp_path / "2.jsonl").write_bytes(b"{broken\n" + lines({"b": ["1"]}))
+    result = run("import", tmp_path / "1.jsonl", tmp_path / "2.jsonl", "-p", dest)
+    assert result.exit_code == 6
+    assert "2.jsonl:1" in result.stderr
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "jsonl"])
+def test_each_format_that_is_exported_is_imported(tmp_path: Path, dest: Path, form: str) -> None:
+    source = make(tmp_path / "s.db", {"a": ["=1+1", "-3", 'two\nlines, "quoted"']}, title="T")
+    file = tmp_path / f"out.{form}"
+    assert run("export", "-p", source, "-o", file).exit_code == 0
+    assert run("import", file, "-p", dest).exit_code == 0
+    assert run("check", source, dest).exit_code == 0
+
+
+def test_conversation_names_what_has_no_name(dest: Path) -> None:
+    data = b'{"role": "user", "content": "hi"}\n'
+    result = run("import", "-p", dest, "--conversation", "mine", stdin=data)
+    assert result.exit_code == 0, result.stderr
+    assert said(dest) == {"mine": ["hi"]}
+
+
+def test_dry_run_and_match(dest: Path) -> None:
+    result = run("import", "-p", dest, "--dry-run", "--match", "a", stdin=lines(SAID))
+    assert result.stdout == "copy\t3\ta\n"
+    assert not dest.exists()
+
+
+def test_the_rejects_never_overwrite_what_is_read(tmp_path: Path, dest: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(lines(SAID))
+    result = run("import", file, "-p", dest, "--rejects", file)
+    assert result.exit_code == 2
+    assert file.read_bytes() == lines(SAID)

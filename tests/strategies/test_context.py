@@ -1,0 +1,263 @@
+"""What is sent: within the budget, the newest always, calls and results together."""
+
+import asyncio
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synmem.backends.inmemory import InMemoryStore
+from synmem.errors import ConversationNotFound
+from synmem.messages import Conversation, Message, Unreadable
+from synmem.store import Part
+from synmem.strategies.context import Background, Context, Strategy, message_tokens
+from synmem.strategies.sending import as_anthropic, as_openai, as_text
+from synmem.strategies.smart import SUMMARY_HEAD, Smart
+from synmem.strategies.window import Window
+
+
+def say(role: str, content: str) -> Message:
+    return Message(role, content)
+
+
+def call(*ids: str, content: str = "") -> Message:
+    calls = [{"id": each, "name": "f", "arguments": {}} for each in ids]
+    return Message("assistant", content, tool_calls=calls)
+
+
+def result(name: str | None, content: str = "done") -> Message:
+    return Message("tool", content, tool_call_id=name)
+
+
+def store_of(messages: list[Message]) -> InMemoryStore:
+    store = InMemoryStore(page_size=7)
+    asyncio.run(store.append([Part(Conversation("c"), messages)]))
+    return store
+
+
+def context(messages: list[Message], strategy: Strategy) -> Context:
+    return asyncio.run(strategy.context(store_of(messages), "c"))
+
+
+def texts(found: Context) -> list[str]:
+    return [message.content for message in found.messages]
+
+
+TALK = [say("user" if n % 2 == 0 else "assistant", f"{n:04}") for n in range(200)]
+
+
+def test_the_newest_that_fit_are_taken() -> None:
+    found = context(TALK, Window(max_tokens=3))
+    assert texts(found) == ["0197", "0198", "0199"]
+    assert not found.whole
+    assert texts(context(TALK, Window(max_tokens=3.9))) == ["0197", "0198", "0199"]
+    assert len(context(TALK, Window()).messages) == 200
+
+
+def test_it_stops_at_the_first_that_does_not_fit() -> None:
+    found = context(
+        [say("user", "a"), say("user", "b" * 100), say("user", "c")], Window(max_tokens=9)
+    )
+    assert texts(found) == ["c"]
+    assert [decision.taken for decision in found.decisions] == [False, True]
+
+
+def test_the_newest_message_is_kept_with_a_warning() -> None:
+    found = context([say("user", "a"), say("user", "b" * 100)], Window(max_tokens=9))
+    assert texts(found) == ["b" * 100]
+    assert found.warnings == ["the newest message alone is over the budget"]
+    assert context([say("user", "b" * 36)], Window(max_tokens=9)).warnings == []
+
+
+def test_a_window_counts_messages() -> None:
+    assert texts(context(TALK, Window(messages=2))) == ["0198", "0199"]
+
+
+def test_a_conversation_that_is_not_there_is_not_found() -> None:
+    for strategy in (Window(), Smart()):
+        with pytest.raises(ConversationNotFound):
+            asyncio.run(strategy.context(InMemoryStore(), "c"))
+
+
+def test_a_call_and_its_results_are_taken_together_or_not_at_all() -> None:
+    talk = [say("user", "q"), call("1", "2"), result("1"), result("2"), say("assistant", "a")]
+    assert len(context(talk, Window(messages=5)).messages) == 5
+    for fewer in (4, 3, 2):
+        taken = context(talk, Window(messages=fewer)).messages
+        assert [each.role for each in taken] == (
+            ["assistant", "tool", "tool", "assistant"] if fewer == 4 else ["assistant"]
+        )
+    newest = context(talk[:-1], Window(messages=1))
+    assert [each.role for each in newest.messages] == ["assistant", "tool", "tool"]
+
+
+def test_a_call_whose_result_comes_later_travels_with_it() -> None:
+    talk = [call("1"), say("user", "still there?"), result("1"), say("user", "x")]
+    assert len(context(talk, Window(messages=4)).messages) == 4
+    assert texts(context(talk, Window(messages=3))) == ["x"]
+
+
+def test_a_result_without_a_call_is_left_out() -> None:
+    talk = [say("user", "a"), result("9"), say("user", "b")]
+    found = context(talk, Window())
+    assert texts(found) == ["a", "b"]
+    assert found.warnings == ["a tool result whose call is not there is left out"]
+
+
+def test_a_call_that_nothing_answers_is_left_out_unless_it_is_the_newest() -> None:
+    talk = [say("user", "a"), call("1", content="let me see"), call("2"), say("user", "b")]
+    found = context(talk, Window())
+    assert texts(found) == ["a", "let me see", "b"]
+    assert found.messages[1].tool_calls is None
+    assert found.warnings == ["a tool call that has no result is left out"]
+    assert context(talk[:-1], Window()).messages[-1].tool_calls is not None
+
+
+def test_results_without_ids_belong_to_the_message_in_front() -> None:
+    talk = [
+        say("user", "a"),
+        say("assistant", "call"),
+        result(None),
+        result(None),
+        say("user", "b"),
+    ]
+    assert len(context(talk, Window()).messages) == 5
+    assert texts(context(talk, Window(messages=3))) == ["b"]
+
+
+def test_the_beginning_of_a_long_conversation_is_not_read() -> None:
+    reads = []
+    for count in (1_000, 100_000):
+        store = store_of([])
+        asyncio.run(store.append([Part(Conversation("c"), [say("user", "x" * 40)] * count)]))
+        pages: list[int] = []
+        whole = store._page
+        store._page = lambda *args, p=pages, w=whole: (p.append(1), w(*args))[1]  # type: ignore[method-assign, misc]
+        for strategy in (Smart(max_tokens=500), Window(messages=20)):
+            asyncio.run(strategy.context(store, "c"))
+        reads.append(len(pages))
+    assert reads[0] == reads[1]
+
+
+def test_a_result_whose_call_is_very_far_away_does_not_read_it_all() -> None:
+    store = store_of([call("1"), *TALK * 40, result("1")])
+    pages: list[int] = []
+    whole = store._page
+    store._page = lambda *args: (pages.append(1), whole(*args))[1]  # type: ignore[method-assign]
+    found = asyncio.run(Window(max_tokens=10).context(store, "c"))
+    assert found.messages[-1].role == "tool"
+    assert len(found.messages) < 20
+    assert len(pages) < 100
+
+
+def test_smart_sends_the_tiers_in_order() -> None:
+    found = context(
+        [say("system", "first"), *TALK],
+        Smart(max_tokens=60, system="SYS", summary="SUM", search_results="FOUND"),
+    )
+    assert [each.text for each in found.background] == [
+        "SYS", "first", SUMMARY_HEAD + "SUM", "Search Results Context:\nFOUND",
+    ]  # fmt: skip
+    assert [each.cached for each in found.background] == [True, True, True, False]
+    assert texts(found)[-1] == "0199"
+    assert found.tokens <= 60
+
+
+def test_smart_takes_the_first_system_message_once() -> None:
+    for talk in ([say("system", "first"), say("user", "a")], [say("system", "first"), *TALK]):
+        found = context(talk, Smart(max_tokens=20))
+        assert [each.text for each in found.background] == ["first"]
+        assert "first" not in texts(found)
+    only = context([say("system", "first")], Smart())
+    assert (only.background, texts(only)) == ([], ["first"])
+
+
+def test_search_results_are_cut_to_their_budget() -> None:
+    found = context(TALK, Smart(max_search_tokens=10, search_results="x" * 100))
+    assert found.background[0].text == "Search Results Context:\n" + "x" * 40
+    small = context(TALK, Smart(max_tokens=10, search_results="x" * 100))
+    assert small.tokens <= 10
+    assert small.warnings == ["search results: cut to fit in the budget"]
+
+
+def test_a_system_prompt_that_does_not_fit_is_left_out_with_a_warning() -> None:
+    found = context(TALK, Smart(max_tokens=10, system="x" * 100))
+    assert found.background == []
+    assert found.warnings == ["system prompt: does not fit in the budget, left out"]
+
+
+def test_an_unreadable_record_is_named_and_hides_nothing() -> None:
+    store = store_of(TALK[:5])
+    store._held["c"].messages[3] = Unreadable("4", "broken")
+    found = asyncio.run(Window().context(store, "c"))
+    assert texts(found) == ["0000", "0001", "0002", "0004"]
+    assert found.unreadable == [Unreadable("4", "broken")]
+
+
+MESSAGES = st.lists(
+    st.one_of(
+        st.builds(
+            say,
+            st.sampled_from(["user", "assistant", "system", "human"]),
+            st.text("ab ", max_size=30),
+        ),
+        st.builds(call, st.sampled_from("123"), content=st.sampled_from(["", "see"])),
+        st.builds(call, st.sampled_from("123"), st.sampled_from("456")),
+        st.builds(result, st.sampled_from(["1", "2", "3", "4", None])),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+def strategies(tokens: int, window: int) -> list[Strategy]:
+    background = (Background("system prompt", "be kind", cached=True),)
+    return [
+        Window(max_tokens=tokens, background=background),
+        Window(messages=window),
+        Smart(max_tokens=tokens, system="be kind", summary="they talked", search_results="x" * 50),
+    ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(MESSAGES, st.integers(1, 60), st.integers(1, 9))
+def test_whatever_was_said_what_is_sent_keeps_its_promises(
+    messages: list[Message], tokens: int, window: int
+) -> None:
+    for strategy in strategies(tokens, window):
+        found = context(messages, strategy)
+        sent = found.messages
+        assert sent[-1].content == messages[-1].content  # the newest, always
+        if not any("alone is over" in warning for warning in found.warnings):
+            limit = strategy.max_tokens if isinstance(strategy, (Window, Smart)) else math.inf
+            assert found.tokens <= limit
+        check_calls(sent)
+        assert as_text(found)
+        assert len(as_openai(found)) == len(found.background) + len(sent)
+        check_anthropic(as_anthropic(found))
+
+
+def check_calls(sent: list[Message]) -> None:
+    called: set[str] = set()
+    for i, message in enumerate(sent[:-1]):
+        if message.role == "tool":
+            assert i > 0
+            assert message.tool_call_id is None or message.tool_call_id in called
+        called |= {each["id"] for each in message.tool_calls or ()}
+
+
+def check_anthropic(body: dict[str, list[dict[str, str]]]) -> None:
+    roles = [each["role"] for each in body["messages"]]
+    if roles:
+        assert roles == [["user", "assistant"][n % 2] for n in range(len(roles))]
+
+
+def test_a_message_costs_its_text_its_parts_and_its_calls() -> None:
+    assert message_tokens(say("user", "abcd")) == 1
+    parts = [
+        {"type": "text", "text": "abcd"},
+        {"type": "image_url", "image_url": {"url": "x" * 90}},
+    ]
+    assert message_tokens(Message("user", "abcd", parts=parts)) > 25
+    assert message_tokens(call("1")) > 5
