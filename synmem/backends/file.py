@@ -147,6 +147,11 @@ class FileStore:
         index = await self._look()
         return [Damage(*found) for found in index.damage()]
 
+    def begins_at(self, conversation: str) -> int:
+        """How many messages stand before its first one here; more than 0 in a rejects file."""
+        index = self._opened.index
+        return index.begins.get(index.numbers.get(conversation, NONE), 0)
+
     async def close(self) -> None:
         """Give the file back."""
         self._file.close()

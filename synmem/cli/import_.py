@@ -16,7 +16,7 @@ from synmem.cli.moving import (
     RejectsOption,
 )
 from synmem.cli.run import PARTLY, Session, command
-from synmem.errors import CorruptData, UsageError
+from synmem.errors import CorruptData, Refused, UsageError
 
 if TYPE_CHECKING:
     from synmem.store import Store
@@ -66,6 +66,11 @@ async def import_(
         raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")
     names = list(files or [_STDIN])
     dest = session.resolve()
+    if on_conflict == "replace" and dest.protected and not dry_run:
+        raise Refused(
+            f"{dest.name} is protected: nothing in it gives way to an import",
+            hint="synmem migrate FILE PROFILE --on-conflict replace asks for its name",
+        )
     options = Options(
         match=match,
         on_conflict=checked_way(on_conflict),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 
 from synmem.messages import (
     Conversation,
@@ -103,7 +104,8 @@ def message_lines(prefix: bytes, messages: Sequence[Message]) -> bytes:
 def read_line(line: bytes, *, conversation: str | None = None) -> Message:
     """The message of a line, which may lack its id where `conversation` is given."""
     try:
-        return decode_line(line)[1]
+        message = decode_line(line)[1]
+        return message if message.extra is None else _without_reason(message)
     except ValueError:
         if conversation is None:
             raise
@@ -112,6 +114,19 @@ def read_line(line: bytes, *, conversation: str | None = None) -> Message:
         raise ValueError("not a JSON object")
     data.pop("conversation_id", None)
     return from_dict(data, origin=ORIGIN)
+
+
+def _without_reason(message: Message) -> Message:
+    """The message without what `--rejects` wrote beside it: `reason`, and `at` (a number)."""
+    extra = message.extra or {}
+    others = extra.get(ORIGIN)
+    if not isinstance(others, dict) or "reason" not in others or type(others.get("at")) is not int:
+        return message
+    kept = {key: value for key, value in others.items() if key not in ("reason", "at")}
+    rest = {key: value for key, value in extra.items() if key != ORIGIN}
+    if kept:
+        rest[ORIGIN] = kept
+    return structs.replace(message, extra=rest or None)
 
 
 def mark_line(conversation: str | None, record: Unreadable) -> bytes:

@@ -28,6 +28,8 @@ _SHORT_ID: Final = 256  # so many characters are at most 1,024 bytes
 class _Head(msgspec.Struct, gc=False):
     conversation_id: str | None = None
     role: str | None = None
+    at: int | None = None
+    reason: str | None = None
 
 
 _decode_head = msgspec.json.Decoder(_Head).decode
@@ -59,6 +61,8 @@ class Index:
         self.last_line_at = array("Q")
         self.title_at = array("Q")  # plus one; 0 where there is none
         self.extra_at = array("Q")
+        # Conversations that an earlier run left behind from this message on (`--rejects`).
+        self.begins: dict[int, int] = {}
         self.end = start
         self.line_count = 0
         self.torn = False
@@ -144,6 +148,8 @@ class Index:
             if len(name) > _SHORT_ID:
                 return self._judge(i)
             number = self._number(name)
+            if head.at and head.reason is not None:
+                self.begins[number] = head.at
         self._latest = number
         return number
 

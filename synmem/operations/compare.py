@@ -117,7 +117,7 @@ async def compare_one(
     comparison.end = after
     async with (
         aclosing(_pages(source, conversation)) as our_pages,
-        aclosing(_pages(dest, target, after)) as their_pages,
+        aclosing(_pages(dest, target, after=after)) as their_pages,
     ):
         while not comparison.settled:
             if comparison.needs_source:

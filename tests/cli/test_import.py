@@ -155,3 +155,43 @@ def test_the_rejects_never_overwrite_what_is_read(tmp_path: Path, dest: Path) ->
     result = run("import", file, "-p", dest, "--rejects", file)
     assert result.exit_code == 2
     assert file.read_bytes() == lines(SAID)
+
+
+def test_mended_rejects_complete_their_conversation_in_order(tmp_path: Path, dest: Path) -> None:
+    file, left = tmp_path / "in.jsonl", tmp_path / "left.jsonl"
+    texts = ["1", "2", "3", "4"]
+    bad = b'{"conversation_id": "a", "role": "user", "content": 7}\n'
+    file.write_bytes(lines({"a": texts[:2]}) + bad + lines({"a": texts[3:], "b": ["x"]}))
+    assert run("import", file, "-p", dest, "--rejects", left).exit_code == 6
+    assert said(dest) == {"a": texts[:2], "b": ["x"]}
+    early = run("import", left, "-p", dest)
+    assert early.exit_code == 6  # not mended yet
+    assert said(dest)["a"] == texts[:2]
+
+    kept = [json.loads(line) for line in left.read_text().splitlines()]
+    kept[0] = {**kept[1], "content": "3", "at": 2}
+    left.write_text("".join(json.dumps(each) + "\n" for each in kept))
+    for written in (2, 0):
+        result = run("import", left, "-p", dest)
+        assert result.exit_code == 0, result.stderr
+        assert f"{written} messages written" in result.stderr
+        assert said(dest) == {"a": texts, "b": ["x"]}
+    exported = run("export", "a", "-p", dest).stdout
+    assert "reason" not in exported
+
+    other = tmp_path / "other.db"
+    assert run("import", left, "-p", make(other, {"a": ["1"]})).exit_code == 6
+    assert said(other) == {"a": ["1"]}
+
+
+def test_nothing_in_a_protected_profile_gives_way(tmp_path: Path) -> None:
+    make(tmp_path / "prod.db", {"a": ["1"]})
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[profiles.prod]\nbackend = "sqlite"\ndb_path = "{tmp_path / "prod.db"}"\n'
+        "protected = true\n"
+    )
+    to_prod = ["-p", "prod", "--config", config]
+    result = run("import", *to_prod, "--on-conflict", "replace", stdin=lines({"a": ["2"]}))
+    assert result.exit_code == 8
+    assert run("import", *to_prod, stdin=lines({"b": ["2"]})).exit_code == 0
