@@ -17,7 +17,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import data, native
-from benchmarks.measure import Result, command, peak_mb, prepared, remove, side_by_side, sync
+from benchmarks.measure import (
+    Result,
+    Work,
+    beyond,
+    command,
+    peak_mb,
+    prepared,
+    remove,
+    side_by_side,
+    sync,
+)
 
 BENCHMARKS: dict[str, Callable[["Bench"], Iterator[Result]]] = {}
 
@@ -176,13 +186,27 @@ def long(b: Bench) -> Iterator[Result]:
 
 @benchmark
 def listing(b: Bench) -> Iterator[Result]:
-    """`ls` of many conversations against SQL for the same columns."""
+    """`ls` of many conversations against SQL for the same columns, each beyond its start-up."""
     many = data.synapsekit_file(b.folder / "many.db", b.messages, min(100_000, b.messages // 2))
     own = data.own_file(b.folder / "many-own.db", many)
-    group = "SELECT conversation_id, count(*), min(created_at), max(created_at) FROM messages GROUP BY 1"
+    few = data.own_file(b.folder / "few-own.db", data.synapsekit_file(b.folder / "few.db", 10, 1))
     bar = {"first": 1.5, "goal": 1.2, "speed": False}
-    yield b.compare("ls / SELECT DISTINCT", b.synmem("ls", "-p", own), ["sqlite3", str(own), "SELECT DISTINCT conversation_id FROM messages"], **bar)  # fmt: skip
-    yield b.compare("ls --json / GROUP BY", b.synmem("ls", "--json", "-p", own), ["sqlite3", "-json", str(own), group], **bar)  # fmt: skip
+
+    def beyond_start(arguments: Callable[[Path], list[str]]) -> Work:
+        return beyond(command(arguments(few)), command(arguments(own)))
+
+    yield b.compare(
+        "ls / SELECT DISTINCT",
+        beyond_start(lambda path: b.synmem("ls", "-p", path)),
+        beyond_start(lambda path: [*b.program("SELECT"), str(path), native.DISTINCT]),
+        **bar,
+    )
+    yield b.compare(
+        "ls --json / GROUP BY",
+        beyond_start(lambda path: b.synmem("ls", "--json", "-p", path)),
+        beyond_start(lambda path: [*b.program("SELECT"), str(path), native.GROUP]),
+        **bar,
+    )
 
 
 @benchmark

@@ -77,6 +77,16 @@ def prepared(prepare: Callable[[], None], work: Work) -> Work:
     return both
 
 
+def beyond(base: Work, work: Work) -> Work:
+    """What a work takes beyond the same work on next to nothing: start-up is measured by itself."""
+
+    def difference() -> float:
+        start = base()
+        return max(work() - start, 0.001)
+
+    return difference
+
+
 def peak_mb(arguments: Sequence[str]) -> float:
     """The peak memory of a process, in megabytes (the operating system's own account)."""
     code = (

@@ -44,6 +44,27 @@ with db:
 db.close()
 """
 
+SELECT = """
+import json, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+cursor = db.execute(sys.argv[2])
+names = [column[0] for column in cursor.description]
+if len(names) == 1:
+    sys.stdout.writelines(f"{row[0]}\\n" for row in cursor)
+else:
+    sys.stdout.write(json.dumps([dict(zip(names, row)) for row in cursor]))
+"""
+
+DISTINCT = "SELECT DISTINCT conversation_id FROM messages"
+
+GROUP = """
+SELECT c AS conversation_id, n AS messages,
+  (SELECT created_at FROM messages WHERE id = low) AS first_at,
+  (SELECT created_at FROM messages WHERE id = high) AS last_at
+FROM (SELECT conversation_id AS c, count(*) AS n, min(id) AS low, max(id) AS high
+      FROM messages GROUP BY conversation_id)
+"""
+
 ADD_LOOP = """
 import sys, time
 path, how, count = sys.argv[1], sys.argv[2], int(sys.argv[3])

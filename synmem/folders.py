@@ -1,22 +1,29 @@
-"""Where synmem keeps its own files: the configuration, the default store, and its state."""
+"""Where synmem keeps its own files: the configuration, the default store, and its state.
+
+platformdirs is loaded when a folder is asked for: a command on a named file asks for none.
+"""
 
 from pathlib import Path
-
-import platformdirs
 
 
 def config_file() -> Path:
     """`config.toml` in the platform's config folder; it need not exist."""
+    import platformdirs
+
     return platformdirs.user_config_path("synmem", appauthor=False) / "config.toml"
 
 
 def default_database() -> Path:
     """The SQLite file of the default profile where nothing is configured; it need not exist."""
+    import platformdirs
+
     return platformdirs.user_data_path("synmem", appauthor=False) / "conversations.db"
 
 
 def state_path(*parts: str) -> Path:
     """Where a folder for what synmem remembers is; it need not exist."""
+    import platformdirs
+
     return platformdirs.user_state_path("synmem", appauthor=False).joinpath(*parts)
 
 

@@ -5,7 +5,6 @@ canonical line (`canonical`) is what equality and digests stand on. Both are exa
 any size, floats by value, NaN and Infinity as Python writes them, lone surrogates as `\\udXXX`.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -320,6 +319,8 @@ class Digest:
     def __init__(self, holds: Holds = EVERYTHING) -> None:
         self.messages = 0
         self._holds = holds
+        import hashlib  # loads OpenSSL, which a command that proves nothing need not wait for
+
         self._hash = hashlib.sha256(b"synmem conversation 1\n")
 
     def update(self, messages: Iterable[Message]) -> None:

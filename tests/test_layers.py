@@ -77,7 +77,7 @@ def test_only_the_command_line_imports_typer_or_rich_and_nobody_click(path: Path
 
 NEVER = {
     "redis", "asyncpg", "pymongo", "bson", "boto3", "botocore", "openai", "anthropic", "httpx",
-    "numpy", "tomlkit", "tomli_w", "rich", "textual", "wordllama", "multiprocessing", "orjson",
+    "numpy", "pydantic", "tomlkit", "tomli_w", "rich", "textual", "wordllama", "multiprocessing", "orjson",
 }  # fmt: skip
 
 RUN = """
@@ -107,8 +107,8 @@ def test_saying_the_version_loads_next_to_nothing() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("add", "c", "x"), ("show", "c"), ("show", "c", "--last", "1", "--json"), ("ls",),
-     ("context", "c"), ("export",), ("stats",)],
+    [("add", "c", "x"), ("add", "c", "x", "-m", '{"k": 1}', "-r", "assistant"), ("show", "c"), ("show", "c", "--last", "1", "--json"), ("ls",),
+     ("context", "c", "--window", "3"), ("export",), ("stats",)],
     ids=" ".join,
 )  # fmt: skip
 def test_a_piped_command_loads_no_driver_and_no_rich_that_it_does_not_need(

@@ -3,12 +3,10 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiosqlite
 
@@ -21,6 +19,9 @@ from synmem.errors import (
     StoreUnavailable,
 )
 from synmem.layouts.sqlite_tables import OwnTable, SynapseKitTable, Table
+
+if TYPE_CHECKING:
+    import tempfile
 
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a lock of another program is waited for."""
@@ -93,6 +94,8 @@ class File:
                 raise
             # A hot journal, or a WAL whose index cannot be made here: what was committed can only
             # be had by writing, so that is done to a copy.
+            import tempfile
+
             await self.close()
             self._copy = tempfile.TemporaryDirectory(prefix="synmem-")
             copied = await asyncio.to_thread(_copy, self.path, Path(self._copy.name))
@@ -247,6 +250,8 @@ def _size(path: Path, suffix: str) -> int:
 
 
 def _copy(path: Path, folder: Path) -> Path:
+    import shutil
+
     for suffix in ("", "-journal", "-wal"):
         beside = path.with_name(path.name + suffix)
         if beside.exists():

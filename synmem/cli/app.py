@@ -8,7 +8,9 @@ import typer
 from typer.core import TyperGroup
 
 from synmem.cli import completing
+from synmem.cli.plain_values import PlainValues
 from synmem.cli.run import exit_code_of
+from synmem.cli.usage import Command
 
 COMMANDS = {
     "add": "add",
@@ -45,7 +47,7 @@ class _Commands(MutableMapping[str, Any]):
             group = getattr(module, "app", None)
             if group is None:
                 group = typer.Typer(add_completion=False, rich_markup_mode=None)
-                group.command(name)(getattr(module, COMMANDS[name]))
+                group.command(name, cls=Command)(getattr(module, COMMANDS[name]))
             command = typer.main.get_command(group)
             command.name = name
             command.hidden = name in HIDDEN
@@ -65,7 +67,7 @@ class _Commands(MutableMapping[str, Any]):
         raise TypeError("commands are not removed")
 
 
-class _Group(TyperGroup):
+class _Group(PlainValues, TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "commands": {}})
         self.commands = _Commands()

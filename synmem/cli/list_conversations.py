@@ -1,7 +1,7 @@
 """`synmem list-conversations`, or `ls`: which conversations a store has."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,12 +29,19 @@ IdleOption = Annotated[
 ]
 SortOption = Annotated[
     str,
-    typer.Option("--sort", help="id, messages (most first) or updated (newest first)."),
+    typer.Option(
+        "--sort", metavar="KEY", help="id, messages (most first) or updated (newest first)."
+    ),
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", metavar="N", help="At most so many.")]
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", "-f", help="table (on a terminal), ids (in a pipe), json or jsonl."),
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        help="table (on a terminal), ids (in a pipe), json or jsonl.",
+    ),
 ]
 NulOption = Annotated[
     bool, typer.Option("-0", "--null", help="A NUL after each id, for xargs -0.")
@@ -165,10 +172,11 @@ def _table(found: "Sequence[ConversationInfo]") -> None:
 def _json(found: "Sequence[ConversationInfo]", form: str) -> None:
     """An array, or a line each; written in pages."""
     array = form == "json"
+    encoded = _encoder()
     if array:
         render.write_json(b"[")
     for start in range(0, len(found), _PAGE):
-        lines = [_object(info) for info in found[start : start + _PAGE]]
+        lines = [encoded(info) for info in found[start : start + _PAGE]]
         if array:
             render.write_json((b",\n" if start else b"") + b",\n".join(lines))
         else:
@@ -177,19 +185,25 @@ def _json(found: "Sequence[ConversationInfo]", form: str) -> None:
         render.write_json(b"]\n")
 
 
-def _object(info: "ConversationInfo") -> bytes:
+def _encoder() -> "Callable[[ConversationInfo], bytes]":
+    """How a conversation is written as JSON; what it needs is loaded once, not for each."""
     import msgspec
 
     from synmem.messages import dump_json, format_time
 
-    data = {
-        "conversation_id": info.id,
-        "messages": info.messages,
-        "first_at": format_time(info.first_at) if info.first_at else None,
-        "last_at": format_time(info.last_at) if info.last_at else None,
-        "title": info.title,
-    }
-    try:
-        return msgspec.json.encode(data)  # no float is in it: null is null
-    except UnicodeEncodeError:
-        return dump_json(data)  # a lone surrogate in the title
+    encode = msgspec.json.Encoder().encode
+
+    def encoded(info: "ConversationInfo") -> bytes:
+        data = {
+            "conversation_id": info.id,
+            "messages": info.messages,
+            "first_at": format_time(info.first_at) if info.first_at else None,
+            "last_at": format_time(info.last_at) if info.last_at else None,
+            "title": info.title,
+        }
+        try:
+            return encode(data)  # no float is in it: null is null
+        except UnicodeEncodeError:
+            return dump_json(data)  # a lone surrogate in the title
+
+    return encoded

@@ -38,8 +38,11 @@ async def listing(
     if ids is not None:
         await _all_there(store, ids)
     fits = matcher(match)
+    every = match is None and idle_before is None
     async for page in store.conversations(ids, details=details or idle_before is not None):
-        found = [info for info in page if fits(info.id) and _idle(info, idle_before)]
+        found = (
+            page if every else [info for info in page if fits(info.id) and _idle(info, idle_before)]
+        )
         if found:
             yield found
 
