@@ -355,7 +355,7 @@ class SqliteStore:
 
     async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
         """See `Store.delete`: one transaction."""
-        if self._file.connection is None or not _storable([conversation]):
+        if not self._file.made or not _storable([conversation]):
             return False
         async with self._transaction():
             if not await self._ends([conversation]):
@@ -460,10 +460,10 @@ class SqliteStore:
         """Make the file at the first write, and in it the tables."""
         if not self._write:
             raise Unsupported(f"{self.name} was opened for reading")
-        if self._file.connection is not None:
+        if self._file.made:
             return
         async with self._step():
-            await create(self._file)
+            await create(self._file, self._table)
 
     async def close(self) -> None:
         """See `Store.close`."""

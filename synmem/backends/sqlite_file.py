@@ -30,35 +30,13 @@ TABLES: Final[dict[str, Callable[[], Table]]] = {
     "synapsekit": SynapseKitTable,
     "synmem": OwnTable,
 }
-_BASE_COLUMNS: Final = {"id", "conversation_id", *SynapseKitTable.columns}
-_OWN_COLUMNS: Final = {"id", "conversation_id", *OwnTable.columns}
-
-_CREATE: Final = """
-CREATE TABLE messages (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  conversation_id TEXT NOT NULL,
-  role TEXT NOT NULL,
-  content TEXT NOT NULL,
-  metadata TEXT,
-  created_at TEXT,
-  tool_calls TEXT,
-  tool_call_id TEXT,
-  name TEXT,
-  parts TEXT,
-  extra TEXT
-);
-CREATE INDEX idx_conv_id ON messages(conversation_id);
-CREATE TABLE messages_meta (
-  conversation_id TEXT NOT NULL,
-  name TEXT NOT NULL,
-  value TEXT NOT NULL,
-  PRIMARY KEY (conversation_id, name)
-) WITHOUT ROWID;
-"""
 
 
 class File:
     """A database file and the one connection to it, which an empty or absent file has not."""
+
+    made = False
+    """Whether our tables are in it: until then there is nothing to read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +61,7 @@ class File:
         try:
             await self._open(_read_uri(self.path))
             await self.execute("PRAGMA query_only=ON")
-            await self.rows("SELECT count(*) FROM sqlite_schema")
+            await self.look("SELECT count(*) FROM sqlite_schema")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in (
                 sqlite3.SQLITE_READONLY,
@@ -138,7 +116,11 @@ class File:
             await self.connection.rollback()
 
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        """All rows of a query; none where there is no file yet."""
+        """All rows of a query; none where the tables are not made yet."""
+        return await self.look(sql, values) if self.made else []
+
+    async def look(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a query on the file, whatever is in it; none where there is no file yet."""
         if self.connection is None:
             return []
         return list(await self.connection.execute_fetchall(sql, values))
@@ -153,25 +135,21 @@ class File:
 
 
 async def detect(file: File, layout: str | None, *, write: bool) -> Table:
-    """Whose tables these are, by their columns; an empty file is ours to make."""
-    if layout is None and not await file.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
-        # Empty but for its header, where who made it was killed before its tables: as an empty one.
+    """Whose tables these are, by their columns; a file without any is ours to make."""
+    columns = await _columns(file)
+    for name in ("synmem", "synapsekit"):  # the first has all columns of the second
+        table = TABLES[name]()
+        if columns >= _needed(table) and layout in (None, name):
+            file.made = True
+            return table
+    if not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1"):
+        # Nothing but perhaps a header, where who made it was killed before its tables.
         await file.close()
-        return OwnTable()
-    if file.connection is None:
         return TABLES[layout or "synmem"]()
-    columns = {row[1] for row in await file.rows("PRAGMA table_info(messages)")}
-    for name, table, needed in (
-        ("synmem", OwnTable, _OWN_COLUMNS),
-        ("synapsekit", SynapseKitTable, _BASE_COLUMNS),
-    ):
-        if columns >= needed and layout in (None, name):
-            return table()
-    if layout == "synmem" and write and not columns:
-        await create(file)
-        return OwnTable()
+    if layout and write and not columns:
+        return TABLES[layout]()  # asked for by name, beside somebody's other tables
     tables = [
-        row[0] for row in await file.rows("SELECT name FROM sqlite_schema WHERE type='table'")
+        row[0] for row in await file.look("SELECT name FROM sqlite_schema WHERE type='table'")
     ]
     raise CorruptData(
         f"{file.path}: no conversations in a layout that synmem knows"
@@ -180,27 +158,35 @@ async def detect(file: File, layout: str | None, *, write: bool) -> Table:
     )
 
 
-async def create(file: File) -> None:
-    """Make our tables, in one transaction; a second process that does the same waits, and sees
-    them. WAL, so that readers and a writer do not wait for each other."""
+async def create(file: File, table: Table) -> None:
+    """Make the tables, in one transaction; a second process that does the same waits, and sees
+    them. A new file of our own is in WAL mode: readers and a writer do not wait for each other."""
     if not file.path.parent.is_dir():
         raise StoreNotFound(f"{file.path}: its folder is not there", hint="make it first")
     if file.connection is None:
         await file.connect(write=True)
-        if not await file.rows("SELECT 1 FROM sqlite_schema LIMIT 1"):
+        if table.holds.own and not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1"):
             await _switch_on_wal(file)
     await file.execute("BEGIN IMMEDIATE")
     try:
-        columns = {row[1] for row in await file.rows("PRAGMA table_info(messages)")}
-        if not columns:
-            for statement in filter(str.strip, _CREATE.split(";")):
-                await file.execute(statement)
-        elif not columns >= _OWN_COLUMNS:
+        columns = await _columns(file)
+        for statement in () if columns else table.schema:
+            await file.execute(statement)
+        if columns and not columns >= _needed(table):
             raise Changed(f"{file.path}: another program made it meanwhile", hint="run again")
         await file.execute("COMMIT")
     except BaseException:
         await file.rollback()
         raise
+    file.made = True
+
+
+async def _columns(file: File) -> set[str]:
+    return {row[1] for row in await file.look("PRAGMA table_info(messages)")}
+
+
+def _needed(table: Table) -> set[str]:
+    return {"id", "conversation_id", *table.columns}
 
 
 async def _switch_on_wal(file: File) -> None:

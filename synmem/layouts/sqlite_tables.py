@@ -8,7 +8,7 @@ NULL in them; a message with a lone surrogate is packed as in SynapseKit's table
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from synmem.layouts.synapsekit import RESERVED, metadata_text, pack, parse_metadata, unpack
 from synmem.messages import Holds, JSONObject, Message, dump_json, parse_json, parse_time
@@ -25,6 +25,8 @@ class Table(Protocol):
     """Beside `id` and `conversation_id`."""
     time_column: str
     """The column from which `time_of` reads when a message was made."""
+    schema: tuple[str, ...]
+    """The statements that make the tables."""
 
     def encode(self, message: Message) -> Row:
         """The message as the values of `columns`."""
@@ -44,6 +46,13 @@ class Table(Protocol):
         ...
 
 
+_MESSAGES: Final = (
+    "CREATE TABLE messages (  id INTEGER PRIMARY KEY AUTOINCREMENT,  conversation_id TEXT NOT NULL,"
+    "  role TEXT NOT NULL,  content TEXT NOT NULL,  metadata TEXT"
+)
+"""As SynapseKit 2.0.1 writes it, to the space."""
+
+
 class SynapseKitTable:
     """messages(id, conversation_id, role, content, metadata): shared with SynapseKit."""
 
@@ -51,6 +60,10 @@ class SynapseKitTable:
     holds = Holds(conversation_fields=frozenset(), own=False)
     columns: tuple[str, ...] = ("role", "content", "metadata")
     time_column = "metadata"
+    schema: tuple[str, ...] = (
+        _MESSAGES + ")",
+        "CREATE INDEX idx_conv_id ON messages(conversation_id)",
+    )
 
     def encode(self, message: Message) -> Row:
         """See `Table.encode`."""
@@ -95,6 +108,13 @@ class OwnTable:
         "parts", "extra",
     )  # fmt: skip
     time_column = "created_at"
+    schema: tuple[str, ...] = (
+        _MESSAGES + ", created_at TEXT, tool_calls TEXT, tool_call_id TEXT, name TEXT,"
+        " parts TEXT, extra TEXT)",
+        "CREATE INDEX idx_conv_id ON messages(conversation_id)",
+        "CREATE TABLE messages_meta (conversation_id TEXT NOT NULL, name TEXT NOT NULL,"
+        " value TEXT NOT NULL, PRIMARY KEY (conversation_id, name)) WITHOUT ROWID",
+    )
 
     def encode(self, message: Message) -> Row:
         """See `Table.encode`."""

@@ -391,6 +391,34 @@ def test_an_unknown_layout_is_named(tmp_path: Path) -> None:
         run(main())
 
 
+@pytest.mark.parametrize("layout", ["synapsekit", "synmem"])
+def test_a_layout_that_is_named_is_the_one_that_is_made(tmp_path: Path, layout: str) -> None:
+    path, theirs, other = tmp_path / "new.db", tmp_path / "theirs.db", tmp_path / "other.db"
+    SQLiteConversationMemory(str(theirs)).close()
+    with contextlib.closing(sqlite3.connect(other)) as db:
+        db.execute("CREATE TABLE users (name TEXT)")
+        db.commit()
+
+    async def main() -> None:
+        for made in (path, other):
+            before = made.read_bytes() if made.exists() else None
+            async with opened(made, write=True, layout=layout) as store:
+                assert await ids(store) == []
+                assert (made.read_bytes() if made.exists() else None) == before
+                await add(store, "c", [FULL])
+            async with opened(made) as store:
+                assert await items(store, "c") == [FULL]
+                assert store.holds.own is (layout == "synmem")
+
+    run(main())
+    mine, wanted = (
+        rows(f, "SELECT name, sql FROM sqlite_schema ORDER BY name") for f in (path, theirs)
+    )
+    assert (mine == wanted) is (layout == "synapsekit")
+    assert rows(path, "PRAGMA journal_mode") == [("delete" if layout == "synapsekit" else "wal",)]
+    assert rows(other, "PRAGMA journal_mode") == [("delete",)]
+
+
 def test_an_empty_file_is_an_empty_store_and_becomes_ours(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     path.touch()
