@@ -17,23 +17,25 @@ given plus one, under the write lock; what `replace` puts in front takes ids bel
 Reading leaves the file byte for byte as it was; `sqlite_file.py` says how.
 """
 
-import asyncio
 import contextlib
-import itertools
-import sqlite3
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from synmem import messages as model
 from synmem.backends.sqlite_file import TABLES, File, create, detect, translating
-from synmem.errors import Changed, CorruptData, Rejected, StoreNotFound, Unsupported
-from synmem.layouts.sqlite_tables import OwnTable, Table
-from synmem.layouts.synapsekit import encodable
-from synmem.messages import Conversation, Holds, Message, Unreadable, parse_json
-from synmem.store import START, ConversationInfo, Page, Part, Position
-
-_IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
+from synmem.backends.sqlite_reading import (
+    IDS_A_QUERY,
+    SqliteReader,
+    changed,
+    marks,
+    row_id,
+    storable,
+)
+from synmem.errors import Rejected, StoreNotFound, Unsupported
+from synmem.layouts.sqlite_tables import OwnTable
+from synmem.messages import Conversation, Message, parse_json
+from synmem.store import START, Part, Position
 
 
 async def open(
@@ -64,227 +66,8 @@ async def open(
     return kind(file, table, write=write, page_size=page_size)
 
 
-class SqliteStore:
-    """A `Store` in an SQLite file (DESIGN: `sqlite`). One connection, shared by tasks in turn."""
-
-    def __init__(self, file: File, table: Table, *, write: bool, page_size: int) -> None:
-        self.name = str(file.path)
-        self._file = file
-        self._table = table
-        self._write = write
-        self._page_size = page_size
-        self._turn = asyncio.Lock()  # one statement or transaction at a time
-        self._staging = asyncio.Lock()
-        columns = ", ".join(table.columns)
-        self._select = f"SELECT conversation_id, id, {columns} FROM messages WHERE "
-        marks = ", ".join("?" * (2 + len(table.columns)))
-        self._insert = f"INSERT INTO messages (id, conversation_id, {columns}) VALUES ({marks})"
-
-    @property
-    def holds(self) -> Holds:
-        """What the file's layout holds."""
-        return self._table.holds
-
-    def refusal(self, message: Message) -> str | None:
-        """What no store can hold; SQLite holds all else up to its limit of 1 GB a row."""
-        return model.refusal(message)
-
-    # --- reading ---
-
-    async def read(
-        self,
-        conversations: Sequence[str],
-        *,
-        after: Position = START,
-        reverse: bool = False,
-        limit: int | None = None,
-    ) -> AsyncIterator[Page]:
-        """See `Store.read`."""
-        conversations = _storable(conversations)
-        if len(conversations) == 1:
-            pages = self._read_one(conversations[0], after, reverse, limit)
-        elif after != START:
-            raise ValueError("after goes with one conversation")
-        elif limit is None and not reverse:
-            pages = self._read_many(sorted(set(conversations)))
-        else:
-            pages = self._read_ends(sorted(set(conversations)), reverse, limit)
-        async for page in pages:
-            yield page
-
-    async def _read_one(
-        self, conversation: str, anchor: Position, reverse: bool, limit: int | None
-    ) -> AsyncIterator[Page]:
-        left = limit
-        while left is None or left > 0:
-            size = self._page_size if left is None else min(left, self._page_size)
-            page = await self._page(conversation, anchor, reverse, size)
-            if page is None:
-                return
-            full = len(page.items) == size
-            anchor = page.position(-1)
-            left = None if left is None else left - size
-            yield page
-            if not full:
-                return
-
-    async def _page(
-        self, conversation: str, anchor: Position, reverse: bool, size: int
-    ) -> Page | None:
-        """The next page; the anchor is read along with it, to see that it is still there."""
-        where = "conversation_id = ?"
-        values: list[Any] = [conversation]
-        if anchor != START:
-            where += " AND id <= ?" if reverse else " AND id >= ?"
-            values.append(_number(anchor))
-            size += 1
-        order = "DESC" if reverse else "ASC"
-        rows = await self._messages(f"{where} ORDER BY id {order} LIMIT ?", [*values, size])
-        if anchor != START:
-            if not rows or rows[0][1] != int(anchor):
-                raise _changed(conversation, self.name)
-            rows = rows[1:]
-        return self._as_page(rows) if rows else None
-
-    async def _read_many(self, ids: Sequence[str]) -> AsyncIterator[Page]:
-        """Whole conversations, as many in a query as a page has room for."""
-        while ids:
-            chunk = ids[:_IDS_A_QUERY]
-            rows = await self._messages(
-                f"conversation_id IN ({_marks(chunk)}) ORDER BY conversation_id, id LIMIT ?",
-                [*chunk, self._page_size],
-            )
-            pages = [
-                self._as_page(list(group))
-                for _, group in itertools.groupby(rows, key=lambda row: row[0])
-            ]
-            for page in pages:
-                yield page
-            ids = ids[len(chunk) :]
-            if len(rows) == self._page_size:
-                # The last one may go on: it is read to its end before those behind it.
-                last = pages[-1]
-                async for page in self._read_one(last.conversation, last.position(-1), False, None):
-                    yield page
-                ids = [*(i for i in chunk if i > last.conversation), *ids]
-
-    async def _read_ends(
-        self, ids: Sequence[str], reverse: bool, limit: int | None
-    ) -> AsyncIterator[Page]:
-        """The first or last few of many conversations, in one query a chunk."""
-        if limit is None or limit > self._page_size:
-            for conversation in ids:
-                async for page in self._read_one(conversation, START, reverse, limit):
-                    yield page
-            return
-        order = "DESC" if reverse else "ASC"
-        count = max(1, min(_IDS_A_QUERY, self._page_size // max(1, limit)))
-        for start in range(0, len(ids) if limit else 0, count):
-            chunk = ids[start : start + count]
-            rows = await self._messages(
-                f"id IN (SELECT m.id FROM (VALUES {_marks(chunk, '(?)')}) AS wanted "
-                "JOIN messages AS m ON m.id IN (SELECT id FROM messages "
-                f"WHERE conversation_id = wanted.column1 ORDER BY id {order} LIMIT ?)) "
-                f"ORDER BY conversation_id, id {order}",
-                [*chunk, limit],
-            )
-            for _, group in itertools.groupby(rows, key=lambda row: row[0]):
-                yield self._as_page(list(group))
-
-    async def _messages(self, where: str, values: Sequence[Any]) -> list[Any]:
-        async with self._step():
-            try:
-                return await self._file.rows(self._select + where, values)
-            except sqlite3.OperationalError as error:
-                if "decode to UTF-8" not in str(error):
-                    raise
-            return await self._broken_text(where, values)
-
-    async def _broken_text(self, where: str, values: Sequence[Any]) -> list[Any]:
-        """The rows again, with text that is not UTF-8 left as the bytes it is."""
-        connection = self._file.connection
-        assert connection is not None
-        connection.text_factory = _text_or_bytes
-        try:
-            with translating(self.name):
-                return await self._file.rows(self._select + where, values)
-        finally:
-            connection.text_factory = str
-
-    def _as_page(self, rows: Sequence[Any]) -> Page:
-        items: list[Message | Unreadable]
-        try:
-            items = [*self._table.decode_all(rows)]
-        except ValueError:
-            items = [self._decoded(row) for row in rows]
-        return Page(rows[0][0], items, lambda i: str(rows[i][1]))
-
-    def _decoded(self, row: Sequence[Any]) -> Message | Unreadable:
-        try:
-            return self._table.decode(row[2:])
-        except ValueError as error:
-            return Unreadable(str(row[1]), f"row {row[1]}: {error}")
-
-    async def conversations(
-        self, ids: Sequence[str] | None = None, *, details: bool = False
-    ) -> AsyncIterator[list[ConversationInfo]]:
-        """See `Store.conversations`; in the order of the ids' bytes."""
-        if ids is None:
-            last = ""
-            while page := await self._listed("conversation_id > ?", [last], details):
-                yield page
-                last = page[-1].id
-            return
-        wanted = sorted(set(_storable(ids)))
-        size = min(_IDS_A_QUERY, self._page_size)
-        for start in range(0, len(wanted), size):
-            chunk = wanted[start : start + size]
-            page = await self._listed(f"conversation_id IN ({_marks(chunk)})", chunk, details)
-            if page:
-                yield page
-
-    async def _listed(
-        self, where: str, values: Sequence[Any], details: bool
-    ) -> list[ConversationInfo]:
-        page = f"FROM messages WHERE {where} GROUP BY conversation_id ORDER BY conversation_id"
-        if details:
-            sql = self._details_sql(f"SELECT conversation_id, count(*), min(id), max(id) {page}")
-        else:
-            sql = f"SELECT conversation_id {page} LIMIT ?"
-        async with self._step():
-            rows = await self._file.rows(sql, [*values, self._page_size])
-        if rows and not isinstance(rows[-1][0], str):
-            raise CorruptData(f"{self.name}: a conversation_id is {rows[-1][0]!r}, not text")
-        if not details:
-            return [ConversationInfo(id=row[0]) for row in rows]
-        return [self._info(*row) for row in rows]
-
-    def _details_sql(self, page: str) -> str:
-        time = self._table.time_column
-        title = extra = "NULL"
-        if "title" in self.holds.conversation_fields:
-            meta = "(SELECT value FROM messages_meta WHERE conversation_id = c AND name = '{}')"
-            title, extra = meta.format("title"), meta.format("extra")
-        return (
-            f"WITH page(c, n, low, high) AS ({page} LIMIT ?) SELECT c, n, "
-            f"(SELECT {time} FROM messages WHERE id = low), "
-            f"(SELECT {time} FROM messages WHERE id = high), {title}, {extra} FROM page ORDER BY c"
-        )
-
-    def _info(
-        self, conversation: str, count: int, first: Any, last: Any, title: Any, extra: Any
-    ) -> ConversationInfo:
-        time_of = self._table.time_of
-        return ConversationInfo(
-            id=conversation,
-            messages=count,
-            first_at=time_of(first),
-            last_at=time_of(last),
-            title=None if title is None else parse_json(title),
-            extra=None if extra is None else parse_json(extra),
-        )
-
-    # --- writing ---
+class SqliteStore(SqliteReader):
+    """A `Store` in an SQLite file (DESIGN: `sqlite`): `SqliteReader` reads, this writes."""
 
     async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
         """See `Store.append`: one transaction."""
@@ -295,7 +78,7 @@ class SqliteStore:
             ends = await self._ends([part.conversation.id for part in parts])
             for part in parts:
                 if part.expect is not None and part.expect != ends.get(part.conversation.id, START):
-                    raise _changed(part.conversation.id, self.name)
+                    raise changed(part.conversation.id, self.name)
             number = await self._last_number()
             rows: list[Sequence[Any]] = []
             for part in parts:
@@ -320,11 +103,11 @@ class SqliteStore:
     async def _ends(self, ids: Sequence[str]) -> dict[str, Position]:
         """Where each of these conversations ends, those that exist."""
         ends: dict[str, Position] = {}
-        for start in range(0, len(ids), _IDS_A_QUERY):
-            chunk = ids[start : start + _IDS_A_QUERY]
+        for start in range(0, len(ids), IDS_A_QUERY):
+            chunk = ids[start : start + IDS_A_QUERY]
             rows = await self._file.rows(
                 "SELECT conversation_id, max(id) FROM messages "
-                f"WHERE conversation_id IN ({_marks(chunk)}) GROUP BY conversation_id",
+                f"WHERE conversation_id IN ({marks(chunk)}) GROUP BY conversation_id",
                 chunk,
             )
             ends.update((conversation, str(number)) for conversation, number in rows)
@@ -355,7 +138,7 @@ class SqliteStore:
 
     async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
         """See `Store.delete`: one transaction."""
-        if not self._file.made or not _storable([conversation]):
+        if not self._file.made or not storable([conversation]):
             return False
         async with self._transaction():
             if not await self._ends([conversation]):
@@ -365,7 +148,7 @@ class SqliteStore:
             if upto is not None:
                 await self._find(conversation, upto)
                 where += " AND id <= ?"
-                values.append(_number(upto))
+                values.append(row_id(upto))
             await self._file.execute(f"DELETE FROM messages WHERE {where}", values)
             if not await self._ends([conversation]):
                 await self._forget(conversation)
@@ -387,7 +170,7 @@ class SqliteStore:
                 if upto != START:
                     await self._file.execute(
                         "DELETE FROM messages WHERE conversation_id = ? AND id <= ?",
-                        [conversation.id, _number(upto)],
+                        [conversation.id, row_id(upto)],
                     )
                 await self._unstage(conversation.id, staged)
                 if await self._ends([conversation.id]):
@@ -401,7 +184,7 @@ class SqliteStore:
         """Put the new messages where nobody sees them; tell how many. Temporary tables are a
         file of their own: the database is not locked while a slow source is read."""
         columns = ", ".join(self._table.columns)
-        insert = f"INSERT INTO temp.staged VALUES ({_marks(self._table.columns)})"
+        insert = f"INSERT INTO temp.staged VALUES ({marks(self._table.columns)})"
         count = 0
         async with self._step():
             await self._file.execute("DROP TABLE IF EXISTS temp.staged")
@@ -432,16 +215,9 @@ class SqliteStore:
         """Changed, where no message stands there any more."""
         if position != START and not await self._file.rows(
             "SELECT 1 FROM messages WHERE id = ? AND conversation_id = ?",
-            [_number(position), conversation],
+            [row_id(position), conversation],
         ):
-            raise _changed(conversation, self.name)
-
-    @contextlib.asynccontextmanager
-    async def _step(self) -> AsyncIterator[None]:
-        """The connection to ourselves, and SQLite's exceptions as ours."""
-        async with self._turn:
-            with translating(self.name):
-                yield
+            raise changed(conversation, self.name)
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
@@ -464,11 +240,6 @@ class SqliteStore:
             return
         async with self._step():
             await create(self._file, self._table)
-
-    async def close(self) -> None:
-        """See `Store.close`."""
-        with translating(self.name):
-            await self._file.close()
 
 
 class OwnSqliteStore(SqliteStore):
@@ -515,32 +286,3 @@ class OwnSqliteStore(SqliteStore):
         await self._file.execute(
             "DELETE FROM messages_meta WHERE conversation_id = ?", [conversation]
         )
-
-
-def _storable(ids: Sequence[str]) -> list[str]:
-    """Those that can be in a store at all: an id that is not UTF-8 is in none."""
-    return [conversation for conversation in ids if encodable(conversation)]
-
-
-def _marks(values: Sequence[Any], mark: str = "?") -> str:
-    return ", ".join([mark] * len(values))
-
-
-def _number(position: Position) -> int:
-    try:
-        return int(position)
-    except ValueError:
-        raise ValueError(f"not a position of an SQLite store: {position!r}") from None
-
-
-def _text_or_bytes(data: bytes) -> str | bytes:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data
-
-
-def _changed(conversation: str, store: str) -> Changed:
-    return Changed(
-        f"conversation {conversation!r} in {store} changed while it was used", hint="run again"
-    )

@@ -1,0 +1,280 @@
+"""Reading an SQLite store: pages by key, many conversations in a query, nothing held between."""
+
+import asyncio
+import contextlib
+import itertools
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from synmem import messages as model
+from synmem.backends.sqlite_file import File, translating
+from synmem.errors import Changed, CorruptData
+from synmem.layouts.sqlite_tables import Table
+from synmem.layouts.synapsekit import encodable
+from synmem.messages import Holds, Message, Unreadable, parse_json
+from synmem.store import START, ConversationInfo, Page, Position
+
+IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
+
+
+class SqliteReader:
+    """The reading half of a store in an SQLite file. One connection, shared by tasks in turn."""
+
+    def __init__(self, file: File, table: Table, *, write: bool, page_size: int) -> None:
+        self.name = str(file.path)
+        self._file = file
+        self._table = table
+        self._write = write
+        self._page_size = page_size
+        self._turn = asyncio.Lock()  # one statement or transaction at a time
+        self._staging = asyncio.Lock()
+        columns = ", ".join(table.columns)
+        self._select = f"SELECT conversation_id, id, {columns} FROM messages WHERE "
+        marks = ", ".join("?" * (2 + len(table.columns)))
+        self._insert = f"INSERT INTO messages (id, conversation_id, {columns}) VALUES ({marks})"
+
+    @property
+    def holds(self) -> Holds:
+        """What the file's layout holds."""
+        return self._table.holds
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold; SQLite holds all else up to its limit of 1 GB a row."""
+        return model.refusal(message)
+
+    # --- reading ---
+
+    async def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`."""
+        conversations = storable(conversations)
+        if len(conversations) == 1:
+            pages = self._read_one(conversations[0], after, reverse, limit)
+        elif after != START:
+            raise ValueError("after goes with one conversation")
+        elif limit is None and not reverse:
+            pages = self._read_many(sorted(set(conversations)))
+        else:
+            pages = self._read_ends(sorted(set(conversations)), reverse, limit)
+        async for page in pages:
+            yield page
+
+    async def _read_one(
+        self, conversation: str, anchor: Position, reverse: bool, limit: int | None
+    ) -> AsyncIterator[Page]:
+        left = limit
+        while left is None or left > 0:
+            size = self._page_size if left is None else min(left, self._page_size)
+            page = await self._page(conversation, anchor, reverse, size)
+            if page is None:
+                return
+            full = len(page.items) == size
+            anchor = page.position(-1)
+            left = None if left is None else left - size
+            yield page
+            if not full:
+                return
+
+    async def _page(
+        self, conversation: str, anchor: Position, reverse: bool, size: int
+    ) -> Page | None:
+        """The next page; the anchor is read along with it, to see that it is still there."""
+        where = "conversation_id = ?"
+        values: list[Any] = [conversation]
+        if anchor != START:
+            where += " AND id <= ?" if reverse else " AND id >= ?"
+            values.append(row_id(anchor))
+            size += 1
+        order = "DESC" if reverse else "ASC"
+        rows = await self._messages(f"{where} ORDER BY id {order} LIMIT ?", [*values, size])
+        if anchor != START:
+            if not rows or rows[0][1] != int(anchor):
+                raise changed(conversation, self.name)
+            rows = rows[1:]
+        return self._as_page(rows) if rows else None
+
+    async def _read_many(self, ids: Sequence[str]) -> AsyncIterator[Page]:
+        """Whole conversations, as many in a query as a page has room for."""
+        while ids:
+            chunk = ids[:IDS_A_QUERY]
+            rows = await self._messages(
+                f"conversation_id IN ({marks(chunk)}) ORDER BY conversation_id, id LIMIT ?",
+                [*chunk, self._page_size],
+            )
+            pages = [
+                self._as_page(list(group))
+                for _, group in itertools.groupby(rows, key=lambda row: row[0])
+            ]
+            for page in pages:
+                yield page
+            ids = ids[len(chunk) :]
+            if len(rows) == self._page_size:
+                # The last one may go on: it is read to its end before those behind it.
+                last = pages[-1]
+                async for page in self._read_one(last.conversation, last.position(-1), False, None):
+                    yield page
+                ids = [*(i for i in chunk if i > last.conversation), *ids]
+
+    async def _read_ends(
+        self, ids: Sequence[str], reverse: bool, limit: int | None
+    ) -> AsyncIterator[Page]:
+        """The first or last few of many conversations, in one query a chunk."""
+        if limit is None or limit > self._page_size:
+            for conversation in ids:
+                async for page in self._read_one(conversation, START, reverse, limit):
+                    yield page
+            return
+        order = "DESC" if reverse else "ASC"
+        count = max(1, min(IDS_A_QUERY, self._page_size // max(1, limit)))
+        for start in range(0, len(ids) if limit else 0, count):
+            chunk = ids[start : start + count]
+            rows = await self._messages(
+                f"id IN (SELECT m.id FROM (VALUES {marks(chunk, '(?)')}) AS wanted "
+                "JOIN messages AS m ON m.id IN (SELECT id FROM messages "
+                f"WHERE conversation_id = wanted.column1 ORDER BY id {order} LIMIT ?)) "
+                f"ORDER BY conversation_id, id {order}",
+                [*chunk, limit],
+            )
+            for _, group in itertools.groupby(rows, key=lambda row: row[0]):
+                yield self._as_page(list(group))
+
+    async def _messages(self, where: str, values: Sequence[Any]) -> list[Any]:
+        async with self._step():
+            try:
+                return await self._file.rows(self._select + where, values)
+            except sqlite3.OperationalError as error:
+                if "decode to UTF-8" not in str(error):
+                    raise
+            return await self._broken_text(where, values)
+
+    async def _broken_text(self, where: str, values: Sequence[Any]) -> list[Any]:
+        """The rows again, with text that is not UTF-8 left as the bytes it is."""
+        connection = self._file.connection
+        assert connection is not None
+        connection.text_factory = _text_or_bytes
+        try:
+            with translating(self.name):
+                return await self._file.rows(self._select + where, values)
+        finally:
+            connection.text_factory = str
+
+    def _as_page(self, rows: Sequence[Any]) -> Page:
+        items: list[Message | Unreadable]
+        try:
+            items = [*self._table.decode_all(rows)]
+        except ValueError:
+            items = [self._decoded(row) for row in rows]
+        return Page(rows[0][0], items, lambda i: str(rows[i][1]))
+
+    def _decoded(self, row: Sequence[Any]) -> Message | Unreadable:
+        try:
+            return self._table.decode(row[2:])
+        except ValueError as error:
+            return Unreadable(str(row[1]), f"row {row[1]}: {error}")
+
+    async def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`; in the order of the ids' bytes."""
+        if ids is None:
+            last = ""
+            while page := await self._listed("conversation_id > ?", [last], details):
+                yield page
+                last = page[-1].id
+            return
+        wanted = sorted(set(storable(ids)))
+        size = min(IDS_A_QUERY, self._page_size)
+        for start in range(0, len(wanted), size):
+            chunk = wanted[start : start + size]
+            page = await self._listed(f"conversation_id IN ({marks(chunk)})", chunk, details)
+            if page:
+                yield page
+
+    async def _listed(
+        self, where: str, values: Sequence[Any], details: bool
+    ) -> list[ConversationInfo]:
+        page = f"FROM messages WHERE {where} GROUP BY conversation_id ORDER BY conversation_id"
+        if details:
+            sql = self._details_sql(f"SELECT conversation_id, count(*), min(id), max(id) {page}")
+        else:
+            sql = f"SELECT conversation_id {page} LIMIT ?"
+        async with self._step():
+            rows = await self._file.rows(sql, [*values, self._page_size])
+        if rows and not isinstance(rows[-1][0], str):
+            raise CorruptData(f"{self.name}: a conversation_id is {rows[-1][0]!r}, not text")
+        if not details:
+            return [ConversationInfo(id=row[0]) for row in rows]
+        return [self._info(*row) for row in rows]
+
+    def _details_sql(self, page: str) -> str:
+        time = self._table.time_column
+        title = extra = "NULL"
+        if "title" in self.holds.conversation_fields:
+            meta = "(SELECT value FROM messages_meta WHERE conversation_id = c AND name = '{}')"
+            title, extra = meta.format("title"), meta.format("extra")
+        return (
+            f"WITH page(c, n, low, high) AS ({page} LIMIT ?) SELECT c, n, "
+            f"(SELECT {time} FROM messages WHERE id = low), "
+            f"(SELECT {time} FROM messages WHERE id = high), {title}, {extra} FROM page ORDER BY c"
+        )
+
+    def _info(
+        self, conversation: str, count: int, first: Any, last: Any, title: Any, extra: Any
+    ) -> ConversationInfo:
+        time_of = self._table.time_of
+        return ConversationInfo(
+            id=conversation,
+            messages=count,
+            first_at=time_of(first),
+            last_at=time_of(last),
+            title=None if title is None else parse_json(title),
+            extra=None if extra is None else parse_json(extra),
+        )
+
+    @contextlib.asynccontextmanager
+    async def _step(self) -> AsyncIterator[None]:
+        """The connection to ourselves, and SQLite's exceptions as ours."""
+        async with self._turn:
+            with translating(self.name):
+                yield
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        with translating(self.name):
+            await self._file.close()
+
+
+def storable(ids: Sequence[str]) -> list[str]:
+    """Those that can be in a store at all: an id that is not UTF-8 is in none."""
+    return [conversation for conversation in ids if encodable(conversation)]
+
+
+def marks(values: Sequence[Any], mark: str = "?") -> str:
+    return ", ".join([mark] * len(values))
+
+
+def row_id(position: Position) -> int:
+    try:
+        return int(position)
+    except ValueError:
+        raise ValueError(f"not a position of an SQLite store: {position!r}") from None
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+def changed(conversation: str, store: str) -> Changed:
+    return Changed(
+        f"conversation {conversation!r} in {store} changed while it was used", hint="run again"
+    )
