@@ -80,12 +80,12 @@ class SqliteStore(SqliteReader):
                 if part.expect is not None and part.expect != ends.get(part.conversation.id, START):
                     raise changed(part.conversation.id, self.name)
             number = await self._last_number()
-            rows: list[Sequence[Any]] = []
+            rows: list[tuple[Any, ...]] = []
             for part in parts:
                 rows += self._rows(part.conversation.id, part.messages, number + 1 + len(rows))
                 if part.messages:
                     ends[part.conversation.id] = str(number + len(rows))
-            await self._file.many(self._insert, rows)
+            await self._insert(rows)
             await self._describe([p.conversation for p in parts if p.conversation.id in ends])
             if keep is not None:
                 await self._trim(list(ends), keep)
@@ -93,12 +93,28 @@ class SqliteStore(SqliteReader):
 
     def _rows(
         self, conversation: str, messages: Sequence[Message], number: int
-    ) -> list[Sequence[Any]]:
+    ) -> list[tuple[Any, ...]]:
         encode = self._table.encode
         return [
             (number + index, conversation, *encode(message))
             for index, message in enumerate(messages)
         ]
+
+    async def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows; those with nothing in the rarer columns bind only the common ones, which
+        takes a quarter less."""
+        columns = self._table.columns
+        width = 2 + self._table.common
+        nothing = (None,) * (len(columns) - self._table.common)
+        bare = [row[:width] for row in rows if row[width:] == nothing]
+        full = [row for row in rows if row[width:] != nothing] if len(bare) < len(rows) else []
+        for names, some in ((columns[: self._table.common], bare), (columns, full)):
+            if some:
+                await self._file.many(
+                    f"INSERT INTO messages (id, conversation_id, {', '.join(names)}) "
+                    f"VALUES (?, ?, {marks(names)})",
+                    some,
+                )
 
     async def _ends(self, ids: Sequence[str]) -> dict[str, Position]:
         """Where each of these conversations ends, those that exist."""

@@ -31,8 +31,6 @@ class SqliteReader:
         self._staging = asyncio.Lock()
         columns = ", ".join(table.columns)
         self._select = f"SELECT conversation_id, id, {columns} FROM messages WHERE "
-        marks = ", ".join("?" * (2 + len(table.columns)))
-        self._insert = f"INSERT INTO messages (id, conversation_id, {columns}) VALUES ({marks})"
 
     @property
     def holds(self) -> Holds:

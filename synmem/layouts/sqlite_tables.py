@@ -23,6 +23,8 @@ class Table(Protocol):
     holds: Holds
     columns: tuple[str, ...]
     """Beside `id` and `conversation_id`."""
+    common: int
+    """How many of them, from the first, most rows fill: the others are NULL there."""
     time_column: str
     """The column from which `time_of` reads when a message was made."""
     schema: tuple[str, ...]
@@ -59,6 +61,7 @@ class SynapseKitTable:
     name: str = "synapsekit"
     holds = Holds(conversation_fields=frozenset(), own=False)
     columns: tuple[str, ...] = ("role", "content", "metadata")
+    common = 3
     time_column = "metadata"
     schema: tuple[str, ...] = (
         _MESSAGES + ")",
@@ -107,6 +110,7 @@ class OwnTable:
         "role", "content", "metadata", "created_at", "tool_calls", "tool_call_id", "name",
         "parts", "extra",
     )  # fmt: skip
+    common = 4
     time_column = "created_at"
     schema: tuple[str, ...] = (
         _MESSAGES + ", created_at TEXT, tool_calls TEXT, tool_call_id TEXT, name TEXT,"
