@@ -40,7 +40,10 @@ db.execute("CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, convers
 db.execute("CREATE INDEX idx_conv_id ON messages(conversation_id)")
 db.execute("ATTACH ? AS source", (sys.argv[1],))
 with db:
-    db.execute("INSERT INTO messages SELECT * FROM source.messages")
+    # Renumbered, as into a file that may hold other conversations; with SELECT * into an empty
+    # table of the same schema SQLite would copy whole pages instead of rows.
+    db.execute("INSERT INTO messages (conversation_id, role, content, metadata)"
+               " SELECT conversation_id, role, content, metadata FROM source.messages ORDER BY id")
 db.close()
 """
 
