@@ -69,10 +69,14 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A record that cannot be read, in its place: where it stands in its store, and why."""
+    """A record that cannot be read, in its place: where it stands in its store, and why.
+
+    `text` is the record as it stands there, where the store has it as text.
+    """
 
     position: str
     reason: str
+    text: str | None = None
 
 
 # --- JSON -----------------------------------------------------------------------------------

@@ -182,6 +182,15 @@ class SupportsDamage(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsBeginning(Protocol):
+    """A store whose conversations may begin in their middle: what an earlier run left behind."""
+
+    def begins_at(self, conversation: str) -> int:
+        """How many messages of the conversation stand before its first one here."""
+        ...
+
+
 async def once(messages: Sequence[Message]) -> AsyncIterator[Sequence[Message]]:
     """A list as the stream that `replace` takes."""
     yield messages

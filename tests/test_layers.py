@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "errors": set(),
     "folders": set(),
     "masking": set(),
+    "durable": set(),
     "store": {"messages", "errors"},
     "layouts": {"messages", "errors", "layouts"},
     "backends": {*CORE, "backends", "layouts", "masking"},
@@ -25,11 +26,17 @@ MAY_IMPORT = {
     "strategies": {*CORE, "strategies", "models"},
     "models": CORE,
     "notes": {*CORE, "folders"},
-    "profiles": {"errors", "folders", "masking", "backends"},
-    "operations": {*CORE, "operations", "strategies", "formats", "models", "notes", "folders"},
+    "settings": {"errors"},
+    "addresses": {"errors", "masking", "backends", "settings"},
+    "config": {"errors", "folders", "masking", "durable", "settings"},
+    "profiles": {"errors", "folders", "masking", "backends", "settings", "addresses", "config"},
+    "operations": {
+        *CORE, "operations", "strategies", "formats", "models", "notes", "folders", "durable",
+    },
     "cli": {
         *CORE, "cli", "operations", "strategies", "formats", "models", "notes", "folders",
-        "masking", "profiles", "backends", "__init__",
+        "masking", "durable", "settings", "addresses", "config", "profiles", "backends",
+        "__init__",
     },
 }  # fmt: skip
 

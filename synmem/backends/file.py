@@ -57,7 +57,7 @@ async def open(
     form = str(settings.get("format") or "auto")
     if form not in FORMS:
         raise UsageError(f"no file format is called {form!r}", hint=f"one of {', '.join(FORMS)}")
-    if write:
+    if write and not path.is_dir():  # a folder is named as what it is when it is opened
         _refuse_writing(name)
     reading = Reading(form, settings.get("conversation"), bool(settings.get("raw")))
     return FileStore(path, name, await _in_slices(opening(path, name, reading)), page_size)
@@ -282,9 +282,9 @@ class FileStore:
         except ValueError as error:
             if self._opened.reading.converted and (mark := jsonlines.mark_of(line)):
                 return mark
-            if index.torn and number == index.line_count and not is_json(line):
-                return Unreadable(str(number), jsonlines.TORN)
-            return Unreadable(str(number), jsonlines.reason(error))
+            torn = index.torn and number == index.line_count and not is_json(line)
+            why = jsonlines.TORN if torn else jsonlines.reason(error)
+            return Unreadable(str(number), why, line.decode("utf-8", "surrogateescape"))
 
     def _infos(self, index: Index, numbers: Sequence[int]) -> list[ConversationInfo]:
         with self._seeking, translating(self.name):
@@ -334,11 +334,18 @@ async def _in_slices(steps: Steps[_T]) -> _T:
                 done = await asyncio.shield(work)
             except asyncio.CancelledError:
                 await asyncio.wait([work])
+                if work.exception() is None and (done := work.result()) is not None:
+                    _close(done[0])  # it came to its end just then
                 raise
             if done is not None:
                 return done[0]
     finally:
         steps.close()
+
+
+def _close(result: object) -> None:
+    if isinstance(result, Opened):
+        result.file.close()
 
 
 def _advance(steps: Steps[_T]) -> tuple[_T] | None:

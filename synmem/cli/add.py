@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synmem.cli import completing, render
-from synmem.cli.run import Session, command
+from synmem.cli.run import Session, command, hearing_interrupts
 from synmem.errors import ProfileError, UsageError
 
 if TYPE_CHECKING:
@@ -18,11 +18,17 @@ if TYPE_CHECKING:
     from synmem.store import Store
 
 ConversationArgument = Annotated[
-    str, typer.Argument(help="The conversation's id.", autocompletion=completing.conversations)
+    str,
+    typer.Argument(metavar="CONVERSATION", help="Its id.", autocompletion=completing.conversations),
 ]
-TextArgument = Annotated[str | None, typer.Argument(help="The message; without it, or -: stdin.")]
+TextArgument = Annotated[
+    str | None, typer.Argument(metavar="TEXT", help="The message; without it, or -: stdin.")
+]
 RoleOption = Annotated[
-    str, typer.Option("--role", "-r", help="system, developer, user, assistant or tool.")
+    str,
+    typer.Option(
+        "--role", "-r", metavar="ROLE", help="system, developer, user, assistant or tool."
+    ),
 ]
 MetadataOption = Annotated[
     str | None, typer.Option("--metadata", "-m", metavar="JSON", help="A JSON object.")
@@ -120,10 +126,11 @@ def _content(text: str | None) -> str:
 def _from_stdin() -> str:
     if sys.stdin is None:
         raise UsageError("stdin is closed: there is nothing to add")
-    if sys.stdin.isatty():
-        render.note("Type the message, then Ctrl-D on a line of its own.")
     try:
-        text = sys.stdin.buffer.read().decode()
+        with hearing_interrupts():
+            if sys.stdin.isatty():
+                render.note("Type the message, then Ctrl-D on a line of its own.")
+            text = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"stdin is not UTF-8, at byte {error.start:,}") from error
     text = text.removesuffix("\n")

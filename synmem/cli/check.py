@@ -21,7 +21,9 @@ _WORDS = {
 
 SourceArgument = Annotated[
     str | None,
-    typer.Argument(help="A profile, a URL or a file.", autocompletion=completing.profiles),
+    typer.Argument(
+        metavar="SOURCE", help="A profile, a URL or a file.", autocompletion=completing.profiles
+    ),
 ]
 DestArgument = Annotated[
     str | None,
@@ -50,7 +52,7 @@ async def check(
     one_way: OneWayOption = False,
     quick: QuickOption = False,
 ) -> int | None:
-    """Read a store through; or compare two, conversation by conversation.
+    """Read a store through, or compare two. It goes conversation by conversation.
 
     = equal, + only in SOURCE, - only in DEST, < DEST is behind, > DEST is ahead, * different,
     ! unreadable. Printed are those that are not equal; all with -v.

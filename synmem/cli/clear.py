@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ConversationsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="CONVERSATION...", help="Their ids.", autocompletion=completing.conversations
+        metavar="CONVERSATION", help="Their ids.", autocompletion=completing.conversations
     ),
 ]
 MatchOption = Annotated[
@@ -68,7 +68,7 @@ async def clear(
     confirm: ConfirmOption = None,
     no_backup: NoBackupOption = False,
 ) -> int | None:
-    """Delete conversations, or trim their front; `synmem undo` brings them back.
+    """Delete conversations, or trim their front. `synmem undo` brings them back.
 
     \b
     synmem clear user-1 user-2
@@ -132,16 +132,20 @@ def _trim(older_than: str | None, keep_last: int | None) -> "Trim":
 
 
 async def _plan(session: Session, store: "Store", choice: _Choice, trim: "Trim") -> "list[Doomed]":
+    from synmem.cli.list_conversations import note_untimed
     from synmem.cli.progress import progress
     from synmem.operations.clear import plan
     from synmem.operations.listing import listing
 
     doomed: list[Doomed] = []
+    untimed: list[int] = []
+    pages = listing(store, **choice._asdict(), details=True, untimed=untimed.append)
     with progress("Looking", quiet=session.quiet) as bar:
-        async for page in listing(store, **choice._asdict(), details=True):
+        async for page in pages:
             async for each in plan(store, page, trim):
                 doomed.append(each)
             bar.advance(len(page))
+    note_untimed(session, sum(untimed))
     return doomed
 
 
@@ -269,21 +273,18 @@ def _backup(
         finally:
             if backup.sealed:
                 result.backup = backup.id
-                session.note(f"removed {result.words}; to bring back: synmem undo {backup.id}")
+                what = f"removed {result.words}; to bring back"
+                session.note(
+                    f"{what if result.ids else 'saved beforehand'}: synmem undo {backup.id}"
+                )
 
 
 def _forget(session: Session, profile: "Profile", result: Result) -> None:
     """Erase what was derived from the messages that went: notes, and the index of words."""
-    from synmem import folders
-    from synmem.notes import forget_files, store_folder
     from synmem.operations.backups import backups, messages_file
-    from synmem.operations.word_index import forget
+    from synmem.operations.derived import forget
 
-    notes = store_folder(folders.state_folder("notes"), profile.identity)
-    if notes.exists():
-        for conversation in result.ids:
-            forget_files(notes, conversation)
-    forget(store_folder(folders.state_folder("search"), profile.identity).with_suffix(".db"))
+    forget(profile.identity, result.ids)
     older = [each for each in backups() if each.origin.identity == profile.identity]
     if older:
         session.note(

@@ -3,6 +3,7 @@
 import sys
 
 from synmem.cli import render
+from synmem.cli.run import hearing_interrupts
 from synmem.errors import Refused
 
 
@@ -35,9 +36,10 @@ def confirm(
 
 
 def _ask(question: str) -> str:
-    sys.stderr.write(render.visible(question))
-    sys.stderr.flush()
-    answer = sys.stdin.readline()
+    with hearing_interrupts():
+        sys.stderr.write(render.visible(question))
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         sys.stderr.write("\n")
     return answer.strip()

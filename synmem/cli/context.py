@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 FORMATS = ("openai", "anthropic", "text")
 
 ConversationArgument = Annotated[
-    str, typer.Argument(help="The conversation's id.", autocompletion=completing.conversations)
+    str,
+    typer.Argument(metavar="CONVERSATION", help="Its id.", autocompletion=completing.conversations),
 ]
 StrategyOption = Annotated[
     str,
@@ -27,7 +28,8 @@ StrategyOption = Annotated[
     ),
 ]  # fmt: skip
 FormatOption = Annotated[
-    str | None, typer.Option("--format", "-f", help="openai (default), anthropic or text.")
+    str | None,
+    typer.Option("--format", "-f", metavar="NAME", help="openai (default), anthropic or text."),
 ]
 MaxTokensOption = Annotated[
     int | None,
@@ -68,7 +70,7 @@ async def context(
     search_results: SearchResultsOption = None,
     explain: ExplainOption = False,
 ) -> int | None:
-    """Print the messages to send to a model: what fits, the newest always.
+    """Print the messages to send to a model. They are those that fit, the newest always.
 
     A tool call and its results stay together. Only what is needed of the history is read.
 

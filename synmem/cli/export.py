@@ -22,7 +22,7 @@ _ENDINGS = {
 ConversationsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="CONVERSATION...", help="Their ids; all without.",
+        metavar="CONVERSATION", help="Their ids; all without.",
         autocompletion=completing.conversations,
     ),
 ]  # fmt: skip
@@ -57,7 +57,7 @@ async def export(
     seal: SealOption = False,
     csv_raw: CsvRawOption = False,
 ) -> int | None:
-    """Write conversations to stdout or a file; `synmem import` reads it back.
+    """Write conversations to stdout or a file. `synmem import` reads it back.
 
     \b
     synmem export > backup.jsonl

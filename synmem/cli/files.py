@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from synmem import durable
 from synmem.errors import AccessDenied, StoreNotFound, SynmemError
 
 
@@ -27,31 +28,19 @@ def writing(path: Path) -> Iterator[Callable[[bytes], Any]]:
         try:
             with _create(beside, target) as file:
                 yield file.write
-                file.flush()
-                os.fsync(file.fileno())
+                durable.sync(file)
             beside.replace(target)
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        durable.sync_folder(target.parent)
 
 
 def _create(beside: Path, target: Path) -> Any:
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0),
-                         0o666)  # fmt: skip
+    file = durable.create(beside, mode=0o666)
     if os.name == "posix" and target.exists():
-        os.fchmod(descriptor, target.stat().st_mode & 0o7777)
-    return os.fdopen(descriptor, "wb")
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Windows opens no folders
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        os.fchmod(file.fileno(), target.stat().st_mode & 0o7777)
+    return file
 
 
 @contextlib.contextmanager

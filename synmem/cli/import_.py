@@ -26,7 +26,7 @@ _STDIN = "-"
 _BLOCK = 1 << 20
 
 FilesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="FILE...", help="What to read; - or none: stdin.")
+    list[str] | None, typer.Argument(metavar="FILE", help="What to read; - or none: stdin.")
 ]
 FormatOption = Annotated[
     str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="What the files are.")
@@ -50,7 +50,7 @@ async def import_(
     receipt: ReceiptOption = None,
     no_backup: NoBackupOption = False,
 ) -> int | None:
-    """Bring the conversations of files, or of stdin, into a store, and prove it.
+    """Bring files, or stdin, into a store, and prove it.
 
     What is there already is not doubled: run it again at any time.
 
@@ -59,7 +59,7 @@ async def import_(
     ssh server synmem export | synmem import
     synmem import broken.jsonl --rejects left.jsonl
     """
-    from synmem.cli.moving import Order, checked_way, run
+    from synmem.cli.moving import Order, check_files, checked_way, run
     from synmem.operations.transfer import Options
 
     if form not in FORMATS:
@@ -78,11 +78,13 @@ async def import_(
         dry_run=dry_run,
         exact=session.json or receipt is not None,
     )
-    _check_rejects(rejects, names)
     order = Order(options, rejects, receipt, not no_backup, "import", "Importing")
+    check_files(order, [_path(name) for name in names], dest.file)
     settings = {"format": form, "conversation": conversation}
     try:
-        async with _source(names, settings, consent=rejects is not None) as store:
+        async with _source(
+            names, settings, consent=rejects is not None, as_json=session.json
+        ) as store:
             return await run(session, store, dest, order)
     except _Damaged:
         return PARTLY
@@ -97,11 +99,8 @@ def _label(names: Sequence[str]) -> str:
     return "stdin" if names[0] == _STDIN else Path(names[0]).name
 
 
-def _check_rejects(rejects: Path | None, names: Sequence[str]) -> None:
-    for name in names:
-        both = rejects is not None and rejects.exists() and Path(name).exists()
-        if both and Path(name).samefile(rejects):  # type: ignore[arg-type]
-            raise UsageError(f"--rejects {rejects} is what is read")
+def _path(name: str) -> Path:
+    return Path("/dev/stdin" if name == _STDIN else name)  # stdin may be a file, too: `< FILE`
 
 
 class _Damaged(Exception):
@@ -110,7 +109,7 @@ class _Damaged(Exception):
 
 @contextlib.asynccontextmanager
 async def _source(
-    names: Sequence[str], settings: dict[str, Any], *, consent: bool
+    names: Sequence[str], settings: dict[str, Any], *, consent: bool, as_json: bool
 ) -> "AsyncIterator[Store]":
     """The files as one source: a conversation may begin in one and go on in the next."""
     from synmem.backends import open_store
@@ -120,7 +119,7 @@ async def _source(
             yield store
         return
     with _spool() as (spool, path):
-        await _take_all(names, settings, spool, consent=consent)
+        await _take_all(names, settings, spool, consent=consent, as_json=as_json)
         spool.flush()
         joined = {**settings, "path": path, "name": f"{names[0]} ...", "format": "jsonl"}
         async with open_store("file", joined) as store:
@@ -188,7 +187,7 @@ def _read_some() -> bytes:
 
 
 async def _take_all(
-    names: Sequence[str], settings: dict[str, Any], spool: Any, *, consent: bool
+    names: Sequence[str], settings: dict[str, Any], spool: Any, *, consent: bool, as_json: bool
 ) -> None:
     """Check all files first, then put them one behind the other, as JSON Lines."""
     from synmem.cli.moving import check_damage
@@ -196,7 +195,7 @@ async def _take_all(
     damaged = False
     for name in names:
         async with _one(name, settings) as (store, path):
-            damaged |= await check_damage(store, consent=consent)
+            damaged |= await check_damage(store, consent=consent, as_json=as_json)
             if _is_lines(path, settings["format"]):
                 _append(path, spool)
             else:

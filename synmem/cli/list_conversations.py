@@ -1,5 +1,6 @@
 """`synmem list-conversations`, or `ls`: which conversations a store has."""
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ import typer
 
 from synmem.cli import render
 from synmem.cli.run import PARTLY, Session, command
+from synmem.cli.words import count
 from synmem.errors import StoreNotFound, UsageError
 
 if TYPE_CHECKING:
@@ -101,15 +103,24 @@ async def _found(
 
     profile = session.resolve()
     found: list[ConversationInfo] = []
+    untimed: list[int] = []
+    pages = functools.partial(listing, match=match, idle_before=before, untimed=untimed.append)
     try:
         async with session.open_profile(profile) as store:
-            async for page in listing(store, match=match, idle_before=before, details=details):
+            async for page in pages(store, details=details):
                 found += page
     except StoreNotFound:
         # The default store is made by the first `add`: until then it is simply empty.
         if profile.origins.get("db_path") != "default":
             raise
+    note_untimed(session, sum(untimed))
     return found
+
+
+def note_untimed(session: Session, number: int) -> None:
+    """What a filter by time could not judge, in a note."""
+    if number:
+        session.note(f"left out {count(number, 'conversation')} whose last message has no time")
 
 
 def _sort(found: "list[ConversationInfo]", by: str) -> None:
@@ -163,8 +174,8 @@ def _table(found: "Sequence[ConversationInfo]") -> None:
     columns = ["conversation", "messages", "first", "last", "title"][: 5 if titled else 4]
     rows = []
     for info in found:
-        count = "" if info.messages is None else f"{info.messages:,}"
-        row = [info.id, count, shown(info.first_at), shown(info.last_at), info.title or ""]
+        messages = "" if info.messages is None else f"{info.messages:,}"
+        row = [info.id, messages, shown(info.first_at), shown(info.last_at), info.title or ""]
         rows.append(row[: len(columns)])
     render.table(columns, rows, right=[1])
 

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 SourceArgument = Annotated[
     str,
-    typer.Argument(help="From: a profile, a URL or a file.", autocompletion=completing.profiles),
+    typer.Argument(
+        metavar="SOURCE",
+        help="From: a profile, a URL or a file.",
+        autocompletion=completing.profiles,
+    ),
 ]
 DestArgument = Annotated[
     str, typer.Argument(metavar="DEST", help="To.", autocompletion=completing.profiles)
@@ -67,7 +71,7 @@ async def migrate(
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int | None:
-    """Copy conversations to another store, and read them back to prove it.
+    """Copy conversations to another store, and prove it. They are read back and compared.
 
     Run it again at any time: it goes on where it ended, and doubles nothing.
 
@@ -76,12 +80,12 @@ async def migrate(
     synmem migrate old.db new.db --match 'user-*' --dry-run
     synmem migrate cache archive.db --since 30d --receipt receipt.json
     """
-    from synmem.cli.moving import Order, checked_way, run
+    from synmem.cli.moving import Order, check_files, checked_way, run
     from synmem.cli.times import optional_moment
     from synmem.operations.transfer import Options
 
     ours, theirs = session.resolve(source), session.resolve(dest)
-    if ours.identity == theirs.identity and ours.backend != "memory":
+    if _same(ours, theirs):
         raise UsageError(f"{source} and {dest} are the same store")
     options = Options(
         match=match,
@@ -94,10 +98,25 @@ async def migrate(
         move=move,
         exact=session.json or receipt is not None,
     )
-    _ask(ours, theirs, options, yes=yes, confirmed=confirm)
     order = Order(options, rejects, receipt, not no_backup)
+    check_files(order, [ours.file], theirs.file)
+    _ask(ours, theirs, options, yes=yes, confirmed=confirm)
     async with session.open_profile(ours, write=move and not dry_run) as store:
         return await run(session, store, theirs, order)
+
+
+def _same(ours: "Profile", theirs: "Profile") -> bool:
+    """Whether both are one store: by name, or as one file that has two (a hard link)."""
+    if ours.identity == theirs.identity:
+        return ours.backend != "memory"
+    one, other = ours.file, theirs.file
+    return (
+        one is not None
+        and other is not None
+        and one.exists()
+        and other.exists()
+        and one.samefile(other)
+    )
 
 
 def _ask(

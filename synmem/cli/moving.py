@@ -1,16 +1,17 @@
 """What `migrate` and `import` share: one transfer, its progress, its words and its exit code."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from synmem import durable
 from synmem.cli import render
 from synmem.cli.run import PARTLY, Session
 from synmem.cli.words import count
-from synmem.errors import StoreNotFound, SynmemError, UsageError
+from synmem.errors import CorruptData, StoreNotFound, SynmemError, UsageError
 
 if TYPE_CHECKING:
     from synmem.messages import Message, Unreadable
@@ -86,36 +87,31 @@ async def run(session: Session, source: "Store", dest: "Profile", order: Order) 
     """Run a transfer into `dest`, tell about it, and come to an exit code."""
     from synmem.operations.receipt import Ledger
 
-    damaged = await check_damage(source, consent=order.rejects is not None)
+    consent = order.rejects is not None
+    damaged = await check_damage(source, consent=consent, as_json=session.json)
     if damaged and order.rejects is None:
         return PARTLY
-    ledger = Ledger()
-    rejects = Rejects(order.rejects)
-    try:
+    with Ledger() as ledger, contextlib.closing(Rejects(order.rejects)) as rejects:
         async with _open_destination(session, dest, order.options) as store:
             with _backup(session, dest, order) as backup:
                 code = await _run(session, source, store, ledger, rejects, order, backup)
-    finally:
-        rejects.close()
-        ledger.close()
     return code or (PARTLY if damaged else None)
 
 
 @contextlib.asynccontextmanager
-async def _open_destination(session: Session, dest: "Profile", options: "Options") -> Any:
-    try:
-        opened = session.open_profile(dest, write=not options.dry_run)
-        store = await opened.__aenter__()
-    except StoreNotFound:
-        if not options.dry_run:
-            raise
-        # Opened for writing it is only made at the first write, which does not come.
-        opened = session.open_profile(dest, write=True)
-        store = await opened.__aenter__()
-    try:
+async def _open_destination(
+    session: Session, dest: "Profile", options: "Options"
+) -> "AsyncIterator[Store]":
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            opened = session.open_profile(dest, write=not options.dry_run)
+            store = await stack.enter_async_context(opened)
+        except StoreNotFound:
+            if not options.dry_run:
+                raise
+            # Opened for writing it is only made at the first write, which does not come.
+            store = await stack.enter_async_context(session.open_profile(dest, write=True))
         yield store
-    finally:
-        await opened.__aexit__(None, None, None)
 
 
 async def _run(
@@ -254,7 +250,7 @@ def _receipts(
 # --- a file that is damaged -----------------------------------------------------------------
 
 
-async def check_damage(source: "Store", *, consent: bool) -> bool:
+async def check_damage(source: "Store", *, consent: bool, as_json: bool = False) -> bool:
     """Whether the source is a file that is not as it was written; everything is named.
 
     Without consent nothing may be written then: a malformed line could belong anywhere.
@@ -267,10 +263,11 @@ async def check_damage(source: "Store", *, consent: bool) -> bool:
     for each in damage:
         render.note(damage_line(source.name, each))
     if damage and not consent:
-        render.note(
-            "synmem: nothing was written: the input is damaged "
-            "(--rejects FILE takes what can be read, and keeps the rest)"
+        problem = CorruptData(
+            f"nothing was written: {source.name} is damaged",
+            hint="--rejects FILE takes what can be read, and keeps the rest",
         )
+        render.error(problem, as_json=as_json)
     return bool(damage)
 
 
@@ -297,21 +294,42 @@ class Rejects:
                 self._file = self.path.open("wb")
             except OSError as error:
                 raise SynmemError(f"{self.path}: {error.strerror}") from error
-        body = as_dict(item) if isinstance(item, Message) else {"position": item.position}
+        if isinstance(item, Message):
+            body = as_dict(item)
+        else:
+            body = {"position": item.position}
+            if item.text is not None:
+                body["text"] = item.text
         line = {"conversation_id": conversation, **body, "reason": reason, "at": at}
         self._file.write(dump_json(line) + b"\n")
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file, safe from a power cut: what came by stdin may be nowhere else."""
         if self._file is not None:
-            self._file.close()
+            with self._file as file:
+                if self.path is not None and self.path.is_file():
+                    durable.sync(file)
 
 
-def check_rejects(rejects: Path | None, sources: Sequence[Path]) -> None:
-    """UsageError where the rejects would overwrite what is read."""
-    for path in sources:
-        if rejects is not None and rejects.exists() and path.exists() and rejects.samefile(path):
-            raise UsageError(f"--rejects {rejects} is what is read")
+def check_files(order: Order, read: Sequence[Path | None], dest: Path | None) -> None:
+    """UsageError where --rejects or --receipt would overwrite a store, or each other."""
+    for option, path in (("--rejects", order.rejects), ("--receipt", order.receipt)):
+        if path is None:
+            continue
+        if any(other is not None and _same_file(path, other) for other in read):
+            raise UsageError(f"{option} {path} is what is read")
+        if dest is not None and _same_file(path, dest):
+            raise UsageError(f"{option} {path} is what is written to")
+    if order.rejects and order.receipt and _same_file(order.rejects, order.receipt):
+        raise UsageError("--rejects and --receipt are the same file")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether both are one file, whatever links lead to it; it need not be there yet."""
+    try:
+        return one.samefile(other) and one.is_file()  # not where both are /dev/null
+    except OSError:
+        return one.resolve() == other.resolve()
 
 
 @contextlib.contextmanager

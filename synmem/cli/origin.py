@@ -18,8 +18,8 @@ def origin_of(session: Session, profile: "Profile", command: str) -> "Origin":
     A profile of the configuration is found by its name; a URL or path by its settings, unless
     these hold a secret: then `undo` must be told with -p.
     """
+    from synmem.config import has_secret
     from synmem.operations.backups import Origin
-    from synmem.profiles import has_secret
 
     named = profile.origins.get("backend") != "flag"
     settings = None

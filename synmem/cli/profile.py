@@ -1,8 +1,7 @@
 """`synmem profile`: the connection profiles of config.toml."""
 
 import os
-import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,17 +9,19 @@ import typer
 
 from synmem.cli import completing, render
 from synmem.cli.run import PARTLY, Session, command
+from synmem.cli.usage import Command
 from synmem.errors import ProfileError, ProfileNotFound, Refused, UsageError
 
 if TYPE_CHECKING:
-    from synmem.profiles import Config, Profile
+    from synmem.config import Config
+    from synmem.profiles import Profile
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Name the stores that you use: the profiles of config.toml.",
+    help="Name the stores that you use. They are the profiles of config.toml.",
 )
 
 NameArgument = Annotated[
@@ -28,14 +29,14 @@ NameArgument = Annotated[
 ]
 MaybeNameArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[NAME]", autocompletion=completing.profiles, show_default=False),
+    typer.Argument(metavar="NAME", autocompletion=completing.profiles, show_default=False),
 ]
 
 
 # --- looking --------------------------------------------------------------------------------
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 @command
 async def list_(session: Session) -> int | None:
     """The profiles: a table, or in a pipe one name a line.
@@ -43,7 +44,8 @@ async def list_(session: Session) -> int | None:
     \b
     Example: synmem profile list --json
     """
-    from synmem.profiles import DEFAULT, load, named, names
+    from synmem.config import load
+    from synmem.profiles import DEFAULT, named, names
 
     config = load(session.config)
     default = config.default_profile or DEFAULT
@@ -95,7 +97,7 @@ def _columns(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
         render.line("  ".join(padded).rstrip())
 
 
-@app.command("show")
+@app.command("show", cls=Command)
 @command
 async def show(session: Session, name: MaybeNameArgument = None) -> None:
     """A profile's settings, passwords masked, and where each comes from.
@@ -103,7 +105,8 @@ async def show(session: Session, name: MaybeNameArgument = None) -> None:
     \b
     Example: synmem profile show prod
     """
-    from synmem.profiles import DEFAULT, load
+    from synmem.config import load
+    from synmem.profiles import DEFAULT
 
     profile = session.resolve(name)
     settings = {
@@ -123,10 +126,10 @@ async def show(session: Session, name: MaybeNameArgument = None) -> None:
         render.line(f"{key.ljust(width)}  {shown}  ({origins[key]})")
 
 
-@app.command("test")
+@app.command("test", cls=Command)
 @command
 async def test(session: Session, name: MaybeNameArgument = None) -> None:
-    """Open a profile's store, reading only, and list a page of its conversations.
+    """Open a profile's store. It is only read, and a page of it listed.
 
     \b
     Example: synmem profile test prod
@@ -146,7 +149,7 @@ async def test(session: Session, name: MaybeNameArgument = None) -> None:
     render.line(f"ok: {profile.name} ({profile.backend}), {counted}, {where}")
 
 
-@app.command("path")
+@app.command("path", cls=Command)
 @command
 async def path(session: Session) -> None:
     """Where the configuration file is, or would be.
@@ -164,12 +167,16 @@ async def path(session: Session) -> None:
 # --- changing -------------------------------------------------------------------------------
 
 
-@app.command("add")
+@app.command("add", cls=Command)
 @command
 async def add(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
-    target: Annotated[str, typer.Argument(metavar="URL|PATH", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)
+    ],
+    target: Annotated[
+        str, typer.Argument(metavar="URL|PATH", help="Where the store is.", show_default=False)
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A key of the backend's; repeatable."),
@@ -189,23 +196,12 @@ async def add(
       synmem profile add local ~/chat.db --default
       synmem profile add prod 'postgresql://app:${PGPASSWORD}@db/chat' --protected
     """
-    import tomli_w
+    from synmem.config import Edit
 
     values = _values(name, target, settings or [], protected=protected, create=create)
-    file = _file(session)
-    before = _text(file)
-    config = _loaded(file)
-    if name in config.profiles:
-        raise ProfileError(
-            f"there is a profile {name!r} already", hint=f"`synmem profile remove {name}`"
-        )
-    addition = tomli_w.dumps({"profiles": {name: values}}).encode()
-    gap = b"" if not before else b"\n" if before.endswith(b"\n") else b"\n\n"
-    after = _with_default(before + gap + addition, name) if default else before + gap + addition
-    default_name = name if default else config.default_profile
-    _check(after, _data(config, default_name, {**config.profiles, name: values}), file)
-    _write(file, before, after)
-    _say_added(session, config, name, values, file, default=default)
+    edit = Edit(_file(session))
+    edit.add(name, values, default=default)
+    _say_added(session, edit.config, name, values, default=default)
 
 
 def _values(
@@ -213,6 +209,8 @@ def _values(
 ) -> dict[str, Any]:
     """The profile's table, as it is written: every key known, every value of its type."""
     from synmem import profiles
+    from synmem.config import Config
+    from synmem.settings import checked, from_text, kinds
 
     if not profiles.is_name(name):
         raise UsageError(
@@ -231,10 +229,9 @@ def _values(
         key, equals, text = item.partition("=")
         if not equals:
             raise UsageError("--set takes KEY=VALUE")
-        kind = {**profiles.KEYS[profile.backend], "protected": bool}.get(key, str)
-        value = profiles.from_text(text, kind)
-        values[key] = profiles.checked(profile.backend, key, value, "--set")
-    profiles.named(name, profiles.Config(Path(), profiles={name: values}))
+        value = from_text(text, kinds(profile.backend).get(key, str))
+        values[key] = checked(profile.backend, key, value, "--set")
+    profiles.named(name, Config(Path(), profiles={name: values}))
     return values
 
 
@@ -255,12 +252,12 @@ def _say_added(
     config: "Config",
     name: str,
     values: Mapping[str, Any],
-    file: Path,
     *,
     default: bool,
 ) -> None:
-    from synmem.profiles import has_secret
+    from synmem.config import has_secret
 
+    file = config.file
     session.note(f"added {name} to {file}" + (", as the default" if default else ""))
     if not default and not config.profiles and config.default_profile is None:
         session.note(f"`synmem profile use {name}` makes it the default")
@@ -275,7 +272,7 @@ def _say_added(
         render.json_line({"name": name, "settings": mask_settings(values), "file": str(file)})
 
 
-@app.command("use")
+@app.command("use", cls=Command)
 @command
 async def use(session: Session, name: NameArgument) -> None:
     """Make a profile the default; the file's comments stay.
@@ -283,21 +280,18 @@ async def use(session: Session, name: NameArgument) -> None:
     \b
     Example: synmem profile use local
     """
-    from synmem import profiles
+    from synmem.config import Edit
+    from synmem.profiles import named
 
-    file = _file(session)
-    config = _loaded(file)
-    profiles.named(name, config)  # which must be there, and whole
-    before = _text(file)
-    after = _with_default(before, name)
-    _check(after, _data(config, name, config.profiles), file)
-    _write(file, before, after)
+    edit = Edit(_file(session))
+    named(name, edit.config)  # which must be there, and whole
+    edit.use(name)
     session.note(f"{name} is the default")
     if session.json:
-        render.json_line({"default": name, "file": str(file)})
+        render.json_line({"default": name, "file": str(edit.config.file)})
 
 
-@app.command("remove")
+@app.command("remove", cls=Command)
 @command
 async def remove(
     session: Session,
@@ -307,13 +301,16 @@ async def remove(
         typer.Option("--confirm", metavar="NAME", help="The name again, if it is protected."),
     ] = None,
 ) -> None:
-    """Remove a profile from config.toml; its store and the file's comments stay.
+    """Remove a profile from config.toml. Its store and the file's comments stay.
 
     \b
     Example: synmem profile remove old
     """
+    from synmem.config import Edit
+
     file = _file(session)
-    config = _loaded(file)
+    edit = Edit(file)
+    config = edit.config
     table = config.profiles.get(name)
     if table is None:
         known = ", ".join(config.profiles) or "none"
@@ -323,11 +320,7 @@ async def remove(
     if table.get("protected") and confirm is None:
         raise Refused(f"{name} is protected", hint=f"--confirm {name}")
     was_default = config.default_profile == name
-    before = _text(file)
-    after = _removed(before, name, was_default=was_default)
-    kept = {key: value for key, value in config.profiles.items() if key != name}
-    _check(after, _data(config, None if was_default else config.default_profile, kept), file)
-    _write(file, before, after)
+    edit.remove(name)
     session.note(f"removed {name}; its store is untouched")
     if was_default:
         session.note("it was the default: now there is none but the built-in one")
@@ -335,135 +328,7 @@ async def remove(
         render.json_line({"removed": name, "was_default": was_default, "file": str(file)})
 
 
-# --- the file -------------------------------------------------------------------------------
-
-
 def _file(session: Session) -> Path:
     from synmem import folders
 
     return folders.config_file() if session.config is None else session.config
-
-
-def _loaded(file: Path) -> "Config":
-    """What the file says; nothing where it is not there yet, even if `--config` names it."""
-    from synmem.profiles import Config, load
-
-    try:
-        return load(file)
-    except ProfileNotFound:
-        return Config(file)
-
-
-def _text(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise ProfileError(f"{file}: {error.strerror}") from error
-
-
-def _with_default(text: bytes, name: str) -> bytes:
-    def edit(document: Any) -> None:
-        document["default_profile"] = name
-
-    return _edited(text, edit)
-
-
-def _removed(text: bytes, name: str, *, was_default: bool) -> bytes:
-    def edit(document: Any) -> None:
-        del document["profiles"][name]
-
-    def edit_default(document: Any) -> None:
-        del document["default_profile"]
-
-    after = _edited(text, edit)
-    after = _with_comments_kept(text, after)
-    return _edited(after, edit_default) if was_default else after
-
-
-def _edited(text: bytes, edit: Callable[[Any], None]) -> bytes:
-    import tomlkit
-
-    document = tomlkit.parse(text.decode("utf-8-sig"))
-    edit(document)
-    return tomlkit.dumps(document).encode()
-
-
-def _with_comments_kept(before: bytes, after: bytes) -> bytes:
-    """Give back the comments behind a removed table: to a reader they head the next one."""
-    same = next(
-        (i for i, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]),
-        len(after),
-    )
-    front = before.rfind(b"\n", 0, same) + 1
-    back = front + len(before) - len(after)
-    if before[back:] != after[front:]:
-        return after  # more than one piece went
-    lines = before[front:back].splitlines(keepends=True)
-    kept: list[bytes] = []
-    while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith(b"#")):
-        kept.insert(0, lines.pop())
-    if not any(line.strip() for line in kept):
-        return after
-    return after[:front] + b"".join(kept).lstrip() + after[front:]
-
-
-def _data(config: "Config", default: str | None, profiles: Mapping[str, Any]) -> dict[str, Any]:
-    """What the file must say, as TOML is read."""
-    data: dict[str, Any] = dict(config.tables)
-    if default is not None:
-        data["default_profile"] = default
-    if profiles:
-        data["profiles"] = profiles
-    return data
-
-
-def _check(text: bytes, wanted: dict[str, Any], file: Path) -> None:
-    """ProfileError unless the new text says exactly this, and may hold it."""
-    from synmem.profiles import has_secret, parse
-
-    try:
-        found = parse(text, file)
-    except ProfileError as error:
-        raise _unwritable(file) from error
-    if not found.get("profiles", True):
-        del found["profiles"]
-    if found != wanted:
-        raise _unwritable(file)
-    if file.exists() and os.name == "posix" and file.stat().st_mode & 0o077 and has_secret(found):
-        raise ProfileError(
-            f"{file} can be read by others, and would hold a password", hint=f"chmod 600 {file}"
-        )
-
-
-def _unwritable(file: Path) -> ProfileError:
-    return ProfileError(
-        f"{file} is written in a way that cannot be changed safely: nothing was done",
-        hint="edit it by hand; each profile is a table [profiles.NAME]",
-    )
-
-
-def _write(file: Path, before: bytes, after: bytes) -> None:
-    """The whole file or nothing of it, its mode kept (0600 if it is new), links followed."""
-    import tempfile
-
-    file = file.resolve()
-    temporary = None
-    try:
-        mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(after)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(mode)
-        if _text(file) != before:
-            raise ProfileError(f"{file} was changed meanwhile: nothing was done", hint="run again")
-        Path(temporary).replace(file)
-    except OSError as error:
-        raise ProfileError(f"{file} cannot be written: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

@@ -75,20 +75,32 @@ def styled(text: str, codes: str) -> str:
 
 def write(data: bytes) -> None:
     """Bytes to stdout, as they are."""
-    sys.stdout.flush()
+    flush()
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:
         sys.stdout.write(data.decode("utf-8", "backslashreplace"))
         return
     left = memoryview(data)
-    while left:
-        # With PYTHONUNBUFFERED the stream is raw, and takes what a closing pipe still takes.
-        left = left[buffer.write(left) :]
+    with _naming_stdout():
+        while left:
+            # With PYTHONUNBUFFERED the stream is raw, and takes what a closing pipe still takes.
+            left = left[buffer.write(left) :]
 
 
 def flush() -> None:
     """What was written goes out now: somebody waits for it at the end of the pipe."""
-    sys.stdout.flush()
+    with _naming_stdout():
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _naming_stdout() -> Iterator[None]:
+    """The error of a full disk behind stdout names no file by itself."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or "stdout"
+        raise
 
 
 @contextlib.contextmanager
@@ -200,8 +212,8 @@ def write_json(data: bytes) -> None:
 
 def json_for_terminal(data: bytes) -> bytes:
     """The same JSON, every character that `visible` would show otherwise as its escape."""
-    if data.isascii():
-        return data  # JSON has no control characters of ASCII but its own newlines
+    if data.isascii() and b"\x7f" not in data:
+        return data  # of ASCII's control characters only DEL stands in JSON as it is
     return _HIDDEN.sub(_escaped, data.decode("utf-8", "surrogatepass")).encode()
 
 
@@ -211,10 +223,14 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def note(text: str) -> None:
-    """A line to stderr, for the person."""
-    shown = visible(text)
-    sys.stderr.write(shown.encode("utf-8", "backslashreplace").decode() + "\n")
-    sys.stderr.flush()
+    """A line to stderr, for the person; where stderr takes none (a full disk), the work goes on."""
+    _to_stderr(visible(text).encode("utf-8", "backslashreplace").decode() + "\n")
+
+
+def _to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError):  # there is nowhere else to say it
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def error(problem: SynmemError, *, as_json: bool) -> None:
@@ -234,6 +250,6 @@ def usage_error(problem: Any, *, as_json: bool) -> None:
 def _error(kind: str, message: str, hint: str | None, retryable: bool, *, as_json: bool) -> None:
     if as_json:
         data = {"kind": kind, "message": message, "hint": hint, "retryable": retryable}
-        sys.stderr.write(dump_json({"error": data}).decode() + "\n")
+        _to_stderr(dump_json({"error": data}).decode() + "\n")
         return
     note(f"synmem: {' '.join(message.splitlines())}" + (f" ({hint})" if hint else ""))

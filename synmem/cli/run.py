@@ -149,6 +149,33 @@ def _run_async(main: Coroutine[Any, Any, int | None]) -> int | None:
     return asyncio.run(main)
 
 
+@contextlib.contextmanager
+def hearing_interrupts() -> Iterator[None]:
+    """Let Ctrl-C end a read that waits for the person.
+
+    asyncio's own handler only marks the task as cancelled, and the read would go on waiting. To
+    be entered before the person is asked: one interrupt more may come right then.
+    """
+    import asyncio
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before):  # ignored, as under nohup: it stays so
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise KeyboardInterrupt  # it came just before
+        yield
+    except KeyboardInterrupt:
+        render.note("")  # the terminal has shown ^C behind the question
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @dataclass
 class Outcome:
     """The exit code that a run came to."""
@@ -164,7 +191,7 @@ def exit_code_of(arguments: Sequence[str] | None) -> Iterator[Outcome]:
     as_json = _wants_json(list(arguments))
     try:
         yield outcome
-        sys.stdout.flush()
+        render.flush()
     except errors.SynmemError as error:
         render.error(error, as_json=as_json)
         outcome.code = exit_code(error)

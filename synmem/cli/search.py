@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from synmem.operations.words import Query
 
 QueryArgument = Annotated[
-    str, typer.Argument(help="Words, all of which must be there; or a phrase: '\"like this\"'.")
+    str,
+    typer.Argument(
+        metavar="QUERY", help="Words, all of which must be there; or a phrase: '\"like this\"'."
+    ),
 ]
 ConversationOption = Annotated[
     str | None,
@@ -36,7 +39,7 @@ async def search(
     conversation: ConversationOption = None,
     k: CountOption = 5,
 ) -> int | None:
-    """Find messages by their words: whole words, whatever their case and accents.
+    """Find messages by their words. Words are whole, whatever their case and accents.
 
     The best come first. In a pipe a line for each: conversation, position, role and content, tabs
     between them; inside of them a tab, newline or backslash is escaped, as C does it.

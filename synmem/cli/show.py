@@ -19,12 +19,14 @@ _COLORS = {"user": "1;36", "assistant": "1;32", "system": "1;35", "developer": "
 _DIM = "2"
 
 ConversationArgument = Annotated[
-    str, typer.Argument(help="The conversation's id.", autocompletion=completing.conversations)
+    str,
+    typer.Argument(metavar="CONVERSATION", help="Its id.", autocompletion=completing.conversations),
 ]
 LastOption = Annotated[int | None, typer.Option("--last", metavar="N", help="The newest N.")]
 FirstOption = Annotated[int | None, typer.Option("--first", metavar="N", help="The oldest N.")]
 RoleOption = Annotated[
-    list[str] | None, typer.Option("--role", "-r", help="Only of this role; may be repeated.")
+    list[str] | None,
+    typer.Option("--role", "-r", metavar="ROLE", help="Only of this role; may be repeated."),
 ]
 SinceOption = Annotated[
     str | None,
@@ -37,7 +39,7 @@ FollowOption = Annotated[bool, typer.Option("--follow", help="Go on with what ar
 FormatOption = Annotated[
     str | None,
     typer.Option(
-        "--format", "-f",
+        "--format", "-f", metavar="NAME",
         help="pretty (on a terminal), text (in a pipe), markdown, json or jsonl.",
     ),
 ]  # fmt: skip

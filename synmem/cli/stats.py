@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @command
 async def stats(session: Session) -> int | None:
-    """Count conversations, messages, roles, characters and tokens (a quarter of the characters).
+    """Count conversations, messages, roles and tokens. A token is a quarter of the characters.
 
     In a pipe a line for each number, a tab between its name and its value.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ConversationsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="CONVERSATION...", help="Their ids.", autocompletion=completing.conversations
+        metavar="CONVERSATION", help="Their ids.", autocompletion=completing.conversations
     ),
 ]
 MatchOption = Annotated[
@@ -67,7 +67,7 @@ async def summarize(
     confirm: ConfirmOption = None,
     no_backup: NoBackupOption = False,
 ) -> int | None:
-    """Summarize all but the newest messages of a conversation; `context` uses the summary.
+    """Summarize all but the newest messages. `context` uses the summary.
 
     It is remembered, and the next one goes on from it. The messages stay, but for --replace.
 

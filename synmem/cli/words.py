@@ -13,9 +13,9 @@ def span(firsts: Iterable[datetime | None], lasts: Iterable[datetime | None]) ->
     """`2026-01-03 to 2026-02-28`, of the times that are known; empty where none is."""
     from synmem.cli.times import shown
 
-    begins = [time for time in firsts if time is not None]
-    ends = [time for time in lasts if time is not None]
-    if not begins or not ends:
+    # The first message of a conversation need not be the oldest: times are what was given.
+    times = [time for time in (*firsts, *lasts) if time is not None]
+    if not times:
         return ""
-    first, last = shown(min(begins))[:10], shown(max(ends))[:10]
+    first, last = shown(min(times))[:10], shown(max(times))[:10]
     return first if first == last else f"{first} to {last}"

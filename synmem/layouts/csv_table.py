@@ -197,7 +197,8 @@ class _Rows:
             return self._title(described) + encode_line(self._prefix(name), message)
         except ValueError as error:
             name = name or self._shown_name(cells)
-            return jsonlines.mark_line(name, Unreadable(str(at), jsonlines.reason(error)))
+            record = Unreadable(str(at), jsonlines.reason(error), _as_text(cells))
+            return jsonlines.mark_line(name, record)
 
     def _values(self, cells: Sequence[str]) -> tuple[JSONObject, JSONObject]:
         """The cells that hold something, and what was reserved in `extra`."""
@@ -248,6 +249,13 @@ class _Rows:
         if self._prefix_of[0] != name:
             self._prefix_of = (name, line_prefix(name))
         return self._prefix_of[1]
+
+
+def _as_text(cells: Sequence[str]) -> str:
+    """The row, as a line of a CSV file."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
 
 
 def _parse_cell(column: str, cell: str) -> Any:

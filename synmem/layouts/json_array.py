@@ -18,6 +18,7 @@ from synmem.messages import (
     JSONObject,
     Unreadable,
     conversation_refusal,
+    dump_json,
     encode_line,
     from_dict,
     line_prefix,
@@ -52,8 +53,8 @@ def _conversation(window: "_Window", default: str | None) -> Iterator[bytes]:
     """One object of the array: a conversation, or a message that names its own."""
     at = window.place()
     if window.peek() != "{":
-        window.value()
-        yield jsonlines.mark_line(None, Unreadable(at, "not a JSON object"))
+        text = dump_json(window.value()).decode()
+        yield jsonlines.mark_line(None, Unreadable(at, "not a JSON object", text))
         return
     data: JSONObject = {}
     early: list[tuple[str, Any]] = []
@@ -103,7 +104,7 @@ class _Lines:
                 del value["conversation_id"]
             return encode_line(self._prefix, from_dict(value, origin=ORIGIN))
         except ValueError as error:
-            return self._mark(at, error)
+            return self._mark(at, error, value)
 
     def title(self, at: str, data: JSONObject) -> bytes:
         if not data or self._name is None:
@@ -112,10 +113,11 @@ class _Lines:
             named = {"conversation_id": self._name, **data}
             return jsonlines.title_line(jsonlines.title_of(named, origin=ORIGIN))
         except ValueError as error:
-            return self._mark(at, error)
+            return self._mark(at, error, data)
 
-    def _mark(self, at: str, error: ValueError) -> bytes:
-        return jsonlines.mark_line(self._name, Unreadable(at, jsonlines.reason(error)))
+    def _mark(self, at: str, error: ValueError, value: Any) -> bytes:
+        record = Unreadable(at, jsonlines.reason(error), dump_json(value).decode())
+        return jsonlines.mark_line(self._name, record)
 
 
 class _Window:

@@ -33,6 +33,9 @@ ORIGIN: Final = "jsonl"
 OPENING: Final = b'{"synmem": {"sealed": 1}}\n'
 """The first line of a sealed export."""
 
+SHORT_ID: Final = 256
+"""So many characters are at most the 1,024 bytes that an id may have."""
+
 TORN: Final = "torn: the file ends in the middle of this line"
 """Why the last line cannot be read where it has no newline and is malformed."""
 
@@ -102,18 +105,24 @@ def message_lines(prefix: bytes, messages: Sequence[Message]) -> bytes:
 
 
 def read_line(line: bytes, *, conversation: str | None = None) -> Message:
-    """The message of a line, which may lack its id where `conversation` is given."""
+    """The message of a line, which may lack its id where `conversation` is given.
+
+    ValueError says why it is none. A line whose id no conversation can have is none either: it
+    stands among the messages of another conversation, and must not become one of them.
+    """
     try:
-        message = decode_line(line)[1]
-        return message if message.extra is None else _without_reason(message)
+        name, message = decode_line(line)
     except ValueError:
         if conversation is None:
             raise
-    data = parse_json(line)
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    data.pop("conversation_id", None)
-    return from_dict(data, origin=ORIGIN)
+        data = parse_json(line)
+        if not isinstance(data, dict) or data.pop("conversation_id", None) is not None:
+            raise
+        return from_dict(data, origin=ORIGIN)
+    usual = 0 < len(name) <= SHORT_ID and name.isascii()
+    if not usual and (why := conversation_refusal(Conversation(name))):
+        raise ValueError(why)
+    return message if message.extra is None else _without_reason(message)
 
 
 def _without_reason(message: Message) -> Message:
@@ -132,6 +141,8 @@ def _without_reason(message: Message) -> Message:
 def mark_line(conversation: str | None, record: Unreadable) -> bytes:
     """A line that stands for a record of another form that could not be turned into one."""
     data: JSONObject = {"unreadable": [record.position, record.reason]}
+    if record.text is not None:
+        data["text"] = record.text
     if conversation is not None:
         data["conversation_id"] = conversation
     return dump_json(data) + b"\n"
@@ -142,7 +153,10 @@ def mark_of(line: bytes) -> Unreadable | None:
     if b'"unreadable"' not in line:
         return None
     data = parse_json(line)
-    return Unreadable(*data["unreadable"]) if "unreadable" in data else None
+    if "unreadable" not in data:
+        return None
+    position, why = data["unreadable"]
+    return Unreadable(position, why, data.get("text"))
 
 
 def reason(error: ValueError) -> str:

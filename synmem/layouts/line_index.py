@@ -22,7 +22,6 @@ NONE: Final = 0xFFFFFFFF
 _PENDING: Final = NONE - 1  # malformed lines before the first conversation: they go to it
 _CONTROL: Final = NONE - 2  # an opening or a seal
 _NAMED_LINES: Final = 1_000
-_SHORT_ID: Final = 256  # so many characters are at most 1,024 bytes
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -145,7 +144,7 @@ class Index:
             return self._judge(i)
         number = self.numbers.get(name)
         if number is None:
-            if len(name) > _SHORT_ID:
+            if len(name) > jsonlines.SHORT_ID:
                 return self._judge(i)
             number = self._number(name)
             if head.at and head.reason is not None:

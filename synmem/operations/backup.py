@@ -12,10 +12,10 @@ Who replaces a front instead of deleting it tells `keep` by what (`replacement=m
 then looks for just that at the front. A backup that was not sealed is taken away again.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -25,7 +25,7 @@ from typing import Any, cast
 
 import msgspec
 
-from synmem import folders
+from synmem import durable, folders
 from synmem.errors import (
     Changed,
     ConversationNotFound,
@@ -90,11 +90,12 @@ class Backup:
         self._messages = 0
         self._sealed = 0
         self._index = hashlib.sha256()
+        self._turn = asyncio.Lock()  # conversations lie one behind another, and so do sections
         with writing():
             self.folder = folders.state_folder("backups") / self.id
             self.folder.mkdir(mode=0o700)
             self._data = _Section(self.folder / "conversations.jsonl")
-            self._entries = _create(self.folder / "index.jsonl")
+            self._entries = durable.create(self.folder / "index.jsonl")
             self._journal = Journal(self.folder)
 
     @property
@@ -131,6 +132,20 @@ class Backup:
             run.take_back()
             raise Changed(f"conversation {conversation.id!r} in {store.name} changed meanwhile")
         return self._end(run, _replacement(replacement, store.holds))
+
+    async def keep_sealed(
+        self,
+        store: Store,
+        conversation: Conversation,
+        *,
+        upto: Position,
+        replacement: Replacement,
+    ) -> Kept:
+        """`keep` and `seal` in one turn, for tasks that remove one conversation each."""
+        async with self._turn:
+            kept = await self.keep(store, conversation, upto=upto, replacement=replacement)
+            self.seal()
+        return kept
 
     async def keep_whole(
         self, store: Store, conversations: Sequence[Conversation]
@@ -196,10 +211,10 @@ class Backup:
         )  # fmt: skip
         with writing():
             self._data.seal()
-            _sync(self._entries)
+            durable.sync(self._entries)
             _replace(self.folder / "manifest.json", _encode(manifest))
-            _sync_folder(self.folder)
-            _sync_folder(self.folder.parent)
+            durable.sync_folder(self.folder)
+            durable.sync_folder(self.folder.parent)
         self._sealed = self._numbers
         return manifest
 
@@ -224,7 +239,7 @@ class _Section:
     """The sealed JSON Lines, section after section; a seal ends each."""
 
     def __init__(self, path: Path) -> None:
-        self._file = _create(path)
+        self._file = durable.create(path)
         self.end = 0
         self._open = False
         self.conversations = self.messages = 0
@@ -253,7 +268,7 @@ class _Section:
             return
         line = _seal_line(self.conversations, self.messages, sha(self.hash))
         self._file.write(line)
-        _sync(self._file)
+        durable.sync(self._file)
         self.end += len(line)
         self._open = False
         self.conversations = self.messages = 0
@@ -324,36 +339,10 @@ def _replacement(messages: Sequence[Message] | Replacement, holds: Holds) -> Rep
     return Replacement(len(messages), str(digest))
 
 
-# --- files ----------------------------------------------------------------------------------
-
-
-def _create(path: Path) -> Any:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(path, flags, 0o600), "w+b")
-
-
-def _sync(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Windows opens no folders
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _replace(path: Path, data: bytes) -> None:
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    file = _create(fresh)
-    try:
+    with durable.create(fresh) as file:
         file.write(data)
-        _sync(file)
-    finally:
-        file.close()
+        durable.sync(file)
     fresh.replace(path)

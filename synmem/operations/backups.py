@@ -89,11 +89,11 @@ class Journal:
 
     def write(self, word: str, *numbers: int, sync: bool = False) -> None:
         """Remember a word for each of these numbers (none: for the backup itself)."""
-        if self._file is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-            self._file = os.open(self._path, flags, 0o600)
         lines = [f"{word} {number}\n" for number in numbers or (-1,)]
         with writing(None):
+            if self._file is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+                self._file = os.open(self._path, flags, 0o600)
             os.write(self._file, "".join(lines).encode())
             if sync:
                 os.fsync(self._file)

@@ -4,13 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from synmem.messages import Unreadable, canonical
+from synmem.messages import Holds, Message, Unreadable, canonical
 from synmem.operations.compare import State, compare, own_state
-from synmem.operations.listing import listing, matcher
+from synmem.operations.listing import listing, select
+from synmem.operations.looking import infos_of
 from synmem.store import ConversationInfo, Damage, Store, SupportsDamage
-
-BATCH = 500
-"""Conversations that are looked up and read together."""
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -47,22 +45,20 @@ async def sound(
     """Read every message, and yield, page by page, what cannot be read; counts go to `found`."""
     if isinstance(store, SupportsDamage):
         found.damage = await store.damage()
-    async for infos in listing(store, match=match):
-        for start in range(0, len(infos), BATCH):
-            ids = [info.id for info in infos[start : start + BATCH]]
-            seen: dict[str, int] = {}
-            async for page in store.read(ids):
-                before = seen.get(page.conversation, 0)
-                seen[page.conversation] = before + len(page.items)
-                broken = [
-                    Broken(page.conversation, number, item.reason)
-                    for number, item in enumerate(page.items, before + 1)
-                    if type(item) is Unreadable
-                ]
-                found.messages += len(page.items) - len(broken)
-                found.unreadable += len(broken)
-                yield broken
-            found.conversations += len(seen)
+    async for ids in select(store, match=match):
+        seen: dict[str, int] = {}
+        async for page in store.read(ids):
+            before = seen.get(page.conversation, 0)
+            seen[page.conversation] = before + len(page.items)
+            broken = [
+                Broken(page.conversation, number, item.reason)
+                for number, item in enumerate(page.items, before + 1)
+                if type(item) is Unreadable
+            ]
+            found.messages += len(page.items) - len(broken)
+            found.unreadable += len(broken)
+            yield broken
+        found.conversations += len(seen)
 
 
 # --- two stores -----------------------------------------------------------------------------
@@ -82,32 +78,28 @@ async def check(
     its `EQUAL` means no more than that none was seen.
     """
     look = _look if quick else _compare
-    async for infos in listing(source, match=match, details=quick or _own(source, dest)):
-        for start in range(0, len(infos), BATCH):
-            ours = {info.id: info for info in infos[start : start + BATCH]}
-            theirs = await _infos(dest, list(ours), details=quick or _own(source, dest))
-            absent = [Checked(i, State.ABSENT) for i in ours if i not in theirs]
-            if absent:
-                yield absent
-            if theirs:
-                known = {i: info for i, info in ours.items() if i in theirs}
-                async for checked in look(source, dest, known, theirs):
-                    yield checked
+    details = quick or _own(source, dest)
+    async for infos in listing(source, match=match, details=details):
+        ours = {info.id: info for info in infos}
+        theirs = await infos_of(dest, list(ours), details=details)
+        absent = [Checked(i, State.ABSENT) for i in ours if i not in theirs]
+        if absent:
+            yield absent
+        if theirs:
+            known = {i: info for i, info in ours.items() if i in theirs}
+            async for checked in look(source, dest, known, theirs):
+                yield checked
     if not one_way:
         async for extra in _extra(source, dest, match):
             yield extra
 
 
 async def _extra(source: Store, dest: Store, match: str | None) -> AsyncIterator[list[Checked]]:
-    fits = matcher(match)
-    async for infos in dest.conversations():
-        names = [info.id for info in infos if fits(info.id)]
-        for start in range(0, len(names), BATCH):
-            batch = names[start : start + BATCH]
-            there = await _infos(source, batch, details=False)
-            extra = [Checked(name, State.EXTRA) for name in batch if name not in there]
-            if extra:
-                yield extra
+    async for names in select(dest, match=match):
+        there = await infos_of(source, names, details=False)
+        extra = [Checked(name, State.EXTRA) for name in names if name not in there]
+        if extra:
+            yield extra
 
 
 async def _compare(
@@ -141,30 +133,28 @@ async def _look(
             same.append(i)
     last, other = await _last(source, same), await _last(dest, same)
     for i in same:
-        our_last, their_last = last.get(i), other.get(i)
-        broken = next((x for x in (our_last, their_last) if isinstance(x, Unreadable)), None)
-        if our_last is None or their_last is None:
-            continue  # gone meanwhile
-        if broken is not None:
-            checked.append(Checked(i, State.UNREADABLE, f"last message: {broken.reason}"))
-        elif canonical(our_last, holds) != canonical(their_last, holds):  # type: ignore[arg-type]
-            checked.append(Checked(i, State.DIFFERENT, "last message"))
-        else:
-            checked.append(Checked(i, State.EQUAL))
+        if i in last and i in other:  # else it is gone meanwhile
+            checked.append(_compared_last(i, last[i], other[i], holds))
     yield checked
 
 
-async def _last(store: Store, ids: Sequence[str]) -> dict[str, object]:
+def _compared_last(
+    conversation: str, ours: Message | Unreadable, theirs: Message | Unreadable, holds: Holds
+) -> Checked:
+    if isinstance(ours, Unreadable):
+        return Checked(conversation, State.UNREADABLE, f"last message: {ours.reason}")
+    if isinstance(theirs, Unreadable):
+        return Checked(conversation, State.UNREADABLE, f"last message: {theirs.reason}")
+    if canonical(ours, holds) != canonical(theirs, holds):
+        return Checked(conversation, State.DIFFERENT, "last message")
+    return Checked(conversation, State.EQUAL)
+
+
+async def _last(store: Store, ids: Sequence[str]) -> dict[str, Message | Unreadable]:
     if not ids:
         return {}
     return {
         page.conversation: page.items[0] async for page in store.read(ids, reverse=True, limit=1)
-    }
-
-
-async def _infos(store: Store, ids: Sequence[str], *, details: bool) -> dict[str, ConversationInfo]:
-    return {
-        info.id: info async for page in store.conversations(ids, details=details) for info in page
     }
 
 

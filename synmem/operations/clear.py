@@ -8,7 +8,8 @@ import msgspec
 from synmem.errors import Changed, ConversationNotFound, CorruptData, SynmemError
 from synmem.messages import Conversation, Message
 from synmem.operations.backup import Backup, Kept, NotKept
-from synmem.store import ConversationInfo, Position, Store
+from synmem.operations.looking import before_last
+from synmem.store import START, ConversationInfo, Position, Store
 
 
 class Trim(msgspec.Struct, frozen=True):
@@ -168,8 +169,8 @@ async def _front(store: Store, info: ConversationInfo, trim: Trim) -> Doomed | N
     """What goes of the front, or None where nothing does."""
     fence: Position | None = None
     if trim.keep_last:
-        fence = await _before_newest(store, info.id, trim.keep_last)
-        if fence is None:
+        fence = await before_last(store, info.id, trim.keep_last)
+        if fence == START:
             return None  # no more than those that are spared
     count, upto = 0, None
     first_at = last_at = None
@@ -199,16 +200,6 @@ def _goes(items: Sequence[object], older_than: datetime | None) -> int:
         if time is None or time >= older_than:
             return i
     return len(items)
-
-
-async def _before_newest(store: Store, conversation: str, count: int) -> Position | None:
-    """Where the message before the newest `count` stands, or None where there is none."""
-    seen = 0
-    async for page in store.read([conversation], reverse=True, limit=count + 1):
-        seen += len(page.items)
-        if seen > count:
-            return page.position(len(page.items) - 1 - (seen - count - 1))
-    return None
 
 
 def _time(item: object) -> datetime | None:

@@ -7,14 +7,14 @@ both.
 """
 
 import enum
-import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
 
-from synmem.messages import EVERYTHING, FIELDS, Digest, Holds, Message, Unreadable, canonical
+from synmem.messages import FIELDS, Holds, Message, Unreadable, canonical
+from synmem.operations.proof import Proof, compared_lines, readable, unreadable
 from synmem.store import START, ConversationInfo, Page, Position, Store
 
 HELD = 5_000
@@ -47,7 +47,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     detail: str = ""
     at: int = 0
-    proof: "Proof"
+    proof: Proof
     end: Position = START
     rest: Sequence[Message | Unreadable] = ()
     more: AsyncIterator[Page] | None = None
@@ -55,7 +55,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The last page of the source that was read."""
 
     @property
-    def checked(self) -> "State":
+    def checked(self) -> State:
         """The state as `check` shows it: a record that cannot be read hides what is behind it."""
         if self.state in (State.BEHIND, State.ABSENT) and unreadable(self.rest[:1]):
             return State.UNREADABLE
@@ -243,7 +243,9 @@ class Comparison:
         ours, theirs = self._ours, self._theirs
         if self._verdict is None and ours.left and theirs.left:
             same = _agreeing(ours, theirs)
-            self.proof.take(ours.items[:same], ours.lines[:same])  # type: ignore[arg-type]
+            messages = ours.items[:same]
+            assert readable(messages)
+            self.proof.take(messages, ours.lines[:same])
             self.at += same
             ours.drop(same)
             theirs.drop(same)
@@ -303,64 +305,6 @@ class _Side:
     def drop(self, count: int) -> None:
         self.items = self.items[count:]
         self.lines = self.lines[count:]
-
-
-class Proof:
-    """A hash over the messages that were copied or compared: equal messages, equal proof.
-
-    An `exact` one is the digest of a receipt. The other is good within a run only, and cheaper:
-    unlike the digest, it may differ for equal messages, but never agrees for different ones.
-    """
-
-    def __init__(self, holds: Holds, *, exact: bool) -> None:
-        self.messages = 0
-        self._digest = Digest(holds) if exact else None
-        self._hash = hashlib.sha256()
-
-    def take(self, messages: Sequence[Message], lines: Sequence[bytes]) -> None:
-        """The next messages, and their `compared_lines`."""
-        self.messages += len(messages)
-        if self._digest is not None:
-            self._digest.update(messages)
-        elif lines:
-            self._hash.update(b"\n".join(lines) + b"\n")
-
-    def __str__(self) -> str:
-        return self._hash.hexdigest() if self._digest is None else str(self._digest)
-
-
-_encode = msgspec.json.Encoder().encode
-
-
-def compared_lines(items: Sequence[Message | Unreadable], holds: Holds) -> list[bytes]:
-    """A line for each message: where two lines are the same, so are the messages.
-
-    The other way round it does not hold (keys may be in another order): `canonical` decides.
-    """
-    if holds.fields is not EVERYTHING.fields or holds.time_us != 1:
-        return canonical_lines(items, holds)
-    if unreadable(items) is None:
-        try:
-            # msgspec writes NaN as null: a line that has a null is made the slow way.
-            return [
-                line if b"null" not in (line := _encode(item)) else canonical(item)  # type: ignore[arg-type]
-                for item in items
-            ]
-        except (UnicodeError, OverflowError, TypeError, msgspec.MsgspecError):
-            pass  # a lone surrogate, which msgspec does not write
-    return canonical_lines(items, holds)
-
-
-def canonical_lines(items: Iterable[Message | Unreadable], holds: Holds) -> list[bytes]:
-    """The canonical line of each message; a record that cannot be read equals no other."""
-    return [canonical(i, holds) if type(i) is Message else b"?%d" % id(i) for i in items]
-
-
-def unreadable(items: Sequence[Message | Unreadable]) -> Unreadable | None:
-    """The first of these records that cannot be read."""
-    if Unreadable not in map(type, items):
-        return None
-    return next(item for item in items if isinstance(item, Unreadable))
 
 
 def _agreeing(ours: "_Side", theirs: "_Side") -> int:

@@ -15,7 +15,7 @@ from synmem.messages import (
     Unreadable,
     refusals,
 )
-from synmem.operations.compare import Proof, compared_lines
+from synmem.operations.proof import Proof, compared_lines, parted, unreadable
 from synmem.store import START, Page, Part, Position, Store
 
 CALL_MESSAGES = 5_000
@@ -103,12 +103,10 @@ class Writer:
         if copy.changed:
             return
         if copy.problem is None:
-            kinds = list(map(type, items))
-            bad = kinds.index(Unreadable) if Unreadable in kinds else len(items)
-            await self._gather(copy, items[:bad])  # type: ignore[arg-type]
-            items = items[bad:]
-            if items:
-                await self._end_unreadable(copy, items[0])  # type: ignore[arg-type]
+            messages, items = parted(items)
+            await self._gather(copy, messages)
+            if (bad := unreadable(items)) is not None:
+                await self._end_unreadable(copy, bad)
         if items and not copy.changed:
             self._leave(copy, copy.taken, items)
             copy.taken += len(items)

@@ -7,8 +7,6 @@ from synmem.messages import Conversation, Message, Unreadable
 from synmem.operations.listing import listing
 from synmem.store import ConversationInfo, Page, Store
 
-BATCH = 500
-"""Conversations in one read."""
 _PIECE = 1 << 18
 
 
@@ -42,14 +40,13 @@ class Export:
             if not begun:
                 piece.append(self._writer.begin())
                 begun = True
-            for start in range(0, len(infos), BATCH):
-                named = {info.id: info for info in infos[start : start + BATCH]}
-                async for page in self._store.read(list(named)):
-                    piece.append(self._page(page, named))
-                    size += len(piece[-1])
-                    if size >= _PIECE:
-                        yield b"".join(piece)
-                        piece, size = [], 0
+            named = {info.id: info for info in infos}
+            async for page in self._store.read(list(named)):
+                piece.append(self._page(page, named))
+                size += len(piece[-1])
+                if size >= _PIECE:
+                    yield b"".join(piece)
+                    piece, size = [], 0
         end = self._writer.end() if begun else self._writer.begin() + self._writer.end()
         yield b"".join(piece) + end
 

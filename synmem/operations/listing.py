@@ -8,6 +8,9 @@ from datetime import datetime
 from synmem.errors import ConversationNotFound
 from synmem.store import ConversationInfo, Store
 
+BATCH = 500
+"""Conversations that are looked up and read together."""
+
 
 async def select(
     store: Store,
@@ -28,12 +31,14 @@ async def listing(
     match: str | None = None,
     idle_before: datetime | None = None,
     details: bool = False,
+    untimed: Callable[[int], object] | None = None,
 ) -> AsyncIterator[list[ConversationInfo]]:
-    """The conversations that fit all of these, in pages, in any order.
+    """The conversations that fit all of these, in any order; no more than BATCH at a time.
 
     ConversationNotFound, before the first page, where one of `ids` is not there. `match` is a
     glob over the whole id, case-sensitive, whose `*` takes `/` too. `idle_before`: the last
-    message is older; one without a time is not known to be, and is left out.
+    message is older; one without a time is not known to be, and is left out: `untimed` is told
+    how many, page by page.
     """
     if ids is not None:
         await _all_there(store, ids)
@@ -43,8 +48,10 @@ async def listing(
         found = (
             page if every else [info for info in page if fits(info.id) and _idle(info, idle_before)]
         )
-        if found:
-            yield found
+        if untimed is not None and idle_before is not None:
+            untimed(sum(info.last_at is None and bool(fits(info.id)) for info in page))
+        for start in range(0, len(found), BATCH):
+            yield found[start : start + BATCH]
 
 
 def matcher(glob: str | None) -> Callable[[str], object]:

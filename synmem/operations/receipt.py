@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -68,6 +68,12 @@ class Ledger:
             "CREATE TABLE entry (id BLOB PRIMARY KEY, checked INTEGER, data BLOB) WITHOUT ROWID"
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def record(self, entries: Iterable[Entry]) -> None:
         """Remember entries; a later one of the same conversation takes the place of the first."""
         self._rows.executemany(
@@ -118,11 +124,7 @@ class Ledger:
 
 
 _encode = msgspec.json.Encoder().encode
-_fast_decode = msgspec.json.Decoder(Entry).decode
-
-
-def _decode(data: bytes) -> Entry:
-    return _fast_decode(data)
+_decode = msgspec.json.Decoder(Entry).decode
 
 
 def receipt_lines(

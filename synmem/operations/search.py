@@ -4,7 +4,7 @@ The plain scan reads every message, in pages, and is always right. A large store
 (`word_index`) which proposes the same messages sooner; each is read again before it is shown.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,22 +13,22 @@ import msgspec
 
 from synmem.errors import Changed, ConversationNotFound
 from synmem.messages import Message, Unreadable
+from synmem.operations.listing import listing, select
 from synmem.operations.word_index import (
-    Proposal,
     Unusable,
     WordIndex,
     forget,
     microseconds,
     open_index,
 )
+from synmem.operations.word_tables import Proposal
 from synmem.operations.words import Query
-from synmem.store import ConversationInfo, Page, Store
+from synmem.store import Page, Store
 
 LARGE: Final = 100_000
 """From so many messages on an index is worth its making: a scan of fewer takes a moment."""
 
 _REREAD: Final = 200  # more results than this are found sooner by a scan
-_CALL: Final = 500  # conversations in one read
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ async def _is_large(store: Store, ids: Sequence[str] | None, large: int) -> bool
 
 async def _scanned(store: Store, query: Query, ids: Sequence[str] | None, k: int) -> Found:
     best, skipped = _Best(k), list[Skipped]()
-    async for batch in names(store, ids):
+    async for batch in select(store, ids=ids):
         name, number = None, 0
         async for page in store.read(batch):
             if page.conversation != name:
@@ -147,18 +147,6 @@ def _scan(page: Page, number: int, query: Query, best: _Best, skipped: list[Skip
             at = None if item.created_at is None else microseconds(item.created_at)
             hit = Hit(page.conversation, number, item.role, item.content, score)
             best.offer(hit, page.conversation, number, at)
-
-
-async def names(store: Store, ids: Sequence[str] | None = None) -> AsyncIterator[list[str]]:
-    """The ids of the conversations, as many at a time as are read in one call."""
-    found: list[str] = []
-    async for page in store.conversations(ids):
-        found += [info.id for info in page]
-        while len(found) >= _CALL:
-            yield found[:_CALL]
-            del found[:_CALL]
-    if found:
-        yield found
 
 
 # --- with the index -------------------------------------------------------------------------
@@ -187,7 +175,8 @@ async def _from_index(
     store: Store, query: Query, conversation: str | None, k: int, index: WordIndex
 ) -> Found:
     ids = None if conversation is None else [conversation]
-    await index.update(store, _infos(store, ids), complete=conversation is None)
+    infos = listing(store, ids=ids, details=True)
+    await index.update(store, infos, complete=conversation is None)
     best = _Best(k)
     await index.propose(query, conversation, best.propose)
     hits = []
@@ -200,12 +189,6 @@ async def _from_index(
         hits.append(hit)
     skipped = [Skipped(*row) for row in await index.unreadable(conversation)]
     return Found(hits, skipped, indexed=True)
-
-
-async def _infos(store: Store, ids: Sequence[str] | None) -> AsyncIterator[list[ConversationInfo]]:
-    async for page in store.conversations(ids, details=True):
-        for start in range(0, len(page), _CALL):
-            yield page[start : start + _CALL]
 
 
 async def _read_again(store: Store, query: Query, proposal: Proposal) -> Hit | None:

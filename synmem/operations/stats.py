@@ -6,7 +6,8 @@ from datetime import datetime
 
 from synmem.messages import Message, Unreadable
 from synmem.models import CHARACTERS_PER_TOKEN
-from synmem.operations.search import Skipped, names
+from synmem.operations.listing import select
+from synmem.operations.search import Skipped
 from synmem.store import Page, Store
 
 
@@ -41,7 +42,7 @@ class Stats:
 async def stats(store: Store) -> Stats:
     """Count everything; an unreadable record is listed, and not counted as a message."""
     total = Stats()
-    async for batch in names(store):
+    async for batch in select(store):
         name, number = None, 0
         async for page in store.read(batch):
             if page.conversation != name:

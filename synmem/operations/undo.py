@@ -8,6 +8,7 @@ from synmem.errors import Changed, Rejected, SynmemError
 from synmem.messages import Conversation, Digest, Message
 from synmem.operations import backups
 from synmem.operations.backups import Journal, Kept, Manifest
+from synmem.operations.looking import infos_of
 from synmem.store import START, ConversationInfo, Part, Position, Store
 
 _CALL = 500  # conversations in one append
@@ -70,7 +71,8 @@ class _Batch:
 
     async def restore(self, batch: Sequence[Kept]) -> AsyncIterator[Restored | NotRestored]:
         """Bring these back; what is absent and small in one write, the others one by one."""
-        there = await self._there([each.conversation.id for each in batch])
+        ids = [each.conversation.id for each in batch]
+        there = await infos_of(self._store, ids, details=True)
         gone = [
             each for each in batch if self._is_small(each) and each.conversation.id not in there
         ]
@@ -81,10 +83,6 @@ class _Batch:
         for each in batch:
             if each.number not in numbers:
                 yield await self._put_back(each, there.get(each.conversation.id))
-
-    async def _there(self, ids: list[str]) -> dict[str, ConversationInfo]:
-        pages = self._store.conversations(ids, details=True)
-        return {info.id: info async for page in pages for info in page} if ids else {}
 
     def _is_small(self, kept: Kept) -> bool:
         holds = self._store.holds

@@ -11,39 +11,20 @@ does without. One at a time may bring it up to date; the others do without too.
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
-
 from synmem.messages import Unreadable
-from synmem.notes import Covered, Reach, fingerprint, tail_of
+from synmem.notes import Covered, fingerprint, tail_of
+from synmem.operations import word_tables as tables
 from synmem.operations import words
+from synmem.operations.word_tables import Known, Proposal
 from synmem.store import START, ConversationInfo, Page, Position, Store
 
-_VERSION: Final = words.VERSION * 1000 + 1
-_BUSY_S: Final = 1.0
 _CHARACTERS: Final = 4_000_000  # written at a time
-
-_TABLES: Final = """
-CREATE TABLE conversation(
-    id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, head TEXT NOT NULL, last TEXT NOT NULL,
-    reach_position TEXT NOT NULL, reach_digest TEXT NOT NULL, reach_before TEXT NOT NULL,
-    messages INTEGER NOT NULL);
-CREATE TABLE message(
-    id INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, number INTEGER NOT NULL,
-    before TEXT NOT NULL, at INTEGER);
-CREATE INDEX message_conversation ON message(conversation);
-CREATE TABLE unreadable(
-    conversation INTEGER NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL);
-CREATE INDEX unreadable_conversation ON unreadable(conversation);
-CREATE VIRTUAL TABLE words USING fts5(text, tokenize = 'ascii');
-"""
-# 'ascii' parts at ASCII punctuation only and folds A to Z only: a normal form has neither.
 
 Result = TypeVar("Result")
 
@@ -52,40 +33,15 @@ class Unusable(Exception):
     """The index cannot be used now: damaged, held by another search, or SQLite has no FTS5."""
 
 
-class Proposal(msgspec.Struct, frozen=True):
-    """A message that may match: the `number`-th of its conversation, right after `before`."""
-
-    conversation: str
-    number: int
-    before: Position
-    at_us: int | None
-    score: float
-
-
-class _Known(msgspec.Struct, frozen=True):
-    """What the index remembers of a conversation; `head` and `last` tell its ends."""
-
-    id: int
-    head: str
-    last: str
-    reach: Reach
-
-    def is_whole(self, info: ConversationInfo, last: str | None) -> bool:
-        """Whether nothing was appended: the same number of messages, and the same last one."""
-        if info.messages is None:
-            return last == self.last
-        # A count says more than a position, which a store may write in several ways.
-        same = last is not None and last.split()[0] == self.last.split()[0]
-        return same and info.messages == self.reach.messages
-
-
 @contextlib.asynccontextmanager
 async def open_index(file: Path) -> AsyncIterator["WordIndex"]:
     """The index in this file, made if it is missing; one of another version is made anew."""
     with _failing():
-        connection = await asyncio.to_thread(_connect, file)
+        connection = tables.connect(file)
     try:
-        yield WordIndex(connection)
+        index = WordIndex(connection)
+        await index.prepare()
+        yield index
     finally:
         connection.close()
 
@@ -102,6 +58,10 @@ class WordIndex:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    async def prepare(self) -> None:
+        """Make the tables where they are missing, or of another version."""
+        await self._run(tables.make_tables)
+
     async def update(
         self, store: Store, listing: AsyncIterator[list[ConversationInfo]], *, complete: bool
     ) -> None:
@@ -116,7 +76,7 @@ class WordIndex:
                 await self._update_batch(store, infos, new)
             await self._run(new.write)
             if complete:
-                await self._run(_drop_unseen)
+                await self._run(tables.drop_unseen)
             await self._run(lambda db: db.execute("COMMIT"))
         except BaseException:
             await asyncio.to_thread(self._connection.rollback)
@@ -126,21 +86,21 @@ class WordIndex:
         self, query: words.Query, conversation: str | None, take: Callable[[Proposal], None]
     ) -> None:
         """Hand every message whose words match to `take`, with its score."""
-        await self._run(lambda db: _propose(db, query, conversation, take))
+        await self._run(lambda db: tables.propose(db, query, conversation, take))
 
     async def unreadable(self, conversation: str | None) -> list[tuple[str, int, str]]:
         """The records that could not be read: conversation, number, why."""
-        return await self._run(lambda db: _unreadable(db, conversation))
+        return await self._run(lambda db: tables.unreadable(db, conversation))
 
     async def drop(self, conversation: str) -> None:
         """Forget a conversation, which then is taken anew."""
-        await self._run(lambda db: _drop_named(db, conversation))
+        await self._run(lambda db: tables.drop_named(db, conversation))
 
     async def _update_batch(
         self, store: Store, infos: Sequence[ConversationInfo], new: "_New"
     ) -> None:
         names = [info.id for info in infos]
-        known = await self._run(lambda db: _known(db, names))
+        known = await self._run(lambda db: tables.known_of(db, names))
         heads, lasts = await _ends(store, names, False), await _ends(store, names, True)
         anew = []
         for info in infos:
@@ -150,12 +110,13 @@ class WordIndex:
             elif not old.is_whole(info, lasts.get(info.id)):
                 grown = await self._extend(store, info, old, new)
                 anew += [] if grown else [info.id]
-        await self._run(lambda db: _drop(db, [known[name].id for name in anew if name in known]))
+        outdated = [known[name].id for name in anew if name in known]
+        await self._run(lambda db: tables.drop(db, outdated))
         if anew:
             await self._take(store, anew, new)
-        await self._run(lambda db: _mark_seen(db, names))
+        await self._run(lambda db: tables.mark_seen(db, names))
 
-    async def _extend(self, store: Store, info: ConversationInfo, old: _Known, new: "_New") -> bool:
+    async def _extend(self, store: Store, info: ConversationInfo, old: Known, new: "_New") -> bool:
         """Add what was appended; False where more than that has changed."""
         if info.messages is not None and info.messages <= old.reach.messages:
             return False
@@ -216,8 +177,8 @@ class _New:
     def __init__(self, db: sqlite3.Connection) -> None:
         """Ids go on behind those that there are."""
         db.execute("DELETE FROM temp.seen")
-        self._conversation = _last_id(db, "conversation")
-        self._message = _last_id(db, "message")
+        self._conversation = tables.last_id(db, "conversation")
+        self._message = tables.last_id(db, "message")
         self._clear()
 
     def _clear(self) -> None:
@@ -293,112 +254,9 @@ def _end(page: Page, i: int = 0) -> str:
     return f"{fingerprint([page.items[i]])} {page.position(i)}"
 
 
-# --- SQLite ---------------------------------------------------------------------------------
-
-
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
         raise Unusable(str(error)) from error
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not file.exists():
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))  # words of chats: private
-    connection = sqlite3.connect(
-        file, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("CREATE TEMP TABLE seen(id INTEGER PRIMARY KEY)")
-        _make_tables(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _make_tables(db: sqlite3.Connection) -> None:
-    if db.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
-        return
-    db.execute("BEGIN IMMEDIATE")
-    if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:  # another made them just now
-        for table in ("conversation", "message", "unreadable", "words"):
-            db.execute(f"DROP TABLE IF EXISTS {table}")
-        for statement in _TABLES.split(";"):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {_VERSION}")
-    db.execute("COMMIT")
-
-
-def _last_id(db: sqlite3.Connection, table: str) -> int:
-    return int(db.execute(f"SELECT ifnull(max(id), 0) FROM {table}").fetchone()[0])
-
-
-def _known(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, _Known]:
-    found = {}
-    for name in names:
-        row = db.execute("SELECT * FROM conversation WHERE name = ?", (name,)).fetchone()
-        if row is not None:
-            found[name] = _Known(row[0], row[2], row[3], Reach(*row[4:]))
-    return found
-
-
-def _mark_seen(db: sqlite3.Connection, names: Sequence[str]) -> None:
-    db.executemany(
-        "INSERT OR IGNORE INTO temp.seen SELECT id FROM conversation WHERE name = ?",
-        ((name,) for name in names),
-    )
-
-
-def _drop_unseen(db: sqlite3.Connection) -> None:
-    gone = db.execute("SELECT id FROM conversation WHERE id NOT IN (SELECT id FROM temp.seen)")
-    _drop(db, [number for (number,) in gone.fetchall()])
-
-
-def _drop_named(db: sqlite3.Connection, name: str) -> None:
-    rows = db.execute("SELECT id FROM conversation WHERE name = ?", (name,)).fetchall()
-    db.execute("BEGIN IMMEDIATE")
-    _drop(db, [number for (number,) in rows])
-    db.execute("COMMIT")
-
-
-def _drop(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    for number in numbers:
-        db.execute(
-            "DELETE FROM words WHERE rowid IN (SELECT id FROM message WHERE conversation = ?)",
-            (number,),
-        )
-        db.execute("DELETE FROM message WHERE conversation = ?", (number,))
-        db.execute("DELETE FROM unreadable WHERE conversation = ?", (number,))
-        db.execute("DELETE FROM conversation WHERE id = ?", (number,))
-
-
-def _propose(
-    db: sqlite3.Connection,
-    query: words.Query,
-    conversation: str | None,
-    take: Callable[[Proposal], None],
-) -> None:
-    match = " AND ".join(f'"{" ".join(phrase.split())}"' for phrase in query.phrases)
-    rows = db.execute(
-        "SELECT c.name, m.number, m.before, m.at, words.text FROM words"
-        " JOIN message m ON m.id = words.rowid JOIN conversation c ON c.id = m.conversation"
-        " WHERE words MATCH ? AND (? IS NULL OR c.name = ?)",
-        (match, conversation, conversation),
-    )
-    for name, number, before, at, text in rows:
-        score = query.score_normal(text)
-        if score is not None:
-            take(Proposal(name, number, before, at, score))
-
-
-def _unreadable(db: sqlite3.Connection, conversation: str | None) -> list[tuple[str, int, str]]:
-    return db.execute(
-        "SELECT c.name, u.number, u.reason FROM unreadable u"
-        " JOIN conversation c ON c.id = u.conversation WHERE ? IS NULL OR c.name = ?"
-        " ORDER BY c.name, u.number",
-        (conversation, conversation),
-    ).fetchall()

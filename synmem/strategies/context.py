@@ -139,10 +139,13 @@ class History:
     def take(self, budget: Budget) -> list[Message]:
         """The newest units that fit, up to the first that does not; the newest one always."""
         taken: list[Unit] = []
+        left = ""
         for unit in reversed(self.units):
             newest = not taken
             fits = unit.tokens <= budget.tokens and len(unit.messages) <= budget.messages
             if not (newest or fits):
+                over = unit.tokens > budget.tokens
+                left = "over the budget" if over else "before the window"
                 break
             taken.insert(0, unit)
             budget.tokens -= unit.tokens
@@ -150,7 +153,7 @@ class History:
             why = "the newest" if newest else "recent"
             budget.decisions += unit.explained(taken=True, why=why)
         for unit in self.units[: len(self.units) - len(taken)]:
-            budget.decisions += unit.explained(taken=False, why="over the budget")
+            budget.decisions += unit.explained(taken=False, why=left)
         budget.decisions += self.left_out
         return [message for unit in taken for _, message in unit.messages]
 

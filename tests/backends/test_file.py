@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -745,3 +746,34 @@ def test_first_and_last_time_are_those_of_the_first_and_last_message(tmp_path: P
             ]  # fmt: skip
 
     run(main())
+
+
+def test_an_interrupt_leaves_no_file_open_even_where_it_was_read_just_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"conversation_id": "a", "role": "user", "content": "x"}\n')
+    working, cancelled = threading.Event(), threading.Event()
+    results: list[Any] = []
+    advance = file._advance
+
+    def slow(steps: Any) -> Any:
+        working.set()
+        assert cancelled.wait(10)
+        results.append(advance(steps))
+        return results[-1]
+
+    monkeypatch.setattr(file, "_advance", slow)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(file.open({"path": str(path)}))
+        await asyncio.to_thread(working.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        cancelled.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    ((opened,),) = results
+    assert opened.file.closed

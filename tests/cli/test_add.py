@@ -215,3 +215,18 @@ def test_on_a_terminal_it_says_how_to_end(store: Path) -> None:
     assert "Ctrl-D" in text
     assert f"added to a in {store}" in text
     assert stored(store)[0]["content"] == "Hello"
+
+
+def test_an_interrupt_while_typing_is_heard_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "typed.db"
+    code, _ = on_terminal("add", "a", "-p", str(file), prompt=b"of its own.", typed=b"half\n\x03")
+    assert code == 130
+    assert not file.exists()
+
+
+def test_a_folder_is_named_as_one(tmp_path: Path) -> None:
+    (tmp_path / "chat.db").mkdir()
+    for command in (["add", "a", "x"], ["show", "a"]):
+        result = CliRunner().invoke(app, [*command, "-p", str(tmp_path / "chat.db")])
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "chat.db is a folder" in result.stderr

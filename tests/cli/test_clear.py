@@ -291,3 +291,16 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(tmp_path: Path) -> None
         assert run("show", f"c{i}", "-p", str(path)).stdout == "".join(
             f"User: {i} {n}\n" for n in range(3)
         )
+
+
+def test_an_interrupt_at_the_question_is_heard_at_once(store: Path) -> None:
+    code, text = on_terminal("clear", "old", "-p", str(store), typed=b"\x03")
+    assert (code, left(store)) == (130, ALL)
+    assert text.endswith("^C\r\n")
+
+
+def test_the_span_of_times_is_from_the_oldest_to_the_newest(tmp_path: Path) -> None:
+    store = tmp_path / "mixed.db"
+    add(store, "a", "2026-02-02T12:00", "2026-01-01T12:00", "2026-01-02T12:00")
+    told = run("clear", "a", "--dry-run", "-p", str(store)).stderr
+    assert "2026-01-02 to 2026-02-02" in told

@@ -1,6 +1,8 @@
 """`synmem import`."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,28 @@ def test_with_rejects_the_rest_of_a_damaged_file_is_imported(tmp_path: Path, des
     kept = [json.loads(line) for line in left.read_text().splitlines()]
     assert [(each["conversation_id"], each["at"]) for each in kept] == [("a", 2), ("a", 3)]
     assert "reason" in kept[0]
+    assert kept[0]["text"] == "{broken"
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "text"),
+    [
+        ("jsonl", lines({"a": ["1"]}) + b"{br\xff\xc3\xa9ken\n", "{br\udcffé" + "ken"),
+        (
+            "json", b'[{"conversation_id": "a", "messages": [{"role": "user", "content": "1"}, 7]}]',
+            "7",
+        ),
+        ("csv", b'conversation_id,role,content\na,user,1\na,user,"x,y",z\n', 'a,user,"x,y",z'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_from_stdin_is_whole_in_the_rejects(
+    tmp_path: Path, dest: Path, form: str, data: bytes, text: str
+) -> None:
+    left = tmp_path / "left.jsonl"
+    result = in_pipe("import", "-f", form, "-p", str(dest), "--rejects", str(left), stdin=data)
+    assert result.returncode == 6, result.stderr
+    assert said(dest) == {"a": ["1"]}
+    assert [json.loads(line)["text"] for line in left.read_text().splitlines()] == [text]
 
 
 def test_a_bad_message_ends_its_own_conversation_only(tmp_path: Path, dest: Path) -> None:
@@ -157,6 +181,54 @@ def test_the_rejects_never_overwrite_what_is_read(tmp_path: Path, dest: Path) ->
     assert file.read_bytes() == lines(SAID)
 
 
+@pytest.mark.parametrize("option", ["--rejects", "--receipt"])
+@pytest.mark.parametrize("link", ["symbolic", "hard", "roundabout"])
+def test_nothing_is_written_over_what_is_read_however_it_is_spelled(
+    tmp_path: Path, dest: Path, option: str, link: str
+) -> None:
+    file, other = tmp_path / "in.jsonl", tmp_path / "other"
+    bad = lines({"a": ["1"]}) + b"{broken\n"
+    file.write_bytes(bad)
+    if link == "symbolic":
+        other.symlink_to(file)
+    elif link == "hard":
+        other.hardlink_to(file)
+    else:
+        (tmp_path / "folder").mkdir()
+        other = tmp_path / "folder" / ".." / "in.jsonl"
+    for arguments in (("import", file, "-p", dest), ("migrate", file, dest)):
+        result = run(*arguments, option, other)
+        assert result.exit_code == 2, result.stderr
+        assert "is what is read" in result.stderr
+        assert file.read_bytes() == bad
+        assert not dest.exists()
+
+
+def test_stdin_that_is_a_file_is_not_written_over(tmp_path: Path, dest: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(lines(SAID) + b"{broken\n")
+    with file.open("rb") as stdin:
+        done = subprocess.run(
+            [sys.executable, "-m", "synmem", "import", "-p", dest, "--rejects", file],
+            stdin=stdin, capture_output=True,
+        )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert file.read_bytes() == lines(SAID) + b"{broken\n"
+
+
+def test_rejects_and_receipt_are_neither_the_destination_nor_one_file(
+    tmp_path: Path, dest: Path
+) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(lines(SAID))
+    for flags in (["--rejects", dest], ["--receipt", dest],
+                  ["--rejects", tmp_path / "x", "--receipt", tmp_path / "x"]):  # fmt: skip
+        assert run("import", file, "-p", dest, *flags).exit_code == 2
+        assert not dest.exists()
+    nowhere = ["--rejects", "/dev/null", "--receipt", "/dev/null"]
+    assert run("import", file, "-p", dest, *nowhere).exit_code == 0
+
+
 def test_mended_rejects_complete_their_conversation_in_order(tmp_path: Path, dest: Path) -> None:
     file, left = tmp_path / "in.jsonl", tmp_path / "left.jsonl"
     texts = ["1", "2", "3", "4"]
@@ -195,3 +267,29 @@ def test_nothing_in_a_protected_profile_gives_way(tmp_path: Path) -> None:
     result = run("import", *to_prod, "--on-conflict", "replace", stdin=lines({"a": ["2"]}))
     assert result.exit_code == 8
     assert run("import", *to_prod, stdin=lines({"b": ["2"]})).exit_code == 0
+
+
+def test_damaged_input_is_a_json_error_with_json(tmp_path: Path, dest: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_bytes(lines(SAID) + b"{\n")
+    for files in ([bad], [bad, bad]):
+        result = run("import", *files, "-p", dest, "--json")
+        assert result.exit_code == 6
+        error = json.loads(result.stderr.splitlines()[-1])["error"]
+        assert "nothing was written" in error["message"]
+        assert (error["kind"], error["retryable"]) == ("corrupt", False)
+    assert not dest.exists()
+
+
+def test_a_line_of_an_impossible_id_does_not_join_the_conversation_it_stands_in(
+    tmp_path: Path, dest: Path
+) -> None:
+    file = tmp_path / "in.jsonl"
+    strange = json.dumps({"conversation_id": "", "role": "user", "content": "of nobody"})
+    file.write_bytes(lines({"a": ["1"]}) + strange.encode() + b"\n" + lines({"a": ["2"]}))
+    assert run("import", file, "-p", dest).exit_code == 6
+    assert not dest.exists()
+    rejects = tmp_path / "rejects.jsonl"
+    assert run("import", file, "-p", dest, "--rejects", rejects).exit_code == 6
+    assert said(dest) == {"a": ["1"]}
+    assert b"of nobody" in rejects.read_bytes()

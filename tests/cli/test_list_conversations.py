@@ -137,3 +137,20 @@ def test_no_colours_where_they_are_not_wanted(store: Path) -> None:
     for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         assert "\x1b[" not in on_terminal("ls", "-p", str(store), **environment)[1]
     assert "\x1b[" not in on_terminal("ls", "--no-color", "-p", str(store))[1]
+
+
+def test_a_filter_by_time_says_how_many_have_no_time(store: Path) -> None:
+    lines = [
+        json.dumps({"conversation_id": each, "role": "user", "content": "x"}).encode() + b"\n"
+        for each in ("untimed", "other")
+    ]
+    assert in_pipe("import", "-p", str(store), stdin=b"".join(lines)).returncode == 0
+    add(store, "old")
+    result = run("ls", "--idle", "1h", "-p", str(store))
+    assert (result.exit_code, result.stdout) == (0, "old\n")
+    assert result.stderr == "left out 2 conversations whose last message has no time\n"
+    named = run("ls", "--idle", "1h", "--match", "unt*", "-p", str(store))
+    assert "left out 1 conversation " in named.stderr
+    cleared = run("clear", "--idle", "1h", "--match", "unt*", "--yes", "-p", str(store))
+    assert "left out 1 conversation " in cleared.stderr
+    assert run("ls", "-p", str(store)).stderr == ""

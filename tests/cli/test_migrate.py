@@ -156,6 +156,15 @@ def test_a_store_is_not_copied_onto_itself(
     assert "same store" in result.stderr
 
 
+def test_a_hard_link_is_the_same_store_and_loses_nothing(source: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.hardlink_to(source)
+    result = run("migrate", source, link, "--move", "--yes")
+    assert result.exit_code == 2
+    assert "same store" in result.stderr
+    assert run("ls", "-p", source).stdout
+
+
 def test_a_missing_source_makes_no_destination(tmp_path: Path) -> None:
     assert run("migrate", tmp_path / "no.db", tmp_path / "dest.db").exit_code == 3
     assert not (tmp_path / "dest.db").exists()

@@ -4,7 +4,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from synmem.cli import render
@@ -54,6 +54,7 @@ def test_nothing_that_acts_passes_the_gate(text: str) -> None:
     assert not {each for each in render.visible_line(text) if unicodedata.category(each) == "Cc"}
 
 
+@example("\x7f")
 @given(st.text(st.characters(codec="utf-8")))
 def test_what_is_json_for_a_terminal_is_the_same_value(text: str) -> None:
     line = json.dumps({"key " + text: text}, ensure_ascii=False).encode()

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from synmem.cli.app import app
-from tests.cli.processes import in_pipe, on_terminal, start
+from tests.cli.processes import PROGRAM, in_pipe, on_terminal, start
 
 
 def run(*arguments: str) -> Result:
@@ -277,3 +277,18 @@ def test_start_up_imports_only_what_it_needs(store: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "User: message 0\nset()\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_stdout_is_named_and_behind_stderr_changes_no_exit_code(
+    tmp_path: Path,
+) -> None:
+    file = str(tmp_path / "chat.db")
+    in_pipe("add", "a", "hello", "-p", file)
+    with Path("/dev/full").open("wb") as full:
+        show = [*PROGRAM, "show", "-p", file]
+        done = subprocess.run([*show, "a"], stdout=full, stderr=subprocess.PIPE)
+        assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+        assert b"stdout: No space left" in done.stderr
+        for options in ([], ["--json"]):
+            assert subprocess.run([*show, "none", *options], stderr=full).returncode == 3

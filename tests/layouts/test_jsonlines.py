@@ -1,5 +1,6 @@
 """JSON Lines: pages at once are lines one by one, and title lines keep what they carry."""
 
+import json
 import math
 
 import pytest
@@ -57,3 +58,20 @@ def test_a_mark_stands_for_an_unreadable_record() -> None:
         assert jsonlines.mark_of(jsonlines.mark_line(name, record)) == record
     assert jsonlines.mark_of(b'{"content": "\\"unreadable\\""}') is None
     assert jsonlines.mark_of(encode_line(line_prefix("a"), Message("u", '"unreadable"'))) is None
+
+
+@pytest.mark.parametrize("name", ["", "x" * 1025, "é" * 513, "\ud800"])
+@pytest.mark.parametrize("given", [None, "other"])
+def test_a_line_of_an_id_that_none_can_have_is_no_message(name: str, given: str | None) -> None:
+    line = json.dumps({"conversation_id": name, "role": "user", "content": "x"}).encode()
+    with pytest.raises(ValueError, match="the id"):
+        jsonlines.read_line(line, conversation=given)
+
+
+def test_a_line_without_an_id_is_one_of_the_conversation_given() -> None:
+    nameless = {"role": "user", "content": "x"}
+    for data in (nameless, {**nameless, "conversation_id": None}):
+        line = json.dumps(data).encode()
+        assert jsonlines.read_line(line, conversation="a").role == "user"
+        with pytest.raises(ValueError, match="no conversation_id"):
+            jsonlines.read_line(line)

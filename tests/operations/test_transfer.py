@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import Changed, Rejected, UsageError
 from synmem.messages import Conversation, Holds, Message, Unreadable
+from synmem.operations import listing
 from synmem.operations.backup import Origin, backups, new_backup
 from synmem.operations.check import check
 from synmem.operations.compare import State
 from synmem.operations.receipt import Entry, Ledger, receipt_lines
 from synmem.operations.transfer import Options, Transfer
+from synmem.operations.undo import Restored, undo
 from synmem.store import Page, Part
 
 
@@ -49,13 +51,12 @@ class Outcome:
 
 
 async def run(source: Any, dest: Any, backup: Any = None, **options: Any) -> Outcome:
-    ledger = Ledger()
     rejected: list[tuple[str, int, Any, str]] = []
-    transfer = Transfer(
-        source, dest, ledger, Options(**options),
-        reject=lambda *each: rejected.append(each), backup=backup,
-    )  # fmt: skip
-    try:
+    with Ledger() as ledger:
+        transfer = Transfer(
+            source, dest, ledger, Options(**options),
+            reject=lambda *each: rejected.append(each), backup=backup,
+        )  # fmt: skip
         await transfer.copy()
         if not transfer._options.dry_run:
             await transfer.verify()
@@ -69,8 +70,6 @@ async def run(source: Any, dest: Any, backup: Any = None, **options: Any) -> Out
             )
         )  # fmt: skip
         return Outcome(transfer, entries, ledger.counts(), rejected, json.loads(text))
-    finally:
-        ledger.close()
 
 
 async def states(source: Any, dest: Any, **options: Any) -> dict[str, State]:
@@ -334,13 +333,71 @@ def test_replace_lets_the_whole_give_way_after_a_backup() -> None:
         source, dest = InMemoryStore(), InMemoryStore()
         await fill(source, "a", "1", "2")
         await fill(dest, "a", "x", "y", "z")
-        origin = Origin(command="migrate", target="d", where="d", identity="memory:",
-                        backend="memory")  # fmt: skip
-        with new_backup(origin) as backup:
+        with new_backup(ORIGIN) as backup:
             outcome = await run(source, dest, backup, on_conflict="replace")
         assert outcome.entries["a"].action == "replaced"
         assert await texts(dest, "a") == ["1", "2"]
         assert [b.messages for b in backups()] == [3]
+
+    asyncio.run(main())
+
+
+class Slow(InMemoryStore):
+    """Lets others have a turn before every page, as a store on a disk does."""
+
+    async def read(self, conversations: Sequence[str], **how: Any) -> AsyncIterator[Page]:  # type: ignore[override]
+        async for page in super().read(conversations, **how):
+            await asyncio.sleep(0)
+            yield page
+
+
+ORIGIN = Origin(command="migrate", target="d", where="d", identity="memory:", backend="memory")
+
+
+def test_what_several_at_once_replace_lies_in_the_backup_one_behind_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "BATCH", 1)
+
+    async def main() -> None:
+        source, dest = Slow(page_size=2), Slow(page_size=2)
+        before = {f"c{n}": [f"{n}.{i}" for i in range(5 + n)] for n in range(6)}
+        for conversation, said in before.items():
+            await fill(source, conversation, "new", conversation)
+            await fill(dest, conversation, *said)
+        with new_backup(ORIGIN) as backup:
+            await run(source, dest, backup, on_conflict="replace", jobs=4)
+        assert await texts(dest, "c3") == ["new", "c3"]
+        (manifest,) = backups()
+        async for outcome in undo(dest, manifest):
+            assert isinstance(outcome, Restored)
+        assert {i: await texts(dest, i) for i in before} == before
+
+    asyncio.run(main())
+
+
+def test_what_changed_before_it_could_be_replaced_is_replaced_as_it_is_then() -> None:
+    class Contested(InMemoryStore):
+        contested = False
+
+        async def replace(self, conversation: Conversation, *arguments: Any, **how: Any) -> None:
+            if not self.contested:
+                self.contested = True
+                await self.delete("a")
+                await fill(self, "a", "x", "late")
+            await super().replace(conversation, *arguments, **how)
+
+    async def main() -> None:
+        source, dest = InMemoryStore(), Contested()
+        await fill(source, "a", "1", "2")
+        await fill(dest, "a", "x")
+        with new_backup(ORIGIN) as backup:
+            await run(source, dest, backup, on_conflict="replace")
+        assert await texts(dest, "a") == ["1", "2"]
+        (manifest,) = backups()
+        async for outcome in undo(dest, manifest):
+            assert isinstance(outcome, Restored)
+        assert await texts(dest, "a") == ["x", "late"]
 
     asyncio.run(main())
 

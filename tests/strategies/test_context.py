@@ -261,3 +261,9 @@ def test_a_message_costs_its_text_its_parts_and_its_calls() -> None:
     ]
     assert message_tokens(Message("user", "abcd", parts=parts)) > 25
     assert message_tokens(call("1")) > 5
+
+
+def test_what_lies_before_the_window_is_not_said_to_be_over_the_budget() -> None:
+    found = context([say("user", str(n)) for n in range(5)], Window(2))
+    reasons = {each.why for each in found.decisions if not each.taken}
+    assert reasons == {"before the window"}

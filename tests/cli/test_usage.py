@@ -1,0 +1,55 @@
+"""What `--help` says: the usage lines of the manual, and no sentence cut."""
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from synmem.cli.app import COMMANDS, app
+
+USAGE = {
+    "add": "CONVERSATION [TEXT]",
+    "show": "CONVERSATION",
+    "list-conversations": "",
+    "ls": "",
+    "clear": "[CONVERSATION...]",
+    "undo": "[ID]",
+    "summarize": "[CONVERSATION...]",
+    "export": "[CONVERSATION...]",
+    "import": "[FILE...]",
+    "migrate": "SOURCE DEST",
+    "check": "[SOURCE] [DEST]",
+    "context": "CONVERSATION",
+    "search": "QUERY",
+    "stats": "",
+    "profile add": "NAME URL|PATH",
+    "profile show": "[NAME]",
+}
+
+
+def help_of(*command: str) -> str:
+    return (
+        CliRunner().invoke(app, [*command, "--help"], prog_name="synmem", terminal_width=80).stdout
+    )
+
+
+@pytest.mark.parametrize("command", USAGE)
+def test_the_usage_line_names_the_arguments_as_the_manual_does(command: str) -> None:
+    text = help_of(*command.split())
+    assert text.splitlines()[0] == f"Usage: synmem {command} [OPTIONS] {USAGE[command]}".rstrip()
+    assert "<str>" not in text
+    assert "list[" not in text
+
+
+def test_every_command_is_listed_with_a_whole_sentence() -> None:
+    for text in (help_of(), help_of("profile")):
+        listed = text.split("Commands:\n")[1].split("\n\n")[0]
+        assert "..." not in listed
+        assert all(line.endswith(".") for line in listed.strip().splitlines())
+
+
+def test_every_command_has_an_example() -> None:
+    group = typer.main.get_command(app)
+    assert set(COMMANDS) == set(group.commands)  # type: ignore[attr-defined]
+    for command in [*USAGE, "profile list", "profile use", "profile remove", "profile test"]:
+        name = "ls" if command == "list-conversations" else command
+        assert f"synmem {name}" in help_of(*command.split()).split("\n\n", 1)[1], command
