@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from synmem import durable, folders
-from synmem.errors import ProfileError, ProfileNotFound
+from synmem.errors import AccessDenied, ProfileError, ProfileNotFound, SynmemError
 from synmem.masking import SECRET_KEY, secret_spans
 from synmem.settings import known
 
@@ -43,7 +43,7 @@ def load(config: Path | None = None) -> Config:
             return Config(file)
         raise ProfileNotFound(f"there is no configuration file {file}") from None
     except OSError as error:
-        raise ProfileError(f"{file}: {error.strerror}") from error
+        raise _unreadable(file, error) from error
     return _loaded(data, file)
 
 
@@ -157,7 +157,13 @@ def _text(file: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise ProfileError(f"{file}: {error.strerror}") from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> SynmemError:
+    if isinstance(error, PermissionError):
+        return AccessDenied(f"{file}: {error.strerror}", hint="check its permissions")
+    return ProfileError(f"{file}: {error.strerror}")
 
 
 def _with_default(text: bytes, name: str) -> bytes:

@@ -161,10 +161,15 @@ class SupportsNotes(Protocol):
         ...
 
 
-class Damage(msgspec.Struct, frozen=True):
-    """What is wrong with a store's own form: "cut short", "altered" or "malformed", where, why.
+STRAY: Final = "stray"
+"""The kind of damage that concerns no conversation: a record that belongs to none."""
 
-    `position` names the line at which it begins; what is malformed comes from `read` as
+
+class Damage(msgspec.Struct, frozen=True):
+    """What is wrong with a store's own form: "cut short", "altered", "malformed" or STRAY; where;
+    why.
+
+    `position` names the line or row at which it begins; what is malformed comes from `read` as
     `Unreadable` too.
     """
 
@@ -175,7 +180,8 @@ class Damage(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class SupportsDamage(Protocol):
-    """A store that can tell whether it is still as it was written (a sealed export)."""
+    """A store that can tell what is wrong with it beyond its readable conversations: a sealed
+    export that was cut or altered, rows that belong to no conversation."""
 
     async def damage(self) -> list[Damage]:
         """Everything that is wrong with it; empty where it is sound, or carries no proof."""

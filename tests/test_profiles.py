@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from synmem import folders
-from synmem.errors import ProfileError, ProfileNotFound, SynmemError
+from synmem.errors import AccessDenied, ProfileError, ProfileNotFound, SynmemError
 from synmem.profiles import Profile, load, names, resolve
+from tests.nobody import as_nobody
 
 
 @pytest.fixture
@@ -528,3 +529,12 @@ def test_no_error_of_a_target_shows_its_password() -> None:
         with pytest.raises(SynmemError) as caught:
             resolve(target)
         assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_configuration_that_may_not_be_read_is_access_denied(tmp_path: Path) -> None:
+    with as_nobody() as folder:
+        file = folder / "config.toml"
+        file.write_text('default_profile = "x"\n')
+        file.chmod(0)
+        with pytest.raises(AccessDenied, match=r"config\.toml"):
+            load(file)

@@ -44,9 +44,11 @@ class File:
         self._copy: tempfile.TemporaryDirectory[str] | None = None
 
     def is_empty(self) -> bool:
-        """Whether there is nothing in the file, or no file; CorruptData for a folder."""
+        """Whether there is nothing in the file, or no file; CorruptData for a folder or a pipe."""
         if self.path.is_dir():
             raise CorruptData(f"{self.path}: a folder, not an SQLite file")
+        if self.path.exists() and not self.path.is_file():
+            raise CorruptData(f"{self.path}: not a regular file, so not an SQLite file")
         try:
             return self.path.stat().st_size == 0 and not _size(self.path, "-wal")
         except FileNotFoundError:

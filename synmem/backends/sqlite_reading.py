@@ -9,11 +9,16 @@ from typing import Any, Final
 
 from synmem import messages as model
 from synmem.backends.sqlite_file import File, translating
-from synmem.errors import Changed, CorruptData
+from synmem.errors import Changed
 from synmem.layouts.sqlite_tables import Table
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import Holds, Message, Unreadable, parse_json
-from synmem.store import START, ConversationInfo, Page, Position
+from synmem.store import START, STRAY, ConversationInfo, Damage, Page, Position
+
+MOST_DAMAGE: Final = 1000
+"""So many rows that belong nowhere are named."""
+
+_KINDS: Final = {"text": "empty", "null": "NULL", "blob": "a BLOB"}
 
 IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
 
@@ -182,8 +187,9 @@ class SqliteReader:
     ) -> AsyncIterator[list[ConversationInfo]]:
         """See `Store.conversations`; in the order of the ids' bytes."""
         if ids is None:
-            last = ""
-            while page := await self._listed("conversation_id > ?", [last], details):
+            # Every text sorts before every BLOB: what is no text is no id; `damage` names it.
+            last, where = "", "conversation_id > ? AND conversation_id < x''"
+            while page := await self._listed(where, [last], details):
                 yield page
                 last = page[-1].id
             return
@@ -205,8 +211,6 @@ class SqliteReader:
             sql = f"SELECT conversation_id {page} LIMIT ?"
         async with self._step():
             rows = await self._file.rows(sql, [*values, self._page_size])
-        if rows and not isinstance(rows[-1][0], str):
-            raise CorruptData(f"{self.name}: a conversation_id is {rows[-1][0]!r}, not text")
         if not details:
             return [ConversationInfo(id=row[0]) for row in rows]
         return [self._info(*row) for row in rows]
@@ -235,6 +239,19 @@ class SqliteReader:
             title=None if title is None else parse_json(title),
             extra=None if extra is None else parse_json(extra),
         )
+
+    async def damage(self) -> list[Damage]:
+        """Rows that belong to no conversation: their conversation_id is no text, or is empty."""
+        async with self._step():
+            rows = await self._file.rows(
+                "SELECT id, typeof(conversation_id) FROM messages WHERE conversation_id IS NULL "
+                "OR conversation_id = '' OR conversation_id >= x'' ORDER BY id LIMIT ?",
+                [MOST_DAMAGE],
+            )
+        return [
+            Damage(STRAY, f"row {number}", f"its conversation_id is {_KINDS.get(kind, kind)}")
+            for number, kind in rows
+        ]
 
     @contextlib.asynccontextmanager
     async def _step(self) -> AsyncIterator[None]:

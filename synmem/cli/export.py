@@ -13,6 +13,7 @@ from synmem.errors import UsageError
 
 if TYPE_CHECKING:
     from synmem.operations.export import Export
+    from synmem.store import Store
 
 _ENDINGS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".md": "markdown",
@@ -74,6 +75,7 @@ async def export(
     async with session.open() as store:
         job = Export(store, writer)
         await _write(session, job, form, output, conversations or None, match)
+        damaged = False if conversations or match else await _name_damage(store)
     for conversation, number, reason in job.unreadable:
         name = render.visible_line(conversation)
         render.note(f"{name}: message {number:,} cannot be read: {render.visible_line(reason)}")
@@ -83,7 +85,20 @@ async def export(
             + (f" to {output}" if output else "")
             + (f"; {count(job.left_out, 'record')} left out" if job.left_out else "")
         )
-    return PARTLY if job.left_out else None
+    return PARTLY if job.left_out or damaged else None
+
+
+async def _name_damage(store: "Store") -> bool:
+    """Whether something is wrong with the store beyond single messages; it is named."""
+    from synmem.cli.moving import damage_line
+    from synmem.store import SupportsDamage
+
+    # A malformed line stands in a conversation too, and was named there.
+    found = await store.damage() if isinstance(store, SupportsDamage) else []
+    found = [each for each in found if each.kind != "malformed"]
+    for each in found:
+        render.note(damage_line(store.name, each))
+    return bool(found)
 
 
 def _form(session: Session, form: str | None, output: Path | None) -> str:

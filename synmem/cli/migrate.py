@@ -17,7 +17,7 @@ from synmem.cli.run import Session, command
 from synmem.errors import UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.transfer import Options
+    from synmem.cli.moving import Order
     from synmem.profiles import Profile
 
 SourceArgument = Annotated[
@@ -98,9 +98,9 @@ async def migrate(
         move=move,
         exact=session.json or receipt is not None,
     )
-    order = Order(options, rejects, receipt, not no_backup)
+    order = Order(options, rejects, receipt, not no_backup, source=ours)
     check_files(order, [ours.file], theirs.file)
-    _ask(ours, theirs, options, yes=yes, confirmed=confirm)
+    _ask(ours, theirs, order, yes=yes, confirmed=confirm)
     async with session.open_profile(ours, write=move and not dry_run) as store:
         return await run(session, store, theirs, order)
 
@@ -120,19 +120,18 @@ def _same(ours: "Profile", theirs: "Profile") -> bool:
 
 
 def _ask(
-    ours: "Profile", theirs: "Profile", options: "Options", *, yes: bool, confirmed: str | None
+    ours: "Profile", theirs: "Profile", order: "Order", *, yes: bool, confirmed: str | None
 ) -> None:
     """Before anything is removed from the source, or gives way in a protected destination."""
     from synmem.cli.confirm import confirm
 
+    options = order.options
     if options.dry_run:
         return
     if options.move:
         what = f"Remove from {ours.name} ({ours.where}) what was copied to {theirs.name}"
-        confirm(
-            ours.name, what + ", once it is verified", yes=yes, confirmed=confirmed,
-            protected=ours.protected,
-        )  # fmt: skip
+        what += ", once it is verified" + ("" if order.backup else "; without a backup")
+        confirm(ours.name, what, yes=yes, confirmed=confirmed, protected=ours.protected)
     elif options.on_conflict == "replace" and theirs.protected:
         what = f"Replace what is different in {theirs.name} ({theirs.where})"
         confirm(theirs.name, what, yes=yes, confirmed=confirmed, protected=True)

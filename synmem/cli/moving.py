@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from synmem.store import Damage, Store
 
 WAYS = ("skip", "stop", "replace", "rename", "extend")
+_DECIDING = WAYS[2:]  # what is different does not stay as it is
 
 MatchOption = Annotated[
     str | None, typer.Option("--match", metavar="GLOB", help="Only ids like this: 'user-*'.")
@@ -47,7 +48,7 @@ ReceiptOption = Annotated[
     typer.Option("--receipt", metavar="FILE", help="Write a receipt with a digest for each."),
 ]
 NoBackupOption = Annotated[
-    bool, typer.Option("--no-backup", help="Replace without keeping what was there.")
+    bool, typer.Option("--no-backup", help="Remove or replace without keeping what was there.")
 ]
 
 _DONE = {
@@ -57,7 +58,7 @@ _DONE = {
 }  # fmt: skip
 _PROBLEMS = {
     "conflict": "different", "rejected": "refused", "unreadable": "unreadable",
-    "changed": "changed meanwhile", "failed": "not verified",
+    "changed": "changed meanwhile", "failed": "not verified", "left": "not moved",
 }  # fmt: skip
 _WOULD = {
     "copied": "copy", "appended": "append", "replaced": "replace", "renamed": "rename",
@@ -74,6 +75,8 @@ class Order(NamedTuple):
     backup: bool = True
     command: str = "migrate"
     title: str = "Copying"
+    source: "Profile | None" = None
+    """From where `--move` removes: `undo` brings it back there."""
 
 
 def checked_way(way: str) -> str:
@@ -146,18 +149,21 @@ async def _run(
 
 
 async def _phases(session: Session, transfer: "Transfer", order: Order) -> None:
+    from synmem.cli.list_conversations import note_untimed
     from synmem.cli.progress import progress
 
     with progress(order.title, quiet=session.quiet) as bar:
         transfer.watch = bar.advance
         await transfer.copy()
+    note_untimed(session, transfer.untimed)
     if order.options.dry_run:
         return
     with progress("Verifying", total=transfer.written, quiet=session.quiet) as bar:
         transfer.watch = bar.advance
         await transfer.verify()
     if order.options.move:
-        await transfer.remove()
+        with _moved(session, transfer, order) as backup:
+            await transfer.remove(backup)
 
 
 # --- words ----------------------------------------------------------------------------------
@@ -168,7 +174,8 @@ def _teller(session: Session, dry_run: bool) -> "Callable[[Entry], None]":
         name = render.visible_line(entry.conversation)
         if entry.kind is not None:
             problem = render.visible_line(entry.problem or "")
-            render.note(f"{name}: {_PROBLEMS[entry.kind]}: {problem}")
+            what = f"{_PROBLEMS[entry.kind]}: " if entry.kind != "left" else ""
+            render.note(f"{name}: {what}{problem}")
         if dry_run and not session.json:
             word = _WOULD.get(entry.action, entry.kind or entry.action)
             number = entry.written if entry.action in _WOULD else 0
@@ -185,11 +192,11 @@ def _so_far(transfer: "Transfer") -> str:
 
 
 def _summary(transfer: "Transfer", counts: dict[str, int], order: Order, rejects: "Rejects") -> str:
-    words = [f"{counts[key]:,} {word}" for key, word in _DONE.items() if counts.get(key)]
-    words += [f"{counts[key]:,} {word}" for key, word in _PROBLEMS.items() if counts.get(key)]
+    dry_run = order.options.dry_run
+    words = [f"{counts[key]:,} {word}" for key, word in _words(order).items() if counts.get(key)]
     text = count(counts.get("conversations", 0), "conversation")
     text += f": {', '.join(words)}" if words else ""
-    if order.options.dry_run:
+    if dry_run:
         text += f"; {count(transfer.written, 'message')} would be written"
     else:
         text += f"; {count(transfer.written, 'message')} written"
@@ -199,13 +206,19 @@ def _summary(transfer: "Transfer", counts: dict[str, int], order: Order, rejects
         text += f"; {count(transfer.left, 'message')} {where}"
     if order.options.move and not order.options.dry_run:
         text += f"; {count(transfer.removed, 'conversation')} removed from the source"
-    if transfer.untimed:
-        text += f"; {count(transfer.untimed, 'conversation')} without a time left out"
     if transfer.not_compared:
         text += f"; not compared: {', '.join(transfer.not_compared)}"
     if transfer.stopped:
         text += "; stopped at the first difference"
     return text
+
+
+def _words(order: Order) -> dict[str, str]:
+    """What became of conversations, or would; what is different is followed by the remedy."""
+    done = {key: f"would be {_DONE[key]}" for key in _WOULD} if order.options.dry_run else {}
+    ways = "|".join(way for way in _DECIDING if way != order.options.on_conflict)
+    conflict = {"conflict": f"{_PROBLEMS['conflict']} (--on-conflict {ways} decides)"}
+    return _DONE | done | _PROBLEMS | conflict
 
 
 def _exit_code(transfer: "Transfer", counts: dict[str, int]) -> int | None:
@@ -347,3 +360,21 @@ def _backup(session: Session, dest: "Profile", order: Order) -> "Iterator[Backup
         finally:
             if backup.sealed:
                 session.note(f"what was replaced: synmem undo {backup.id}")
+
+
+@contextlib.contextmanager
+def _moved(session: Session, transfer: "Transfer", order: Order) -> "Iterator[Backup | None]":
+    """Where what `--move` removes is kept; how to undo is told however the removal ends."""
+    if order.source is None or not order.backup:
+        yield None
+        return
+    from synmem.cli.origin import origin_of
+    from synmem.operations.backup import new_backup
+
+    with new_backup(origin_of(session, order.source, order.command)) as backup:
+        try:
+            yield backup
+        finally:
+            if backup.sealed:
+                what = "to bring back what was moved" if transfer.removed else "saved beforehand"
+                session.note(f"{what}: synmem undo {backup.id}")

@@ -314,7 +314,7 @@ async def remove(
     table = config.profiles.get(name)
     if table is None:
         known = ", ".join(config.profiles) or "none"
-        raise ProfileNotFound(f"there is no profile {name!r} in {file}", hint=f"there is: {known}")
+        raise ProfileNotFound(f"there is no profile {name!r} in {file}", hint=f"there are: {known}")
     if confirm is not None and confirm != name:
         raise Refused(f"--confirm {confirm!r} is not {name!r}: nothing was done")
     if table.get("protected") and confirm is None:

@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source_end: Position = START
     verified: bool = False
     kind: str | None = None
-    """What went wrong: conflict, rejected, unreadable, failed, changed."""
+    """What went wrong: conflict, rejected, unreadable, failed, changed; left: it was not moved."""
     problem: str | None = None
 
     def line(self) -> JSONObject:

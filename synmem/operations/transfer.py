@@ -24,6 +24,7 @@ from synmem.operations.listing import listing
 from synmem.operations.looking import infos_of, position_of
 from synmem.operations.proving import ReadingBack
 from synmem.operations.receipt import Entry, Ledger
+from synmem.operations.removing import Removing
 from synmem.store import START, ConversationInfo, Store, SupportsBeginning
 
 __all__ = ["Options", "Transfer"]
@@ -160,24 +161,20 @@ class Transfer:
 
     # --- moving -----------------------------------------------------------------------------
 
-    async def remove(self) -> None:
-        """Delete from the source, up to the end that was verified, what has not grown since."""
-        for entries in self._ledger.pages():
-            for entry in entries:
-                if entry.verified and entry.kind is None and entry.source_end != START:
-                    await self._remove_one(entry)
+    async def remove(self, backup: Backup | None = None) -> None:
+        """Delete from the source what was verified whole, after a `backup` of it.
 
-    async def _remove_one(self, entry: Entry) -> None:
-        try:
-            later = self._source.read([entry.source], after=entry.source_end, limit=1)
-            async for _ in later:
-                raise Changed("there are new messages")
-            self.removed += await self._source.delete(entry.source, upto=entry.source_end)
-        except Changed as error:
-            problem = f"left in {self._source.name}: {error}; run again"
-            changed = msgspec.structs.replace(entry, kind="changed", problem=problem)
-            self._ledger.record([changed])
-            self._tell(changed)
+        What grew since stays, and so does what the destination holds only in part.
+        """
+        removing = Removing(self._route, backup)
+        for page in self._ledger.pages():
+            proven = [e for e in page if e.verified and e.kind is None and e.source_end != START]
+            try:
+                async for left in removing.remove(proven):
+                    self._ledger.record([left])
+                    self._tell(left)
+            finally:
+                self.removed = removing.removed
 
 
 class _Round:

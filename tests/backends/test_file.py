@@ -32,6 +32,7 @@ from synmem.layouts.files import BLOCK
 from synmem.messages import Conversation, Message, Unreadable, encode_line, line_prefix
 from synmem.store import Damage, Part, Store, SupportsDamage, once
 from tests.conformance import AT, PAGE_SIZE, Reading, contents, ids, items, numbered, run
+from tests.nobody import as_nobody
 
 Contents = Sequence[tuple[Conversation, Sequence[Message]]]
 
@@ -478,13 +479,13 @@ def test_a_folder_is_called_a_folder(tmp_path: Path) -> None:
     assert "JSON Lines" in str(caught.value.hint)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_file_that_may_not_be_read_is_access_denied(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(line("a", "1"))
-    path.chmod(0)
-    with pytest.raises(AccessDenied):
-        everything(path)
+def test_a_file_that_may_not_be_read_is_access_denied() -> None:
+    with as_nobody() as folder:
+        path = folder / "a.jsonl"
+        path.write_bytes(line("a", "1"))
+        path.chmod(0)
+        with pytest.raises(AccessDenied):
+            everything(path)
 
 
 def test_an_sqlite_file_gets_a_hint(tmp_path: Path) -> None:

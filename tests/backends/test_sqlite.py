@@ -9,8 +9,7 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from synmem.errors import (
     Unsupported,
 )
 from synmem.messages import Conversation, Message, Unreadable
-from synmem.store import Part, Store, SupportsNotes, once
+from synmem.store import STRAY, Part, Store, SupportsDamage, SupportsNotes, once
 from tests.conformance import (
     AT,
     FULL,
@@ -43,6 +42,7 @@ from tests.conformance import (
     numbered,
     run,
 )
+from tests.nobody import as_nobody
 
 
 @contextlib.asynccontextmanager
@@ -259,23 +259,6 @@ def test_reading_while_another_program_holds_the_write_lock(tmp_path: Path) -> N
     assert [m.content for m in read(path, "c")] == ["x", "y"]
 
 
-@contextlib.contextmanager
-def as_nobody() -> Iterator[Path]:
-    """A folder of its own, as somebody whom permissions bind (root is not)."""
-    with tempfile.TemporaryDirectory(prefix="synmem-test-") as name:
-        folder = Path(name)
-        root = os.geteuid() == 0
-        if root:
-            os.chown(folder, 65534, 65534)
-            os.seteuid(65534)
-        try:
-            yield folder
-        finally:
-            folder.chmod(0o755)
-            if root:
-                os.seteuid(0)
-
-
 @pytest.mark.parametrize("made_by", ["synmem", "synapsekit"])
 def test_a_read_only_folder_can_be_read_and_not_written(made_by: str) -> None:
     with as_nobody() as folder:
@@ -328,6 +311,32 @@ def test_numbers_that_synapsekit_stored_as_text_are_text(tmp_path: Path) -> None
     assert read(path, "c") == [Message("user", "5")]
 
 
+def test_rows_that_belong_to_no_conversation_are_named_and_hide_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, conversation_id TEXT, role TEXT, content TEXT, metadata TEXT)"
+        )
+        db.execute("CREATE INDEX idx_conv_id ON messages(conversation_id)")
+        for conversation in ("a", None, "", b"blob", "z", b""):
+            db.execute(
+                "INSERT INTO messages (conversation_id, role, content) VALUES (?, 'u', 'x')",
+                (conversation,),
+            )
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert isinstance(store, SupportsDamage)
+            assert await ids(store) == ["a", "z"]
+            assert [i.id async for p in store.conversations(details=True) for i in p] == ["a", "z"]
+            assert [(d.kind, d.position) for d in await store.damage()] == [
+                (STRAY, "row 2"), (STRAY, "row 3"), (STRAY, "row 4"), (STRAY, "row 6"),
+            ]  # fmt: skip
+
+    run(main())
+
+
 # --- files that are not what they should be ---
 
 
@@ -363,9 +372,11 @@ def test_what_is_no_database_is_said_to_be_none(tmp_path: Path, writing: bool) -
     text.write_text("dear diary, " * 100)
     folder = tmp_path / "folder.db"
     folder.mkdir()
-    for path in (text, folder):
+    pipe = tmp_path / "pipe.db"
+    os.mkfifo(pipe)
+    for path in (text, folder, pipe):
         before = path.read_bytes() if path.is_file() else b""
-        with pytest.raises(CorruptData, match=r"not an SQLite|folder"):
+        with pytest.raises(CorruptData, match=r"not an SQLite|folder|regular"):
             write(path, "c", numbered(1)) if writing else read(path, "c")
         assert not path.is_file() or path.read_bytes() == before
 

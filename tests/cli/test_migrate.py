@@ -54,6 +54,24 @@ def test_a_file_can_be_the_source(source: Path, tmp_path: Path) -> None:
     assert run("check", source, tmp_path / "dest.db").exit_code == 0
 
 
+def test_the_remedy_for_a_conflict_is_named_once(tmp_path: Path) -> None:
+    source = make(tmp_path / "source.db", {"a": ["1"], "b": ["1"]})
+    dest = make(tmp_path / "dest.db", {"a": ["x"], "b": ["x"]})
+    told = run("migrate", source, dest).stderr
+    assert "2 different (--on-conflict replace|rename|extend decides); " in told
+    assert told.count("--on-conflict") == 1
+    tried = run("migrate", source, dest, "--on-conflict", "extend").stderr
+    assert "2 different (--on-conflict replace|rename decides); " in tried
+
+
+def test_conversations_without_a_time_are_named_where_time_chooses(tmp_path: Path) -> None:
+    source = make(tmp_path / "source.db", {"a": ["1"], "b": ["1"], "other": ["1"]})
+    result = run("migrate", source, tmp_path / "dest.db", "--since", "30d", "--match", "[ab]")
+    assert result.exit_code == 0
+    assert "left out 2 conversations whose last message has no time\n" in result.stderr
+    assert "0 conversations; 0 messages written" in result.stderr
+
+
 def test_a_conflict_is_named_and_exits_6(source: Path, tmp_path: Path) -> None:
     dest = make(tmp_path / "dest.db", {"a": ["1", "x"]})
     result = run("migrate", source, dest)
@@ -115,7 +133,7 @@ def test_dry_run_lists_and_writes_nothing(source: Path, tmp_path: Path) -> None:
     result = run("migrate", source, tmp_path / "dest.db", "--dry-run", "--match", "[a*]")
     assert result.exit_code == 0
     assert sorted(result.stdout.splitlines()) == ["copy\t1\t*", "copy\t3\ta"]
-    assert "4 messages would be written" in result.stderr
+    assert "2 conversations: 2 would be copied; 4 messages would be written" in result.stderr
     assert not (tmp_path / "dest.db").exists()
 
 
@@ -145,6 +163,66 @@ def test_move_removes_from_the_source_and_must_be_confirmed(source: Path, tmp_pa
     assert said(dest) == {**SAID, "a": ["x"]}
 
 
+def _shared(path: Path) -> Path:
+    """A file as SynapseKit makes it: it holds no titles."""
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, conversation_id TEXT "
+            "NOT NULL, role TEXT NOT NULL, content TEXT NOT NULL, metadata TEXT)"
+        )
+    database.close()
+    return path
+
+
+def test_move_leaves_what_does_not_travel_and_names_it(tmp_path: Path) -> None:
+    source = make(tmp_path / "source.db", {"plain": ["1"]})
+    make(source, {"titled": ["1"]}, title="T")
+    make(source, {"more": ["1"]}, extra={"k": 1})
+    dest = _shared(tmp_path / "shared.db")
+    result = run("migrate", source, dest, "--move", "--yes")
+    assert result.exit_code == 6
+    assert f"titled: left in {source}: its title does not travel\n" in result.stderr
+    assert f"more: left in {source}: its extra does not travel\n" in result.stderr
+    assert "2 not moved; " in result.stderr
+    assert set(said(source)) == {"titled", "more"}
+    assert said(dest) == {"plain": ["1"], "titled": ["1"], "more": ["1"]}
+
+
+def test_what_was_moved_can_be_brought_back(source: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "dest.db"
+    run("export", "-p", source, "-o", tmp_path / "before.jsonl")
+    result = run("migrate", source, dest, "--move", "--yes")
+    assert result.exit_code == 0, result.stderr
+    assert said(source) == {}
+    (told,) = [line for line in result.stderr.splitlines() if "synmem undo" in line]
+    undone = run("undo", told.split()[-1])
+    assert undone.exit_code == 0, undone.stderr
+    run("export", "-p", source, "-o", tmp_path / "after.jsonl")
+    assert (tmp_path / "after.jsonl").read_bytes() == (tmp_path / "before.jsonl").read_bytes()
+    assert said(dest) == SAID
+
+
+def test_a_move_without_a_backup_says_so_and_keeps_none(source: Path, tmp_path: Path) -> None:
+    asked = run("migrate", source, tmp_path / "dest.db", "--move", "--no-backup")
+    assert asked.exit_code == 8
+    assert "without a backup" in asked.stderr
+    result = run("migrate", source, tmp_path / "dest.db", "--move", "--no-backup", "--yes")
+    assert result.exit_code == 0
+    assert "synmem undo" not in result.stderr
+    assert said(source) == {}
+    assert run("undo", "--list").stdout == ""
+
+
+def test_a_move_that_also_replaces_can_be_undone_on_both_sides(
+    source: Path, tmp_path: Path
+) -> None:
+    dest = make(tmp_path / "dest.db", {"a": ["1", "x"]})
+    assert run("migrate", source, dest, "--move", "-y", "--on-conflict", "replace").exit_code == 0
+    assert [run("undo").exit_code for _ in range(2)] == [0, 0]
+    assert said(source) == SAID
+    assert said(dest)["a"] == ["1", "x"]
+
+
 @pytest.mark.parametrize("other", ["source.db", "./sub/../source.db", "sqlite:///source.db"])
 def test_a_store_is_not_copied_onto_itself(
     source: Path, other: str, monkeypatch: pytest.MonkeyPatch
@@ -171,13 +249,7 @@ def test_a_missing_source_makes_no_destination(tmp_path: Path) -> None:
 
 
 def test_what_the_destination_lacks_is_said_before(source: Path, tmp_path: Path) -> None:
-    dest = tmp_path / "shared.db"
-    with sqlite3.connect(dest) as database:
-        database.execute(
-            "CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, conversation_id TEXT "
-            "NOT NULL, role TEXT NOT NULL, content TEXT NOT NULL, metadata TEXT)"
-        )
-    database.close()
+    dest = _shared(tmp_path / "shared.db")
     result = run("migrate", source, dest)
     assert result.exit_code == 0
     assert "does not travel: conversation extra, conversation title" in result.stderr

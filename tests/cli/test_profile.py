@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import stat
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from synmem.backends import open_store
 from synmem.cli.app import app
 from synmem.messages import Conversation, Message
 from synmem.store import Part
+from tests.nobody import as_nobody
 
 
 def run(*arguments: str, code: int = 0) -> Result:
@@ -449,11 +449,8 @@ def test_no_error_of_the_file_shows_a_secret(text: str) -> None:
         assert '"hunter2' not in result.output
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_said() -> None:
-    folder = folders.config_file().parent
-    folder.mkdir(parents=True)
-    folder.chmod(0o500)
-    result = run("add", "m", "memory:", code=1)
-    folder.chmod(0o700)
-    assert "cannot be written" in result.stderr
+    with as_nobody() as folder:
+        folder.chmod(0o500)
+        result = run("add", "m", "memory:", "--config", str(folder / "config.toml"), code=1)
+        assert "cannot be written" in result.stderr

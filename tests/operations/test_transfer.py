@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import Changed, Rejected, UsageError
-from synmem.messages import Conversation, Holds, Message, Unreadable
+from synmem.messages import FIELDS, Conversation, Holds, Message, Unreadable
 from synmem.operations import listing
 from synmem.operations.backup import Origin, backups, new_backup
 from synmem.operations.check import check
@@ -50,7 +50,9 @@ class Outcome:
     receipt: dict[str, Any] = field(default_factory=dict)
 
 
-async def run(source: Any, dest: Any, backup: Any = None, **options: Any) -> Outcome:
+async def run(
+    source: Any, dest: Any, backup: Any = None, moved: Any = None, **options: Any
+) -> Outcome:
     rejected: list[tuple[str, int, Any, str]] = []
     with Ledger() as ledger:
         transfer = Transfer(
@@ -61,7 +63,7 @@ async def run(source: Any, dest: Any, backup: Any = None, **options: Any) -> Out
         if not transfer._options.dry_run:
             await transfer.verify()
             if transfer._options.move:
-                await transfer.remove()
+                await transfer.remove(moved)
         entries = {e.conversation: e for page in ledger.pages() for e in page}
         text = b"".join(
             receipt_lines(
@@ -677,6 +679,134 @@ def test_move_removes_only_what_was_verified_and_has_not_grown() -> None:
         assert await texts(growing, "a") == ["1", "late"]
         assert [entry.kind for entry in told] == [None, "changed"]
         ledger.close()
+
+    asyncio.run(main())
+
+
+class Untitled(InMemoryStore):
+    """Holds all of a message and nothing of a conversation."""
+
+    holds = Holds(conversation_fields=frozenset())
+
+
+class Coarse(InMemoryStore):
+    """Holds whole seconds, and no tool calls."""
+
+    holds = Holds(fields=frozenset(FIELDS) - {"tool_calls"}, time_us=1_000_000)
+
+
+def test_move_leaves_what_the_destination_cannot_hold() -> None:
+    async def main() -> None:
+        source, dest = InMemoryStore(page_size=2), Untitled(page_size=2)
+        await fill(source, "titled", "1", title="T")
+        await fill(source, "with extra", "1", extra={"k": 1})
+        await fill(source, "empty extra", "1", extra={})
+        await fill(source, "plain", *"12345")
+        outcome = await run(source, dest, move=True)
+        assert set(source._held) == {"titled", "with extra"}
+        assert outcome.transfer.removed == 2
+        assert outcome.counts["left"] == 2
+        problem = outcome.entries["titled"].problem or ""
+        assert problem.endswith("its title does not travel")
+        assert problem.startswith("left in ")
+
+    asyncio.run(main())
+
+
+def test_move_leaves_what_has_a_message_of_which_something_stays_behind() -> None:
+    async def main() -> None:
+        source, dest = InMemoryStore(page_size=2), Coarse()
+        whole = datetime(2026, 1, 1, tzinfo=UTC)
+        fine = whole.replace(microsecond=1)
+        call = [{"id": "1", "name": "f", "arguments": "{}"}]
+        for name, last in {
+            "call": Message("user", "x", tool_calls=call),
+            "no call": Message("user", "x", tool_calls=[]),
+            "fine": Message("user", "x", created_at=fine),
+            "whole": Message("user", "x", created_at=whole),
+        }.items():
+            await source.append([Part(Conversation(name), [*messages("1", "2"), last])])
+        outcome = await run(source, dest, move=True)
+        assert set(source._held) == {"call", "fine"}
+        assert "message 3: its tool_calls does not" in (outcome.entries["call"].problem or "")
+        assert "message 3: its created_at below" in (outcome.entries["fine"].problem or "")
+
+    asyncio.run(main())
+
+
+def test_move_leaves_a_title_that_extend_did_not_bring() -> None:
+    async def main() -> None:
+        source, dest = InMemoryStore(), InMemoryStore()
+        await fill(source, "a", *"bcdef", title="T")
+        await fill(dest, "a", *"abcde")
+        outcome = await run(source, dest, move=True, on_conflict="extend")
+        assert await texts(dest, "a") == [*"abcdef"]
+        assert set(source._held) == {"a"}
+        assert "its title is not in" in (outcome.entries["a"].problem or "")
+
+    asyncio.run(main())
+
+
+def test_what_was_moved_is_in_the_backup_and_nothing_else_is_brought_back() -> None:
+    class Busy(InMemoryStore):
+        """Somebody writes right after the backup was read."""
+
+        late = False
+
+        async def delete(self, conversation: str, **how: Any) -> bool:
+            if not self.late:
+                self.late = True
+                await fill(self, "late", "3")
+            return await super().delete(conversation, **how)
+
+    async def main() -> None:
+        source, dest = Busy(page_size=2), InMemoryStore()
+        for name in ("a", "b", "late"):
+            await fill(source, name, "1", "2", title=name)
+        await fill(source, "other", "1")
+        await fill(dest, "other", "x")
+        with new_backup(ORIGIN) as backup:
+            outcome = await run(source, dest, moved=backup, move=True)
+        assert set(source._held) == {"late", "other"}
+        assert outcome.entries["late"].kind == "changed"
+        (manifest,) = backups()
+        back = [each async for each in undo(source, manifest)]
+        assert sorted(each.conversation for each in back) == ["a", "b"]
+        assert await texts(source, "a") == ["1", "2"]
+        assert await texts(source, "late") == ["1", "2", "3"]
+        infos = [i async for page in source.conversations(["b"], details=True) for i in page]
+        assert infos[0].title == "b"
+
+    asyncio.run(main())
+
+
+def test_nothing_is_removed_that_the_backup_did_not_take() -> None:
+    class Vanishing(InMemoryStore):
+        """The read of many breaks off at `b`, which is never at rest."""
+
+        moving = False
+
+        async def read(self, *given: Any, **how: Any) -> AsyncIterator[Page]:
+            async for page in super().read(*given, **how):
+                if self.moving and "limit" not in how and page.conversation == "b":
+                    raise Changed("gone")
+                yield page
+
+    async def main() -> None:
+        source, dest = Vanishing(), InMemoryStore()
+        await fill(source, "a", "1")
+        await fill(source, "b", "1")
+        await fill(source, "c", "1")
+        with Ledger() as ledger, new_backup(ORIGIN) as backup:
+            transfer = Transfer(source, dest, ledger, Options(move=True))
+            await transfer.copy()
+            await transfer.verify()
+            source.moving = True
+            await transfer.remove(backup)
+            assert ledger.counts()["changed"] == 1
+        assert set(source._held) == {"b"}
+        assert transfer.removed == 2
+        assert [each.messages for each in backups()] == [2]
 
     asyncio.run(main())
 
