@@ -190,17 +190,17 @@ async def _take_all(
     names: Sequence[str], settings: dict[str, Any], spool: Any, *, consent: bool, as_json: bool
 ) -> None:
     """Check all files first, then put them one behind the other, as JSON Lines."""
-    from synmem.cli.moving import check_damage
+    from synmem.cli.moving import Harm, check_damage
 
-    damaged = False
+    harm = Harm.NONE
     for name in names:
         async with _one(name, settings) as (store, path):
-            damaged |= await check_damage(store, consent=consent, as_json=as_json)
+            harm = max(harm, await check_damage(store, consent=consent, as_json=as_json))
             if _is_lines(path, settings["format"]):
                 _append(path, spool)
             else:
                 await _convert(store, spool)
-    if damaged and not consent:
+    if harm and not consent:
         raise _Damaged
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -91,14 +92,14 @@ async def run(session: Session, source: "Store", dest: "Profile", order: Order) 
     from synmem.operations.receipt import Ledger
 
     consent = order.rejects is not None
-    damaged = await check_damage(source, consent=consent, as_json=session.json)
-    if damaged and order.rejects is None:
+    harm = await check_damage(source, consent=consent, as_json=session.json)
+    if harm is Harm.DAMAGED and not consent:
         return PARTLY
     with Ledger() as ledger, contextlib.closing(Rejects(order.rejects)) as rejects:
         async with _open_destination(session, dest, order.options) as store:
             with _backup(session, dest, order) as backup:
                 code = await _run(session, source, store, ledger, rejects, order, backup)
-    return code or (PARTLY if damaged else None)
+    return code or (PARTLY if harm else None)
 
 
 @contextlib.asynccontextmanager
@@ -263,25 +264,36 @@ def _receipts(
 # --- a file that is damaged -----------------------------------------------------------------
 
 
-async def check_damage(source: "Store", *, consent: bool, as_json: bool = False) -> bool:
-    """Whether the source is a file that is not as it was written; everything is named.
+async def check_damage(source: "Store", *, consent: bool, as_json: bool = False) -> "Harm":
+    """What is wrong with the source beyond its messages; everything is named.
 
-    Without consent nothing may be written then: a malformed line could belong anywhere.
+    Of a file that is not as it was written nothing may be brought over without consent: a
+    malformed line could belong anywhere. Rows that belong to no conversation harm none.
     """
-    from synmem.store import SupportsDamage
+    from synmem.store import STRAY, SupportsDamage
 
     if not isinstance(source, SupportsDamage):
-        return False
+        return Harm.NONE
     damage = await source.damage()
     for each in damage:
         render.note(damage_line(source.name, each))
-    if damage and not consent:
+    if all(each.kind == STRAY for each in damage):
+        return Harm.STRAYS if damage else Harm.NONE
+    if not consent:
         problem = CorruptData(
             f"nothing was written: {source.name} is damaged",
             hint="--rejects FILE takes what can be read, and keeps the rest",
         )
         render.error(problem, as_json=as_json)
-    return bool(damage)
+    return Harm.DAMAGED
+
+
+class Harm(IntEnum):
+    """How much is wrong with a store, in rising order."""
+
+    NONE = 0
+    STRAYS = 1
+    DAMAGED = 2
 
 
 def damage_line(name: str, damage: "Damage") -> str:

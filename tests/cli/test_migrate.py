@@ -1,5 +1,6 @@
 """`synmem migrate`."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from synmem.cli.app import app
 from tests.cli.moved import make, run, said
 from tests.cli.processes import in_pipe, on_terminal, start
 
@@ -297,3 +300,27 @@ def test_on_a_terminal_hostile_ids_pass_the_gate(tmp_path: Path) -> None:
     code, shown = on_terminal("migrate", str(source), str(dest))
     assert code == 6
     assert "^[[31mred: different" in shown
+
+
+def test_rows_that_belong_to_no_conversation_are_named_and_the_rest_moves(tmp_path: Path) -> None:
+    source, dest = tmp_path / "source.db", tmp_path / "dest.db"
+    with contextlib.closing(sqlite3.connect(source)) as db:
+        db.execute(
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, conversation_id TEXT, role TEXT, content TEXT, metadata TEXT)"
+        )
+        db.executemany(
+            "INSERT INTO messages (conversation_id, role, content) VALUES (?, 'user', 'x')",
+            [("a",), ("",), (b"b",), ("c",)],
+        )
+        db.commit()
+    for arguments in (
+        ["migrate", str(source), str(dest)],
+        ["check", str(source)],
+        ["export", "-p", str(source)],
+        ["check", str(source), str(dest)],
+    ):
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 6, arguments
+        assert "row 2: stray: its conversation_id is empty" in result.stderr
+        assert "row 3: stray: its conversation_id is a BLOB" in result.stderr
+    assert CliRunner().invoke(app, ["ls", "-p", str(dest)]).stdout == "a\nc\n"
