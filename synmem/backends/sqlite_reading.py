@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import sqlite3
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -105,25 +106,31 @@ class SqliteReader:
 
     async def _read_many(self, ids: Sequence[str]) -> AsyncIterator[Page]:
         """Whole conversations, as many in a query as a page has room for."""
-        while ids:
-            chunk = ids[:IDS_A_QUERY]
+        start, width = 0, IDS_A_QUERY
+        while start < len(ids):
+            chunk = ids[start : start + width]
             rows = await self._messages(
                 f"conversation_id IN ({marks(chunk)}) ORDER BY conversation_id, id LIMIT ?",
                 [*chunk, self._page_size],
             )
-            pages = [
-                self._as_page(list(group))
-                for _, group in itertools.groupby(rows, key=lambda row: row[0])
-            ]
-            for page in pages:
-                yield page
-            ids = ids[len(chunk) :]
+            groups = [list(g) for _, g in itertools.groupby(rows, key=lambda row: row[0])]
+            start += len(chunk)
             if len(rows) == self._page_size:
-                # The last one may go on: it is read to its end before those behind it.
-                last = pages[-1]
-                async for page in self._read_one(last.conversation, last.position(-1), False, None):
-                    yield page
-                ids = [*(i for i in chunk if i > last.conversation), *ids]
+                # The last one may go on. Alone it is read to its end, else whole in the next
+                # query, which asks for about as many as this one had room for.
+                last = groups[-1][0][0]
+                start = bisect_left(ids, last)
+                width = min(IDS_A_QUERY, len(groups) + 8)
+                if len(groups) == 1:
+                    start += 1
+                    first = self._as_page(groups.pop())
+                    yield first
+                    async for page in self._read_one(last, first.position(-1), False, None):
+                        yield page
+                else:
+                    groups.pop()
+            for group in groups:
+                yield self._as_page(group)
 
     async def _read_ends(
         self, ids: Sequence[str], reverse: bool, limit: int | None

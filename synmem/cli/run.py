@@ -4,6 +4,7 @@ from errors to exit codes."""
 import contextlib
 import functools
 import inspect
+import itertools
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -228,6 +229,11 @@ def exit_code(error: errors.SynmemError) -> int:
 
 
 def _wants_json(arguments: list[str]) -> bool:
+    """Whether errors are to be JSON: --json, or -f json, which is the same."""
     if "--" in arguments:
         arguments = arguments[: arguments.index("--")]
-    return "--json" in arguments
+    pairs = set(itertools.pairwise(arguments))
+    return not (
+        {"--json", "-fjson", "--format=json"}.isdisjoint(arguments)
+        and pairs.isdisjoint({("-f", "json"), ("--format", "json")})
+    )
