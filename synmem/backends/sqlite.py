@@ -71,7 +71,7 @@ class SqliteStore(SqliteReader):
 
     async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
         """See `Store.append`: one transaction."""
-        reasons = model.refusals(((p.conversation, p.messages) for p in parts), self.refusal)
+        reasons = model.refusals(((p.conversation, p.messages) for p in parts), model.refusal)
         if reasons:
             raise Rejected(reasons)
         async with self._transaction():

@@ -132,8 +132,8 @@ class OwnTable:
         ):  # fmt: skip
             return m.role, m.content, None, time, None, None, None, None, None
         values = (
-            m.role, m.content, metadata_text(m.metadata), time, _json(m.tool_calls),
-            m.tool_call_id, m.name, _json(m.parts), _json(m.extra),
+            m.role, m.content, _json(m.metadata), time, _json(m.tool_calls), m.tool_call_id,
+            m.name, _json(m.parts), _json(m.extra),
         )  # fmt: skip
         packed = m.metadata is not None and RESERVED in m.metadata
         if not packed and _plain(m.role, m.content, m.tool_call_id, m.name):

@@ -104,7 +104,7 @@ def test_the_raw_rows_of_our_own_file_are_as_documented(tmp_path: Path) -> None:
     run(main())
     columns = "id, conversation_id, role, content, metadata, created_at, tool_calls, tool_call_id, name, parts, extra"  # fmt: skip
     ((*row,),) = rows(path, f"SELECT {columns} FROM messages")
-    assert row[:6] == [1, "c", "assistant", "text of the parts", '{"k": 1}', "2026-11-21T06:00:00.123456Z"]  # fmt: skip
+    assert row[:6] == [1, "c", "assistant", "text of the parts", '{"k":1}', "2026-11-21T06:00:00.123456Z"]  # fmt: skip
     assert [json.loads(row[i]) for i in (6, 9, 10)] == [FULL.tool_calls, FULL.parts, FULL.extra]
     assert row[7:9] == ["call_0", "bob"]
     assert rows(path, "SELECT * FROM messages_meta ORDER BY name") == [
