@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synmem.cli import completing, render
+from synmem.cli.options import MatchOption
 from synmem.cli.run import DIFFERENT, PARTLY, Session, command
 from synmem.cli.words import count
 from synmem.errors import CorruptData, UsageError
@@ -30,9 +31,6 @@ DestArgument = Annotated[
     typer.Argument(
         metavar="DEST", help="What to compare it with.", autocompletion=completing.profiles
     ),
-]
-MatchOption = Annotated[
-    str | None, typer.Option("--match", metavar="GLOB", help="Only ids like this: 'user-*'.")
 ]
 OneWayOption = Annotated[
     bool, typer.Option("--one-way", help="Do not look for what only the destination has.")

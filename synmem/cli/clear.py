@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from synmem.cli import completing, render
+from synmem.cli import render
+from synmem.cli.options import ConfirmOption, ConversationsArgument, MatchOption, YesOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count, span
 from synmem.errors import UsageError
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
     from synmem.profiles import Profile
     from synmem.store import Store
 
-ConversationsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="CONVERSATION", help="Their ids.", autocompletion=completing.conversations
-    ),
-]
-MatchOption = Annotated[
-    str | None, typer.Option("--match", metavar="GLOB", help="Those with ids like this: 'user-*'.")
-]
 IdleOption = Annotated[
     str | None, typer.Option("--idle", metavar="TIME", help="Those without a message since: 30d.")
 ]
@@ -45,10 +37,6 @@ KeepLastOption = Annotated[
     typer.Option("--keep-last", metavar="N", help="Only trim the front: the newest N stay."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would go; no more.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-ConfirmOption = Annotated[
-    str | None, typer.Option("--confirm", metavar="PROFILE", help="The profile's name, to be sure.")
-]
 NoBackupOption = Annotated[
     bool, typer.Option("--no-backup", help="Erase for good: no backup, no undo.")
 ]

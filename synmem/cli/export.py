@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synmem.cli import completing, render
+from synmem.cli.options import MatchOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count
 from synmem.errors import UsageError
@@ -27,9 +28,6 @@ ConversationsArgument = Annotated[
         autocompletion=completing.conversations,
     ),
 ]  # fmt: skip
-MatchOption = Annotated[
-    str | None, typer.Option("--match", metavar="GLOB", help="Those with ids like this: 'user-*'.")
-]
 FormatOption = Annotated[
     str | None,
     typer.Option(

@@ -9,12 +9,12 @@ import typer
 
 from synmem.cli.moving import (
     DryRunOption,
-    MatchOption,
     NoBackupOption,
     OnConflictOption,
     ReceiptOption,
     RejectsOption,
 )
+from synmem.cli.options import MatchOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import CorruptData, Refused, UsageError
 

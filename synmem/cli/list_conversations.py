@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synmem.cli import render
+from synmem.cli.options import MatchOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, UsageError
@@ -22,9 +23,6 @@ SORTS = ("id", "messages", "updated")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _PAGE = 10_000
 
-MatchOption = Annotated[
-    str | None, typer.Option("--match", metavar="GLOB", help="Only ids like this: 'user-*'.")
-]
 IdleOption = Annotated[
     str | None,
     typer.Option("--idle", metavar="TIME", help="Only those without a message since: 30d."),

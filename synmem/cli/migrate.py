@@ -7,12 +7,12 @@ import typer
 from synmem.cli import completing
 from synmem.cli.moving import (
     DryRunOption,
-    MatchOption,
     NoBackupOption,
     OnConflictOption,
     ReceiptOption,
     RejectsOption,
 )
+from synmem.cli.options import ConfirmOption, MatchOption, YesOption
 from synmem.cli.run import Session, command
 from synmem.errors import UsageError
 
@@ -46,10 +46,6 @@ JobsOption = Annotated[
 ]
 MoveOption = Annotated[
     bool, typer.Option("--move", help="Remove from the source what was copied and verified.")
-]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-ConfirmOption = Annotated[
-    str | None, typer.Option("--confirm", metavar="PROFILE", help="The profile's name, to be sure.")
 ]
 
 

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 WAYS = ("skip", "stop", "replace", "rename", "extend")
 _DECIDING = WAYS[2:]  # what is different does not stay as it is
 
-MatchOption = Annotated[
-    str | None, typer.Option("--match", metavar="GLOB", help="Only ids like this: 'user-*'.")
-]
 OnConflictOption = Annotated[
     str,
     typer.Option(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synmem.cli import completing, render
+from synmem.cli import render
+from synmem.cli.options import ConfirmOption, ConversationsArgument, MatchOption, YesOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import AccessDenied, Unsupported, UsageError
 
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
     from synmem.profiles import Profile
     from synmem.store import Store
 
-ConversationsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="CONVERSATION", help="Their ids.", autocompletion=completing.conversations
-    ),
-]
-MatchOption = Annotated[
-    str | None, typer.Option("--match", metavar="GLOB", help="Those with ids like this: 'user-*'.")
-]
 MaxMessagesOption = Annotated[
     int, typer.Option("--max-messages", metavar="N", help="The newest N are left alone.")
 ]
@@ -44,10 +36,6 @@ ReplaceOption = Annotated[
     typer.Option(
         "--replace", help="Let the summary take the place of the messages; undo brings them back."
     ),
-]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-ConfirmOption = Annotated[
-    str | None, typer.Option("--confirm", metavar="PROFILE", help="The profile's name, to be sure.")
 ]
 NoBackupOption = Annotated[
     bool, typer.Option("--no-backup", help="Replace for good: no backup, no undo.")

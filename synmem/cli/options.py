@@ -1,0 +1,21 @@
+"""The arguments and options that several commands have; what one has stands in its own file."""
+
+from typing import Annotated
+
+import typer
+
+from synmem.cli import completing
+
+ConversationsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CONVERSATION", help="Their ids.", autocompletion=completing.conversations
+    ),
+]
+MatchOption = Annotated[
+    str | None, typer.Option("--match", metavar="GLOB", help="Those with ids like this: 'user-*'.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+ConfirmOption = Annotated[
+    str | None, typer.Option("--confirm", metavar="PROFILE", help="The profile's name, to be sure.")
+]
