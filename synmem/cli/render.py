@@ -228,9 +228,19 @@ def note(text: str) -> None:
 
 
 def _to_stderr(text: str) -> None:
-    with contextlib.suppress(OSError):  # there is nowhere else to say it
+    try:
         sys.stderr.write(text)
         sys.stderr.flush()
+    except OSError:  # there is nowhere else to say it
+        drop(2)
+
+
+def drop(descriptor: int) -> None:
+    """Let a stream go that failed: what is still buffered has nowhere to go, and Python's exit
+    must not try to write it again and change the exit code."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 def error(problem: SynmemError, *, as_json: bool) -> None:

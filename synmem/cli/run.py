@@ -212,6 +212,7 @@ def exit_code_of(arguments: Sequence[str] | None) -> Iterator[Outcome]:
         where = f"{error.filename}: " if error.filename else ""
         render.error(errors.SynmemError(where + what), as_json=as_json)
         outcome.code = exit_code(errors.SynmemError(what))
+        render.drop(1)
     except Exception as problem:
         # ClickException, which Typer does not export: known by what it carries. A bug goes on.
         if not hasattr(problem, "format_message"):
@@ -219,8 +220,7 @@ def exit_code_of(arguments: Sequence[str] | None) -> Iterator[Outcome]:
         render.usage_error(problem, as_json=as_json)
         outcome.code = getattr(problem, "exit_code", 2)
     if outcome.code == CLOSED_PIPE:
-        # What is still buffered has nobody to go to: exit must not try to write it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        render.drop(1)
 
 
 def exit_code(error: errors.SynmemError) -> int:
