@@ -42,7 +42,7 @@ def pack(message: Message, *, utf8: bool) -> tuple[str, str, JSONObject | None]:
 def unpack(role: str, content: str, metadata: JSONObject) -> Message:
     """The message that `pack` was given, or SynapseKit's own."""
     rest = metadata.get(RESERVED)
-    if isinstance(rest, dict) and rest.get("v") == 1 and rest.keys() <= _CARRIED:
+    if isinstance(rest, dict) and _is_packed(rest):
         own = {key: value for key, value in metadata.items() if key != RESERVED}
         if "metadata" in rest:
             own[RESERVED] = rest["metadata"]
@@ -54,6 +54,12 @@ def unpack(role: str, content: str, metadata: JSONObject) -> Message:
         except ValueError:
             pass  # not what pack writes: somebody else's key of that name
     return Message(role, content, metadata or None)
+
+
+def _is_packed(rest: JSONObject) -> bool:
+    """Whether `pack` can have written this: the version, and something that it carries."""
+    version = rest.get("v")
+    return type(version) is int and version == 1 and len(rest) > 1 and rest.keys() <= _CARRIED
 
 
 def metadata_text(metadata: JSONObject | None) -> str | None:

@@ -175,6 +175,15 @@ def test_a_synapsekit_window_trims_what_synmem_wrote(tmp_path: Path) -> None:
     assert [m.content for m in read(path, "c")] == ["message 7", "message 8", "message 9", "last"]
 
 
+@pytest.mark.parametrize("own", [{"v": 1}, {"v": True, "name": "x"}, {"v": 2}, {"v": 1, "z": 1}, 5])
+def test_a_synmem_key_of_another_program_stays_its_own(tmp_path: Path, own: Any) -> None:
+    path = tmp_path / "chat.db"
+    memory = SQLiteConversationMemory(str(path), conversation_id="c")
+    memory.add("user", "x", {"synmem": own})
+    memory.close()
+    assert read(path, "c") == [Message("user", "x", {"synmem": own})]
+
+
 # --- reading leaves no trace ---
 
 
