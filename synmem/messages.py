@@ -116,12 +116,16 @@ def ascii_json(value: Any) -> str:
     return _ascii_dump(value)
 
 
+_ABSENT: Final[tuple[Any, ...]] = (None, {}, [])
+"""What a message's own field holds where it has nothing to say: these are one."""
+
+
 def as_dict(message: Message) -> JSONObject:
     """The message as the JSON object that the interchange form has, absent keys left out."""
     data: JSONObject = {"role": message.role, "content": message.content}
     for field in FIELDS[2:]:
         value = getattr(message, field)
-        if value is not None and value != {} and value != []:
+        if value not in _ABSENT:
             data[field] = format_time(value) if field == "created_at" else value
     return data
 
@@ -298,7 +302,7 @@ def canonical(message: Message, holds: Holds = EVERYTHING) -> bytes:
     data = {}
     for field in FIELDS:
         value = getattr(message, field)
-        if field in fields and value is not None and value != {} and value != []:
+        if field in fields and value not in _ABSENT:
             data[field] = _canonical_time(value, holds.time_us) if field == "created_at" else value
     return _canonical_dump(data).encode("utf-8", "surrogatepass")
 
@@ -421,7 +425,7 @@ def from_dict(data: JSONObject, *, origin: str) -> Message:
             others[key] = value
         elif not isinstance(value, _KINDS[key]):
             raise ValueError(f"{key} is a JSON {_kind(value)}")
-        elif value is not None and value != {} and value != []:
+        elif value not in _ABSENT:
             values[key] = parse_time(str(value)) if key == "created_at" else value
     for key in ("role", "content"):
         if key not in values:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from synmem.errors import Changed, Rejected
-from synmem.messages import Conversation, Message, Unreadable
+from synmem.messages import Conversation, Message
 from synmem.store import START, Part, Store, SupportsNotes, once
 
 PAGE_SIZE = 2
@@ -639,6 +639,3 @@ class Writing(Reading):
             assert found == [[f"message {k}" for k in range(3)]] * 8
 
         self.check(tmp_path, [], test)
-
-
-__all__ = ["Reading", "Unreadable", "Writing"]

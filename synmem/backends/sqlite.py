@@ -17,6 +17,7 @@ given plus one, under the write lock; what `replace` puts in front takes ids bel
 Reading leaves the file byte for byte as it was; `sqlite_file.py` says how.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ from synmem.backends.sqlite_reading import (
     storable,
 )
 from synmem.errors import Rejected, StoreNotFound, Unsupported
-from synmem.layouts.sqlite_tables import OwnTable
+from synmem.layouts.sqlite_tables import OwnTable, Table
 from synmem.messages import Conversation, Message, parse_json
 from synmem.store import START, Part, Position
 
@@ -69,9 +70,14 @@ async def open(
 class SqliteStore(SqliteReader):
     """A `Store` in an SQLite file (DESIGN: `sqlite`): `SqliteReader` reads, this writes."""
 
+    def __init__(self, file: File, table: Table, *, write: bool, page_size: int) -> None:
+        super().__init__(file, table, page_size=page_size)
+        self._write = write
+        self._staging = asyncio.Lock()  # one replace at a time has the temporary table
+
     async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
         """See `Store.append`: one transaction."""
-        reasons = model.refusals(((p.conversation, p.messages) for p in parts), model.refusal)
+        reasons = model.refusals(((p.conversation, p.messages) for p in parts), self.refusal)
         if reasons:
             raise Rejected(reasons)
         async with self._transaction():

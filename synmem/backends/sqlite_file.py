@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -45,14 +46,15 @@ class File:
 
     def is_empty(self) -> bool:
         """Whether there is nothing in the file, or no file; CorruptData for a folder or a pipe."""
-        if self.path.is_dir():
-            raise CorruptData(f"{self.path}: a folder, not an SQLite file")
-        if self.path.exists() and not self.path.is_file():
-            raise CorruptData(f"{self.path}: not a regular file, so not an SQLite file")
         try:
-            return self.path.stat().st_size == 0 and not _size(self.path, "-wal")
+            status = self.path.stat()
         except FileNotFoundError:
             return True
+        if stat.S_ISDIR(status.st_mode):
+            raise CorruptData(f"{self.path}: a folder, not an SQLite file")
+        if not stat.S_ISREG(status.st_mode):
+            raise CorruptData(f"{self.path}: not a regular file, so not an SQLite file")
+        return status.st_size == 0 and not _size(self.path, "-wal")
 
     async def connect(self, *, write: bool) -> None:
         """Open for writing, or in the way of reading that changes nothing."""

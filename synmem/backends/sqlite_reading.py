@@ -27,14 +27,12 @@ IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
 class SqliteReader:
     """The reading half of a store in an SQLite file. One connection, shared by tasks in turn."""
 
-    def __init__(self, file: File, table: Table, *, write: bool, page_size: int) -> None:
+    def __init__(self, file: File, table: Table, *, page_size: int) -> None:
         self.name = str(file.path)
         self._file = file
         self._table = table
-        self._write = write
         self._page_size = page_size
         self._turn = asyncio.Lock()  # one statement or transaction at a time
-        self._staging = asyncio.Lock()
         columns = ", ".join(table.columns)
         self._select = f"SELECT conversation_id, id, {columns} FROM messages WHERE "
 
@@ -46,8 +44,6 @@ class SqliteReader:
     def refusal(self, message: Message) -> str | None:
         """What no store can hold; SQLite holds all else up to its limit of 1 GB a row."""
         return model.refusal(message)
-
-    # --- reading ---
 
     async def read(
         self,

@@ -77,6 +77,7 @@ async def check(
 
 
 async def _sound(session: Session, store: "Store", match: str | None) -> int | None:
+    from synmem.cli.damage import name_damage
     from synmem.cli.progress import progress
     from synmem.operations.check import Soundness, sound
 
@@ -87,7 +88,7 @@ async def _sound(session: Session, store: "Store", match: str | None) -> int | N
             bar.advance(found.messages + found.unreadable - bar.done)
             for each in broken:
                 listed.add("!", each.conversation, f"message {each.number:,}: {each.reason}")
-    _print_damage(store, found)
+    name_damage(store.name, found.damage)
     if session.json:
         listed.end(
             {
@@ -113,13 +114,6 @@ def _bad(found: "Soundness") -> bool:
     return bool(found.unreadable or found.damage)
 
 
-def _print_damage(store: "Store", found: "Soundness") -> None:
-    from synmem.cli.moving import damage_line
-
-    for each in found.damage:
-        render.note(damage_line(store.name, each))
-
-
 # --- two stores -----------------------------------------------------------------------------
 
 
@@ -131,7 +125,7 @@ async def _compare(
     one_way: bool,
     quick: bool,
 ) -> int | None:
-    from synmem.cli.moving import check_damage
+    from synmem.cli.damage import check_damage
     from synmem.cli.progress import progress
     from synmem.operations.check import check
     from synmem.operations.compare import State, not_compared

@@ -88,14 +88,13 @@ async def export(
 
 async def _name_damage(store: "Store") -> bool:
     """Whether something is wrong with the store beyond single messages; it is named."""
-    from synmem.cli.moving import damage_line
+    from synmem.cli.damage import name_damage
     from synmem.store import SupportsDamage
 
     # A malformed line stands in a conversation too, and was named there.
     found = await store.damage() if isinstance(store, SupportsDamage) else []
     found = [each for each in found if each.kind != "malformed"]
-    for each in found:
-        render.note(damage_line(store.name, each))
+    name_damage(store.name, found)
     return bool(found)
 
 

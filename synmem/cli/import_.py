@@ -190,7 +190,7 @@ async def _take_all(
     names: Sequence[str], settings: dict[str, Any], spool: Any, *, consent: bool, as_json: bool
 ) -> None:
     """Check all files first, then put them one behind the other, as JSON Lines."""
-    from synmem.cli.moving import Harm, check_damage
+    from synmem.cli.damage import Harm, check_damage
 
     harm = Harm.NONE
     for name in names:

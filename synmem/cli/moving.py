@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -10,9 +9,10 @@ import typer
 
 from synmem import durable
 from synmem.cli import render
+from synmem.cli.damage import Harm, check_damage
 from synmem.cli.run import PARTLY, Session
 from synmem.cli.words import count
-from synmem.errors import CorruptData, StoreNotFound, SynmemError, UsageError
+from synmem.errors import StoreNotFound, SynmemError, UsageError
 
 if TYPE_CHECKING:
     from synmem.messages import Message, Unreadable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from synmem.operations.receipt import Entry, Ledger
     from synmem.operations.transfer import Options, Transfer
     from synmem.profiles import Profile
-    from synmem.store import Damage, Store
+    from synmem.store import Store
 
 WAYS = ("skip", "stop", "replace", "rename", "extend")
 _DECIDING = WAYS[2:]  # what is different does not stay as it is
@@ -258,44 +258,7 @@ def _receipts(
             render.write_json(piece)
 
 
-# --- a file that is damaged -----------------------------------------------------------------
-
-
-async def check_damage(source: "Store", *, consent: bool, as_json: bool = False) -> "Harm":
-    """What is wrong with the source beyond its messages; everything is named.
-
-    Of a file that is not as it was written nothing may be brought over without consent: a
-    malformed line could belong anywhere. Rows that belong to no conversation harm none.
-    """
-    from synmem.store import STRAY, SupportsDamage
-
-    if not isinstance(source, SupportsDamage):
-        return Harm.NONE
-    damage = await source.damage()
-    for each in damage:
-        render.note(damage_line(source.name, each))
-    if all(each.kind == STRAY for each in damage):
-        return Harm.STRAYS if damage else Harm.NONE
-    if not consent:
-        problem = CorruptData(
-            f"nothing was written: {source.name} is damaged",
-            hint="--rejects FILE takes what can be read, and keeps the rest",
-        )
-        render.error(problem, as_json=as_json)
-    return Harm.DAMAGED
-
-
-class Harm(IntEnum):
-    """How much is wrong with a store, in rising order."""
-
-    NONE = 0
-    STRAYS = 1
-    DAMAGED = 2
-
-
-def damage_line(name: str, damage: "Damage") -> str:
-    """`chat.jsonl:17: malformed: not JSON`."""
-    return f"{name}:{damage.position}: {damage.kind}: {render.visible_line(damage.reason)}"
+# --- what stayed behind ----------------------------------------------------------------------
 
 
 class Rejects:

@@ -11,7 +11,15 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from synmem.layouts.synapsekit import RESERVED, metadata_text, pack, parse_metadata, unpack
-from synmem.messages import Holds, JSONObject, Message, dump_json, parse_json, parse_time
+from synmem.messages import (
+    Holds,
+    JSONObject,
+    Message,
+    dump_json,
+    format_time,
+    parse_json,
+    parse_time,
+)
 
 Row = Sequence[Any]
 
@@ -123,8 +131,7 @@ class OwnTable:
     def encode(self, message: Message) -> Row:
         """See `Table.encode`."""
         m = message
-        at = m.created_at
-        time = None if at is None else at.isoformat(timespec="microseconds")[:26] + "Z"
+        time = None if m.created_at is None else format_time(m.created_at)
         if (
             m.metadata is None and m.tool_calls is None and m.parts is None and m.extra is None
             and m.tool_call_id is None and m.name is None

@@ -1,0 +1,49 @@
+"""What is wrong with a store beyond its messages: told to the person, and how much it forbids."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from synmem.cli import render
+from synmem.errors import CorruptData
+
+if TYPE_CHECKING:
+    from synmem.store import Damage, Store
+
+
+class Harm(IntEnum):
+    """How much is wrong with a store, in rising order."""
+
+    NONE = 0
+    STRAYS = 1
+    DAMAGED = 2
+
+
+async def check_damage(source: "Store", *, consent: bool, as_json: bool = False) -> Harm:
+    """What is wrong with the source beyond its messages; everything is named.
+
+    Of a file that is not as it was written nothing may be brought over without consent: a
+    malformed line could belong anywhere. Rows that belong to no conversation harm none.
+    """
+    from synmem.store import STRAY, SupportsDamage
+
+    if not isinstance(source, SupportsDamage):
+        return Harm.NONE
+    damage = await source.damage()
+    name_damage(source.name, damage)
+    if all(each.kind == STRAY for each in damage):
+        return Harm.STRAYS if damage else Harm.NONE
+    if not consent:
+        problem = CorruptData(
+            f"nothing was written: {source.name} is damaged",
+            hint="--rejects FILE takes what can be read, and keeps the rest",
+        )
+        render.error(problem, as_json=as_json)
+    return Harm.DAMAGED
+
+
+def name_damage(store: str, damage: "Iterable[Damage]") -> None:
+    """A line for each: `chat.jsonl:17: malformed: not JSON`."""
+    for each in damage:
+        reason = render.visible_line(each.reason)
+        render.note(f"{store}:{each.position}: {each.kind}: {reason}")
