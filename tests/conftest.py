@@ -1,20 +1,70 @@
-"""What every test has: folders of its own, so that no test sees a person's configuration."""
+"""What every test has: folders of its own, so that no test sees a person's configuration; and the
+real servers, one of each for a test process, started when the first test asks for it."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests import services
 
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """HOME and the XDG folders below tmp_path, and no SYNMEM_* or terminal setting."""
-    import os
-
     home = tmp_path / "home"
     home.mkdir()
     for name in ("CONFIG", "STATE", "DATA", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
     monkeypatch.setenv("HOME", str(home))
-    for name in [name for name in os.environ if name.startswith("SYNMEM_") and "TEST" not in name]:
+    for name in [n for n in os.environ if n.startswith("SYNMEM_") and not _of_the_tests(n)]:
         monkeypatch.delenv(name)
     return home
+
+
+def _of_the_tests(variable: str) -> bool:
+    return "TEST" in variable or variable == "SYNMEM_REQUIRE"
+
+
+def _server(backend: str) -> Any:
+    @pytest.fixture(scope="session", name=f"{backend}_server")
+    def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Server]:
+        with services.running(backend, tmp_path_factory.mktemp(backend)) as running:
+            yield running
+
+    return server
+
+
+redis_server = _server("redis")
+postgres_server = _server("postgres")
+mongo_server = _server("mongo")
+dynamodb_server = _server("dynamodb")
+
+
+# --- which server stood behind each backend -------------------------------------------------
+
+_BEHIND: dict[str, set[str]] = {}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells the main process."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["services"] = dict(services.BEHIND)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The main process hears it."""
+    for backend, what in getattr(node, "workeroutput", {}).get("services", {}).items():
+        _BEHIND.setdefault(backend, set()).add(what)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Which server stood behind each backend in this run."""
+    for backend, what in services.BEHIND.items():
+        _BEHIND.setdefault(backend, set()).add(what)
+    for backend, found in sorted(_BEHIND.items()):
+        terminalreporter.write_line(f"{backend}: {'; '.join(sorted(found))}")
