@@ -17,6 +17,12 @@ def sync(file: Any) -> None:
     os.fsync(file.fileno())
 
 
+def sync_all() -> None:
+    """Whatever was written, to any file, is on the disk; where the system has no such call, nothing
+    is done."""
+    getattr(os, "sync", lambda: None)()
+
+
 def sync_folder(folder: Path) -> None:
     """The names in a folder are on the disk."""
     if os.name == "nt":

@@ -6,6 +6,7 @@ any size, floats by value, NaN and Infinity as Python writes them, lone surrogat
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -219,6 +220,14 @@ def _text_refusal(value: object) -> str | None:
     return None
 
 
+def _item_refusal(item: object, depth: int) -> str | None:
+    """As `_json_refusal`, which most keys and values need not be asked."""
+    kind = type(item)
+    if kind is int or kind is float or (type(item) is str and item.isascii()):
+        return None
+    return _json_refusal(item, depth)
+
+
 def _json_refusal(value: object, depth: int = 0) -> str | None:
     if value is None or type(value) in (bool, int, float):
         return None
@@ -227,12 +236,12 @@ def _json_refusal(value: object, depth: int = 0) -> str | None:
     if depth == MAX_DEPTH:
         return f"is nested more than {MAX_DEPTH} levels deep"
     if type(value) is list:
-        return next((why for item in value if (why := _json_refusal(item, depth + 1))), None)
+        return next((why for item in value if (why := _item_refusal(item, depth + 1))), None)
     if type(value) is dict:
         for key, item in value.items():
             if type(key) is not str:
                 return f"has a key that is not text: {key!r}"
-            if why := _text_refusal(key) or _json_refusal(item, depth + 1):
+            if why := _item_refusal(key, depth) or _item_refusal(item, depth + 1):
                 return why
         return None
     return f"holds a {type(value).__name__}, which is not JSON"
@@ -379,6 +388,54 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 _fast_line = msgspec.json.Decoder(_Line).decode
+
+
+_BETWEEN: Final = os.urandom(16).hex()
+_fast_lines = msgspec.json.Decoder(list[_Line | str]).decode
+_fast_objects = msgspec.json.Decoder(list[JSONObject | str]).decode
+
+
+def _all_at_once(texts: Sequence[bytes], decode: Callable[[bytes], list[Any]]) -> list[Any] | None:
+    """What each of these texts is in JSON, none of them text; None where any is not.
+
+    They are parsed as one array with a word between that nobody can guess: where it stands between
+    any two values, each text was a value, and none went over into the next.
+    """
+    try:
+        found = decode(b"[" + f',"{_BETWEEN}",'.encode().join(texts) + b"]")
+    except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError):
+        return None
+    values, between = found[::2], found[1::2]
+    fits = len(values) == len(texts) and between == [_BETWEEN] * (len(texts) - 1)
+    return values if fits and str not in map(type, values) else None
+
+
+def decode_objects(texts: Sequence[str]) -> list[JSONObject] | None:
+    """The JSON objects of these texts, all at once; None where any is not plainly one."""
+    try:
+        return _all_at_once([text.encode() for text in texts], _fast_objects)
+    except UnicodeEncodeError:
+        return None
+
+
+def decode_lines(lines: Sequence[bytes], conversation: str) -> list[Message] | None:
+    """The messages of lines of one conversation, all at once; None where any is not the usual
+    line: wrong, of another conversation, with an `extra`, or with a time that is not in UTC."""
+    found: list[_Line] | None = _all_at_once(lines, _fast_lines)
+    if found is None or not all(
+        line.conversation_id == conversation
+        and line.extra is None
+        and (line.created_at is None or line.created_at.tzinfo is UTC)
+        for line in found
+    ):
+        return None
+    return [
+        Message(
+            line.role, line.content, line.metadata or None, line.created_at,
+            line.tool_calls or None, line.tool_call_id, line.name, line.parts or None,
+        )
+        for line in found
+    ]  # fmt: skip
 
 
 def decode_line(line: bytes) -> tuple[str, Message]:

@@ -14,7 +14,7 @@ Failures. No driver's exception leaves a backend: it becomes one of `synmem.erro
 masked. A server that does not answer is `StoreUnavailable` within seconds.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
@@ -165,9 +165,19 @@ STRAY: Final = "stray"
 """The kind of damage that concerns no conversation: a record that belongs to none."""
 
 
+GHOST: Final = "ghost"
+"""The kind for an index that names a conversation which is not there: it expired, say."""
+
+ORPHAN: Final = "orphan"
+"""The kind for a conversation that is there, but that the store's index does not name."""
+
+HARMLESS: Final = frozenset({GHOST, ORPHAN})
+"""Kinds that are worth telling, and no fault: every conversation is whole, and is listed."""
+
+
 class Damage(msgspec.Struct, frozen=True):
-    """What is wrong with a store's own form: "cut short", "altered", "malformed" or STRAY; where;
-    why.
+    """What is wrong with a store's own form: "cut short", "altered", "malformed", STRAY, GHOST or
+    ORPHAN; where; why.
 
     `position` names the line or row at which it begins; what is malformed comes from `read` as
     `Unreadable` too.
@@ -189,11 +199,93 @@ class SupportsDamage(Protocol):
 
 
 @runtime_checkable
+class SupportsExpiry(Protocol):
+    """A store whose conversations may pass by themselves."""
+
+    async def expiring(self, conversations: Sequence[str]) -> dict[str, float]:
+        """How many seconds those of these conversations have left that expire."""
+        ...
+
+
+@runtime_checkable
+class SupportsRemark(Protocol):
+    """A store of which a person should know how it works here: what `profile test` says of it."""
+
+    def remark(self) -> str:
+        """That, in a few words; no I/O."""
+        ...
+
+
+@runtime_checkable
 class SupportsBeginning(Protocol):
     """A store whose conversations may begin in their middle: what an earlier run left behind."""
 
     def begins_at(self, conversation: str) -> int:
         """How many messages of the conversation stand before its first one here."""
+        ...
+
+
+class Lines(msgspec.Struct, frozen=True):
+    """Whole conversations as lines of the interchange form: what `formats/jsonl.py` would write
+    of their messages, byte for byte."""
+
+    conversations: Sequence[str]
+    messages: int
+    data: bytes
+
+
+@runtime_checkable
+class SupportsLines(Protocol):
+    """A store that makes interchange lines of its rows without making messages of them."""
+
+    def lines(
+        self, conversations: Sequence[str], *, apart: Collection[str] = ()
+    ) -> AsyncIterator[Lines | Page]:
+        """What `read` gives of these conversations, in the same order; those of `apart` each by
+        itself, others together.
+
+        A conversation of which the lines cannot be made so comes in pages, in its place.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsTotal(Protocol):
+    """A store that can tell cheaply how much it holds: for a person who waits."""
+
+    async def total(self) -> int:
+        """How many messages there are now, more or less: nothing is decided by it."""
+        ...
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """A conversation that a store has copied by itself: how many messages, a digest of them as
+    they lie there (`SupportsCopy.digests`), and where the source ended."""
+
+    conversation: str
+    messages: int
+    digest: str
+    source_end: Position
+
+
+@runtime_checkable
+class SupportsCopy(Protocol):
+    """A store that copies from another of its own kind without making messages."""
+
+    async def copy(
+        self, source: Store, conversations: Sequence[Conversation]
+    ) -> tuple[list[Copied], list[Conversation]]:
+        """Bring over, in one atomic step, some of these conversations that are absent here, with
+        these titles and extras. Returns which, and those that were not looked at: for a next call.
+
+        Only what both hold in the same form, readable to the last record, comes so. The others
+        are left to the caller, as all are where the source is of another kind, or locked.
+        """
+        ...
+
+    async def digests(self, conversations: Sequence[str]) -> dict[str, str]:
+        """Digests of what of these conversations is here, read now: the same as `copy` told of
+        the source, where all messages are the same. Where it cannot tell, one is left out."""
         ...
 
 

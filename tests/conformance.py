@@ -220,7 +220,16 @@ class Reading:
         async def test(store: Store) -> None:
             assert await items(store, "a") == fields
 
-        self.check(tmp_path, [Part(Conversation("a"), [message])], test)
+        if self.can_hold(message):
+            self.check(tmp_path, [Part(Conversation("a"), [message])], test)
+        else:
+            self.check(tmp_path, [], lambda store: self._refused(store, message))
+
+    async def _refused(self, store: Store, message: Message) -> None:
+        assert store.refusal(message)
+        with pytest.raises(Rejected):
+            await store.append([Part(Conversation("a"), [*numbered(1), message])])
+        assert await ids(store) == []
 
     def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
         messages = [Message("user", f"m {n}", value) for n, value in enumerate(METADATA)]
@@ -305,6 +314,10 @@ class Reading:
     def conversation_fields(self) -> frozenset[str]:
         """Which of title and extra the store holds."""
         return frozenset({"title", "extra"})
+
+    def can_hold(self, message: Message) -> bool:
+        """Whether the message is not too large for the store, which must refuse it otherwise."""
+        return True
 
     def _as_held(self, messages: list[Message]) -> list[Message]:
         """The messages as the store holds them: all of them, unless a layout lacks a field."""

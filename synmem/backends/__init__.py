@@ -20,6 +20,8 @@ BACKENDS: Final[dict[str, tuple[str, str | None]]] = {
 }
 """Backend -> its module in this package, and the extra that brings its driver."""
 
+_DRIVERS: Final = {"redis": "redis", "postgres": "asyncpg", "mongo": "pymongo", "aws": "boto3"}
+
 SCHEMES: Final = {
     "sqlite": "sqlite",
     "file": "file",
@@ -54,6 +56,14 @@ async def open_store(
         yield store
     finally:
         await store.close()
+
+
+def check_driver(backend: str) -> None:
+    """MissingExtra where the backend's driver is not installed; it is loaded."""
+    extra = BACKENDS[backend][1]
+    if extra is not None:
+        with _naming_the_extra(backend):
+            importlib.import_module(_DRIVERS[extra])
 
 
 def _module(backend: str) -> ModuleType:

@@ -150,6 +150,10 @@ class InMemoryStore:
             if value is not None:
                 held.notes[name] = copy.deepcopy(value)
 
+    async def total(self) -> int:
+        """See `SupportsTotal`."""
+        return sum(len(held.messages) for held in self._held.values())
+
     async def close(self) -> None:
         """Nothing to give back; what was stored stays until the object goes."""
 

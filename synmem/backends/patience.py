@@ -21,10 +21,21 @@ async def again(step: Callable[[], Awaitable[T]], lost: tuple[type[Exception], .
 
     A step that writes must be one that does no harm when its first try was done after all.
     """
+    import logging
+
     import stamina
 
+    # It says at WARNING that it tries again: to those who listen, not on everybody's stderr.
+    log = logging.getLogger("stamina")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
     async for attempt in stamina.retry_context(
-        on=lost, attempts=_ATTEMPTS, timeout=_PATIENCE_S, wait_initial=0.1, wait_max=2.0
+        on=lost,
+        attempts=_ATTEMPTS,
+        timeout=_PATIENCE_S,
+        wait_initial=0.1,
+        wait_jitter=0.1,
+        wait_max=2.0,
     ):
         with attempt:
             return await step()

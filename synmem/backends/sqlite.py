@@ -14,17 +14,22 @@ under the names `title`, `extra` and `note:NAME`. In a file that SynapseKit made
 which SQLite cannot store, is carried in that key in both layouts. New ids are the highest ever
 given plus one, under the write lock; what `replace` puts in front takes ids below the lowest.
 
-Reading leaves the file byte for byte as it was; `sqlite_file.py` says how.
+Reading leaves the file byte for byte as it was; `sqlite_file.py` says how. What another program
+could have written is read row by row; the usual row comes as a line (`sqlite_lines.py`) or goes
+from file to file (`sqlite_copying.py`) without leaving SQLite.
 """
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from synmem import messages as model
+from synmem.backends.sqlite_copying import BESIDE, Copying, attach, detach, digests_of
 from synmem.backends.sqlite_file import TABLES, File, create, detect, translating
+from synmem.backends.sqlite_lines import SqliteLines, makes_lines
 from synmem.backends.sqlite_reading import (
     IDS_A_QUERY,
     SqliteReader,
@@ -33,10 +38,10 @@ from synmem.backends.sqlite_reading import (
     row_id,
     storable,
 )
-from synmem.errors import Rejected, StoreNotFound, Unsupported
-from synmem.layouts.sqlite_tables import OwnTable, Table
+from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
+from synmem.layouts.sqlite_tables import OwnTable, Row, Table
 from synmem.messages import Conversation, Message, parse_json
-from synmem.store import START, Part, Position
+from synmem.store import START, Copied, Part, Position, Store
 
 
 async def open(
@@ -67,53 +72,74 @@ async def open(
     return kind(file, table, write=write, page_size=page_size)
 
 
-class SqliteStore(SqliteReader):
+class SqliteStore(SqliteLines):
     """A `Store` in an SQLite file (DESIGN: `sqlite`): `SqliteReader` reads, this writes."""
 
     def __init__(self, file: File, table: Table, *, write: bool, page_size: int) -> None:
         super().__init__(file, table, page_size=page_size)
         self._write = write
+        self._copying = asyncio.Lock()  # one copy at a time has another file attached
         self._staging = asyncio.Lock()  # one replace at a time has the temporary table
 
     async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
         """See `Store.append`: one transaction."""
-        reasons = model.refusals(((p.conversation, p.messages) for p in parts), self.refusal)
-        if reasons:
-            raise Rejected(reasons)
+        encoded = self._encoded(parts)
         async with self._transaction():
             ends = await self._ends([part.conversation.id for part in parts])
             for part in parts:
                 if part.expect is not None and part.expect != ends.get(part.conversation.id, START):
                     raise changed(part.conversation.id, self.name)
             number = await self._last_number()
-            rows: list[tuple[Any, ...]] = []
+            await self._insert(parts, encoded, number + 1)
             for part in parts:
-                rows += self._rows(part.conversation.id, part.messages, number + 1 + len(rows))
+                number += len(part.messages)
                 if part.messages:
-                    ends[part.conversation.id] = str(number + len(rows))
-            await self._insert(rows)
+                    ends[part.conversation.id] = str(number)
             await self._describe([p.conversation for p in parts if p.conversation.id in ends])
             if keep is not None:
                 await self._trim(list(ends), keep)
         return [ends.get(part.conversation.id, START) for part in parts]
 
-    def _rows(
-        self, conversation: str, messages: Sequence[Message], number: int
-    ) -> list[tuple[Any, ...]]:
-        encode = self._table.encode
-        return [
-            (number + index, conversation, *encode(message))
-            for index, message in enumerate(messages)
-        ]
+    def _encoded(self, parts: Sequence[Part]) -> list[list[Row]]:
+        """The rows of each part, where bare only the common columns; Rejected names every message
+        that cannot be held."""
+        bare = self._table.bare
+        encoded: list[list[Row]] = []
+        reasons: list[tuple[str, int, str]] = []
+        for conversation, messages in ((p.conversation, p.messages) for p in parts):
+            if why := model.conversation_refusal(conversation):
+                reasons.append((conversation.id, 0, why))
+            rows = [bare(message) for message in messages]
+            for index, row in enumerate(rows):
+                if row is None:
+                    if why := self.refusal(messages[index]):
+                        reasons.append((conversation.id, index, why))
+                    elif not reasons:
+                        rows[index] = self._short(self._table.encode(messages[index]))
+            encoded.append(cast("list[Row]", rows))
+        if reasons:
+            raise Rejected(reasons)
+        return encoded
 
-    async def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Write rows; those with nothing in the rarer columns bind only the common ones, which
-        takes a quarter less."""
+    def _short(self, row: Row) -> Row:
+        """A row without the columns that are not common, where nothing is in them."""
+        common = self._table.common
+        return row[:common] if all(value is None for value in row[common:]) else row
+
+    async def _insert(
+        self, parts: Sequence[Part], encoded: Sequence[Sequence[Row]], first: int
+    ) -> None:
+        """Write rows, numbered from `first` on; those with nothing in the rarer columns bind only
+        the common ones, which takes a quarter less."""
         columns = self._table.columns
-        width = 2 + self._table.common
-        nothing = (None,) * (len(columns) - self._table.common)
-        bare = [row[:width] for row in rows if row[width:] == nothing]
-        full = [row for row in rows if row[width:] != nothing] if len(bare) < len(rows) else []
+        numbers = itertools.count(first)
+        bare: list[Row] = []
+        full: list[Row] = []
+        for part, rows in zip(parts, encoded, strict=True):
+            conversation = part.conversation.id
+            for row in rows:
+                some = bare if len(row) == self._table.common else full
+                some.append((next(numbers), conversation, *row))
         for names, some in ((columns[: self._table.common], bare), (columns, full)):
             if some:
                 await self._file.many(
@@ -157,6 +183,53 @@ class SqliteStore(SqliteReader):
 
     async def _forget(self, conversation: str) -> None:
         """Drop what lies beside a conversation that has no messages any more."""
+
+    async def copy(
+        self, source: Store, conversations: Sequence[Conversation]
+    ) -> tuple[list[Copied], list[Conversation]]:
+        """See `SupportsCopy.copy`: a transaction of some thousand messages."""
+        known = {c.id: c for c in conversations if model.conversation_refusal(c) is None}
+        ids = sorted(known)[:IDS_A_QUERY]
+        if not (ids and isinstance(source, SqliteReader)) or not self._takes_rows_of(source):
+            return [], []
+        await self._make()
+        try:
+            async with self._copying, self._beside(source) as copying, self._transaction():
+                looked, copied = await copying.some(ids, await self._ends(ids))
+                await self._describe([known[each.conversation] for each in copied])
+        except StoreUnavailable:  # the ordinary way waits, and says what is locked
+            return [], []
+        for conversation in ids[:looked]:
+            del known[conversation]
+        return copied, [*known.values()]
+
+    def _takes_rows_of(self, source: SqliteReader) -> bool:
+        """Whether rows of that layout can be rows of this: it has no columns that we lack."""
+        return {*self._table.columns} >= {*source._table.columns}
+
+    @contextlib.asynccontextmanager
+    async def _beside(self, source: SqliteReader) -> AsyncIterator[Copying]:
+        """The other file, attached; StoreUnavailable where its rows cannot be taken over."""
+        async with self._step():
+            await attach(self._file, source._file)
+        try:
+            async with self._step():
+                if not await makes_lines(self._file, "main", BESIDE):
+                    raise StoreUnavailable(f"{source.name}: no plain table")
+            yield Copying(self._file, self._table, source._table, most=2 * self._page_size)
+        finally:
+            async with self._step():
+                await detach(self._file)
+
+    async def digests(self, conversations: Sequence[str]) -> dict[str, str]:
+        """See `SupportsCopy.digests`."""
+        ids = sorted(set(storable(conversations)))
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), IDS_A_QUERY):
+            chunk = ids[start : start + IDS_A_QUERY]
+            async with self._step():
+                found |= await digests_of(self._file, self._table, chunk, most=2 * self._page_size)
+        return found
 
     async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
         """See `Store.delete`: one transaction."""

@@ -43,6 +43,11 @@ class File:
         self.path = path
         self.connection: aiosqlite.Connection | None = None
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._uri = ""
+
+    def uri_to_read(self) -> str:
+        """How another connection reads what this one does, and never writes to it."""
+        return self._uri.replace("?mode=rwc", "?mode=ro").replace("?mode=rw", "?mode=ro")
 
     def is_empty(self) -> bool:
         """Whether there is nothing in the file, or no file; CorruptData for a folder or a pipe."""
@@ -88,6 +93,7 @@ class File:
             await self.execute("PRAGMA query_only=ON")
 
     async def _open(self, uri: str) -> None:
+        self._uri = uri
         failed: list[sqlite3.Error] = []
 
         def connector() -> sqlite3.Connection:

@@ -246,15 +246,21 @@ class SqliteReader:
     async def damage(self) -> list[Damage]:
         """Rows that belong to no conversation: their conversation_id is no text, or is empty."""
         async with self._step():
+            # One by one the index finds them; with OR every row would be looked at.
+            select = "SELECT id, typeof(conversation_id) FROM messages WHERE conversation_id"
             rows = await self._file.rows(
-                "SELECT id, typeof(conversation_id) FROM messages WHERE conversation_id IS NULL "
-                "OR conversation_id = '' OR conversation_id >= x'' ORDER BY id LIMIT ?",
+                f"{select} IS NULL UNION ALL {select} = '' UNION ALL {select} >= x'' LIMIT ?",
                 [MOST_DAMAGE],
             )
         return [
             Damage(STRAY, f"row {number}", f"its conversation_id is {_KINDS.get(kind, kind)}")
-            for number, kind in rows
+            for number, kind in sorted(rows)
         ]
+
+    async def total(self) -> int:
+        """See `SupportsTotal`: SQLite counts a million in some hundredths of a second."""
+        async with self._step():
+            return int((await self._file.rows("SELECT count(*) FROM messages", []))[0][0])
 
     @contextlib.asynccontextmanager
     async def _step(self) -> AsyncIterator[None]:

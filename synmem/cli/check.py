@@ -1,6 +1,7 @@
-"""`synmem check`: is a store sound, and do two hold the same."""
+"""`synmem check`: is a store sound, do two hold the same, does one hold what a receipt says."""
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ from synmem.cli import completing, render
 from synmem.cli.options import MatchOption
 from synmem.cli.run import DIFFERENT, PARTLY, Session, command
 from synmem.cli.words import count
-from synmem.errors import CorruptData, UsageError
+from synmem.errors import CorruptData, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from synmem.operations.check import Checked, Soundness
@@ -35,6 +36,12 @@ DestArgument = Annotated[
 OneWayOption = Annotated[
     bool, typer.Option("--one-way", help="Do not look for what only the destination has.")
 ]
+ReceiptOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--receipt", metavar="FILE", help="Compare with the receipt of a migration or an import."
+    ),
+]
 QuickOption = Annotated[
     bool,
     typer.Option("--quick", help="Counts and last messages only: may miss a difference."),
@@ -49,6 +56,7 @@ async def check(
     match: MatchOption = None,
     one_way: OneWayOption = False,
     quick: QuickOption = False,
+    receipt: ReceiptOption = None,
 ) -> int | None:
     """Read a store through, or compare two. It goes conversation by conversation.
 
@@ -59,10 +67,15 @@ async def check(
     synmem check chat.db
     synmem check chat.db backup.jsonl
     synmem check chat.db prod --quick --json
+    synmem check prod --receipt receipt.json
     """
     if dest is None and (one_way or quick):
         raise UsageError("--one-way and --quick compare two stores", hint="name a DEST")
+    if receipt is not None and dest is not None:
+        raise UsageError("--receipt takes the place of one of the stores", hint="name one STORE")
     try:
+        if receipt is not None:
+            return await _check_receipt(session, source, receipt, match)
         async with session.open(source) as ours:
             if dest is None:
                 return await _sound(session, ours, match)
@@ -111,7 +124,9 @@ async def _sound(session: Session, store: "Store", match: str | None) -> int | N
 
 
 def _bad(found: "Soundness") -> bool:
-    return bool(found.unreadable or found.damage)
+    from synmem.store import HARMLESS
+
+    return bool(found.unreadable) or any(each.kind not in HARMLESS for each in found.damage)
 
 
 # --- two stores -----------------------------------------------------------------------------
@@ -148,22 +163,69 @@ async def _compare(
 
 
 def _summarize(session: Session, counts: Counter[str], missing: list[str], quick: bool) -> None:
+    _tell(session, counts, missing, _WORDS | ({"=": "without a difference seen"} if quick else {}))
+    if quick:
+        session.note("only counts and last messages were compared: that is no proof of equality")
+
+
+def _tell(
+    session: Session, counts: Counter[str], missing: list[str], words: dict[str, str]
+) -> None:
     if missing:
         session.note(f"not compared: {', '.join(missing)}")
-    words = dict(_WORDS)
-    if quick:
-        words["="] = "without a difference seen"
     parts = [f"{counts[key]:,} {word}" for key, word in words.items() if counts[key]]
     session.note(f"{count(sum(counts.values()), 'conversation')}: {', '.join(parts)}"
                  if parts else "no conversations")  # fmt: skip
-    if quick:
-        session.note("only counts and last messages were compared: that is no proof of equality")
 
 
 def _exit_code(counts: Counter[str]) -> int | None:
     if any(counts[key] for key in "+-<>*"):
         return DIFFERENT
     return PARTLY if counts["!"] else None
+
+
+# --- a store and a receipt ------------------------------------------------------------------
+
+_RECEIPT_WORDS = {
+    "=": "equal", "+": "missing", "<": "with fewer messages", ">": "with more messages since",
+    "*": "different", "!": "unreadable",
+}  # fmt: skip
+
+
+async def _check_receipt(
+    session: Session, target: str | None, file: Path, match: str | None
+) -> int | None:
+    from synmem.cli.files import read_whole
+    from synmem.cli.progress import progress
+    from synmem.operations.check_receipt import check_receipt, parse_receipt
+    from synmem.operations.compare import State
+
+    receipt = parse_receipt(read_whole(file), str(file))
+    counts: Counter[str] = Counter({state.value: 0 for state in State})
+    listed = _List(session)
+    async with session.open(target) as store:
+        missing = [
+            f"conversation {field}"
+            for field in receipt.conversation_fields
+            if field not in store.holds.conversation_fields
+        ]
+        with progress("Comparing", total=receipt.proven, quiet=session.quiet) as bar:
+            try:
+                async for found in check_receipt(receipt, store, match=match):
+                    bar.advance(len(found))
+                    for each in found:
+                        counts[each.state.value] += 1
+                        listed.show(each)
+            except Unsupported as error:
+                render.error(error, as_json=session.json)
+                return PARTLY
+    if session.json:
+        about = {"not_compared": missing, "receipt": receipt.about}
+        listed.end({"counts": dict(counts), **about})
+    _tell(session, counts, missing, _RECEIPT_WORDS)
+    if unproven := len(receipt.conversations) - receipt.proven:
+        session.note(f"nothing of {count(unproven, 'conversation')} more was brought over")
+    return _exit_code(counts)
 
 
 class _List:

@@ -20,16 +20,14 @@ class Harm(IntEnum):
 
 
 async def check_damage(source: "Store", *, consent: bool, as_json: bool = False) -> Harm:
-    """What is wrong with the source beyond its messages; everything is named.
+    """What is wrong with the source beyond its messages; everything is named that is a fault.
 
     Of a file that is not as it was written nothing may be brought over without consent: a
     malformed line could belong anywhere. Rows that belong to no conversation harm none.
     """
-    from synmem.store import STRAY, SupportsDamage
+    from synmem.store import STRAY
 
-    if not isinstance(source, SupportsDamage):
-        return Harm.NONE
-    damage = await source.damage()
+    damage = await faults(source)
     name_damage(source.name, damage)
     if all(each.kind == STRAY for each in damage):
         return Harm.STRAYS if damage else Harm.NONE
@@ -40,6 +38,15 @@ async def check_damage(source: "Store", *, consent: bool, as_json: bool = False)
         )
         render.error(problem, as_json=as_json)
     return Harm.DAMAGED
+
+
+async def faults(store: "Store") -> "list[Damage]":
+    """What is wrong with the store beyond its messages; not what is only worth telling."""
+    from synmem.store import HARMLESS, SupportsDamage
+
+    if not isinstance(store, SupportsDamage):
+        return []
+    return [each for each in await store.damage() if each.kind not in HARMLESS]
 
 
 def name_damage(store: str, damage: "Iterable[Damage]") -> None:

@@ -13,7 +13,10 @@ from synmem.cli.words import count
 from synmem.errors import UsageError
 
 if TYPE_CHECKING:
+    from synmem.cli.outputs import Output
+    from synmem.formats import Writer
     from synmem.operations.export import Export
+    from synmem.profiles import Profile
     from synmem.store import Store
 
 _ENDINGS = {
@@ -36,8 +39,19 @@ FormatOption = Annotated[
     ),
 ]  # fmt: skip
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; else stdout.")
-]
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE",
+        help="Where to; else stdout. '{profile}/{id}.md': a file for each.",
+    ),
+]  # fmt: skip
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split", metavar="20mb|1000",
+        help="In parts of so many bytes or messages: FILE-0001, FILE-0002, ...",
+    ),
+]  # fmt: skip
 SealOption = Annotated[
     bool, typer.Option("--seal", help="Let the file prove that it is whole (jsonl).")
 ]
@@ -53,34 +67,37 @@ async def export(
     match: MatchOption = None,
     form: FormatOption = None,
     output: OutputOption = None,
+    split: SplitOption = None,
     seal: SealOption = False,
     csv_raw: CsvRawOption = False,
 ) -> int | None:
-    """Write conversations to stdout or a file. `synmem import` reads it back.
+    """Write conversations to stdout or files. `synmem import` reads them back.
+
+    In a file's name {id} and {profile} stand for the conversation's id, made safe, and the
+    profile's name.
 
     \b
     synmem export > backup.jsonl
-    synmem export --seal -o backup.jsonl
+    synmem export --seal -o backup.jsonl --split 20mb
     synmem export user-1 -f markdown | less
+    synmem export -o 'chats/{id}.md'
     """
-    from synmem.formats import open_writer
-    from synmem.operations.export import Export
-
-    if output is not None and str(output) == "-":
-        output = None
+    profile = session.resolve()
+    output = None if output is not None and str(output) == "-" else output
     form = _form(session, form, output)
-    writer = open_writer(form, seal=seal, raw=csv_raw)
-    async with session.open() as store:
-        job = Export(store, writer)
-        await _write(session, job, form, output, conversations or None, match)
+    make = _maker(form, seal=seal, csv_raw=csv_raw)
+    target = _target(output, split, profile)
+    chosen = {"ids": conversations or None, "match": match}
+    async with session.open_profile(profile) as store:
+        job, places = await _write(session, store, form, make, target, **chosen)
         damaged = False if conversations or match else await _name_damage(store)
     for conversation, number, reason in job.unreadable:
         name = render.visible_line(conversation)
         render.note(f"{name}: message {number:,} cannot be read: {render.visible_line(reason)}")
-    if output is not None or session.verbose:
+    if target is not None or session.verbose:
         session.note(
             f"{count(job.conversations, 'conversation')}, {count(job.messages, 'message')} written"
-            + (f" to {output}" if output else "")
+            + (f" to {places}" if places else "")
             + (f"; {count(job.left_out, 'record')} left out" if job.left_out else "")
         )
     return PARTLY if job.left_out or damaged else None
@@ -88,11 +105,10 @@ async def export(
 
 async def _name_damage(store: "Store") -> bool:
     """Whether something is wrong with the store beyond single messages; it is named."""
-    from synmem.cli.damage import name_damage
-    from synmem.store import SupportsDamage
+    from synmem.cli.damage import faults, name_damage
 
     # A malformed line stands in a conversation too, and was named there.
-    found = await store.damage() if isinstance(store, SupportsDamage) else []
+    found = await faults(store)
     found = [each for each in found if each.kind != "malformed"]
     name_damage(store.name, found)
     return bool(found)
@@ -107,33 +123,60 @@ def _form(session: Session, form: str | None, output: Path | None) -> str:
     return form
 
 
+def _maker(form: str, *, seal: bool, csv_raw: bool) -> "Callable[[], Writer]":
+    """What makes a writer; UsageError where there is none of that kind."""
+    from synmem.formats import open_writer
+
+    def make() -> "Writer":
+        return open_writer(form, seal=seal, raw=csv_raw)
+
+    make()
+    return make
+
+
+def _target(output: Path | None, split: str | None, profile: "Profile") -> "Output | None":
+    """Where to; UsageError where that makes no sense."""
+    if output is None:
+        if split is not None:
+            raise UsageError("--split makes files", hint="name them: -o FILE")
+        return None
+    from synmem.cli.outputs import Output
+
+    return Output(str(output), split, profile)
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
 async def _write(
     session: Session,
-    job: "Export",
+    store: "Store",
     form: str,
-    output: Path | None,
-    ids: list[str] | None,
-    match: str | None,
-) -> None:
-    if output is None:
-        await _stream(job, _printer(form), ids, match)
-        return
-    from synmem.cli.files import writing
+    make: "Callable[[], Writer]",
+    target: "Output | None",
+    **chosen: Any,
+) -> "tuple[Export, str]":
+    """Write it; what was written, and to where."""
+    from synmem.operations.export import Export
+
+    if target is None:
+        job = Export(store, make())
+        await _stream(job, _printer(form), **chosen)
+        return job, ""
+    from synmem.cli.outputs import opened
     from synmem.cli.progress import progress
 
-    with progress("Exporting", quiet=session.quiet) as bar, writing(output) as write:
+    with (
+        progress("Exporting", quiet=session.quiet) as bar,
+        opened(target, make, lambda: bar.advance(job.messages - bar.done)) as files,
+    ):
+        job = Export(store, files.writer)
+        await _stream(job, files.write, **chosen)
+    return job, files.places()
 
-        def counted(piece: bytes) -> None:
-            write(piece)
-            bar.advance(job.messages - bar.done)
 
-        await _stream(job, counted, ids, match)
-
-
-async def _stream(
-    job: "Export", write: Callable[[bytes], Any], ids: list[str] | None, match: str | None
-) -> None:
-    async for piece in job.pieces(ids=ids, match=match):
+async def _stream(job: "Export", write: Callable[[bytes], Any], **chosen: Any) -> None:
+    async for piece in job.pieces(**chosen):
         write(piece)
 
 

@@ -59,6 +59,8 @@ async def import_(
     ssh server synmem export | synmem import
     synmem import broken.jsonl --rejects left.jsonl
     """
+    from asyncio import CancelledError
+
     from synmem.cli.moving import Order, check_files, checked_way, run
     from synmem.operations.transfer import Options
 
@@ -75,17 +77,24 @@ async def import_(
         match=match,
         on_conflict=checked_way(on_conflict),
         label=_label(names),
+        jobs=2,  # while one batch is written, the next one is read
         dry_run=dry_run,
         exact=session.json or receipt is not None,
     )
     order = Order(options, rejects, receipt, not no_backup, "import", "Importing")
     check_files(order, [_path(name) for name in names], dest.file)
     settings = {"format": form, "conversation": conversation}
+    read = False
     try:
         async with _source(
             names, settings, consent=rejects is not None, as_json=session.json
         ) as store:
+            read = True
             return await run(session, store, dest, order)
+    except CancelledError:
+        if not read:
+            session.note("interrupted while reading: nothing was written")
+        raise
     except _Damaged:
         return PARTLY
     except CorruptData as error:

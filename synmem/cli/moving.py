@@ -3,19 +3,18 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from synmem import durable
 from synmem.cli import render
 from synmem.cli.damage import Harm, check_damage
+from synmem.cli.rejects import Rejects
 from synmem.cli.run import PARTLY, Session
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, SynmemError, UsageError
 
 if TYPE_CHECKING:
-    from synmem.messages import Message, Unreadable
     from synmem.operations.backup import Backup
     from synmem.operations.receipt import Entry, Ledger
     from synmem.operations.transfer import Options, Transfer
@@ -120,7 +119,7 @@ async def _run(
     source: "Store",
     dest: "Store",
     ledger: "Ledger",
-    rejects: "Rejects",
+    rejects: Rejects,
     order: Order,
     backup: "Backup | None",
 ) -> int | None:
@@ -150,8 +149,10 @@ async def _phases(session: Session, transfer: "Transfer", order: Order) -> None:
     from synmem.cli.list_conversations import note_untimed
     from synmem.cli.progress import progress
 
-    with progress(order.title, quiet=session.quiet) as bar:
+    with progress(order.title, quiet=session.quiet, beside=lambda: _done(transfer)) as bar:
         transfer.watch = bar.advance
+        if bar.drawn:
+            bar.expect(await transfer.expected())
         await transfer.copy()
     note_untimed(session, transfer.untimed)
     if order.options.dry_run:
@@ -162,6 +163,10 @@ async def _phases(session: Session, transfer: "Transfer", order: Order) -> None:
     if order.options.move:
         with _moved(session, transfer, order) as backup:
             await transfer.remove(backup)
+
+
+def _done(transfer: "Transfer") -> str:
+    return count(transfer.conversations, "conversation")
 
 
 # --- words ----------------------------------------------------------------------------------
@@ -189,7 +194,7 @@ def _so_far(transfer: "Transfer") -> str:
     )
 
 
-def _summary(transfer: "Transfer", counts: dict[str, int], order: Order, rejects: "Rejects") -> str:
+def _summary(transfer: "Transfer", counts: dict[str, int], order: Order, rejects: Rejects) -> str:
     dry_run = order.options.dry_run
     words = [f"{counts[key]:,} {word}" for key, word in _words(order).items() if counts.get(key)]
     text = count(counts.get("conversations", 0), "conversation")
@@ -258,63 +263,22 @@ def _receipts(
             render.write_json(piece)
 
 
-# --- what stayed behind ----------------------------------------------------------------------
-
-
-class Rejects:
-    """The file of what stayed behind: JSONL, with `reason` and `at`; made at the first of them."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self._file: Any = None
-
-    def take(self, conversation: str, at: int, item: "Message | Unreadable", reason: str) -> None:
-        """One message or record: what stands in the way, and how many messages are before it."""
-        from synmem.messages import Message, as_dict, dump_json
-
-        if self.path is None:
-            return
-        if self._file is None:
-            try:
-                self._file = self.path.open("wb")
-            except OSError as error:
-                raise SynmemError(f"{self.path}: {error.strerror}") from error
-        if isinstance(item, Message):
-            body = as_dict(item)
-        else:
-            body = {"position": item.position}
-            if item.text is not None:
-                body["text"] = item.text
-        line = {"conversation_id": conversation, **body, "reason": reason, "at": at}
-        self._file.write(dump_json(line) + b"\n")
-
-    def close(self) -> None:
-        """Finish the file, safe from a power cut: what came by stdin may be nowhere else."""
-        if self._file is not None:
-            with self._file as file:
-                if self.path is not None and self.path.is_file():
-                    durable.sync(file)
+# --- files and backups -----------------------------------------------------------------------
 
 
 def check_files(order: Order, read: Sequence[Path | None], dest: Path | None) -> None:
     """UsageError where --rejects or --receipt would overwrite a store, or each other."""
+    from synmem.cli.files import same_file
+
     for option, path in (("--rejects", order.rejects), ("--receipt", order.receipt)):
         if path is None:
             continue
-        if any(other is not None and _same_file(path, other) for other in read):
+        if any(other is not None and same_file(path, other) for other in read):
             raise UsageError(f"{option} {path} is what is read")
-        if dest is not None and _same_file(path, dest):
+        if dest is not None and same_file(path, dest):
             raise UsageError(f"{option} {path} is what is written to")
-    if order.rejects and order.receipt and _same_file(order.rejects, order.receipt):
+    if order.rejects and order.receipt and same_file(order.rejects, order.receipt):
         raise UsageError("--rejects and --receipt are the same file")
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    """Whether both are one file, whatever links lead to it; it need not be there yet."""
-    try:
-        return one.samefile(other) and one.is_file()  # not where both are /dev/null
-    except OSError:
-        return one.resolve() == other.resolve()
 
 
 @contextlib.contextmanager

@@ -134,19 +134,24 @@ async def test(session: Session, name: MaybeNameArgument = None) -> None:
     \b
     Example: synmem profile test prod
     """
+    from synmem.store import SupportsRemark
+
     profile = session.resolve(name)
     async with session.open_profile(profile) as store:
         pages = store.conversations()
         count = len(await anext(pages, []))
         complete = not await anext(pages, [])
         where = store.name
+        remark = store.remark() if isinstance(store, SupportsRemark) else None
     if session.json:
         data = {"name": profile.name, "backend": profile.backend, "ok": True, "where": where}
-        render.json_line({**data, "conversations": count, "complete": complete})
+        found = {**data, "conversations": count, "complete": complete}
+        render.json_line(found if remark is None else {**found, "remark": remark})
         return
     counted = f"{count:,} conversation{'' if count == 1 else 's'}"
     counted = counted if complete else f"more than {counted}"
-    render.line(f"ok: {profile.name} ({profile.backend}), {counted}, {where}")
+    also = "" if remark is None else f", {remark}"
+    render.line(f"ok: {profile.name} ({profile.backend}), {counted}, {where}{also}")
 
 
 @app.command("path", cls=Command)

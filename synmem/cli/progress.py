@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from synmem.cli import render
@@ -20,6 +20,11 @@ class Bar:
         self._task = task
         self._next = 0.0
 
+    @property
+    def drawn(self) -> bool:
+        """Whether anybody sees it: what only it needs is not worth asking for otherwise."""
+        return self._shown is not None
+
     def advance(self, count: int = 1) -> None:
         """So many more are done."""
         self.done += count
@@ -34,15 +39,22 @@ class Bar:
 
 
 @contextlib.contextmanager
-def progress(text: str, *, total: int | None = None, quiet: bool = False) -> Iterator[Bar]:
+def progress(
+    text: str,
+    *,
+    total: int | None = None,
+    quiet: bool = False,
+    beside: Callable[[], str] | None = None,
+) -> Iterator[Bar]:
     """A bar that counts to `total`, with rate and time left, and goes away at the end.
 
+    What `beside` says whenever it is drawn stands behind the count.
     In a pipe, on TERM=dumb or with `quiet` nothing is drawn.
     """
     if quiet or not render.is_terminal(sys.stderr) or render.is_dumb():
         yield Bar()
         return
-    shown = _drawn(render.visible_line(text))
+    shown = _drawn(render.visible_line(text), beside)
     with shown:
         bar = Bar(shown, shown.add_task("", total=total))
         try:
@@ -51,9 +63,10 @@ def progress(text: str, *, total: int | None = None, quiet: bool = False) -> Ite
             shown.update(bar._task, completed=bar.done)
 
 
-def _drawn(text: str) -> Any:
+def _drawn(text: str, beside: Callable[[], str] | None) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TimeRemainingColumn
+    from rich.table import Column
     from rich.text import Text
 
     class Counted(ProgressColumn):
@@ -62,12 +75,15 @@ def _drawn(text: str) -> Any:
         def render(self, task: Any) -> Text:
             total = f"/{int(task.total):,}" if task.total is not None else ""
             rate = f"  {task.speed:,.0f}/s" if task.speed else ""
-            return Text(f"{text} {int(task.completed):,}{total}{rate}")
+            more = f" in {beside()}" if beside is not None else ""
+            return Text(f"{text} {int(task.completed):,}{total}{more}{rate}")
 
     return Progress(
-        Counted(),
-        BarColumn(),
+        Counted(table_column=Column(no_wrap=True)),
+        # As wide as what is left of the line, which does not become two.
+        BarColumn(bar_width=None, table_column=Column(ratio=1)),
         TimeRemainingColumn(),
+        expand=True,
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,

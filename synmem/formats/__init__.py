@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, cast, runtime_checkable
 
 from synmem.errors import UsageError
 from synmem.messages import Conversation, Message
@@ -39,6 +39,16 @@ class Writer(Protocol):
 
     def end(self) -> bytes:
         """What stands behind the last conversation."""
+        ...
+
+
+@runtime_checkable
+class TakesLines(Protocol):
+    """A writer whose file is made of interchange lines, and takes them as they are."""
+
+    def lines(self, conversations: int, messages: int, lines: bytes) -> bytes:
+        """So many whole conversations without title and extra, whose lines were made already;
+        with none, those of the conversation that was begun last."""
         ...
 
 

@@ -13,7 +13,8 @@ class Writer:
     def __init__(self, *, seal: bool = False) -> None:
         self._seal = seal
         self._hash = hashlib.sha256()
-        self._prefix = self._title = b""
+        self._conversation = Conversation("")
+        self._counted = False
         self._conversations = self._messages = 0
 
     def begin(self) -> bytes:
@@ -22,8 +23,7 @@ class Writer:
 
     def conversation(self, conversation: Conversation) -> bytes:
         """Nothing yet: a conversation without messages does not exist."""
-        self._prefix = line_prefix(conversation.id)
-        self._title = jsonlines.title_line(conversation)
+        self._conversation = conversation
         self._counted = False
         return b""
 
@@ -31,12 +31,17 @@ class Writer:
         """The title line before the first, and a line for each."""
         if not messages:
             return b""
-        if not self._counted:
+        prefix = line_prefix(self._conversation.id)
+        return self.lines(0, len(messages), jsonlines.message_lines(prefix, messages))
+
+    def lines(self, conversations: int, messages: int, lines: bytes) -> bytes:
+        """See `TakesLines.lines`."""
+        if not conversations and not self._counted:
             self._counted = True
-            self._conversations += 1
-        lines = self._title + jsonlines.message_lines(self._prefix, messages)
-        self._title = b""
-        self._messages += len(messages)
+            conversations = 1
+            lines = jsonlines.title_line(self._conversation) + lines
+        self._conversations += conversations
+        self._messages += messages
         if self._seal:
             self._hash.update(lines)
         return lines

@@ -21,6 +21,7 @@ from synmem.messages import (
     Unreadable,
     conversation_refusal,
     decode_line,
+    decode_lines,
     dump_json,
     encode_line,
     from_dict,
@@ -55,12 +56,14 @@ def is_control(data: JSONObject) -> bool:
 
 def title_line(conversation: Conversation) -> bytes:
     """The title line of a conversation, its newline included; empty where it has none."""
+    if conversation.title is None and not conversation.extra:
+        return b""
     data: JSONObject = {"conversation_id": conversation.id}
     if conversation.title is not None:
         data["title"] = conversation.title
     if conversation.extra:
         data["extra"] = conversation.extra
-    return dump_json(data) + b"\n" if len(data) > 1 else b""
+    return dump_json(data) + b"\n"
 
 
 def is_title(data: JSONObject) -> bool:
@@ -123,6 +126,13 @@ def read_line(line: bytes, *, conversation: str | None = None) -> Message:
     if not usual and (why := conversation_refusal(Conversation(name))):
         raise ValueError(why)
     return message if message.extra is None else _without_reason(message)
+
+
+def read_lines(lines: Sequence[bytes], conversation: str) -> list[Message] | None:
+    """As `read_line` of each of these lines of one conversation, all at once; None where that does
+    not do."""
+    usual = 0 < len(conversation) <= SHORT_ID and conversation.isascii()
+    return decode_lines(lines, conversation) if usual else None
 
 
 def _without_reason(message: Message) -> Message:

@@ -7,7 +7,7 @@ NULL in them; a message with a lone surrogate is packed as in SynapseKit's table
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from synmem.layouts.synapsekit import RESERVED, metadata_text, pack, parse_metadata, unpack
@@ -40,6 +40,11 @@ class Table(Protocol):
 
     def encode(self, message: Message) -> Row:
         """The message as the values of `columns`."""
+        ...
+
+    def bare(self, message: Message) -> Row | None:
+        """The values of the `common` columns, where the message has nothing in the others, is
+        plain ASCII, and so can be in any store; else None: to be asked about, and encoded."""
         ...
 
     def decode(self, values: Row) -> Message:
@@ -80,6 +85,13 @@ class SynapseKitTable:
         """See `Table.encode`."""
         role, content, metadata = pack(message, utf8=True)
         return role, content, metadata_text(metadata)
+
+    def bare(self, message: Message) -> Row | None:
+        """See `Table.bare`."""
+        m = message
+        if m.created_at is None and _is_bare(m):
+            return m.role, m.content, None
+        return None
 
     def decode(self, values: Row) -> Message:
         """See `Table.decode`."""
@@ -132,15 +144,10 @@ class OwnTable:
         """See `Table.encode`."""
         m = message
         time = None if m.created_at is None else format_time(m.created_at)
-        if (
-            m.metadata is None and m.tool_calls is None and m.parts is None and m.extra is None
-            and m.tool_call_id is None and m.name is None
-            and m.content.isascii() and m.role.isascii()
-        ):  # fmt: skip
-            return m.role, m.content, None, time, None, None, None, None, None
         values = (
-            m.role, m.content, _json(m.metadata), time, _json(m.tool_calls), m.tool_call_id,
-            m.name, _json(m.parts), _json(m.extra),
+            m.role, m.content, _json(m.metadata) if m.metadata else None, time,
+            _json(m.tool_calls) if m.tool_calls else None, m.tool_call_id, m.name,
+            _json(m.parts) if m.parts else None, _json(m.extra) if m.extra else None,
         )  # fmt: skip
         packed = m.metadata is not None and RESERVED in m.metadata
         if not packed and _plain(m.role, m.content, m.tool_call_id, m.name):
@@ -148,6 +155,16 @@ class OwnTable:
         role, content, metadata = pack(message, utf8=True)
         # Beside the packed copy only the time stays a column: listings read it there.
         return role, content, metadata_text(metadata), time, None, None, None, None, None
+
+    def bare(self, message: Message) -> Row | None:
+        """See `Table.bare`."""
+        m, at = message, message.created_at
+        if not _is_bare(m):
+            return None
+        if at is None:
+            return m.role, m.content, None, None
+        plain = type(at) is datetime and at.tzinfo is UTC
+        return (m.role, m.content, None, format_time(at)) if plain else None
 
     def decode(self, values: Row) -> Message:
         """See `Table.decode`."""
@@ -189,6 +206,16 @@ class OwnTable:
             return None
 
 
+def _is_bare(m: Message) -> bool:
+    """Whether it is role and content, in ASCII, and at most a time."""
+    return (
+        m.metadata is None and m.tool_calls is None and m.parts is None and m.extra is None
+        and m.tool_call_id is None and m.name is None
+        and type(m.content) is str and m.content.isascii()
+        and type(m.role) is str and m.role.isascii()
+    )  # fmt: skip
+
+
 def _plain(*texts: str | None) -> bool:
     """Whether UTF-8 carries them all."""
     try:
@@ -200,8 +227,8 @@ def _plain(*texts: str | None) -> bool:
     return True
 
 
-def _json(value: Any) -> str | None:
-    return dump_json(value).decode() if value else None
+def _json(value: Any) -> str:
+    return dump_json(value).decode()
 
 
 def _check_text(role: Any, content: Any) -> None:

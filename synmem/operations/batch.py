@@ -14,7 +14,7 @@ from synmem.operations.compare import Found, State, compare_one, own_data, own_l
 from synmem.operations.copying import Copy, Reject, Writer
 from synmem.operations.proof import Proof
 from synmem.operations.receipt import Entry
-from synmem.store import START, ConversationInfo, Page, Position, Store
+from synmem.store import START, ConversationInfo, Copied, Page, Position, Store
 
 CONFLICTS = ("skip", "stop", "replace", "rename", "extend")
 """What may be done with a conversation that is different in the destination."""
@@ -170,11 +170,11 @@ class Batch:
         if theirs is not None:
             copy.conversation = _missing(copy.conversation, theirs)
             copy.described = copy.conversation == Conversation(target)
-        copy.last, copy.base, copy.after = found.last, base, after
+        copy.last, copy.base, copy.at, copy.after = found.last, base, base, after
         if bare:
             self.writer.describe(copy)
         await self.writer.take(copy, found.rest)
-        self.watch(found.at)
+        self.watch(found.at + len(found.rest))
         if found.more is not None:
             async for page in found.more:
                 await self.take(copy, page)
@@ -183,11 +183,12 @@ class Batch:
 
     def book(
         self, found: Found, action: str, *, target: str | None = None, kind: str | None = None,
-        problem: str | None = None,
+        problem: str | None = None, at: int = 0,
     ) -> None:  # fmt: skip
-        """Remember what needs nothing, or gets nothing."""
+        """Remember what needs nothing, or gets nothing; it is compared from message `at` on."""
         self.watch(found.at)
         proven = kind is None
+        own = own_data(self.left[found.conversation], self.route.holds) if self.route.exact else {}
         self._entries.append(
             Entry(
                 conversation=target or found.conversation,
@@ -195,6 +196,8 @@ class Batch:
                 action=action,
                 messages=found.at if proven else 0,
                 digest=str(found.proof) if proven else None,
+                at=at if proven else 0,
+                own=own_hashes(own) if proven else {},
                 source_end=self.source_end(found.last),
                 verified=True,
                 kind=kind,
@@ -215,6 +218,7 @@ class Batch:
             written=copy.written,
             digest=str(copy.proof) if copy.proof.messages else None,
             after=copy.after,
+            at=copy.at,
             own=copy.own if copy.proof.messages else {},
             source_end=self.source_end(copy.last),
             verified=self.route.options.dry_run,
@@ -222,9 +226,33 @@ class Batch:
             problem=_text(copy.problem) if copy.problem else None,
         )
 
+    def copied(self, each: Copied) -> None:
+        """Remember what the destination copied by itself."""
+        self.watch(each.messages)
+        self.replaced += each.messages
+        self._entries.append(
+            Entry(
+                conversation=each.conversation,
+                source=each.conversation,
+                action="copied",
+                messages=each.messages,
+                written=each.messages,
+                digest=each.digest,
+                rows=True,
+                own=own_hashes(own_data(self.left[each.conversation], self.route.holds)),
+                source_end=each.source_end if self.route.options.move else START,
+            )
+        )
+
     def record(self, entry: Entry) -> None:
         """Remember what became of a conversation that was not copied by the writer."""
         self._entries.append(entry)
+
+
+def conversation_of(info: ConversationInfo, holds: Holds) -> Conversation:
+    """The conversation, with as much of its title and extra as both sides hold."""
+    own = own_data(info, holds)
+    return Conversation(info.id, own.get("title"), own.get("extra"))
 
 
 def own_hashes(own: dict[str, Any]) -> dict[str, str]:

@@ -171,6 +171,7 @@ async def _append_behind(batch: Batch, info: ConversationInfo, same: int, end: P
     route = batch.route
     copy = batch.copy(info, "extended", route.proof(), end=end, described=True)
     copy.after = await before_last(route.dest, info.id, same)
+    copy.at = await _count(route.dest, info.id, less=same) if route.exact else None
     async for page in route.source.read([info.id]):
         overlap = max(0, min(same - copy.taken, len(page.items)))
         there = page.items[:overlap]
@@ -181,6 +182,16 @@ async def _append_behind(batch: Batch, info: ConversationInfo, same: int, end: P
         await batch.writer.take(copy, page.items[overlap:])
     await batch.writer.flush()
     copy.finished = True
+
+
+async def _count(store: Store, conversation: str, *, less: int) -> int | None:
+    """How many messages it has before its last few, where the store can tell cheaply.
+
+    One that somebody adds right now makes the append that follows `Changed`.
+    """
+    infos = await infos_of(store, [conversation], details=True)
+    count = infos[conversation].messages if conversation in infos else None
+    return None if count is None else count - less
 
 
 async def _tail(route: Route, conversation: str, count: int) -> "tuple[array[int], Position]":

@@ -50,6 +50,8 @@ class Copy:
         self.written = 0
         self.own: dict[str, str] = {}
         self.after: Position = START
+        self.at: int | None = 0
+        """How many messages of the destination stand before what the proof is over, if known."""
         self.last: Page | None = None
         self.kind: str | None = None
         self.problem: str | None = None

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from synmem.formats import Writer
+from synmem.formats import TakesLines, Writer
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.operations.listing import listing
-from synmem.store import ConversationInfo, Page, Store
+from synmem.store import ConversationInfo, Lines, Page, Store, SupportsLines
 
 _PIECE = 1 << 18
 
@@ -20,6 +20,7 @@ class Export:
         self.left_out = 0
         self._store = store
         self._writer = writer
+        self._takes_lines = writer if isinstance(writer, TakesLines) else None
         self._current: str | None = None
         self._begun = False
         self._number = 0
@@ -41,14 +42,37 @@ class Export:
                 piece.append(self._writer.begin())
                 begun = True
             named = {info.id: info for info in infos}
-            async for page in self._store.read(list(named)):
-                piece.append(self._page(page, named))
+            async for each in self._read(named):
+                piece.append(self._written(each, named))
                 size += len(piece[-1])
                 if size >= _PIECE:
                     yield b"".join(piece)
                     piece, size = [], 0
         end = self._writer.end() if begun else self._writer.begin() + self._writer.end()
         yield b"".join(piece) + end
+
+    async def _read(self, infos: dict[str, ConversationInfo]) -> AsyncIterator[Lines | Page]:
+        """The conversations, as lines where the store makes what the writer takes."""
+        if isinstance(self._store, SupportsLines) and self._takes_lines is not None:
+            titled = {i for i, info in infos.items() if info.title is not None or info.extra}
+            async for each in self._store.lines(list(infos), apart=titled):
+                yield each
+        else:
+            async for page in self._store.read(list(infos)):
+                yield page
+
+    def _written(self, each: Lines | Page, infos: dict[str, ConversationInfo]) -> bytes:
+        return self._lines(each, infos) if isinstance(each, Lines) else self._page(each, infos)
+
+    def _lines(self, lines: Lines, infos: dict[str, ConversationInfo]) -> bytes:
+        assert self._takes_lines is not None
+        self.messages += lines.messages
+        if len(lines.conversations) == 1:
+            head = self._begin(lines.conversations[0], infos)
+            return head + self._takes_lines.lines(0, lines.messages, lines.data)
+        self._current = None
+        self.conversations += len(lines.conversations)
+        return self._takes_lines.lines(len(lines.conversations), lines.messages, lines.data)
 
     def _page(self, page: Page, infos: dict[str, ConversationInfo]) -> bytes:
         if page.conversation != self._current:
@@ -57,14 +81,15 @@ class Export:
         self._number += len(page.items)
         if not messages:
             return b""
-        head = b""
-        if not self._begun:
-            info = infos[page.conversation]
-            head = self._writer.conversation(Conversation(info.id, info.title, info.extra))
-            self._begun = True
-            self.conversations += 1
+        head = b"" if self._begun else self._begin(page.conversation, infos)
         self.messages += len(messages)
         return head + self._writer.messages(messages)
+
+    def _begin(self, conversation: str, infos: dict[str, ConversationInfo]) -> bytes:
+        info = infos[conversation]
+        self._current, self._begun = conversation, True
+        self.conversations += 1
+        return self._writer.conversation(Conversation(info.id, info.title, info.extra))
 
     def _readable(self, page: Page) -> Sequence[Message]:
         messages = [item for item in page.items if type(item) is Message]

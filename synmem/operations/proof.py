@@ -33,13 +33,14 @@ class Proof:
         return self._hash.hexdigest() if self._digest is None else str(self._digest)
 
 
-_encode = msgspec.json.Encoder().encode
+# Keys in order: jsonb and the other servers give them back in an order of their own.
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def compared_lines(items: Sequence[Message | Unreadable], holds: Holds) -> list[bytes]:
     """A line for each message: where two lines are the same, so are the messages.
 
-    The other way round it does not hold (keys may be in another order): `canonical` decides.
+    The other way round it does not hold (a null, a lone surrogate): `canonical` decides.
     """
     if holds.fields is not EVERYTHING.fields or holds.time_us != 1:
         return canonical_lines(items, holds)

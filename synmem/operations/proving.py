@@ -8,7 +8,7 @@ from synmem.operations.compare import own_data
 from synmem.operations.looking import infos_of
 from synmem.operations.proof import Proof, compared_lines, readable
 from synmem.operations.receipt import Entry
-from synmem.store import START, ConversationInfo, Page
+from synmem.store import START, ConversationInfo, Page, SupportsCopy
 
 
 class ReadingBack:
@@ -21,12 +21,13 @@ class ReadingBack:
 
     async def proven(self, entries: Sequence[Entry]) -> set[str]:
         """The conversations of these entries that are there as they were written."""
-        found = await self._read_back(entries)
+        found = await self._read_back([e for e in entries if not e.rows])
+        found |= await self._digests([e for e in entries if e.rows])
         owns = await self._own_data(entries)
         proven = set()
         for entry in entries:
             name = entry.conversation
-            good = found[name] == entry.digest or await self._is_there(entry)
+            good = found.get(name) == entry.digest or await self._is_there(entry)
             own = owns.get(name, {})
             if good and all(own.get(field) == value for field, value in entry.own.items()):
                 proven.add(name)
@@ -43,6 +44,13 @@ class ReadingBack:
                 pages = self._dest.read([e.conversation], after=e.after, limit=e.messages)
                 await self._take_back(pages, {e.conversation: e}, proofs)
         return {conversation: str(proof) for conversation, proof in proofs.items()}
+
+    async def _digests(self, entries: Sequence[Entry]) -> dict[str, str]:
+        """What the destination says of those that it copied by itself, from its rows."""
+        if not entries or not isinstance(self._dest, SupportsCopy):
+            return {}
+        self._watch(sum(entry.messages for entry in entries))
+        return await self._dest.digests([entry.conversation for entry in entries])
 
     async def _take_back(
         self, pages: AsyncIterator[Page], entries: dict[str, Entry], proofs: dict[str, Proof]

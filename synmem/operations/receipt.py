@@ -1,21 +1,28 @@
 """What a transfer did, conversation by conversation, kept on disk; and the receipt made of it.
 
-A receipt is one JSON object: `source` and `destination` (secrets masked), `scheme` and `fields`
-of the digests (those that both sides hold), `not_compared`, `counts`, `conversations` with a line
-for each (`conversation_id`, `action`, `messages`, `digest`, `problem`), and `root`, SHA-256 over
-the lines `digest id`, in the order of the ids' bytes.
+A receipt is one JSON object: `receipt` (its version, 1), `source` and `destination` (secrets
+masked), `scheme` and `fields` of the digests (those that both sides hold), `not_compared`,
+`counts`, `root`, SHA-256 over the lines `digest id` in the order of the ids' bytes, and
+`conversations` with a line for each: `conversation_id` (in the destination), `action`,
+`messages`, `digest`; `at`, the number of messages before these (left out for 0; "end" where they
+are the last, and the store could not count those before); `own`, a
+SHA-256 for the title and for the extra, where they are set (`compare.own_line`); and `problem`.
+`check_receipt.py` reads it again.
 """
 
 import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
 from synmem.messages import FIELDS, Digest, Holds, JSONObject, dump_json
 from synmem.store import START, Position
+
+VERSION: Final = 1
+"""The form of a receipt: one that knows no other does not guess."""
 
 _PAGE = 500
 
@@ -35,9 +42,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     written: int = 0
     digest: str | None = None
     after: Position = START
+    at: int | None = 0
+    """How many messages of the destination stand before; None: they are its last."""
     own: dict[str, str] = {}
     source_end: Position = START
     verified: bool = False
+    rows: bool = False
+    """Whether the digest is the destination's own, of what it copied: `SupportsCopy.digests`."""
     kind: str | None = None
     """What went wrong: conflict, rejected, unreadable, failed, changed; left: it was not moved."""
     problem: str | None = None
@@ -49,7 +60,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             "source_id": self.source if self.source != self.conversation else None,
             "action": self.action,
             "messages": self.messages,
+            "at": "end" if self.at is None else self.at or None,
             "digest": self.digest,
+            "own": self.own or None,
             "kind": self.kind,
             "problem": self.problem,
         }
@@ -76,13 +89,14 @@ class Ledger:
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Remember entries; a later one of the same conversation takes the place of the first."""
-        self._rows.executemany(
-            "INSERT OR REPLACE INTO entry VALUES (?, ?, ?)",
-            [
-                (e.conversation.encode(), e.verified or e.digest is None, _encode(e))
-                for e in entries
-            ],
-        )
+        rows = [
+            (e.conversation.encode(), e.verified or e.digest is None, _encode(e)) for e in entries
+        ]
+        self._rows.execute("BEGIN")  # else each row would be a transaction
+        try:
+            self._rows.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", rows)
+        finally:
+            self._rows.execute("COMMIT")
 
     def pages(self, *, unverified: bool = False) -> Iterator[list[Entry]]:
         """All entries, or those to verify, in the order of the ids' bytes."""
@@ -111,12 +125,7 @@ class Ledger:
 
     def root(self) -> str:
         """SHA-256 over the lines `digest id`."""
-        root = hashlib.sha256()
-        for page in self.pages():
-            for entry in page:
-                if entry.digest:
-                    root.update(f"{entry.digest} ".encode() + entry.conversation.encode() + b"\n")
-        return "sha256:" + root.hexdigest()
+        return root_of((e.digest, e.conversation) for page in self.pages() for e in page)
 
     def close(self) -> None:
         """Give the temporary file back."""
@@ -125,6 +134,15 @@ class Ledger:
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
+
+
+def root_of(digests: Iterable[tuple[str | None, str]]) -> str:
+    """SHA-256 over the lines `digest id`, given in the order of the ids' bytes."""
+    root = hashlib.sha256()
+    for digest, conversation in digests:
+        if digest:
+            root.update(f"{digest} ".encode() + conversation.encode() + b"\n")
+    return "sha256:" + root.hexdigest()
 
 
 def receipt_lines(
@@ -138,6 +156,7 @@ def receipt_lines(
 ) -> Iterator[bytes]:
     """The receipt as JSON text, in pieces: as flat in memory as the ledger."""
     head: dict[str, Any] = {
+        "receipt": VERSION,
         "source": source,
         "destination": destination,
         "scheme": Digest.SCHEME,

@@ -17,7 +17,7 @@ import msgspec
 from synmem.errors import Changed
 from synmem.operations import conflicts
 from synmem.operations.backup import Backup
-from synmem.operations.batch import Batch, Options, Route, Watch
+from synmem.operations.batch import Batch, Options, Route, Watch, conversation_of
 from synmem.operations.compare import Found, State, compare, not_compared
 from synmem.operations.copying import Copy, Reject
 from synmem.operations.listing import listing
@@ -25,7 +25,14 @@ from synmem.operations.looking import infos_of, position_of
 from synmem.operations.proving import ReadingBack
 from synmem.operations.receipt import Entry, Ledger
 from synmem.operations.removing import Removing
-from synmem.store import START, ConversationInfo, Store, SupportsBeginning
+from synmem.store import (
+    START,
+    ConversationInfo,
+    Store,
+    SupportsBeginning,
+    SupportsCopy,
+    SupportsTotal,
+)
 
 __all__ = ["Options", "Transfer"]
 
@@ -68,6 +75,13 @@ class Transfer:
     def stopped(self) -> bool:
         """Whether it ended at the first conflict."""
         return self._route.stopped
+
+    async def expected(self) -> int | None:
+        """How many messages will be looked at, where the source can tell cheaply."""
+        chosen = self._options.ids is not None or self._options.match or self._options.timed
+        if chosen or not isinstance(self._source, SupportsTotal):
+            return None
+        return await self._source.total()
 
     async def copy(self) -> None:
         """Bring over what the destination lacks; the ledger then says what was done."""
@@ -150,14 +164,22 @@ class Transfer:
         """Read back what was written; what is not there as it was sent is recorded as failed."""
         self.verified = 0
         back = ReadingBack(self._route, self.watch)
-        for entries in self._ledger.pages(unverified=True):
-            proven = await back.proven(entries)
-            done = [_verified(e) if e.conversation in proven else _failed(e) for e in entries]
-            self.verified += len(proven)
-            self._ledger.record(done)
-            for entry in done:
-                if entry.kind == "failed":
-                    self._tell(entry)
+        pages = self._ledger.pages(unverified=True)
+
+        async def work() -> None:
+            for entries in pages:  # each page is one task's
+                await self._verify(back, entries)
+
+        await _together([work() for _ in range(max(1, self._options.jobs))])
+
+    async def _verify(self, back: ReadingBack, entries: Sequence[Entry]) -> None:
+        proven = await back.proven(entries)
+        done = [_verified(e) if e.conversation in proven else _failed(e) for e in entries]
+        self.verified = (self.verified or 0) + len(proven)
+        self._ledger.record(done)
+        for entry in done:
+            if entry.kind == "failed":
+                self._tell(entry)
 
     # --- moving -----------------------------------------------------------------------------
 
@@ -212,6 +234,7 @@ class _Round:
         return {i: number for i, number in numbers if number > 0}
 
     async def _copy_absent(self, conversations: list[str]) -> None:
+        conversations = await self._left_to_us(conversations)
         if not conversations:
             return
         copies: dict[str, Copy] = {}
@@ -226,6 +249,20 @@ class _Round:
         await self._batch.writer.flush()
         for copy in copies.values():
             copy.finished = True
+
+    async def _left_to_us(self, conversations: list[str]) -> list[str]:
+        """Let the destination copy by itself what it can; the others."""
+        exact, dry_run = self._route.exact, self._route.options.dry_run
+        if exact or dry_run or not conversations or not isinstance(self._dest, SupportsCopy):
+            return conversations
+        waiting = [conversation_of(self._left[i], self._route.holds) for i in conversations]
+        done: set[str] = set()
+        while waiting:
+            copied, waiting = await self._dest.copy(self._source, waiting)
+            for each in copied:
+                self._batch.copied(each)
+                done.add(each.conversation)
+        return [i for i in conversations if i not in done]
 
     async def _settle(self, found: Found, theirs: dict[str, ConversationInfo]) -> None:
         info = self._left[found.conversation]
@@ -257,7 +294,8 @@ class _Round:
                         found, info, theirs, conversation, "appended", base=number, after=after
                     )
                 elif found.state in (State.EQUAL, State.AHEAD):
-                    self._batch.book(found, "equal" if found.state is State.EQUAL else "ahead")
+                    action = "equal" if found.state is State.EQUAL else "ahead"
+                    self._batch.book(found, action, at=number)
                 else:
                     self._batch.book(found, "nothing", kind="conflict")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from synmem.backends.file import FileStore
+from synmem.messages import Holds
 from tests.cli.moved import lines, make, run
 
 SOURCE = {"same": ["1"], "here": ["1"], "short": ["1", "2"], "long": ["1"], "other": ["1", "2"]}
@@ -111,3 +113,82 @@ def test_a_store_that_is_not_there(tmp_path: Path) -> None:
     assert run("check", tmp_path / "no.db").exit_code == 3
     (tmp_path / "text.db").write_text("hello")
     assert run("check", tmp_path / "text.db").exit_code == 6
+
+
+def test_a_receipt_is_proven_later(source: Path, tmp_path: Path) -> None:
+    dest, receipt = tmp_path / "new.db", tmp_path / "receipt.json"
+    assert run("migrate", source, dest, "--receipt", receipt).exit_code == 0
+    result = run("check", "--receipt", receipt, dest)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "5 conversations: 5 equal\n"
+    run("add", "new", "x", "-p", dest)
+    run("add", "short", "3", "-p", dest)
+    run("clear", "long", "--yes", "-p", dest)
+    changed = run("check", dest, "--receipt", receipt)
+    assert changed.exit_code == 7
+    assert sorted(changed.stdout.splitlines()) == ["+ long", "> short  from message 3 on"]
+    assert "3 equal, 1 missing, 1 with more messages since" in changed.stderr
+    assert "= same" in run("check", dest, "--receipt", receipt, "-v").stdout.splitlines()
+    assert run("check", dest, "--receipt", receipt, "--match", "same").exit_code == 0
+    data = json.loads(run("check", dest, "--receipt", receipt, "--json").stdout)
+    assert data["counts"] == {"=": 3, "+": 1, "-": 0, "<": 0, ">": 1, "*": 0, "!": 0}
+    assert data["receipt"]["source"] == str(source)
+    assert data["receipt"]["root"] == json.loads(receipt.read_text())["root"]
+    assert len(data["conversations"]) == 5
+
+
+def test_what_json_prints_is_a_receipt_too(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(run("migrate", source, tmp_path / "d.db", "--json").stdout)
+    assert run("check", "--receipt", tmp_path / "r.json", tmp_path / "d.db").exit_code == 0
+    assert run("check", "--receipt", tmp_path / "r.json", source).exit_code == 0
+
+
+def test_a_receipt_that_is_none_or_was_altered(source: Path, tmp_path: Path) -> None:
+    receipt, dest = tmp_path / "r.json", tmp_path / "d.db"
+    run("migrate", source, dest, "--receipt", receipt)
+    text = receipt.read_text()
+    receipt.write_text(text.replace('"same"', '"name"'))
+    for broken in (text.replace('"same"', '"name"'), text[:-20]):
+        receipt.write_text(broken)
+        result = run("check", "--receipt", receipt, dest)
+        assert result.exit_code == 6
+        assert f"{receipt} was cut short or altered" in result.stderr
+        told = run("check", "--receipt", receipt, dest, "--json").stderr
+        assert json.loads(told)["error"]["kind"] == "corrupt"
+    assert run("check", "--receipt", source, dest).exit_code == 2
+    assert run("check", "--receipt", tmp_path / "no.json", dest).exit_code == 3
+    assert run("check", "--receipt", tmp_path, dest).exit_code == 1
+    receipt.write_text(text)
+    assert run("check", "--receipt", receipt, dest, source).exit_code == 2
+    assert run("check", "--receipt", receipt, dest, "--quick").exit_code == 2
+
+
+def test_a_store_that_lacks_what_a_receipt_has_cannot_be_compared(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("migrate", source, tmp_path / "d.db", "--receipt", tmp_path / "r.json")
+    run("export", "-p", source, "-o", tmp_path / "d.jsonl")
+    assert run("check", "--receipt", tmp_path / "r.json", tmp_path / "d.jsonl").exit_code == 0
+    monkeypatch.setattr(FileStore, "holds", Holds(fields=frozenset({"role", "content"})))
+    result = run("check", "--receipt", tmp_path / "r.json", tmp_path / "d.jsonl")
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert "cannot be compared with the receipt" in result.stderr
+
+
+def test_what_was_mended_and_imported_later_has_a_receipt_of_its_own(tmp_path: Path) -> None:
+    dest, rest = make(tmp_path / "d.db", {"a": ["1"]}), tmp_path / "rest.jsonl"
+    mended = [
+        {"conversation_id": "a", "role": "user", "content": text, "reason": "refused", "at": at}
+        for at, text in enumerate(["2", "3"], 1)
+    ]
+    rest.write_text("".join(json.dumps(each) + "\n" for each in mended))
+    for action in ("appended", "equal"):
+        receipt = tmp_path / f"{action}.json"
+        assert run("import", rest, "-p", dest, "--receipt", receipt).exit_code == 0
+        (line,) = json.loads(receipt.read_text())["conversations"]
+        assert (line["action"], line["at"], line["messages"]) == (action, 1, 2)
+        assert run("check", dest, "--receipt", receipt).exit_code == 0
+    changed = make(tmp_path / "e.db", {"a": ["x", "2", "4"]})
+    result = run("check", changed, "--receipt", receipt)
+    assert result.exit_code == 7
+    assert result.stdout.startswith("* a")

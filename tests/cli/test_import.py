@@ -1,15 +1,17 @@
 """`synmem import`."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.moved import lines, make, run, said
-from tests.cli.processes import in_pipe
+from tests.cli.processes import PROGRAM, in_pipe
 
 SAID = {"a": ["1", "2", "3"], "b": ["x", "y"]}
 
@@ -293,3 +295,19 @@ def test_a_line_of_an_impossible_id_does_not_join_the_conversation_it_stands_in(
     assert run("import", file, "-p", dest, "--rejects", rejects).exit_code == 6
     assert said(dest) == {"a": ["1"]}
     assert b"of nobody" in rejects.read_bytes()
+
+
+def test_an_interrupt_while_stdin_is_read_says_that_nothing_was_written(dest: Path) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "import", "-p", str(dest)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(lines(SAID))
+        process.stdin.flush()
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == b"interrupted while reading: nothing was written\n"
+    assert process.returncode == 130
+    assert not dest.exists()

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from synmem.cli.app import app
-from tests.cli.moved import make, run, said
+from tests.cli.moved import lines, make, run, said
 from tests.cli.processes import in_pipe, on_terminal, start
 
 SAID = {"a": ["1", "2", "3"], "b / é\n": ["\ud800", "NUL \0"], "*": ["x"]}
@@ -277,6 +278,24 @@ def test_an_interrupt_ends_it_within_a_second_and_the_next_run_completes_it(
     assert b"goes on from there" in told
     again = run("migrate", source, dest)
     assert again.exit_code == 0, again.stderr
+    assert run("check", source, dest).exit_code == 0
+
+
+def test_on_a_terminal_it_counts_to_a_total_and_an_interrupt_says_how_to_go_on(
+    tmp_path: Path,
+) -> None:
+    source, dest = tmp_path / "many.jsonl", tmp_path / "dest.db"
+    source.write_bytes(lines({f"c{i}": [f"message {n}" for n in range(30)] for i in range(5_000)}))
+    code, shown = on_terminal(
+        "migrate", str(source), str(dest), typed=b"\x03", prompt=b"conversations  "
+    )
+    assert code == 130, shown
+    assert re.search(r"Copying [\d,]+/150,000 in [\d,]+ conversations  [\d,]+/s", shown)
+    assert re.search(r"[1-9][\d,]* messages written so far", shown)
+    assert "the same command again goes on from there" in shown
+    again = run("migrate", source, dest)
+    assert again.exit_code == 0
+    assert re.search(r"5,000 conversations: .*written and verified\n", again.stderr)
     assert run("check", source, dest).exit_code == 0
 
 

@@ -881,3 +881,26 @@ def test_the_ledger_keeps_many_entries_in_little_memory(tmp_path: Path) -> None:
     assert len(ids) == 20_000
     assert list(ledger.pages(unverified=True)) == []
     ledger.close()
+
+
+def test_what_is_watched_comes_to_what_was_expected() -> None:
+    async def main() -> None:
+        source, dest = InMemoryStore(page_size=2), InMemoryStore(page_size=3)
+        for name, ours, theirs in (
+            ("absent", "abcde", ""), ("behind", "abcde", "ab"), ("equal", "abc", "abc"),
+            ("ahead", "ab", "abc"),
+        ):  # fmt: skip
+            for store, said in ((source, ours), (dest, theirs)):
+                if said:
+                    await fill(store, name, *said)
+        with Ledger() as ledger:
+            transfer = Transfer(source, dest, ledger, Options())
+            seen: list[int] = []
+            transfer.watch = seen.append
+            assert await transfer.expected() == 15
+            await transfer.copy()
+            assert sum(seen) == 15
+            for options in (Options(match="a*"), Options(ids=["absent"])):
+                assert await Transfer(source, dest, ledger, options).expected() is None
+
+    asyncio.run(main())

@@ -13,7 +13,12 @@ import threading
 
 
 def main() -> int:
-    server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+    server = subprocess.Popen(
+        sys.argv[1:],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,  # our own stdout carries the process id and nothing else
+        start_new_session=True,
+    )
     print(server.pid, flush=True)
     os.dup2(2, 1)  # nobody reads our stdout from here on
 

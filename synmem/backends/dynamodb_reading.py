@@ -1,0 +1,318 @@
+"""Reading a DynamoDB store: one request a page, and the head before and after it.
+
+A Query is no snapshot. What it gives counts only if the head item had the same version before it
+and after it: a delete or replace changes the version first and removes hidden items later, so in
+between every visible item was there. Otherwise the page is read again by the new head. Appends
+change no version; an append's items lie side by side, so one that is missing between two others
+was about to come, and is looked for again.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from synmem.backends.dynamodb_calls import Client, pause
+from synmem.backends.dynamodb_table import Table
+from synmem.errors import Changed, CorruptData, StoreUnavailable
+from synmem.layouts.dynamodb_items import (
+    CONVERSATION,
+    HEAD,
+    NUMBER,
+    Head,
+    Item,
+    Span,
+    decode,
+    head_of,
+    key_of,
+    message_refusal,
+    number,
+    number_of,
+    position_of,
+)
+from synmem.layouts.synapsekit import encodable
+from synmem.messages import Holds, Message, Unreadable
+from synmem.store import START, Page, Position
+
+READ_AT_ONCE: Final = 32
+"""So many conversations are asked for side by side."""
+
+HEADS_A_CALL: Final = 100
+_TRIES: Final = 20
+NAMES: Final = {"#c": CONVERSATION, "#n": NUMBER}
+_PLACES: Final[dict[str, Any]] = {
+    "ProjectionExpression": "#n, #call, #i", "names": {"#call": "call", "#i": "i"},
+}  # fmt: skip
+_HEAD: Final = ("version", "begins", "skip_from", "skip_to", "above", "listed", "title", "extra")
+_HEAD_NAMES: Final = {"#c": CONVERSATION, "#n": NUMBER, **{f"#{name}": name for name in _HEAD}}
+
+T = TypeVar("T")
+
+
+class DynamoDBReader:
+    """The reading half of a store in a DynamoDB table."""
+
+    holds = Holds(call_messages=5_000, call_bytes=16_000_000)
+
+    def __init__(self, client: Client, table: Table, *, page_size: int) -> None:
+        self.client = client
+        self.table = table
+        self._page_size = page_size
+
+    @property
+    def name(self) -> str:
+        """The region, the table and a given endpoint."""
+        return self.client.name
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold, and what would make an item of more than 400 KB."""
+        return message_refusal(message)
+
+    # --- messages ---
+
+    async def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`."""
+        ids = storable(conversations)
+        if len(ids) > 1 and after != START:
+            raise ValueError("after goes with one conversation")
+        if limit == 0 or not await self.table.is_there():
+            ids = []
+        for start in range(0, len(ids), READ_AT_ONCE):
+            chunk = ids[start : start + READ_AT_ONCE]
+            heads = await self._heads(chunk)
+            size = self._page_size if limit is None else min(limit, self._page_size)
+            for run in await self._pages(chunk, heads, after, reverse, size):
+                async for page in self._go_on(run, reverse, limit):
+                    yield page
+
+    async def _go_on(self, run: "_Run", reverse: bool, limit: int | None) -> AsyncIterator[Page]:
+        """The page that was read, and those that follow it."""
+        left = limit
+        while True:
+            if run.rows:
+                left = None if left is None else left - len(run.rows)
+                anchor = position_of(run.rows[-1])
+                yield _as_page(run.conversation, run.rows)
+            if not run.more or left == 0 or not run.rows:
+                return
+            size = self._page_size if left is None else min(left, self._page_size)
+            heads = {run.conversation: run.head}
+            (run,) = await self._pages([run.conversation], heads, anchor, reverse, size)
+
+    async def _pages(
+        self, ids: Sequence[str], heads: dict[str, Head], after: Position, reverse: bool, size: int
+    ) -> list["_Run"]:
+        """A page of each of these conversations."""
+
+        async def page(conversation: str, head: Head) -> _Run:
+            rows, more = await self._page(conversation, head, after, reverse, size)
+            return _Run(conversation, head, rows, more)
+
+        return await self._steadily(ids, heads, page)
+
+    async def _page(
+        self, conversation: str, head: Head, after: Position, reverse: bool, size: int
+    ) -> tuple[list[Item], bool]:
+        if after == START:
+            return await self._whole_rows(conversation, head.spans(), reverse, size)
+        anchor = number_of(after)
+        spans = head.spans(high=anchor) if reverse else head.spans(low=anchor)
+        rows, more = await self._whole_rows(conversation, spans, reverse, size + 1)
+        if not head.shows(anchor) or not rows or position_of(rows[0]) != after:
+            raise self._changed(conversation)
+        return rows[1:], more
+
+    async def _whole_rows(
+        self, conversation: str, spans: Sequence[Span], reverse: bool, size: int
+    ) -> tuple[list[Item], bool]:
+        """Rows in which no item of an append is missing that was about to come."""
+        for _ in range(3):
+            rows, more = await self._rows(conversation, spans, reverse, size)
+            if not _torn(rows[::-1] if reverse else rows):
+                break
+            await pause()
+        return rows, more
+
+    async def _rows(
+        self,
+        conversation: str,
+        spans: Sequence[Span],
+        reverse: bool,
+        size: int,
+        **how: Any,
+    ) -> tuple[list[Item], bool]:
+        """The first `size` items of these spans, or as many as an answer has room for; and
+        whether there may be more."""
+        found: list[Item] = []
+        ordered = spans[::-1] if reverse else spans
+        for index, span in enumerate(ordered):
+            answer = await self._query(
+                conversation, span, ScanIndexForward=not reverse, Limit=size - len(found), **how
+            )
+            found += answer["Items"]
+            if "LastEvaluatedKey" in answer:
+                return found, True
+            if len(found) >= size:
+                return found, index + 1 < len(ordered)
+        return found, False
+
+    async def _query(self, conversation: str, span: Span, **how: Any) -> dict[str, Any]:
+        names = {**NAMES, **how.pop("names", {})}
+        return await self.client.call(
+            "query",
+            TableName=self.client.table,
+            ConsistentRead=True,
+            KeyConditionExpression="#c = :c AND #n BETWEEN :low AND :high",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={
+                ":c": {"S": conversation},
+                ":low": {"N": str(span[0])},
+                ":high": {"N": str(span[1])},
+            },
+            **how,
+        )
+
+    # --- heads ---
+
+    async def _head(self, conversation: str) -> Head:
+        return (await self._heads([conversation]))[conversation]
+
+    async def _heads(self, ids: Sequence[str]) -> dict[str, Head]:
+        """The heads of these conversations."""
+        chunks = [ids[i : i + HEADS_A_CALL] for i in range(0, len(ids), HEADS_A_CALL)]
+        heads: dict[str, Head] = {}
+        for found in await asyncio.gather(*(self._some_heads(chunk) for chunk in chunks)):
+            heads.update(found)
+        return heads
+
+    async def _some_heads(self, ids: Sequence[str]) -> dict[str, Head]:
+        heads = dict.fromkeys(ids, Head())
+        asked: Any = {self.client.table: {
+            "Keys": [key_of(conversation, HEAD) for conversation in heads],
+            "ConsistentRead": True,
+            "ProjectionExpression": ", ".join(_HEAD_NAMES),
+            "ExpressionAttributeNames": _HEAD_NAMES,
+        }}  # fmt: skip
+        while asked:
+            answer = await self.client.call("batch_get_item", RequestItems=asked)
+            for item in answer["Responses"].get(self.client.table, []):
+                heads[item[CONVERSATION]["S"]] = self._as_head(item)
+            asked = answer.get("UnprocessedKeys")
+            if asked:
+                await pause()
+        return heads
+
+    def _as_head(self, item: Item) -> Head:
+        try:
+            return head_of(item)
+        except ValueError as error:
+            raise CorruptData(
+                f"{self.name}: conversation {item[CONVERSATION]['S']!r}: {error}"
+            ) from error
+
+    async def _steadily(
+        self,
+        ids: Sequence[str],
+        heads: dict[str, Head],
+        look: Callable[[str, Head], Awaitable[T]],
+    ) -> list[T]:
+        """What `look` makes of each conversation while its head does not change."""
+        found: dict[str, Any] = {}
+        left = list(ids)
+        for _ in range(_TRIES):
+            looks = await asyncio.gather(*(look(c, heads[c]) for c in left), return_exceptions=True)
+            after = await self._heads(left)
+            moved = []
+            for conversation, result in zip(left, looks, strict=True):
+                if after[conversation].version != heads[conversation].version:
+                    moved.append(conversation)
+                elif isinstance(result, BaseException):
+                    raise result
+                else:
+                    found[conversation] = result
+            if not moved:
+                return [found[conversation] for conversation in ids]
+            left, heads = moved, after
+        raise StoreUnavailable(f"{self.name}: it changes all the time", hint="try again later")
+
+    async def _newest(self, conversation: str, head: Head, count: int = 1) -> list[Item]:
+        """The newest `count` visible messages, newest first, without what they say."""
+        found: list[Item] = []
+        answers = self._answers(
+            conversation, head.spans()[::-1], ScanIndexForward=False, Limit=count, **_PLACES
+        )
+        async for answer in answers:
+            found += answer["Items"]
+            if len(found) >= count:
+                break
+        return found[:count]
+
+    async def _answers(
+        self, conversation: str, spans: Sequence[Span], **how: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """All answers about these spans, one after the other."""
+        for span in spans:
+            start: Any = {}
+            while start is not None:
+                answer = await self._query(conversation, span, **how, **start)
+                yield answer
+                start = following(answer)
+
+    def _changed(self, conversation: str) -> Changed:
+        return Changed(
+            f"conversation {conversation!r} in {self.name} changed while it was used",
+            hint="run again",
+        )
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self.client.close()
+
+
+class _Run:
+    """A page of one conversation: by which head it was read, its items, and whether more follow."""
+
+    def __init__(self, conversation: str, head: Head, rows: list[Item], more: bool) -> None:
+        self.conversation = conversation
+        self.head = head
+        self.rows = rows
+        self.more = more
+
+
+def following(answer: dict[str, Any]) -> dict[str, Any] | None:
+    """How to ask for what follows an answer; None where nothing does."""
+    last = answer.get("LastEvaluatedKey")
+    return {"ExclusiveStartKey": last} if last else None
+
+
+def storable(ids: Sequence[str]) -> list[str]:
+    """Those that can be in a store at all, each once."""
+    return [c for c in dict.fromkeys(ids) if c and encodable(c) and len(c.encode()) <= 1024]
+
+
+def _torn(rows: Sequence[Item]) -> bool:
+    """Whether an item is missing right before a later one of the same append."""
+    for before, item in itertools.pairwise(rows):
+        gap = number(item[NUMBER]["N"]) - number(before[NUMBER]["N"]) != 1
+        if gap and item.get("i", {"N": "0"})["N"] != "0":
+            return True
+    return False
+
+
+def _as_page(conversation: str, rows: Sequence[Item]) -> Page:
+    return Page(conversation, [_decoded(row) for row in rows], lambda i: position_of(rows[i]))
+
+
+def _decoded(row: Item) -> Message | Unreadable:
+    try:
+        return decode(row)
+    except (ValueError, TypeError) as error:
+        where = position_of(row)
+        return Unreadable(where, f"item {row[NUMBER]['N']}: {error}")

@@ -1,0 +1,162 @@
+"""The steps that a transaction is made of: conditions and writes of items, in the API's form."""
+
+import math
+from typing import Any, Final
+
+import msgspec
+
+from synmem.layouts.dynamodb_items import (
+    CONVERSATION,
+    HEAD,
+    LOWEST,
+    Head,
+    Item,
+    Number,
+    key_of,
+    number,
+    number_of,
+)
+from synmem.store import START, Position
+
+STEPS: Final = 100
+"""So many steps a transaction takes."""
+BYTES: Final = 3_900_000
+"""And so many bytes of items: 4 MB, less what its conditions may count."""
+
+Step = dict[str, Any]
+
+
+def put(item: Item) -> Step:
+    """Write an item where none is."""
+    return {
+        "Put": {
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(#c)",
+            "ExpressionAttributeNames": {"#c": CONVERSATION},
+        }
+    }
+
+
+def there(conversation: str, position: Position) -> Step:
+    """See that the message of this position is there."""
+    where, call, place = position.split(":")
+    condition: dict[str, Any] = {
+        "Key": key_of(conversation, number(where)),
+        "ConditionExpression": "#call = :call AND #i = :i",
+        "ExpressionAttributeNames": {"#call": "call", "#i": "i"},
+        "ExpressionAttributeValues": {":call": {"S": call}, ":i": {"N": place}},
+    }
+    if not call:  # somebody else's item
+        condition = {
+            "Key": condition["Key"],
+            "ConditionExpression": "attribute_exists(#c) AND attribute_not_exists(#call)",
+            "ExpressionAttributeNames": {"#c": CONVERSATION, "#call": "call"},
+        }
+    return {"ConditionCheck": condition}
+
+
+def nobody(conversation: str, where: Number) -> Step:
+    """See that no item has this number."""
+    return {
+        "ConditionCheck": {
+            "Key": key_of(conversation, where),
+            "ConditionExpression": "attribute_not_exists(#c)",
+            "ExpressionAttributeNames": {"#c": CONVERSATION},
+        }
+    }
+
+
+def unchanged(conversation: str, head: Head) -> Step:
+    """See that the head is of the same version, or still is not there."""
+    return {"ConditionCheck": {"Key": key_of(conversation, HEAD), **_same(head)}}
+
+
+def update(
+    conversation: str, head: Head, version: str, new: Head, values: dict[str, Any] | None = None
+) -> Step:
+    """Change a head of the same version, or make it: its version, spans, and these values."""
+    spans = _spans(new)
+    values = {**spans, "version": {"S": version}, **(values or {})}
+    removed = [name for name in _SPANS if name not in values]
+    same = _same(head)
+    text = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
+    if removed:
+        text += " REMOVE " + ", ".join(f"#{name}" for name in removed)
+    return {
+        "Update": {
+            "Key": key_of(conversation, HEAD),
+            **same,
+            "UpdateExpression": text,
+            "ExpressionAttributeNames": {f"#{n}": n for n in {*values, *removed, "version"}},
+            "ExpressionAttributeValues": {
+                **{f":{name}": value for name, value in values.items()},
+                **same.get("ExpressionAttributeValues", {}),
+            },
+        }
+    }
+
+
+def replace_head(conversation: str, head: Head, version: str, new: Head) -> Step:
+    """Put a head of nothing but these spans in the place of one of the same version."""
+    item = {**key_of(conversation, HEAD), "version": {"S": version}, **_spans(new)}
+    return {"Put": {"Item": item, **_same(head)}}
+
+
+def remove_head(conversation: str, head: Head) -> Step:
+    """Remove a head of the same version, where nobody has listed the conversation again."""
+    same = _same(head)
+    same["ConditionExpression"] += " AND attribute_not_exists(#listed)"
+    same["ExpressionAttributeNames"] = {"#version": "version", "#listed": "listed"}
+    return {"Delete": {"Key": key_of(conversation, HEAD), **same}}
+
+
+def remove(conversation: str, where: Number) -> Step:
+    """Remove an item."""
+    return {"Delete": {"Key": key_of(conversation, where)}}
+
+
+def note(conversation: str, head: Head, version: str, name: str, text: str | None) -> Step:
+    """Set or forget a note in a head of the same version, or in one that is made."""
+    step = update(conversation, head, version, head)
+    inner = step["Update"]
+    inner["ExpressionAttributeNames"]["#note"] = f"note:{name}"
+    if text is not None:
+        inner["ExpressionAttributeValues"][":note"] = {"S": text}
+        inner["UpdateExpression"] = "SET #note = :note, " + inner["UpdateExpression"][4:]
+    else:
+        joined = ", " if " REMOVE " in inner["UpdateExpression"] else " REMOVE "
+        inner["UpdateExpression"] += f"{joined}#note"
+    return step
+
+
+def begins_at(head: Head, begins: Number, end: Position) -> Head:
+    """The head of a conversation that begins later; numbers up to its end are not given again."""
+    skip = head.skip if head.skip is not None and head.skip[0] > begins else None
+    last = math.floor(number_of(end)) if end != START else 0
+    return msgspec.structs.replace(head, begins=begins, skip=skip, above=max(head.above, last))
+
+
+_SPANS: Final = ("begins", "skip_from", "skip_to", "above")
+
+
+def _spans(head: Head) -> dict[str, Any]:
+    spans: dict[str, Number] = {"above": head.above} if head.above else {}
+    if head.begins != LOWEST:
+        spans["begins"] = head.begins
+    if head.skip is not None:
+        spans["skip_from"], spans["skip_to"] = head.skip
+    return {name: {"N": str(value)} for name, value in spans.items()}
+
+
+def _same(head: Head) -> dict[str, Any]:
+    """The condition that the head is as it was seen."""
+    if head.version is None:
+        return {
+            "ConditionExpression": "attribute_not_exists(#version)",
+            "ExpressionAttributeNames": {"#version": "version"},
+        }
+    return {
+        "ConditionExpression": "#version = :was",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": {":was": {"S": head.version}},
+    }

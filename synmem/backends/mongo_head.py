@@ -1,0 +1,132 @@
+"""A conversation's head in MongoDB: which of its documents are its messages."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from synmem.messages import JSONObject
+
+REGION: Final = 2**32
+"""So many numbers are set aside for the messages of one `replace`."""
+
+STALE: Final = timedelta(hours=1)
+"""So long what another writer began is left alone, and a deleted conversation's head stays."""
+
+_REMEMBERED: Final = 8
+
+Span = tuple[int, int]
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where a conversation begins, and the spans of numbers that are passed over.
+
+    Without a head (`version` is None) it begins at 1. Whoever changes what is visible does so in
+    one conditional write, which gives the head a new version. `low` is the lowest number that was
+    ever set aside; `claimed` says when somebody last set numbers aside to write below the front,
+    `gone` when the conversation was emptied; `recent` are the last versions, so that a writer
+    whose answer was lost finds its own.
+    """
+
+    version: str | None = None
+    begins: int = 1
+    low: int = 1
+    skips: tuple[Span, ...] = ()
+    gone: datetime | None = None
+    claimed: datetime | None = None
+    recent: tuple[str, ...] = ()
+
+    @property
+    def floor(self) -> int:
+        """A new number is above this one, and above that of the last message."""
+        return max(self.begins - 1, *(to for _, to in self.skips), self.begins - 1)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether somebody may be writing hidden documents right now."""
+        return self.claimed is not None and datetime.now(UTC) - self.claimed < STALE
+
+    def shows(self, number: float) -> bool:
+        """Whether a document of this number is one of its messages."""
+        return number >= self.begins and not any(low <= number <= to for low, to in self.skips)
+
+    def where(self, first: int | None = None, last: int | None = None) -> JSONObject:
+        """The filter for its messages, from number `first` to `last`."""
+        bounds = [_between(*each) for each in self._visible(first, last)]
+        if not bounds:
+            return {"n": {"$in": []}}
+        if len(bounds) == 1:
+            return {"n": bounds[0]}
+        # The outer bound is what an index goes by.
+        outer = {**bounds[-1], **bounds[0]} if "$lte" in bounds[-1] else bounds[0]["$gte"]
+        whole = {"$gte": bounds[0]["$gte"]}
+        if isinstance(outer, dict):
+            whole["$lte"] = bounds[-1]["$lte"]
+        return {"n": whole, "$or": [{"n": bound} for bound in bounds]}
+
+    def _visible(self, first: int | None, last: int | None) -> list[tuple[int, int | None]]:
+        at = self.begins if first is None else max(self.begins, first)
+        found: list[tuple[int, int | None]] = []
+        for low, to in self.skips:
+            if to >= at:
+                found.append((at, low - 1))
+                at = to + 1
+        found.append((at, None))
+        if last is not None:
+            found = [(low, last if to is None else min(to, last)) for low, to in found]
+        return [(low, to) for low, to in found if to is None or low <= to]
+
+    def cut(self, number: int) -> "Head":
+        """As it is when its front, up to and with this number, is gone."""
+        begins = number + 1
+        left = []
+        for low, to in self.skips:
+            if low <= begins <= to:
+                begins = to + 1
+            elif low > begins:
+                left.append((low, to))
+        return msgspec.structs.replace(self, begins=begins, skips=tuple(left))
+
+    def fronted(self, first: int, count: int) -> "Head":
+        """As it is with `count` messages, from number `first` on, before all others."""
+        skips = ((first + count, self.begins - 1), *self.skips)
+        return msgspec.structs.replace(self, begins=first, skips=skips)
+
+    def stored(self, version: str) -> JSONObject:
+        """The keys and values of its document, under a new version."""
+        return {
+            "version": version,
+            "begins": self.begins,
+            "low": self.low,
+            "skips": [{"from": low, "to": to} for low, to in self.skips],
+            "gone": self.gone,
+            "claimed": self.claimed,
+            "recent": [*self.recent, version][-_REMEMBERED:],
+        }
+
+
+def head_of(document: JSONObject | None) -> Head:
+    """The head in a document of `_meta`; ValueError where it is none."""
+    if document is None or document.get("version") is None:
+        return Head()
+    try:
+        return Head(
+            version=str(document["version"]),
+            begins=int(document["begins"]),
+            low=int(document["low"]),
+            skips=tuple((int(span["from"]), int(span["to"])) for span in document["skips"]),
+            gone=_time(document.get("gone")),
+            claimed=_time(document.get("claimed")),
+            recent=tuple(map(str, document["recent"])),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"it has no head that can be read: {error!r}") from error
+
+
+def _time(value: Any) -> datetime | None:
+    # As the driver gives it: milliseconds since 1970.
+    return None if value is None else datetime.fromtimestamp(int(value) / 1000, UTC)
+
+
+def _between(low: int, to: int | None) -> dict[str, int]:
+    return {"$gte": low} if to is None else {"$gte": low, "$lte": to}

@@ -1,0 +1,223 @@
+"""A MongoDB server: connected to, looked at, and its driver's exceptions translated."""
+
+import contextlib
+import secrets
+import warnings
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    InvalidName,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from synmem.backends.patience import ANSWER_S, CONNECT_S, again
+from synmem.errors import (
+    AccessDenied,
+    CorruptData,
+    ProfileError,
+    StoreError,
+    StoreUnavailable,
+    Unsupported,
+)
+from synmem.masking import mask, mask_text, secrets_of, with_password
+from synmem.messages import JSONObject
+
+Document = JSONObject
+Documents = AsyncCollection[Document]
+
+DATABASE: Final = "synapsekit"
+COLLECTION: Final = "conversations"
+META: Final = "_meta"
+"""What follows the collection's name in that of the second."""
+
+LAYOUT: Final = "synmem"
+
+DUPLICATE: Final = 11000
+_DENIED: Final = {13, 18, 8000}
+_FULL: Final = {14031}
+
+# Dates as milliseconds: one that Python cannot express is read all the same.
+_OPTIONS: Final = CodecOptions[Document](datetime_conversion=DatetimeConversion.DATETIME_MS)
+_LENIENT: Final = CodecOptions[Document](
+    datetime_conversion=DatetimeConversion.DATETIME_MS,
+    unicode_decode_error_handler="surrogateescape",
+)
+
+T = TypeVar("T")
+
+
+class _Lost(Exception):
+    """The connection broke before the answer came: the step may be done or not."""
+
+
+class Place:
+    """Two collections on a server, and the one client that goes there."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        uri = settings["uri"]
+        if "password" in settings:
+            uri = with_password(uri, settings["password"])
+        self.name = mask(uri)
+        self._secrets = secrets_of(settings) | secrets_of({"uri": uri})
+        self._closed = False
+        with self.translating(), warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            try:
+                self.client: AsyncMongoClient[Document] = AsyncMongoClient(uri, **_options(uri))
+            except (ValueError, TypeError, UserWarning) as error:
+                # A port that is none; an option that the driver would only warn of, and leave out.
+                raise ConfigurationError(str(error)) from error
+            name = settings.get("db_name")
+            database = self.client[name] if name else self.client.get_default_database(DATABASE)
+            collection = settings.get("collection_name", COLLECTION)
+            self.messages: Documents = database.get_collection(collection, _OPTIONS)
+            self.lenient: Documents = database.get_collection(collection, _LENIENT)
+            self.meta: Documents = database.get_collection(collection + META, _OPTIONS)
+
+    async def close(self) -> None:
+        """Give the connections back; twice is once."""
+        if not self._closed:
+            self._closed = True
+            with self.translating():
+                await self.client.close()
+
+    async def ask(self, step: Callable[[], Awaitable[T]]) -> T:
+        """What the step returns; asked again where the connection broke. A step that writes must
+        do no harm when its first try was done after all."""
+
+        async def attempt() -> T:
+            try:
+                return await step()
+            except ServerSelectionTimeoutError:
+                raise  # it was waited for
+            except AutoReconnect as error:
+                raise _Lost from error
+
+        with self.translating():
+            try:
+                return await again(attempt, (_Lost,))
+            except _Lost as lost:
+                assert lost.__cause__ is not None
+                raise lost.__cause__ from None
+
+    @contextlib.contextmanager
+    def translating(self) -> Iterator[None]:
+        """The driver's exceptions as ours, without secrets."""
+        try:
+            yield
+        except (PyMongoError, bson.errors.BSONError) as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> Exception:
+        text = self._shown(str(error).partition(", full error")[0])
+        if isinstance(error, ConfigurationError | InvalidURI | InvalidName):
+            return ProfileError(f"{self.name}: {text}", hint="check the URI and the names in it")
+        if isinstance(error, ConnectionFailure):
+            denied = _cause_of_handshake(error)
+            if denied is not None:
+                return self._translated(denied)
+            return StoreUnavailable(
+                f"{self.name}: no answer: {text}", hint="is the server up? try again later"
+            )
+        if isinstance(error, DocumentTooLarge):
+            return StoreError(f"{self.name}: a document over the server's limit; {text}")
+        if isinstance(error, OperationFailure):
+            return self._refused(error, text)
+        if isinstance(error, PyMongoError):
+            return StoreError(f"{self.name}: {text}")
+        if isinstance(error, bson.errors.BSONError):
+            return CorruptData(f"{self.name}: {text}")
+        return error
+
+    def _shown(self, text: str) -> str:
+        return " ".join(mask_text(text, self._secrets).split())
+
+    def _refused(self, error: OperationFailure, text: str) -> Exception:
+        if isinstance(error, BulkWriteError):
+            wrong = [
+                *error.details.get("writeErrors", ()),
+                *error.details.get("writeConcernErrors", ()),
+            ]
+            text = self._shown("; ".join(str(each.get("errmsg")) for each in wrong[:3]))
+        # FerretDB hands a password on to its PostgreSQL, and what that says to us.
+        if error.code in _DENIED or "(SQLSTATE 28" in text:
+            return AccessDenied(f"{self.name}: {text}", hint="check user, password and rights")
+        return StoreError(f"{self.name}: the server refused: {text}")
+
+
+def _cause_of_handshake(error: Exception) -> OperationFailure | None:
+    """The refusal behind a connection that did not come about."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OperationFailure):
+            return cause
+        cause = cause.__cause__
+    return None
+
+
+def _options(uri: str) -> dict[str, Any]:
+    """Options of the client; those that the user's URI sets are the user's. Retried writes are
+    ours to do: the driver's need sessions, and know nothing of what a call is."""
+    ours = {
+        "serverSelectionTimeoutMS": int(CONNECT_S * 1000),
+        "connectTimeoutMS": int(CONNECT_S * 1000),
+        "socketTimeoutMS": int(ANSWER_S * 1000),
+        "appname": "synmem",
+    }
+    query = uri.partition("?")[2].lower()
+    given = {part.partition("=")[0] for part in query.split("&")}
+    return {
+        "retryWrites": False,
+        **{key: value for key, value in ours.items() if key.lower() not in given},
+    }
+
+
+def token() -> str:
+    """What lies with everything that one call writes."""
+    return secrets.token_urlsafe(12)
+
+
+async def opened(settings: Mapping[str, Any]) -> Place:
+    """The place that these settings name, after a look at whose documents are there."""
+    layout = settings.get("layout", LAYOUT)
+    place = Place(settings)
+    try:
+        if layout != LAYOUT:
+            raise Unsupported(
+                f"{place.name}: no layout {layout!r} on MongoDB", hint=f"there is {LAYOUT}"
+            )
+        await _look(place)
+    except BaseException:
+        await place.close()
+        raise
+    return place
+
+
+async def _look(place: Place) -> None:
+    found = await place.ask(lambda: place.lenient.find_one())
+    if found is not None and not _is_ours(found):
+        keys = ", ".join(sorted(found))
+        raise CorruptData(
+            f"{place.name}: the documents in {place.messages.full_name} are not synmem's"
+            f" (one has: {mask_text(keys)[:200]})",
+            hint="name another collection: collection_name, or ?collection_name=",
+        )
+
+
+def _is_ours(document: Document) -> bool:
+    keys = bool(document.keys() & {"role", "content"})
+    number = document.get("n")
+    return keys and isinstance(document.get("session_id"), str) and isinstance(number, int | float)

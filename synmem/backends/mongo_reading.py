@@ -1,0 +1,487 @@
+"""Reading a MongoDB store: pages by number, many conversations in a query, heads looked at again.
+
+What is read stands between two looks at the heads of its conversations. Where a head has another
+version after than before, somebody moved a front meanwhile, and it is read again: so a reader
+sees the old front or the new one, never a part of each.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import bson
+
+from synmem import messages as model
+from synmem.backends.mongo_head import Head, head_of
+from synmem.backends.mongo_opening import Document, Documents, Place
+from synmem.errors import Changed, CorruptData, Rejected
+from synmem.layouts import mongo_documents as layout
+from synmem.layouts.carried import plain_text
+from synmem.layouts.synapsekit import encodable
+from synmem.messages import Holds, Message, Unreadable, parse_json
+from synmem.store import START, ConversationInfo, Page, Position
+
+IDS_A_QUERY: Final = 500
+ROWS_A_PAGE: Final = 5
+"""Of many conversations, so many pages of messages are asked for at once."""
+KEYS_A_PAGE: Final = 20
+"""And so many of nothing but numbers and times."""
+LOOKS: Final = 50
+"""So often what changes while it is read is read again."""
+AT_ONCE: Final = 16
+
+LARGEST: Final = 16 * 1024 * 1024 - 4096
+"""Bytes of a message's document: the server's limit, less the id and our own keys."""
+
+_KEY: Final = {"session_id": 1, "n": 1}
+_TIMES: Final = {**_KEY, "created_at": 1, "created_us": 1}
+_ORDER: Final = [("session_id", 1), ("n", 1)]
+
+T = TypeVar("T")
+Heads = dict[str, Head]
+Run = tuple[str, list[Document] | None]
+"""A conversation and all its documents; None where they are more than a query's."""
+
+
+class MongoReader:
+    """The reading half of a store in MongoDB."""
+
+    holds = Holds(call_bytes=32_000_000)
+
+    def __init__(self, place: Place, *, page_size: int) -> None:
+        self.name = place.name
+        self._place = place
+        self._page_size = page_size
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold, and what is over the server's 16 MB a document."""
+        return model.refusal(message) or _too_large(message)
+
+    async def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`."""
+        ids = sessions(conversations)
+        if len(ids) == 1:
+            pages = self._read_one(ids[0], after, reverse, limit)
+        elif after != START:
+            raise ValueError("after goes with one conversation")
+        elif limit is None and not reverse:
+            pages = self._read_many(ids)
+        else:
+            pages = self._read_ends(ids, reverse, limit)
+        async for page in pages:
+            yield page
+
+    # --- one conversation -------------------------------------------------------------------
+
+    async def _read_one(
+        self, conversation: str, anchor: Position, reverse: bool, limit: int | None
+    ) -> AsyncIterator[Page]:
+        left = limit
+        heads: Heads | None = None
+        while left is None or left > 0:
+            size = self._page_size if left is None else min(left, self._page_size)
+            documents, heads = await self._settled(
+                [conversation], self._page_of(conversation, anchor, reverse, size), heads
+            )
+            if anchor != START:
+                if not documents or position_of(documents[0]) != anchor:
+                    raise self._changed(conversation)
+                documents = documents[1:]
+            if not documents:
+                return
+            anchor = position_of(documents[-1])
+            left = None if left is None else left - size
+            yield self._as_page(documents)
+            if len(documents) < size:
+                return
+
+    def _page_of(
+        self, conversation: str, anchor: Position, reverse: bool, size: int
+    ) -> Callable[[Heads], Coroutine[Any, Any, list[Document]]]:
+        """How to look for the next page; the anchor comes with it, to see that it is there."""
+        number = None if anchor == START else number_of(anchor)
+        many = size if number is None else size + 1
+
+        async def look(heads: Heads) -> list[Document]:
+            head = heads[conversation]
+            where = head.where(last=number) if reverse else head.where(first=number)
+            return await self._find(
+                {"session_id": conversation, **where}, [("n", -1 if reverse else 1)], many
+            )
+
+        return look
+
+    # --- many conversations -----------------------------------------------------------------
+
+    async def _read_many(self, ids: Sequence[str]) -> AsyncIterator[Page]:
+        """Whole conversations, many in a query."""
+        async for conversation, documents in self._runs(ids, None):
+            if documents is None:
+                async for page in self._read_one(conversation, START, False, None):
+                    yield page
+                continue
+            for start in range(0, len(documents), self._page_size):
+                yield self._as_page(documents[start : start + self._page_size])
+
+    async def _runs(self, ids: Sequence[str], fields: dict[str, int] | None) -> AsyncIterator[Run]:
+        """The documents of these sessions, which are sorted; of those that exist.
+
+        Ids that lie close together in the store, as those of a listing's page do, are asked for
+        as a range, which no server has to look up one by one.
+        """
+        left, width, dense = list(ids), IDS_A_QUERY, True
+        size = self._page_size * (ROWS_A_PAGE if fields is None else KEYS_A_PAGE)
+        while left:
+            chunk = left[:width]
+            ranged = dense and len(chunk) > 1 and _sort_alike(chunk)
+            rows, _ = await self._settled(chunk, self._rows_of(chunk, fields, size, ranged=ranged))
+            wanted = set(chunk)
+            if ranged and 2 * sum(row["session_id"] in wanted for row, _ in rows) < len(rows):
+                dense = False
+                continue
+            shown = [row for row, is_shown in rows if is_shown]
+            runs: list[Run] = [(i, list(group)) for i, group in itertools.groupby(shown, _session)]
+            left = left[width:]
+            if len(rows) == size:
+                # The last one may go on: it is asked for again, with those that follow.
+                last = rows[-1][0]["session_id"]
+                runs = [run for run in runs if run[0] != last] or [(last, None)]
+                again = _not_yet(chunk, runs, last)
+                left = again + left
+                width = max(8, min(IDS_A_QUERY, 2 * (len(chunk) - len(again))))
+            for run in runs:
+                if run[0] in wanted:
+                    yield run
+
+    def _rows_of(
+        self, ids: Sequence[str], fields: dict[str, int] | None, size: int, *, ranged: bool
+    ) -> Callable[[Heads], Coroutine[Any, Any, list[tuple[Document, bool]]]]:
+        """How to look for the documents of these ids; with each, whether it is to be seen."""
+        among = {"$gte": ids[0], "$lte": ids[-1]} if ranged else {"$in": list(ids)}
+
+        async def look(heads: Heads) -> list[tuple[Document, bool]]:
+            rows = await self._find({"session_id": among}, _ORDER, size, fields)
+            return [(row, _is_seen(row, heads)) for row in rows]
+
+        return look
+
+    async def _read_ends(
+        self, ids: Sequence[str], reverse: bool, limit: int | None
+    ) -> AsyncIterator[Page]:
+        """The first or last few of many conversations, several at a time."""
+        if limit is None or limit > self._page_size:
+            for conversation in ids:
+                async for page in self._read_one(conversation, START, reverse, limit):
+                    yield page
+            return
+        size = max(1, min(IDS_A_QUERY, self._page_size // max(1, limit)))
+        for start in range(0, len(ids) if limit else 0, size):
+            chunk = ids[start : start + size]
+            looks = [self._page_of(conversation, START, reverse, limit) for conversation in chunk]
+            found, _ = await self._settled(chunk, self._all(looks))
+            for documents in found:
+                if documents:
+                    yield self._as_page(documents)
+
+    # --- listing ----------------------------------------------------------------------------
+
+    async def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`; in the order of the ids' bytes."""
+        if ids is None:
+            async for page in self._listed():
+                for start in range(0, len(page), self._page_size):
+                    some = page[start : start + self._page_size]
+                    if infos := await self._infos(some, details=details, known=True):
+                        yield infos
+            return
+        wanted = sessions(ids)
+        size = min(IDS_A_QUERY, self._page_size)
+        for start in range(0, len(wanted), size):
+            if infos := await self._infos(wanted[start : start + size], details=details):
+                yield infos
+
+    async def _listed(self) -> AsyncIterator[list[str]]:
+        """Every conversation that has documents, in pages, by the index alone. Of a huge one only
+        the first rows are looked at."""
+        last, rows = "", self._page_size * KEYS_A_PAGE
+        while True:
+            found = await self._find(
+                {"session_id": {"$gt": last}}, _ORDER, rows, {"session_id": 1, "_id": 0}
+            )
+            page = [session for session, _ in itertools.groupby(found, _session)]
+            # What is no text sorts in other places: it is no id.
+            if page:
+                last = page[-1]
+                yield page
+            if len(found) < rows:
+                return
+
+    async def _infos(
+        self, ids: Sequence[str], *, details: bool, known: bool = False
+    ) -> list[ConversationInfo]:
+        if not details:
+            there = await self._existing(ids, known=known)
+            return [ConversationInfo(id=layout.conversation_of(i)) for i in ids if i in there]
+        infos = []
+        async for conversation, documents in self._runs(ids, _TIMES):
+            counted = (
+                await self._counted(conversation)
+                if documents is None
+                else (len(documents), documents[0], documents[-1])
+            )
+            if counted is not None:
+                infos.append((conversation, *counted))
+        described = await self._documents([info[0] for info in infos], {"title": 1, "extra": 1})
+        return [self._info(*info, described.get(info[0], {})) for info in infos]
+
+    async def _counted(self, conversation: str) -> tuple[int, Document, Document] | None:
+        """How many messages a large conversation has, the first and the last."""
+
+        async def look(heads: Heads) -> tuple[int, list[Document], list[Document]]:
+            where = {"session_id": conversation, **heads[conversation].where()}
+            count = await self._place.ask(lambda: self._messages.count_documents(where))
+            first = await self._find(where, [("n", 1)], 1, _TIMES)
+            return count, first, await self._find(where, [("n", -1)], 1, _TIMES)
+
+        (count, first, last), _ = await self._settled([conversation], look)
+        return (count, first[0], last[0]) if first and last else None
+
+    def _info(
+        self, conversation: str, count: int, first: Document, last: Document, own: Document
+    ) -> ConversationInfo:
+        title, extra = own.get("title"), own.get("extra")
+        return ConversationInfo(
+            id=layout.conversation_of(conversation),
+            messages=count,
+            first_at=_time(first),
+            last_at=_time(last),
+            title=None if title is None else self._value(conversation, title),
+            extra=None if extra is None else self._value(conversation, extra),
+        )
+
+    async def _existing(self, ids: Sequence[str], *, known: bool = False) -> set[str]:
+        """Which of these conversations, which are sorted, exist; `known` to have documents."""
+        if not ids:
+            return set()
+        there = set(ids)
+        if not known:
+            among: Document = {"session_id": {"$gte": ids[0], "$lte": ids[-1]}}
+            if _sort_alike(ids) and not await self._find(among, None, 1, _KEY):
+                return set()  # the common case of a copy: one step of the index
+            among = {"session_id": {"$in": list(ids)}}
+            there = set(await self._place.ask(lambda: self._messages.distinct("session_id", among)))
+        heads = await self._heads(sorted(there))
+        headed = sorted(i for i in there if heads[i].version is not None)
+        ends = await self._ends(headed)
+        return {i for i in there if i not in heads or heads[i].version is None or i in ends}
+
+    async def _ends(self, ids: Sequence[str]) -> dict[str, Document]:
+        """The last document of each of these conversations, those that exist."""
+        found: dict[str, Document] = {}
+        for start in range(0, len(ids), IDS_A_QUERY):
+            chunk = ids[start : start + IDS_A_QUERY]
+            looks = [self._end_of(conversation) for conversation in chunk]
+            ends, _ = await self._settled(chunk, self._all(looks))
+            found.update((i, end[0]) for i, end in zip(chunk, ends, strict=True) if end)
+        return found
+
+    def _end_of(self, conversation: str) -> Callable[[Heads], Coroutine[Any, Any, list[Document]]]:
+        async def look(heads: Heads) -> list[Document]:
+            where = {"session_id": conversation, **heads[conversation].where()}
+            return await self._find(where, [("n", -1)], 1, _KEY)
+
+        return look
+
+    # --- the steps --------------------------------------------------------------------------
+
+    @property
+    def _messages(self) -> Documents:
+        return self._place.messages
+
+    async def _settled(
+        self,
+        ids: Sequence[str],
+        look: Callable[[Heads], Awaitable[T]],
+        heads: Heads | None = None,
+    ) -> tuple[T, Heads]:
+        """What `look` finds while the heads of these conversations stay as they are, and these."""
+        heads = heads if heads is not None else await self._heads(ids)
+        for _ in range(LOOKS):
+            found = await look(heads)
+            before, heads = heads, await self._heads(ids)
+            if all(heads[i].version == before[i].version for i in ids):
+                return found, heads
+        raise self._changed(ids[0])
+
+    def _all(
+        self, looks: Sequence[Callable[[Heads], Coroutine[Any, Any, T]]]
+    ) -> Callable[[Heads], Coroutine[Any, Any, list[T]]]:
+        """Several looks as one, some of them at the same time."""
+
+        async def one(look: Callable[[Heads], Coroutine[Any, Any, T]], heads: Heads) -> T:
+            async with self._turns:
+                return await look(heads)
+
+        async def every(heads: Heads) -> list[T]:
+            return await asyncio.gather(*(one(look, heads) for look in looks))
+
+        return every
+
+    async def _heads(self, ids: Sequence[str]) -> Heads:
+        """The head of each of these conversations, of those without one too."""
+        fields = dict.fromkeys(Head.__struct_fields__, 1)
+        found = await self._documents(ids, fields)
+        heads: Heads = {}
+        for conversation in ids:
+            try:
+                heads[conversation] = head_of(found.get(conversation))
+            except ValueError as error:
+                name = layout.conversation_of(conversation)
+                raise CorruptData(f"{self.name}: conversation {name!r}: {error}") from error
+        return heads
+
+    async def _documents(self, ids: Sequence[str], fields: dict[str, int]) -> dict[str, Document]:
+        """What lies beside these conversations."""
+        found: dict[str, Document] = {}
+        for start in range(0, len(ids), IDS_A_QUERY):
+            chunk = list(ids[start : start + IDS_A_QUERY])
+            where = {"_id": chunk[0] if len(chunk) == 1 else {"$in": chunk}}
+            rows = await self._place.ask(
+                lambda where=where: self._place.meta.find(where, fields).to_list()  # type: ignore[misc]
+            )
+            found.update((row["_id"], row) for row in rows)
+        return found
+
+    async def _find(
+        self,
+        where: Document,
+        order: Sequence[tuple[str, int]] | None,
+        limit: int,
+        fields: dict[str, int] | None = None,
+    ) -> list[Document]:
+        def step(documents: Documents) -> Awaitable[list[Document]]:
+            return documents.find(
+                where, fields, sort=order, limit=limit, batch_size=limit
+            ).to_list()
+
+        try:
+            return await self._place.ask(lambda: step(self._messages))
+        except CorruptData:
+            # Text that is not UTF-8: the bytes come as lone surrogates, and are found below.
+            return await self._place.ask(lambda: step(self._place.lenient))
+
+    def _as_page(self, documents: Sequence[Document]) -> Page:
+        items: list[Message | Unreadable]
+        try:
+            items = [*layout.decode_all(documents)]
+        except (ValueError, TypeError):
+            items = [_decoded(document) for document in documents]
+        return Page(
+            layout.conversation_of(documents[0]["session_id"]),
+            items,
+            lambda i: position_of(documents[i]),
+        )
+
+    def _value(self, conversation: str, text: Any) -> Any:
+        """A title, an extra or a note, from its JSON text."""
+        try:
+            return parse_json(text)
+        except (ValueError, TypeError) as error:
+            raise CorruptData(
+                f"{self.name}: what lies beside conversation"
+                f" {layout.conversation_of(conversation)!r} is not JSON: {error}"
+            ) from error
+
+    def _changed(self, conversation: str) -> Changed:
+        return Changed(
+            f"conversation {layout.conversation_of(conversation)!r} in {self.name}"
+            " changed while it was used",
+            hint="run again",
+        )
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._place.close()
+
+
+def sessions(ids: Sequence[str]) -> list[str]:
+    """The `session_id` of each, in order: without those that can be in no store."""
+    return sorted({layout.session_of(i) for i in ids if encodable(i)})
+
+
+def position_of(document: Document) -> Position:
+    """Where a document stands: its number, and its id, which no other document ever has."""
+    return f"{int(document['n'])}:{document['_id']}"
+
+
+def number_of(position: Position) -> int:
+    try:
+        return int(position.partition(":")[0])
+    except ValueError:
+        raise ValueError(f"not a position of a MongoDB store: {position!r}") from None
+
+
+def check(reasons: Iterable[tuple[str, int, str]]) -> None:
+    """Rejected, where there is any reason."""
+    if found := list(reasons):
+        raise Rejected(found)
+
+
+def _sort_alike(ids: Sequence[str]) -> bool:
+    """Whether every server has these ids in our order: some go by UTF-16."""
+    return all(i.isascii() or max(i) < "\ud800" for i in ids)
+
+
+def _not_yet(chunk: Sequence[str], runs: Sequence[Run], last: str) -> list[str]:
+    """What of a chunk is still to come where a query ended within conversation `last`."""
+    done = {conversation for conversation, _ in runs}
+    ordered = _sort_alike(chunk)
+    return [i for i in chunk if i not in done and (i >= last or not ordered)]
+
+
+def _session(document: Document) -> str:
+    return str(document["session_id"])
+
+
+def _is_seen(document: Document, heads: Heads) -> bool:
+    head = heads.get(document["session_id"])
+    return head is not None and isinstance(document["n"], int | float) and head.shows(document["n"])
+
+
+def _time(document: Document) -> Any:
+    try:
+        return layout.time_of(document)
+    except ValueError:
+        return None
+
+
+def _decoded(document: Document) -> Message | Unreadable:
+    try:
+        for field, value in document.items():
+            if type(value) is str and not value.isascii() and not plain_text(value):
+                raise ValueError(f"{field} is not UTF-8")
+        return layout.decode(document)
+    except ValueError as error:
+        return Unreadable(position_of(document), f"document {document['_id']}: {error}")
+
+
+def _too_large(message: Message) -> str | None:
+    texts = len(message.content) + len(message.role) + len(message.name or "")
+    structured = message.metadata or message.tool_calls or message.parts or message.extra
+    if structured is None and 6 * texts < LARGEST:
+        return None
+    size = len(bson.encode(layout.encode(message)))
+    if size <= LARGEST:
+        return None
+    return f"takes {size:,} bytes as a document; MongoDB holds {LARGEST:,}"

@@ -1,0 +1,84 @@
+"""asyncpg's exceptions as ours, and which of them mean that the server was only lost."""
+
+import contextlib
+import ssl
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import asyncpg
+
+from synmem.backends.patience import ANSWER_S
+from synmem.errors import AccessDenied, CorruptData, StoreError, StoreNotFound, StoreUnavailable
+from synmem.masking import mask_text
+
+
+class Lost(StoreUnavailable):
+    """The server was lost, or gave the step up: it may be tried again."""
+
+
+_TRY: Final = "try again later"
+_REACH: Final = "is the server running, and the address right?"
+
+_ERRORS: Final[tuple[tuple[Any, type[StoreError], str | None], ...]] = (
+    ((asyncpg.InvalidAuthorizationSpecificationError,), AccessDenied, "check user and password"),
+    ((asyncpg.InsufficientPrivilegeError,), AccessDenied, "the role lacks a right: GRANT it"),
+    (
+        (asyncpg.ReadOnlySQLTransactionError,),
+        AccessDenied,
+        "this server or role only reads: name the primary",
+    ),
+    ((asyncpg.InvalidCatalogNameError,), StoreNotFound, "createdb makes a database"),
+    ((asyncpg.InvalidSchemaNameError,), StoreNotFound, "CREATE SCHEMA makes one"),
+    ((asyncpg.UndefinedTableError,), StoreNotFound, None),
+    ((asyncpg.UndefinedColumnError,), CorruptData, "name another table with ?table="),
+    ((asyncpg.ProtocolViolationError,), StoreError, None),
+    ((asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError), StoreUnavailable, _TRY),
+    (
+        (
+            asyncpg.PostgresConnectionError,
+            asyncpg.TransactionRollbackError,  # a deadlock, a serialization failure
+            asyncpg.OperatorInterventionError,  # it shuts down, or has only just started
+            asyncpg.IdleInTransactionSessionTimeoutError,
+            asyncpg.TooManyConnectionsError,
+        ),
+        Lost,
+        _TRY,
+    ),
+    ((asyncpg.DiskFullError,), StoreError, "the server's disk is full; nothing was written"),
+    ((asyncpg.InsufficientResourcesError,), StoreUnavailable, _TRY),
+    ((asyncpg.PostgresError,), StoreError, None),
+    ((asyncpg.TargetServerAttributeNotMatched,), StoreUnavailable, _TRY),
+    ((asyncpg.DataError, asyncpg.UnsupportedServerFeatureError), StoreError, None),
+    ((asyncpg.InterfaceError, asyncpg.InternalClientError), Lost, _TRY),
+)
+"""The first that fits decides."""
+
+
+@contextlib.contextmanager
+def translating(store: str, secrets: Iterable[str]) -> Iterator[None]:
+    """asyncpg's exceptions as ours, without these secrets."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        kind, hint = next((k, h) for classes, k, h in _ERRORS if isinstance(error, classes))
+        raise kind(_text(store, error, secrets), hint=hint) from error
+    except ssl.SSLCertVerificationError as error:
+        raise AccessDenied(
+            _text(store, error, secrets), hint="sslrootcert names the authority's file"
+        ) from error
+    except TimeoutError as error:
+        raise StoreUnavailable(
+            f"{store}: no answer within {ANSWER_S:.0f} seconds", hint=_TRY
+        ) from error
+    except PermissionError as error:
+        raise AccessDenied(_text(store, error, secrets)) from error
+    except OSError as error:
+        if type(error) is ConnectionError:  # asyncpg's own: the server does no TLS
+            raise AccessDenied(
+                _text(store, error, secrets), hint="sslmode=prefer goes without where it must"
+            ) from error
+        raise Lost(_text(store, error, secrets), hint=_REACH) from error
+
+
+def _text(store: str, error: BaseException, secrets: Iterable[str]) -> str:
+    return f"{store}: {mask_text(str(error) or type(error).__name__, secrets)}"

@@ -1,0 +1,129 @@
+"""How rows come into a PostgreSQL store: a few in one statement, many by COPY; and where they wait
+until they may."""
+
+import itertools
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import IO, Any, Final
+
+from synmem.backends.postgres_opening import Table, identifier
+from synmem.layouts import postgres_rows as layout
+from synmem.messages import Message, decode_line, encode_line, format_time, line_prefix
+from synmem.store import Position
+
+NamedRow = tuple[str, layout.Row]
+"""A row, behind the session_id that it goes to."""
+
+_COLUMNS: Final = ("session_id", "id", *layout.COLUMNS)
+_TIME: Final = _COLUMNS.index("created_at")
+_LAST: Final = datetime.max.replace(tzinfo=UTC)  # which asyncpg sends as infinity
+_AT_ONCE: Final = 10_000  # rows in one COPY, ids in one answer: each done well within a timeout
+_IN_MEMORY_BYTES: Final = 4_000_000
+
+
+async def ends_of(connection: Any, table: Table, names: Sequence[str]) -> dict[str, Position]:
+    """Where each of these conversations ends, those that exist."""
+    found = await connection.fetch(
+        f"SELECT session, (SELECT max(id) FROM {table.rows} "
+        "WHERE session_id = wanted.session) FROM unnest($1::text[]) AS wanted(session)",
+        names,
+    )
+    return {name: str(number) for name, number in found if number is not None}
+
+
+async def insert_few(
+    connection: Any, table: Table, names: Sequence[str], rows: Sequence[NamedRow]
+) -> tuple[dict[str, Position], dict[str, Position]]:
+    """Insert rows and tell where these conversations ended before, and end now: one statement,
+    which sees the table as it was before it."""
+    columns = [[row[i] for _, row in rows] for i in range(len(layout.COLUMNS))]
+    times = columns[list(layout.COLUMNS).index("created_at")]
+    times[:] = [None if at is None else format_time(at) for at in times]
+    found = await connection.fetch(_few_sql(table), names, [name for name, _ in rows], *columns)
+    before = {name: str(number) for name, number, _ in found if number is not None}
+    after = {name: str(number) for name, _, number in found if number is not None}
+    return before, after
+
+
+async def copy(connection: Any, table: Table, rows: Sequence[NamedRow]) -> dict[str, Position]:
+    """Insert rows by COPY and tell where their conversations end now."""
+    numbers = await new_numbers(connection, table, len(rows))
+    await copy_rows(
+        connection, table, ((name, n, *row) for (name, row), n in zip(rows, numbers, strict=True))
+    )
+    return {name: str(n) for (name, _), n in zip(rows, numbers, strict=True)}
+
+
+async def copy_rows(connection: Any, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Write rows with their ids."""
+    rows = iter(rows)
+    while some := list(itertools.islice(rows, _AT_ONCE)):
+        await connection.copy_records_to_table(
+            table.name, schema_name=table.schema, columns=_COLUMNS, records=some
+        )
+        last = [row[:2] for row in some if row[_TIME] == _LAST]
+        if last:
+            await connection.execute(
+                f"UPDATE {table.rows} SET created_at = $3::text::timestamptz "
+                "WHERE (session_id, id) IN (SELECT * FROM unnest($1::text[], $2::bigint[]))",
+                [session for session, _ in last],
+                [number for _, number in last],
+                format_time(_LAST),
+            )
+
+
+async def new_numbers(connection: Any, table: Table, count: int) -> "array[int]":
+    """New ids, ascending; another writer's may lie between them."""
+    numbers = array("q")
+    while len(numbers) < count:
+        text = await connection.fetchval(
+            f"SELECT string_agg(nextval({table.numbers})::text, ' ') "
+            "FROM generate_series(1, $1::int)",
+            min(_AT_ONCE, count - len(numbers)),
+        )
+        numbers.extend(map(int, text.split(" ")))
+    return numbers
+
+
+def _few_sql(table: Table) -> str:
+    columns = list(layout.COLUMNS)
+    casts = {"jsonb": "::jsonb", "timestamp with time zone": "::timestamptz", "text": ""}
+    names = ", ".join(map(identifier, columns))
+    values = ", ".join(f"{identifier(c)}{casts[layout.COLUMNS[c]]}" for c in columns)
+    arrays = ", ".join(f"${n}::text[]" for n in range(2, len(columns) + 3))
+    return (
+        f"WITH new AS (INSERT INTO {table.rows} (session_id, id, {names}) "
+        f"SELECT session, nextval({table.numbers}), {values} "
+        f"FROM unnest({arrays}) AS given(session, {names}) RETURNING session_id, id) "
+        f"SELECT session, (SELECT max(id) FROM {table.rows} WHERE session_id = wanted.session), "
+        "(SELECT max(id) FROM new WHERE session_id = wanted.session) "
+        "FROM unnest($1::text[]) AS wanted(session)"
+    )
+
+
+class Aside:
+    """Messages laid aside until they are written: a few in memory, many in a file of no name."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115
+
+    def __enter__(self) -> "Aside":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def put(self, messages: Sequence[Message]) -> None:
+        """Lay messages behind those that are there."""
+        prefix = line_prefix("")
+        self._file.writelines(encode_line(prefix, message) for message in messages)
+        self.count += len(messages)
+
+    def messages(self) -> Iterator[Message]:
+        """All of them, from the first; as often as it is asked."""
+        self._file.seek(0)
+        for line in self._file:
+            yield decode_line(line)[1]

@@ -1,0 +1,269 @@
+"""A PostgreSQL database: its few connections, our tables found or made, its errors as ours.
+
+Everything here bears a pooler in transaction mode (PgBouncer): no prepared statement has a name,
+no setting outlives a transaction, no lock a session; types are those that asyncpg knows unasked.
+"""
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import asyncpg
+
+from synmem.backends.patience import ANSWER_S, CONNECT_S
+from synmem.backends.postgres_errors import Lost, translating
+from synmem.errors import (
+    CorruptData,
+    ProfileError,
+    StoreError,
+    Unsupported,
+)
+from synmem.layouts.postgres_rows import COLUMNS
+from synmem.masking import mask, mask_text, secrets_of
+
+TABLE: Final = "synapsekit_conversations"
+MOST_CONNECTIONS: Final = 4
+"""So many connections a store has at most, where so many tasks ask at once."""
+
+_BESIDE: Final = ("_meta", "_calls", "_seq")
+_MAX_NAME: Final = 63 - max(map(len, _BESIDE))
+"""Bytes of a table's name: PostgreSQL cuts longer names, and two could become one."""
+
+_MAKING: Final = 0x73796E6D656D
+"""The advisory lock under which tables are made: two that make them at once take turns."""
+
+
+class Table:
+    """Our tables and how statements name them; `made` says whether they are there."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.named = "schema" in settings or "table" in settings
+        self.schema: str | None = settings.get("schema")
+        self.name: str = settings.get("table", TABLE)
+        self.made = False
+        for key, name, most in (("schema", self.schema, 63), ("table", self.name, _MAX_NAME)):
+            if name is not None and ("\x00" in name or not 1 <= len(name.encode()) <= most):
+                raise ProfileError(f"{key} is a name of 1 to {most} bytes of UTF-8, without NUL")
+
+    @property
+    def rows(self) -> str:
+        """The table of messages, quoted and with its schema."""
+        return self._quoted("")
+
+    @property
+    def meta(self) -> str:
+        """The table of titles, extras and notes."""
+        return self._quoted("_meta")
+
+    @property
+    def calls(self) -> str:
+        """The table of the tokens of what was written within the hour."""
+        return self._quoted("_calls")
+
+    @property
+    def numbers(self) -> str:
+        """The sequence of ids, as `nextval` takes it."""
+        return literal(self.sequence)
+
+    @property
+    def sequence(self) -> str:
+        """The sequence of ids."""
+        return self._quoted("_seq")
+
+    def _quoted(self, ending: str) -> str:
+        name = identifier(self.name + ending)
+        return name if self.schema is None else f"{identifier(self.schema)}.{name}"
+
+
+class Database:
+    """The connections to a database, and our tables in it."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.table = Table(settings)
+        self.name = _shown(settings)
+        self.encoding = "UTF8"
+        self._secrets = secrets_of(settings)
+        self._dsn = _for_asyncpg(settings["dsn"])
+        self._idle: list[Any] = []
+        self._room = asyncio.Semaphore(MOST_CONNECTIONS)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection to oneself, outside any transaction; what is open at the end is undone."""
+        async with self._room:
+            with translating(self.name, self._secrets):
+                connection = await self._connected()
+                try:
+                    yield connection
+                    self._idle.append(connection)
+                except (asyncpg.PostgresError, StoreError):
+                    await self._settle(connection)
+                    raise
+                except BaseException:
+                    # Interrupted in the middle of an answer: nobody can tell what comes next.
+                    connection.terminate()
+                    raise
+
+    async def _connected(self) -> Any:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        try:
+            return await asyncpg.connect(
+                self._dsn,
+                timeout=CONNECT_S,
+                command_timeout=ANSWER_S,
+                statement_cache_size=0,
+            )
+        except TimeoutError as error:
+            raise Lost(
+                f"{self.name}: no connection within {CONNECT_S:.0f} seconds", hint="try again later"
+            ) from error
+        except ssl.SSLCertVerificationError:  # which is a ValueError too
+            raise
+        except ValueError as error:
+            raise ProfileError(f"{self.name}: {mask_text(str(error), self._secrets)}") from error
+
+    async def _settle(self, connection: Any) -> None:
+        """Undo what the statement that failed belongs to, and keep the connection if it is good."""
+        try:
+            if connection.is_in_transaction():
+                await connection.execute("ROLLBACK")
+            if not connection.is_closed():
+                self._idle.append(connection)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            connection.terminate()
+        except BaseException:
+            connection.terminate()
+            raise
+
+    async def look(self) -> None:
+        """Find our tables; CorruptData where others stand in their place."""
+        table = self.table
+        async with self.connection() as connection:
+            found = await connection.fetchrow(
+                _LOOK, table.rows, [table.name + ending for ending in _BESIDE]
+            )
+        self.encoding = found["encoding"]
+        if found["schema"] is None:
+            table.made = False
+            return
+        missing = {f"{name} {kind}" for name, kind in _NEEDED.items()} - set(found["columns"])
+        if missing:
+            names = ", ".join(column.partition(" ")[0] for column in found["columns"])
+            raise CorruptData(
+                f"{self.name}: the table {table.name} is not synmem's (its columns: {names})",
+                hint="name another one with ?table=",
+            )
+        if len(found["beside"]) < len(_BESIDE):
+            lacks = sorted({table.name + ending for ending in _BESIDE} - set(found["beside"]))
+            raise CorruptData(
+                f"{self.name}: beside the table {table.name} there is no {', no '.join(lacks)}",
+                hint="restore it from a backup, or name another table with ?table=",
+            )
+        table.schema = found["schema"]  # whatever the search path becomes, it is this one
+        table.made = True
+
+    async def make(self) -> None:
+        """Make the tables, at the first write; two that do so at once both succeed."""
+        if self.table.made:
+            return
+        if self.encoding != "UTF8":
+            raise Unsupported(
+                f"{self.name}: the database is in {self.encoding}, which cannot hold every text",
+                hint="make one with ENCODING 'UTF8' TEMPLATE template0",
+            )
+        async with self.connection() as connection:
+            await connection.execute(_schema(self.table))
+        await self.look()
+
+    async def close(self) -> None:
+        """Close the connections; twice is once."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            try:
+                await connection.close(timeout=CONNECT_S)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                connection.terminate()
+
+
+def identifier(name: str) -> str:
+    """A name as SQL has it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as SQL has it, whatever is in it and whatever the server's settings are."""
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+_NEEDED: Final = {"session_id": "text", "id": "bigint", **COLUMNS}
+
+_LOOK: Final = """
+SELECT current_setting('server_encoding') AS encoding, n.nspname::text AS schema,
+    ARRAY(SELECT a.attname::text || ' ' || format_type(a.atttypid, NULL) FROM pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum) AS columns,
+    ARRAY(SELECT b.relname::text FROM pg_class AS b
+        WHERE b.relnamespace = c.relnamespace AND b.relname = ANY($2::text[])) AS beside
+FROM (SELECT to_regclass($1::text)) AS wanted(oid)
+    LEFT JOIN pg_class AS c ON c.oid = wanted.oid
+    LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace
+"""
+
+
+def _schema(table: Table) -> str:
+    """The statements that make our tables, in one transaction."""
+    columns = ", ".join(
+        f"{identifier(name)} {kind}" + (" NOT NULL" if name in ("role", "content") else "")
+        for name, kind in COLUMNS.items()
+    )
+    # Ids compare by bytes: the order does not change with the system's locale, nor does the index.
+    session = 'session_id text COLLATE "C" NOT NULL'
+    return "; ".join(
+        (
+            "BEGIN",
+            f"SELECT pg_advisory_xact_lock({_MAKING})",
+            f"CREATE SEQUENCE IF NOT EXISTS {table.sequence}",
+            f"CREATE TABLE IF NOT EXISTS {table.rows} ({session}, id bigint NOT NULL "
+            f"DEFAULT nextval({table.numbers}), {columns}, PRIMARY KEY (session_id, id))",
+            f"ALTER SEQUENCE {table.sequence} OWNED BY {table.rows}.id",
+            f"CREATE TABLE IF NOT EXISTS {table.meta} ({session}, name text NOT NULL, "
+            "value text NOT NULL, PRIMARY KEY (session_id, name))",
+            f"CREATE TABLE IF NOT EXISTS {table.calls} (token uuid PRIMARY KEY, "
+            "at timestamp with time zone NOT NULL DEFAULT now())",
+            "COMMIT",
+        )
+    )
+
+
+_LIBPQ_ONLY: Final = (
+    "connect_timeout|keepalives|keepalives_idle|keepalives_interval|keepalives_count"
+    "|tcp_user_timeout|fallback_application_name|load_balance_hosts|sslcompression|sslsni"
+    "|gssencmode|channel_binding"
+)
+_PARAMETER: Final = re.compile(rf"(?<=[?&])({_LIBPQ_ONLY})=([^&#]*)(&|(?=#)|$)")
+
+
+def _for_asyncpg(dsn: str) -> str:
+    """The DSN without what libpq knows and asyncpg would send to the server as a setting."""
+    for key, value, _ in _PARAMETER.findall(dsn):
+        if key in ("channel_binding", "gssencmode") and value == "require":
+            raise ProfileError(
+                f"{mask(dsn)}: {key}=require is more than the driver can do",
+                hint="leave it out; sslmode=verify-full proves the server",
+            )
+    return _PARAMETER.sub("", dsn).rstrip("?&")
+
+
+def _shown(settings: Mapping[str, Any]) -> str:
+    """The store's name: its DSN, masked, and what else says where it is."""
+    name = mask(settings["dsn"])
+    for key in ("schema", "table"):
+        if key in settings:
+            name += f"{'&' if '?' in name else '?'}{key}={settings[key]}"
+    return name

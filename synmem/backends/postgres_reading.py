@@ -1,0 +1,291 @@
+"""Reading a PostgreSQL store: pages by key, many conversations in a query, nothing held between."""
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from synmem import messages as model
+from synmem.backends.patience import again
+from synmem.backends.postgres_errors import Lost
+from synmem.backends.postgres_opening import Database, identifier
+from synmem.errors import Changed
+from synmem.layouts import postgres_rows as layout
+from synmem.layouts.synapsekit import encodable
+from synmem.messages import Holds, Message, Unreadable, parse_json
+from synmem.store import START, ConversationInfo, Page, Position
+
+IDS_A_QUERY: Final = 1000
+
+_COLUMNS: Final = ", ".join(
+    f"{identifier(name)}{'::text' if kind == 'jsonb' else ''}"
+    for name, kind in layout.COLUMNS.items()
+)
+_IS_TIME: Final = "created_at >= '0001-01-01 00:00Z' AND created_at < '10000-01-01 00:00Z'"
+_AS_TEXT: Final = _COLUMNS.replace(
+    '"created_at"',
+    f"CASE WHEN {_IS_TIME} THEN to_char(created_at AT TIME ZONE 'UTC', "
+    """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') ELSE created_at::text END""",
+)
+"""The columns, with times as text, also those that no datetime can be."""
+
+_TIME: Final = f"CASE WHEN {_IS_TIME} THEN created_at END"
+
+_NEXT_IDS: Final = """
+WITH RECURSIVE ids(session) AS (
+    (SELECT session_id FROM {rows} WHERE session_id > $1 ORDER BY session_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT session_id FROM {rows} WHERE session_id > ids.session
+        ORDER BY session_id LIMIT 1) FROM ids WHERE ids.session IS NOT NULL)
+SELECT session FROM ids WHERE session IS NOT NULL LIMIT $2
+"""
+"""One step of the index an id, however many messages each conversation has."""
+
+_THESE_IDS: Final = """
+SELECT session FROM unnest($1::text[]) AS wanted(session)
+WHERE EXISTS (SELECT FROM {rows} WHERE session_id = wanted.session)
+"""
+
+_IDS: Final = 'SELECT session FROM ({ids}) AS page ORDER BY session COLLATE "C"'
+
+_DETAILS: Final = f"""
+SELECT session, found.messages,
+    (SELECT {_TIME} FROM {{rows}} WHERE session_id = page.session AND id = found.low),
+    (SELECT {_TIME} FROM {{rows}} WHERE session_id = page.session AND id = found.high),
+    (SELECT value FROM {{meta}} WHERE session_id = page.session AND name = 'title'),
+    (SELECT value FROM {{meta}} WHERE session_id = page.session AND name = 'extra')
+FROM ({{ids}}) AS page CROSS JOIN LATERAL (
+    SELECT count(*) AS messages, min(id) AS low, max(id) AS high
+    FROM {{rows}} WHERE session_id = page.session) AS found
+ORDER BY session COLLATE "C"
+"""
+
+
+class PostgresReader:
+    """The reading half of a store in PostgreSQL."""
+
+    holds = Holds()
+
+    def __init__(self, database: Database, *, page_size: int) -> None:
+        self.name = database.name
+        self._database = database
+        self._table = database.table
+        self._page_size = page_size
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold, and texts that do not fit into 1 GB."""
+        return model.refusal(message) or layout.too_long(message)
+
+    async def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`."""
+        ids = list(dict.fromkeys(storable(conversations)))
+        if len(ids) == 1:
+            pages = self._read_one(ids[0], after, reverse, limit)
+        elif after != START:
+            raise ValueError("after goes with one conversation")
+        elif limit is None and not reverse:
+            pages = self._read_many(ids)
+        else:
+            pages = self._read_ends(ids, reverse, limit)
+        async with contextlib.aclosing(pages):  # type: ignore[type-var]
+            async for page in pages:
+                yield page
+
+    async def _read_one(
+        self, conversation: str, anchor: Position, reverse: bool, limit: int | None
+    ) -> AsyncIterator[Page]:
+        left = limit
+        while left is None or left > 0:
+            size = self._page_size if left is None else min(left, self._page_size)
+            page = await self._page(conversation, anchor, reverse, size)
+            if page is None:
+                return
+            full = len(page.items) == size
+            anchor = page.position(-1)
+            left = None if left is None else left - size
+            yield page
+            if not full:
+                return
+
+    async def _page(
+        self, conversation: str, anchor: Position, reverse: bool, size: int
+    ) -> Page | None:
+        """The next page; the anchor is read along with it, to see that it is still there."""
+        order = "DESC" if reverse else "ASC"
+        values: list[Any] = [layout.stored_id(conversation), size]
+        where = "session_id = $1"
+        if anchor != START:
+            where += f" AND id {'<=' if reverse else '>='} $3"
+            values = [values[0], size + 1, row_id(anchor)]
+        rows = await self._messages(
+            f"FROM {self._table.rows} WHERE {where} ORDER BY id {order} LIMIT $2", values
+        )
+        if anchor != START:
+            if not rows or rows[0][1] != row_id(anchor):
+                raise changed(conversation, self.name)
+            rows = rows[1:]
+        return self._as_page(rows) if rows else None
+
+    async def _read_many(self, ids: Sequence[str]) -> AsyncIterator[Page]:
+        """Whole conversations, as many in a query as a page has room for."""
+        start, width = 0, IDS_A_QUERY
+        while start < len(ids):
+            chunk = ids[start : start + width]
+            groups = await self._runs(chunk, "ASC", self._page_size, self._page_size)
+            start += len(chunk)
+            if sum(map(len, groups)) == self._page_size:
+                # The last one may go on. Alone it is read to its end, else whole in the next
+                # query, which asks for about as many as this one had room for.
+                last = layout.shown_id(groups[-1][0][0])
+                start = ids.index(last, start - len(chunk))
+                width = min(IDS_A_QUERY, len(groups) + 8)
+                if len(groups) == 1:
+                    start += 1
+                    first = self._as_page(groups.pop())
+                    yield first
+                    async for page in self._read_one(last, first.position(-1), False, None):
+                        yield page
+                else:
+                    groups.pop()
+            for group in groups:
+                yield self._as_page(group)
+
+    async def _read_ends(
+        self, ids: Sequence[str], reverse: bool, limit: int | None
+    ) -> AsyncIterator[Page]:
+        """The first or last few of many conversations, in one query a chunk."""
+        if limit is None or limit > self._page_size:
+            for conversation in ids:
+                async for page in self._read_one(conversation, START, reverse, limit):
+                    yield page
+            return
+        count = max(1, min(IDS_A_QUERY, self._page_size // max(1, limit)))
+        for start in range(0, len(ids) if limit else 0, count):
+            chunk = ids[start : start + count]
+            for group in await self._runs(chunk, "DESC" if reverse else "ASC", limit, None):
+                yield self._as_page(group)
+
+    async def _runs(
+        self, ids: Sequence[str], order: str, each: int, limit: int | None
+    ) -> list[list[Any]]:
+        """The first `each` rows of these conversations, one after another as they were named, up
+        to `limit` in all."""
+        rows = await self._messages(
+            f"FROM unnest($1::text[]) AS wanted(session) CROSS JOIN LATERAL (SELECT * FROM "
+            f"{self._table.rows} WHERE session_id = wanted.session ORDER BY id {order} LIMIT $2) "
+            "AS found LIMIT $3",
+            [[layout.stored_id(conversation) for conversation in ids], each, limit],
+        )
+        return [list(group) for _, group in itertools.groupby(rows, key=lambda row: row[0])]
+
+    async def _messages(self, tail: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            return await self._rows(f"SELECT session_id, id, {_COLUMNS} {tail}", *values)
+        except OverflowError:  # a time outside the years 1 to 9999, which another program wrote
+            return await self._rows(f"SELECT session_id, id, {_AS_TEXT} {tail}", *values)
+
+    async def _rows(self, sql: str, *values: Any) -> list[Any]:
+        """All rows of a query; none where our tables are not made yet."""
+
+        async def step() -> list[Any]:
+            async with self._database.connection() as connection:
+                return list(await connection.fetch(sql, *values))
+
+        return await again(step, (Lost,)) if await self._is_made() else []
+
+    async def _is_made(self) -> bool:
+        """Whether our tables are there: another program may have made them meanwhile."""
+        if not self._table.made:
+            await again(self._database.look, (Lost,))
+        return self._table.made
+
+    def _as_page(self, rows: Sequence[Any]) -> Page:
+        items: list[Message | Unreadable]
+        try:
+            items = [*layout.decode_all(rows)]
+        except ValueError:
+            items = [self._decoded(row) for row in rows]
+        return Page(layout.shown_id(rows[0][0]), items, lambda i: str(rows[i][1]))
+
+    def _decoded(self, row: Any) -> Message | Unreadable:
+        try:
+            return layout.decode(row[2:])
+        except ValueError as error:
+            return Unreadable(str(row[1]), f"row {row[1]}: {error}")
+
+    async def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`."""
+        if ids is None:
+            last = ""
+            while page := await self._listed(_NEXT_IDS, [last, self._page_size], details):
+                yield page
+                last = layout.stored_id(page[-1].id)
+            return
+        wanted = list(dict.fromkeys(storable(ids)))
+        size = min(IDS_A_QUERY, self._page_size)
+        for start in range(0, len(wanted), size):
+            chunk = [layout.stored_id(each) for each in wanted[start : start + size]]
+            if page := await self._listed(_THESE_IDS, [chunk], details):
+                yield page
+
+    async def _listed(
+        self, ids: str, values: Sequence[Any], details: bool
+    ) -> list[ConversationInfo]:
+        sql = (_DETAILS if details else _IDS).format(
+            ids=ids.format(rows=self._table.rows), rows=self._table.rows, meta=self._table.meta
+        )
+        rows = await self._rows(sql, *values)
+        return [_info(*row) for row in rows]
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._database.close()
+
+
+def _info(
+    session: str,
+    messages: int | None = None,
+    first: Any = None,
+    last: Any = None,
+    title: str | None = None,
+    extra: str | None = None,
+) -> ConversationInfo:
+    return ConversationInfo(
+        id=layout.shown_id(session),
+        messages=messages,
+        first_at=first,
+        last_at=last,
+        title=None if title is None else parse_json(title),
+        extra=None if extra is None else parse_json(extra),
+    )
+
+
+def storable(ids: Sequence[str]) -> list[str]:
+    """Those that can be in a store at all: an id that is not UTF-8 is in none."""
+    return [conversation for conversation in ids if encodable(conversation)]
+
+
+def row_id(position: Position) -> int:
+    """The `id` of a row; ValueError where no position of ours looks like that."""
+    try:
+        number = int(position)
+    except ValueError:
+        number = 1 << 63
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(f"not a position of a PostgreSQL store: {position!r}")
+    return number
+
+
+def changed(conversation: str, store: str) -> Changed:
+    return Changed(
+        f"conversation {conversation!r} in {store} changed while it was used", hint="run again"
+    )

@@ -1,0 +1,326 @@
+"""Reading a Redis store: each page is one script, many small conversations come in one, and
+nothing is held between."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from synmem import messages as model
+from synmem.backends.redis_opening import Server
+from synmem.backends.redis_scripts import (
+    BEGIN,
+    DETAILS,
+    EXPIRING,
+    GO_ON,
+    LENGTHS,
+    NOTE,
+    is_position,
+    position_of,
+    unpacked,
+)
+from synmem.errors import Changed, CorruptData
+from synmem.layouts import redis_items
+from synmem.layouts.synapsekit import encodable
+from synmem.messages import Holds, Message, Unreadable, parse_json
+from synmem.store import (
+    GHOST,
+    ORPHAN,
+    START,
+    STRAY,
+    ConversationInfo,
+    Damage,
+    Page,
+    Position,
+)
+
+HOLDS: Final = Holds(call_messages=10_000, call_bytes=32_000_000, own=False)
+
+LIST: Final = b":messages"
+BESIDE: Final = b":synmem"
+
+MOST_ITEM_BYTES: Final = 512_000_000
+"""As large as the server lets one item be, as it comes."""
+
+IDS_A_CALL: Final = 500
+_MOST_DAMAGE: Final = 100
+_NOT_A_LIST: Final = "!"
+
+
+class Keys:
+    """The keys of a prefix."""
+
+    def __init__(self, prefix: bytes) -> None:
+        self._prefix = prefix
+        self.index = prefix + b"conversations"
+        escaped = b"".join(b"\\" + bytes([c]) if c in b"*?[]\\^-" else bytes([c]) for c in prefix)
+        self.pattern = escaped + b"*" + LIST
+
+    def list(self, conversation: str) -> bytes:
+        """The key of its messages."""
+        return self._prefix + conversation.encode() + LIST
+
+    def beside(self, conversation: str) -> bytes:
+        """The key of its title, extra and notes."""
+        return self._prefix + conversation.encode() + BESIDE
+
+    def id_in(self, key: bytes) -> bytes:
+        """Whose list it is."""
+        return key[len(self._prefix) : -len(LIST)]
+
+    def own(self, kind: str, token: str) -> bytes:
+        """A key of ours that belongs to no conversation, and passes."""
+        return self._prefix + f"synmem:{kind}:{token}".encode()
+
+
+class RedisReader:
+    """The reading half of a store in Redis."""
+
+    holds = HOLDS
+
+    def __init__(self, server: Server, prefix: bytes, *, page_size: int) -> None:
+        self.name = server.shown
+        self._server = server
+        self._keys = Keys(prefix)
+        self._page_size = page_size
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold, and what is larger than an item of a list may be."""
+        if why := model.refusal(message):
+            return why
+        # Nothing takes more than six bytes a character; only what may be too large is counted.
+        if len(message.content) < MOST_ITEM_BYTES // 12 and not (message.metadata or message.parts):
+            return None
+        size = len(redis_items.encode(message))
+        return f"it takes {size:,} bytes, and Redis 512 MB" if size > MOST_ITEM_BYTES else None
+
+    async def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`."""
+        ids = storable(conversations)
+        if after != START and len(conversations) != 1:
+            raise ValueError("after goes with one conversation")
+        if limit is not None and limit <= 0:
+            return
+        if after != START:
+            for conversation in ids:
+                async for page in self._go_on(conversation, after, reverse, limit):
+                    yield page
+            return
+        size = self._page_size if limit is None else min(limit, self._page_size)
+        while ids:
+            some = ids[:IDS_A_CALL]
+            found = await self._call(BEGIN, some, size, int(reverse), self._page_size)
+            ids = ids[len(found) :]
+            for conversation, begun in zip(some, found, strict=False):
+                first = self._first_page(conversation, begun, size, reverse)
+                if first is None:
+                    continue
+                yield first
+                left = None if limit is None else limit - size
+                if len(first.items) == size and (left is None or left > 0):
+                    async for page in self._go_on(conversation, first.position(-1), reverse, left):
+                        yield page
+
+    def _first_page(self, conversation: str, begun: Any, size: int, reverse: bool) -> Page | None:
+        if begun == 0:
+            return None
+        if isinstance(begun, bytes):
+            why = f"{self._keys.list(conversation)!r} is a {begun.decode()}, not a list"
+            return Page(conversation, [Unreadable("key", why)], lambda _: _NOT_A_LIST)
+        length, *raw = begun
+        items = unpacked(*raw)
+        skipped = max(0, len(items) - size) if reverse else 0
+        return _page(conversation, items, skipped, length - len(items) if reverse else 0, reverse)
+
+    async def _go_on(
+        self, conversation: str, after: Position, reverse: bool, limit: int | None
+    ) -> AsyncIterator[Page]:
+        """The pages behind a position."""
+        if after == _NOT_A_LIST:
+            return
+        left = limit
+        while left is None or left > 0:
+            size = self._page_size if left is None else min(left, self._page_size)
+            found = await self._call(GO_ON, [conversation], checked(after), size, int(reverse))
+            if found == 0:
+                raise changed(conversation, self.name)
+            first, skipped, *raw = found
+            items = unpacked(*raw)
+            if skipped == len(items):
+                return
+            page = _page(conversation, items, skipped, first, reverse)
+            full, after = len(page.items) == size, page.position(-1)
+            left = None if left is None else left - size
+            yield page
+            if not full:
+                return
+
+    async def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`."""
+        names = storable(ids) if ids is not None else storable(await self._all())
+        look = self._details if details else self._existing
+        for start in range(0, len(names), self._page_size):
+            found = await look(names[start : start + self._page_size])
+            if found:
+                yield found
+
+    async def _existing(self, ids: Sequence[str]) -> list[ConversationInfo]:
+        found = await self._call(LENGTHS, ids)
+        return [ConversationInfo(id=i) for i, length in zip(ids, found, strict=True) if length]
+
+    async def _details(self, ids: Sequence[str]) -> list[ConversationInfo]:
+        keys = [key for i in ids for key in (self._keys.list(i), self._keys.beside(i))]
+        found = await self._server.call(DETAILS, keys)
+        return [self._info(i, about) for i, about in zip(ids, found, strict=True) if about != 0]
+
+    def _info(self, conversation: str, about: Any) -> ConversationInfo:
+        if about == -1:
+            return ConversationInfo(id=conversation)
+        length, first, last, title, extra = about
+        return ConversationInfo(
+            id=conversation,
+            messages=length,
+            first_at=_time_of(first),
+            last_at=_time_of(last),
+            title=self._value(conversation, "title", title),
+            extra=self._value(conversation, "extra", extra),
+        )
+
+    def _value(self, conversation: str, field: str, text: bytes | None) -> Any:
+        try:
+            return None if text is None else parse_json(text)
+        except ValueError as error:
+            raise CorruptData(
+                f"{self.name}: {field} in {self._keys.beside(conversation)!r} is not JSON: {error}"
+            ) from error
+
+    async def _all(self) -> list[str]:
+        """Every id that the index or the lists name, once; those that are not UTF-8 left out."""
+        indexed, listed = await self._names()
+        return [i for name in {*indexed, *listed} if (i := _decoded(name))]
+
+    async def _names(self) -> tuple[list[bytes], list[bytes]]:
+        """The ids in the index, and those of the lists that there are."""
+        index = self._keys.index
+        kind = await self._server.kind(index)
+        if kind not in ("set", "none"):
+            raise CorruptData(
+                f"{self.name}: {index!r} is a {kind}, not a set of conversations",
+                hint="another program uses these keys; name another prefix",
+            )
+        indexed = await self._server.scan(index, "SSCAN", index, options=())
+        options = ("MATCH", self._keys.pattern, "TYPE", "list")
+        lists = await self._server.scan(index, "SCAN", options=options)
+        return indexed, [self._keys.id_in(key) for key in lists]
+
+    async def damage(self) -> list[Damage]:
+        """Ghosts, orphans, and names that are no ids."""
+        indexed, listed = map(set, await self._names())
+        found = [
+            *_named(GHOST, indexed - listed, "in the index, but without messages"),
+            *_named(ORPHAN, listed - indexed, "has messages, but is not in the index"),
+        ]
+        strays = [name for name in sorted(indexed | listed) if not _decoded(name)]
+        found += [Damage(STRAY, repr(name), "its id is empty or not UTF-8") for name in strays]
+        return found
+
+    async def expiring(self, conversations: Sequence[str]) -> dict[str, float]:
+        """See `SupportsExpiry.expiring`."""
+        left: dict[str, float] = {}
+        ids = storable(conversations)
+        for start in range(0, len(ids), IDS_A_CALL):
+            some = ids[start : start + IDS_A_CALL]
+            found = await self._call(EXPIRING, some)
+            left.update({i: ms / 1000 for i, ms in zip(some, found, strict=True) if ms >= 0})
+        return left
+
+    async def note(self, conversation: str, name: str) -> Any | None:
+        """See `SupportsNotes.note`."""
+        if not encodable(conversation):
+            return None
+        keys = [self._keys.list(conversation), self._keys.beside(conversation)]
+        field = note_field(name)
+        text = await self._server.call(NOTE, keys, field)
+        return self._value(conversation, field.decode(), text)
+
+    async def _call(self, script: Any, ids: Sequence[str], *arguments: bytes | int) -> Any:
+        """Run a script on the lists of these conversations."""
+        return await self._server.call(script, [self._keys.list(i) for i in ids], *arguments)
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._server.close()
+
+
+def _page(conversation: str, raw: list[bytes], skipped: int, first: int, reverse: bool) -> Page:
+    """A page of the items behind those that are skipped; `raw[0]` stands at index `first`."""
+    items = [_item(item, first + at) for at, item in enumerate(raw[skipped:], skipped)]
+    count = len(items)
+
+    def position(i: int) -> Position:
+        i = range(count)[i]
+        at = skipped + (count - 1 - i if reverse else i)
+        return position_of(raw, at, first + at)
+
+    return Page(conversation, items[::-1] if reverse else items, position)
+
+
+def _item(item: bytes, index: int) -> Message | Unreadable:
+    try:
+        return redis_items.decode(item)
+    except ValueError as error:
+        return Unreadable(f"item {index}", str(error), item.decode("utf-8", "backslashreplace"))
+
+
+def _time_of(item: bytes) -> Any:
+    """The time of a message; None where it has none, or cannot be read."""
+    try:
+        return redis_items.decode(item).created_at
+    except ValueError:
+        return None
+
+
+def _named(kind: str, names: set[bytes], reason: str) -> list[Damage]:
+    """A line for each conversation, or for so many of them."""
+    ids = sorted(i for name in names if (i := _decoded(name)))
+    found = [Damage(kind, repr(i), reason) for i in ids[:_MOST_DAMAGE]]
+    more = len(ids) - len(found)
+    return [*found, Damage(kind, "...", f"{more:,} more such")] if more else found
+
+
+def _decoded(name: bytes) -> str:
+    """The id, or nothing where it is none."""
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def storable(ids: Sequence[str]) -> list[str]:
+    """Each of them once, and only those that can be in a store at all."""
+    return [i for i in dict.fromkeys(ids) if encodable(i)]
+
+
+def note_field(name: str) -> bytes:
+    """The field of a note beside its conversation."""
+    return f"note:{name}".encode("utf-8", "surrogatepass")
+
+
+def checked(position: Position) -> bytes:
+    """A position as a script takes it."""
+    if not is_position(position):
+        raise ValueError(f"not a position of a Redis store: {position!r}")
+    return position.encode()
+
+
+def changed(conversation: str, store: str) -> Changed:
+    return Changed(
+        f"conversation {conversation!r} in {store} changed while it was used", hint="run again"
+    )

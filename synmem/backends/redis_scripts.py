@@ -1,0 +1,393 @@
+"""The Lua scripts of the Redis store: each one atomic step, for Redis 6.0 and later and Valkey.
+
+Redis does not roll a script back. So each looks at everything first (its token, the type of every
+key, every expected end), and after its first write nothing can fail: that first write is of a
+kind that the server refuses where its memory is full, unless the script makes room itself. Every
+key that a script touches is passed to it; the token is set last.
+
+A position is `index:count:last:all`: the index of the message, how many items its trace covers
+(the last 16 up to and with it), the SHA-1 of the item, and that of the SHA-1s of all.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from synmem.store import START, Position
+
+TRACE: Final = 16
+"""So many items, up to and with the message itself, tell where a position stands."""
+
+TOKEN_S: Final = 3600
+"""So long a call's token, and what a replacement has staged, are kept."""
+
+ANY: Final = b"*"
+"""For an expected end: any. For what is deleted: all. No position reads like that."""
+
+
+class Script(msgspec.Struct, frozen=True):
+    """A script and the name under which the server remembers it."""
+
+    text: str
+    sha: str
+
+
+def position_of(items: Sequence[bytes], at: int, index: int) -> Position:
+    """The position of `items[at]`, which stands at `index`; up to 15 items must stand before."""
+    traced = items[max(0, at - TRACE + 1) : at + 1]
+    hashes = [_sha1(item) for item in traced]
+    return f"{index}:{len(hashes)}:{hashes[-1]}:{_sha1(''.join(hashes).encode())}"
+
+
+def packed(items: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Many strings as two, as a script takes them: how long each is, and all of them."""
+    return ",".join([str(len(item)) for item in items]).encode(), b"".join(items)
+
+
+def unpacked(sizes: bytes, data: bytes) -> list[bytes]:
+    """The strings that a script has packed."""
+    items, at = [], 0
+    for size in map(int, sizes.split(b",")) if sizes else ():
+        items.append(data[at : at + size])
+        at += size
+    return items
+
+
+def _sha1(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+def is_position(text: str) -> bool:
+    """Whether a script can take it for a position that was given."""
+    index, *rest = text.split(":")
+    return text == START or (index.isdecimal() and [len(part) for part in rest[1:]] == [40, 40])
+
+
+def _script(text: str) -> Script:
+    whole = _COMMON + text
+    return Script(whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())
+
+
+_COMMON = (
+    f"""
+local TRACE, TOKEN_S, SLICE = {TRACE}, {TOKEN_S}, 4000
+"""
+    + """
+local call = redis.call
+
+-- A type that is not the wanted one; nil where it is, or where there is no such key.
+local function misfit(key, wanted)
+  local kind = call('TYPE', key)['ok']
+  if kind ~= 'none' and kind ~= wanted then return kind end
+end
+
+local function trace(items)
+  local hashes = {}
+  for i, item in ipairs(items) do hashes[i] = redis.sha1hex(item) end
+  return #items .. ':' .. hashes[#items] .. ':' .. redis.sha1hex(table.concat(hashes))
+end
+
+-- The position of the last item; '' where there is none.
+local function ending(list)
+  local length = call('LLEN', list)
+  if length == 0 then return '' end
+  return string.format('%d:', length - 1) .. trace(call('LRANGE', list, -TRACE, -1))
+end
+
+-- Where the item of a position stands now: at its index, else below, where another program may
+-- have moved it by trimming; nil where it is nowhere, or could be at two places.
+local function find(list, position)
+  local index, traced = string.match(position, '^(%d+):(.+)$')
+  if not index then return nil end
+  index = tonumber(index)
+  local count, last = string.match(traced, '^(%d+):(%x+):')
+  count = tonumber(count)
+  local function stands(at)
+    local items = call('LRANGE', list, at - count + 1, at)
+    return #items == count and trace(items) == traced
+  end
+  if stands(index) then return index end
+  local found
+  local top = math.min(index, call('LLEN', list)) - 1
+  while top >= count - 1 do
+    local low = math.max(count - 1, top - 999)
+    local items = call('LRANGE', list, low, top)
+    for i = #items, 1, -1 do
+      if redis.sha1hex(items[i]) == last and stands(low + i - 1) then
+        if found then return nil end
+        found = low + i - 1
+      end
+    end
+    top = low - 1
+  end
+  return found
+end
+
+-- What lies beside a list lives as long as the list.
+local function align(list, beside)
+  local left = call('PTTL', list)
+  if left > 0 then call('PEXPIRE', beside, left) else call('PERSIST', beside) end
+end
+
+local function describe(list, beside, title, extra, ttl)
+  if title ~= '' then call('HSET', beside, 'title', title) end
+  if extra ~= '' then call('HSET', beside, 'extra', extra) end
+  if ttl > 0 then call('EXPIRE', list, ttl) end
+  if ttl > 0 or title ~= '' or extra ~= '' then align(list, beside) end
+end
+
+local function forget(index, list, beside, id)
+  call('DEL', list, beside)
+  call('SREM', index, id)
+end
+
+local function push(list, items, from, to)
+  for low = from, to, SLICE do
+    call('RPUSH', list, unpack(items, low, math.min(low + SLICE - 1, to)))
+  end
+end
+
+-- Many strings as two, and back: the driver takes a while over each that it sends or gets.
+local function packed(items)
+  local sizes = {}
+  for i, item in ipairs(items) do sizes[i] = #item end
+  return table.concat(sizes, ','), table.concat(items)
+end
+
+local function unpacked(sizes, data)
+  local items, count, at = {}, 0, 1
+  for size in string.gmatch(sizes, '%d+') do
+    local after = at + size
+    count = count + 1
+    items[count] = string.sub(data, at, after - 1)
+    at = after
+  end
+  return items
+end
+"""
+)
+
+APPEND: Final = _script("""
+-- KEYS: token, index; of each part its list and what lies beside it; tokens that are spent
+-- ARGV, packed: ttl, keep (-1: all), parts; of each: id, expected end, title, extra, count, items
+local done = call('GET', KEYS[1])
+if done then return {'done', done} end
+local given = unpacked(ARGV[1], ARGV[2])
+local ttl, keep, parts = tonumber(given[1]), tonumber(given[2]), tonumber(given[3])
+local kind = misfit(KEYS[2], 'set')
+if kind then return {'kind', KEYS[2], kind} end
+local at = 4
+for part = 1, parts do
+  local list, beside = KEYS[2 * part + 1], KEYS[2 * part + 2]
+  kind = misfit(list, 'list')
+  if kind then return {'kind', list, kind} end
+  kind = misfit(beside, 'hash')
+  if kind then return {'kind', beside, kind} end
+  local expected = given[at + 1]
+  if expected ~= '*' and ending(list) ~= expected then return {'changed', given[at]} end
+  at = at + 5 + tonumber(given[at + 4])
+end
+
+local ends = {}
+at = 4
+for part = 1, parts do
+  local list, beside = KEYS[2 * part + 1], KEYS[2 * part + 2]
+  local id, title, extra, count = given[at], given[at + 2], given[at + 3], tonumber(given[at + 4])
+  local before = call('LLEN', list)
+  if count > 0 then
+    push(list, given, at + 5, at + 4 + count)
+    if before == 0 then call('DEL', beside) end -- of one that another program deleted
+    call('SADD', KEYS[2], id)
+  end
+  if before + count > 0 then
+    if count > 0 or title ~= '' or extra ~= '' then describe(list, beside, title, extra, ttl) end
+    if keep == 0 then forget(KEYS[2], list, beside, id)
+    elseif keep > 0 then call('LTRIM', list, -keep, -1) end
+  end
+  ends[part] = ending(list)
+  at = at + 5 + count
+end
+done = table.concat(ends, '\\n')
+call('SET', KEYS[1], done, 'EX', TOKEN_S)
+for spent = 2 * parts + 3, #KEYS do call('DEL', KEYS[spent]) end
+return {'done', done}
+""")
+
+DELETE: Final = _script("""
+-- KEYS: token, index, list, beside;  ARGV: id, position up to which, or '*'
+local done = call('GET', KEYS[1])
+if done then return {'done', done} end
+local index, list, beside = KEYS[2], KEYS[3], KEYS[4]
+for key, wanted in pairs({[index] = 'set', [list] = 'list', [beside] = 'hash'}) do
+  local kind = misfit(key, wanted)
+  if kind then return {'kind', key, kind} end
+end
+local length = call('LLEN', list)
+if length == 0 then
+  if ARGV[2] == '*' then forget(index, list, beside, ARGV[1]) end -- a ghost is nothing to tell of
+  return {'done', ''}
+end
+local last = length - 1
+if ARGV[2] == '' then last = -1
+elseif ARGV[2] ~= '*' then
+  last = find(list, ARGV[2])
+  if not last then return {'changed', ARGV[1]} end
+end
+if last == length - 1 then forget(index, list, beside, ARGV[1])
+elseif last >= 0 then call('LTRIM', list, last + 1, -1) end
+call('SET', KEYS[1], '1', 'EX', TOKEN_S)
+return {'done', '1'}
+""")
+
+STAGE: Final = _script("""
+-- KEYS: staged;  ARGV, packed: more items;  then how many are staged already
+local staged, before = call('LLEN', KEYS[1]), tonumber(ARGV[3])
+if staged < before then return 'lost' end
+if staged == before then -- else an earlier try was done after all
+  local items = unpacked(ARGV[1], ARGV[2])
+  push(KEYS[1], items, 1, #items)
+end
+call('EXPIRE', KEYS[1], TOKEN_S)
+return 'done'
+""")
+
+REPLACE: Final = _script("""
+-- KEYS: token, index, list, beside, staged
+-- ARGV: id, position up to which, ttl, title, extra, how many items are staged
+local done = call('GET', KEYS[1])
+if done then return {'done', done} end
+local index, list, beside, staged = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+for key, wanted in pairs({[index] = 'set', [list] = 'list', [beside] = 'hash'}) do
+  local kind = misfit(key, wanted)
+  if kind then return {'kind', key, kind} end
+end
+local id, count, cut = ARGV[1], tonumber(ARGV[6]), 0
+if call('LLEN', staged) ~= count then return {'changed', id} end
+local length = call('LLEN', list)
+if ARGV[2] ~= '' then
+  local last = find(list, ARGV[2])
+  if not last then return {'changed', id} end
+  cut = last + 1
+end
+if length - cut + count == 0 then
+  if length > 0 then forget(index, list, beside, id) end
+else
+  local left = call('PTTL', list)
+  if cut > 0 then call('LTRIM', list, cut, -1) end
+  for top = count - 1, 0, -SLICE do
+    local items = call('LRANGE', staged, math.max(0, top - SLICE + 1), top)
+    local turned = {}
+    for i = #items, 1, -1 do turned[#turned + 1] = items[i] end
+    call('LPUSH', list, unpack(turned))
+  end
+  if length == 0 then call('DEL', beside) end -- of one that another program deleted
+  call('SADD', index, id)
+  if left > 0 then call('PEXPIRE', list, left) end -- trimmed to nothing it had lost it
+  describe(list, beside, ARGV[4], ARGV[5], tonumber(ARGV[3]))
+end
+call('DEL', staged)
+call('SET', KEYS[1], '1', 'EX', TOKEN_S)
+return {'done', '1'}
+""")
+
+NOTE: Final = _script("""
+-- KEYS: list, beside;  ARGV: field
+if misfit(KEYS[1], 'list') or misfit(KEYS[2], 'hash') or call('EXISTS', KEYS[1]) == 0 then
+  return false
+end
+return call('HGET', KEYS[2], ARGV[1])
+""")
+
+SET_NOTE: Final = _script("""
+-- KEYS: list, beside;  ARGV: field, value ('': none)
+for key, wanted in pairs({[KEYS[1]] = 'list', [KEYS[2]] = 'hash'}) do
+  local kind = misfit(key, wanted)
+  if kind then return {'kind', key, kind} end
+end
+if call('EXISTS', KEYS[1]) == 1 then
+  if ARGV[2] == '' then call('HDEL', KEYS[2], ARGV[1])
+  else call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
+  align(KEYS[1], KEYS[2])
+end
+return {'done', ''}
+""")
+
+# --- reading: these write nothing -----------------------------------------------------------
+
+BEGIN: Final = _script("""
+-- KEYS: lists;  ARGV: how many items of each, '1' for the last, and for how many there is room
+-- Of as many lists as there is room for: 0 where there is none, the type of what is not a list,
+-- or its length and its items, packed; of the last ones also up to 15 before them.
+local size, last, room = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
+local found, taken = {}, 0
+for i, list in ipairs(KEYS) do
+  local kind = call('TYPE', list)['ok']
+  if kind == 'none' then found[i] = 0
+  elseif kind ~= 'list' then found[i] = kind
+  else
+    local length = call('LLEN', list)
+    local take = math.min(length, size)
+    if taken > 0 and taken + take > room then return found end
+    taken = taken + take
+    local from, to = 0, take - 1
+    if last then from, to = math.max(0, length - size - TRACE + 1), -1 end
+    found[i] = {length, packed(call('LRANGE', list, from, to))}
+  end
+end
+return found
+""")
+
+GO_ON: Final = _script("""
+-- KEYS: list;  ARGV: position, how many items, '1' for those before it
+-- 0 where the position is gone; else the index of the first item given, how many of them are
+-- there only to tell where the others stand, and the items, packed.
+if misfit(KEYS[1], 'list') then return 0 end
+local at, size = find(KEYS[1], ARGV[1]), tonumber(ARGV[2])
+if not at then return 0 end
+if ARGV[3] == '1' then
+  local first = math.max(0, at - size)
+  local from = math.max(0, first - TRACE + 1)
+  if at == 0 then return {0, 0, '', ''} end
+  return {from, first - from, packed(call('LRANGE', KEYS[1], from, at - 1))}
+end
+local from = math.max(0, at - TRACE + 2)
+return {from, at + 1 - from, packed(call('LRANGE', KEYS[1], from, at + size))}
+""")
+
+LENGTHS: Final = _script("""
+-- KEYS: lists; of each its length, 0 where there is none, -1 for what is not a list
+local found = {}
+for i, list in ipairs(KEYS) do
+  local kind = call('TYPE', list)['ok']
+  found[i] = (kind == 'list' and call('LLEN', list)) or (kind == 'none' and 0) or -1
+end
+return found
+""")
+
+DETAILS: Final = _script("""
+-- KEYS: of each conversation its list and what lies beside it
+-- 0 where there is none, -1 for what is not a list, or: length, first, last, title, extra
+local found = {}
+for i = 1, #KEYS, 2 do
+  local list, beside = KEYS[i], KEYS[i + 1]
+  local kind = call('TYPE', list)['ok']
+  if kind == 'none' then found[#found + 1] = 0
+  elseif kind ~= 'list' then found[#found + 1] = -1
+  else
+    local named = {false, false}
+    if not misfit(beside, 'hash') then named = call('HMGET', beside, 'title', 'extra') end
+    found[#found + 1] = {call('LLEN', list), call('LINDEX', list, 0), call('LINDEX', list, -1),
+      named[1], named[2]}
+  end
+end
+return found
+""")
+
+EXPIRING: Final = _script("""
+-- KEYS: lists; of each how many milliseconds it has left, below 0 where it does not expire
+local found = {}
+for i, list in ipairs(KEYS) do found[i] = call('PTTL', list) end
+return found
+""")

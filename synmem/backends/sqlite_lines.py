@@ -1,0 +1,151 @@
+"""Interchange lines from an SQLite file, made by SQLite of many rows at once."""
+
+import asyncio
+import contextlib
+import itertools
+import sqlite3
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Sequence,
+)
+from typing import Any, Final, TypeVar
+
+from synmem.backends.sqlite_file import File
+from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks, storable
+from synmem.layouts.sqlite_lines import (
+    Run,
+    counts_sql,
+    finished,
+    line_sql,
+    lines_query,
+    probe,
+    runs_of,
+)
+from synmem.store import Lines, Page
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+_TEXT: Final = ("TEXT", 1)
+"""Type and NOT NULL of a column in which nothing but text and BLOBs can lie."""
+
+
+class SqliteLines(SqliteReader):
+    """The half of a reader that makes lines without messages."""
+
+    _makes_lines: bool | None = None
+
+    async def lines(
+        self, conversations: Sequence[str], *, apart: Collection[str] = ()
+    ) -> AsyncIterator[Lines | Page]:
+        """See `SupportsLines.lines`. While what one query gave goes out, the next one runs."""
+        ids = sorted(set(storable(conversations)))
+        runs = [
+            run
+            for start in range(0, len(ids), IDS_A_QUERY)
+            for run in await self._runs(ids[start : start + IDS_A_QUERY], apart)
+        ]
+        async with contextlib.aclosing(one_ahead(self._texts, runs)) as done:
+            async for run, texts in done:
+                async for each in self._made(run, texts):
+                    yield each
+
+    async def _made(self, run: Run, texts: Sequence[str] | None) -> AsyncIterator[Lines | Page]:
+        """Lines, and pages where there can be none."""
+        data = finished(self._table, texts) if texts is not None else [None]
+        if len(data) == 1 and data[0] is not None:
+            yield Lines(run.ids, run.messages, data[0])
+            return
+        there = data if len(data) == len(run.ids) else [None] * len(run.ids)
+        each = zip(run.ids, run.counts, there, strict=True)
+        for can, group in itertools.groupby(each, lambda one: one[2] is not None):
+            if not can:
+                async for page in self.read([one[0] for one in group]):
+                    yield page
+                continue
+            for conversation, count, lines in group:
+                yield Lines([conversation], count, lines or b"")
+
+    async def _runs(self, ids: Sequence[str], apart: Collection[str]) -> list[Run]:
+        """How to read these conversations."""
+        async with self._step():
+            if self._makes_lines is None:
+                self._makes_lines = await makes_lines(self._file, "main")
+            rows = await self._file.rows(counts_sql("messages", marks(ids)), ids)
+        return runs_of(rows, apart, most=2 * self._page_size)
+
+    async def _texts(self, run: Run) -> list[str] | None:
+        """The lines as SQLite makes them, of all together or of each; None where it cannot."""
+        if not self._makes_lines or run.messages > 2 * self._page_size:
+            return None
+        sql, values = lines_query("messages", line_sql(self._table.columns), run)
+        async with self._step():
+            return await texts_of(self._file, sql, values, run)
+
+
+async def one_ahead(
+    work: Callable[[_T], Coroutine[Any, Any, _R]], items: Sequence[_T]
+) -> AsyncGenerator[tuple[_T, _R], None]:
+    """Each item with what the work makes of it, in order; while one is looked at, the work on the
+    next goes on in SQLite's thread."""
+    coming: asyncio.Future[_R] | None = None
+    try:
+        for item, after in itertools.zip_longest(items, items[1:]):
+            coming = coming or asyncio.ensure_future(work(item))
+            result = await coming
+            coming = None if after is None else asyncio.ensure_future(work(after))
+            yield item, result
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait([coming])
+            if not coming.cancelled():
+                coming.exception()  # nobody is to hear of it any more
+
+
+async def makes_lines(file: File, *schemas: str) -> bool:
+    """Whether this SQLite writes JSON as we do, byte for byte, and the tables are as we and
+    SynapseKit make them: text where there must be some, and no id is given twice."""
+    sql, values, answer = probe()
+    try:
+        if await file.look(sql, values) != [(answer,)]:
+            return False
+    except sqlite3.OperationalError:  # it was built without JSON
+        return False
+    return all([await _is_plain(file, schema) for schema in schemas])
+
+
+async def _is_plain(file: File, schema: str) -> bool:
+    made = await file.look(
+        f"SELECT lower(sql) FROM {schema}.sqlite_schema WHERE type = 'table' AND name = 'messages'"
+    )
+    rows = await file.look(f"PRAGMA {schema}.table_info(messages)")
+    columns = {row[1]: (row[2].upper(), row[3]) for row in rows}
+    return (
+        bool(made)
+        and "autoincrement" in made[0][0]
+        and "collate" not in made[0][0]
+        and all(columns.get(name) == _TEXT for name in ("conversation_id", "role", "content"))
+    )
+
+
+async def texts_of(file: File, sql: str, values: Sequence[Any], run: Run) -> list[str] | None:
+    """What a `lines_query` gives; None where the run is not as it was any more, or a value stands
+    in its way: a BLOB, text that is not UTF-8, more text than SQLite holds in one."""
+    try:
+        rows = await file.rows(sql, values)
+    except (sqlite3.OperationalError, sqlite3.DataError) as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG):
+            raise
+        return None
+    if [row[:2] for row in rows] != run.expected():
+        return None
+    try:
+        return [row[2].decode() for row in rows]
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,246 @@
+"""Where `export -o` writes: one file, several parts of it, or a file for each conversation.
+
+`{id}` and `{profile}` in the name stand for the conversation's id and the profile's name; `{{`
+and `}}` for braces.
+
+An id as a file name (`name_of`): ASCII letters, digits, `-`, `_` and `.` stay; every other byte
+of its UTF-8 is `%XX`, and so is a leading `-` or `.`, a trailing `.`, and the first letter of the
+names that Windows keeps for devices. Where the id has capitals, `~` and a number in hexadecimal
+follow, whose bit i stands for its i-th letter, the lowest for the first: `User-1` is `User-1~1`.
+So no two ids have one name, even where the file system does not tell capitals, and every name
+can be turned back: leave out what follows `~`, and decode the percents. An id that would take
+more than 200 bytes is cut, and followed by `~~` and the first 32 digits of the SHA-256 of the id,
+which stands in the file itself.
+"""
+
+import contextlib
+import hashlib
+import re
+import string
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from synmem.cli import render
+from synmem.cli.words import count
+from synmem.errors import UsageError
+
+if TYPE_CHECKING:
+    from synmem.cli.files import Several
+    from synmem.formats import Writer
+    from synmem.operations.parts import Limit
+    from synmem.profiles import Profile
+
+# --- names ----------------------------------------------------------------------------------
+
+_KEPT: Final = frozenset((string.ascii_letters + string.digits + "-_.").encode())
+_DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
+_LONGEST: Final = 200
+_HASH: Final = 32
+
+
+def escaped(text: str) -> str:
+    """The text as a part of a file name, percent-encoded."""
+    data = text.encode("utf-8", "surrogateescape")
+    hidden = {0} if data[:1] in (b".", b"-") or _DEVICES.match(text) else set()
+    hidden |= {len(data) - 1} if data[-1:] == b"." else set()
+    return "".join(
+        chr(byte) if byte in _KEPT and i not in hidden else f"%{byte:02X}"
+        for i, byte in enumerate(data)
+    )
+
+
+def name_of(conversation: str) -> str:
+    """The id as a file name: see above."""
+    name = escaped(conversation) + _capitals(conversation)
+    if len(name) <= _LONGEST:
+        return name
+    kept = re.sub("%.?$", "", name[: _LONGEST - _HASH - 2])
+    return f"{kept}~~{hashlib.sha256(conversation.encode()).hexdigest()[:_HASH]}"
+
+
+def _capitals(text: str) -> str:
+    letters = [character for character in text if character.isascii() and character.isalpha()]
+    bits = sum(1 << i for i, letter in enumerate(letters) if letter.isupper())
+    return f"~{bits:x}" if bits else ""
+
+
+# --- --split --------------------------------------------------------------------------------
+
+_UNITS: Final = {
+    "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3,
+    "kib": 1024, "mib": 1024**2, "gib": 1024**3,
+}  # fmt: skip
+
+
+def limit_of(text: str) -> "Limit":
+    """How large a part may be: `1000` messages, or `20mb`; UsageError where it is neither."""
+    from synmem.operations.parts import Limit
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower(), re.ASCII)
+    unit = found[2] if found else ""
+    if found and unit in _UNITS:
+        number = int(Decimal(found[1]) * _UNITS[unit])
+    elif found and not unit and found[1].isdigit():
+        number = int(found[1])
+    else:
+        number = 0
+    if number < 1:
+        raise UsageError(
+            f"--split {text!r}", hint=f"a number of messages, or bytes: {', '.join(_UNITS)}"
+        )
+    return Limit(number, bytes=bool(unit))
+
+
+# --- -o -------------------------------------------------------------------------------------
+
+
+class Output:
+    """What `-o` and `--split` ask for. UsageError where they make no sense."""
+
+    def __init__(self, template: str, split: str | None, profile: "Profile") -> None:
+        self.template = template
+        self._pieces = _pieces(template)
+        self._profile = escaped(profile.name)
+        self._source = profile.file.resolve() if profile.file is not None else None
+        self.limit = limit_of(split) if split is not None else None
+        """How large each part may be, where it is to be in parts."""
+        self.makes_folders = any(field for _, field in self._pieces)
+        """What a placeholder names need not be there."""
+        self.apart = any(field == "id" for _, field in self._pieces)
+        """Whether each conversation has a file of its own."""
+        if self.limit is not None and self.apart:
+            raise UsageError("--split does not go with {id}", hint="one or the other")
+
+    @property
+    def single(self) -> bool:
+        """Whether all goes into one file."""
+        return self.limit is None and not self.apart
+
+    def path(self, conversation: str = "") -> Path:
+        """The file: that of this conversation, where each has one."""
+        values = {"id": name_of(conversation), "profile": self._profile, "": ""}
+        path = Path("".join(literal + values[field] for literal, field in self._pieces))
+        if not path.name:
+            raise UsageError(f"-o {self.template!r} names no file")
+        return self._checked(path)
+
+    def part(self, number: int, of: int = 0) -> Path:
+        """Part `number` of so many, from 1: `chat-0001.jsonl`; more digits where they are more."""
+        whole = self.path()
+        digits = max(4, len(str(of)))
+        return self._checked(whole.with_name(f"{whole.stem}-{number:0{digits}}{whole.suffix}"))
+
+    def _checked(self, path: Path) -> Path:
+        if self._source is not None and path.resolve() == self._source:
+            raise UsageError(f"-o {path} is what is read")
+        return path
+
+
+def _pieces(template: str) -> list[tuple[str, str]]:
+    """Each literal and the placeholder behind it, "" where there is none."""
+    try:
+        found = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise _not_a_name(template, str(error)) from error
+    for _, field, spec, conversion in found:
+        if field is not None and (field not in ("id", "profile") or spec or conversion):
+            raise _not_a_name(template, f"no placeholder is called {field!r}")
+    return [(literal, field or "") for literal, field, _, _ in found]
+
+
+def _not_a_name(template: str, why: str) -> UsageError:
+    hint = "there are {id} and {profile}; {{ and }} stand for braces"
+    return UsageError(f"-o {template!r}: {why}", hint=hint)
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+_AT_ONCE: Final = 1000
+"""So many small files take their places together."""
+
+
+class Opened(NamedTuple):
+    """What an `Export` writes with, where its bytes go, and in the end where they are."""
+
+    writer: "Writer"
+    write: Callable[[bytes], object]
+    places: Callable[[], str]
+
+
+@contextlib.contextmanager
+def opened(
+    output: Output, make: "Callable[[], Writer]", watch: Callable[[], object]
+) -> Iterator[Opened]:
+    """Where an export goes; `watch` hears of every piece. In place when the block ends well."""
+    from synmem.cli.files import Several, writing
+
+    if output.single:
+        path = output.path()
+        with writing(path, folders=output.makes_folders) as write:
+            yield Opened(make(), lambda piece: (write(piece), watch()), lambda: str(path))
+        return
+    at_once = _AT_ONCE if output.apart else None
+    with Several(at_once=at_once, folders=output.makes_folders) as files:
+        parts = _Parts(output, files, watch)
+        yield Opened(parts.writer(make), lambda piece: None, parts.places)
+        files.settle(parts.final())
+    if strays := parts.strays():
+        more = f" and {len(strays) - 1:,} more" if strays[1:] else ""
+        render.note(f"{strays[0]}{more}: there from before, no part of this export")
+
+
+class _Parts:
+    """The files of an export in their places: what `operations.parts.Files` asks for."""
+
+    def __init__(self, output: Output, files: "Several", watch: Callable[[], object]) -> None:
+        self._output = output
+        self._files = files
+        self._watch = watch
+        self.end = files.end
+
+    def begin(self, conversation: str) -> None:
+        """The next file."""
+        output = self._output
+        path = output.path(conversation) if output.apart else output.part(self._files.count + 1)
+        self._files.begin(path)
+
+    def write(self, piece: bytes) -> None:
+        """More of it."""
+        self._files.write(piece)
+        self._watch()
+
+    def writer(self, make: "Callable[[], Writer]") -> "Writer":
+        """What cuts an export, or takes its conversations apart."""
+        from synmem.operations.parts import Apart, Cut
+
+        limit = self._output.limit
+        return Apart(make, self) if limit is None else Cut(make, self, limit)
+
+    def final(self) -> list[Path]:
+        """Where the parts belong, now that it is known how many they are."""
+        if self._output.apart:
+            return []
+        count = self._files.count
+        return [self._output.part(number, count) for number in range(1, count + 1)]
+
+    def places(self) -> str:
+        """`3 files, chat-0001.jsonl to chat-0003.jsonl`."""
+        text = f"{count(self._files.count, 'file')}, "
+        if self._output.apart:
+            return text + self._output.template
+        first, *others = self.final()
+        return f"{text}{first}" + (f" to {others[-1].name}" if others else "")
+
+    def strays(self) -> list[Path]:
+        """Parts of an earlier export: whoever reads all that are there would read these too."""
+        final = self.final()
+        if not final:
+            return []
+        whole = self._output.path()
+        part = re.compile(re.escape(whole.stem) + r"-\d{4,}" + re.escape(whole.suffix))
+        ours = {path.name for path in final}
+        there = final[0].parent.iterdir()
+        return sorted(p for p in there if part.fullmatch(p.name) and p.name not in ours)

@@ -1,0 +1,45 @@
+"""The file of `--rejects`: what stayed behind, and why."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synmem import durable
+from synmem.errors import SynmemError
+
+if TYPE_CHECKING:
+    from synmem.messages import Message, Unreadable
+
+
+class Rejects:
+    """The file of what stayed behind: JSONL, with `reason` and `at`; made at the first of them."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._file: Any = None
+
+    def take(self, conversation: str, at: int, item: "Message | Unreadable", reason: str) -> None:
+        """One message or record: what stands in the way, and how many messages are before it."""
+        from synmem.messages import Message, as_dict, dump_json
+
+        if self.path is None:
+            return
+        if self._file is None:
+            try:
+                self._file = self.path.open("wb")
+            except OSError as error:
+                raise SynmemError(f"{self.path}: {error.strerror}") from error
+        if isinstance(item, Message):
+            body = as_dict(item)
+        else:
+            body = {"position": item.position}
+            if item.text is not None:
+                body["text"] = item.text
+        line = {"conversation_id": conversation, **body, "reason": reason, "at": at}
+        self._file.write(dump_json(line) + b"\n")
+
+    def close(self) -> None:
+        """Finish the file, safe from a power cut: what came by stdin may be nowhere else."""
+        if self._file is not None:
+            with self._file as file:
+                if self.path is not None and self.path.is_file():
+                    durable.sync(file)

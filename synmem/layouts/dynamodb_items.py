@@ -1,0 +1,307 @@
+"""DynamoDB items, in the low-level form of its API (`{"S": "text"}`), to messages and back.
+
+A field is native only where it comes back exactly: text without NUL and lone surrogates; JSON of
+such text, integers of up to 38 digits, true, false and null, with no empty key and no more than
+`LEVELS` levels. The rest rides in `carried` (see `carried.py`): a float anywhere sends its whole
+field there, since a number of DynamoDB's is neither 1 nor 1.0.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from synmem import messages as model
+from synmem.layouts.carried import JSONS, TEXTS, join, plain_text, split
+from synmem.messages import Conversation, JSONObject, Message, ascii_json, format_time, parse_time
+
+Value = dict[str, Any]
+Item = dict[str, Value]
+Number = int | Decimal
+Span = tuple[Number, Number]
+
+CONVERSATION: Final = "session_id"
+NUMBER: Final = "n"
+HEAD: Final = -(10**37)
+"""The number of a conversation's head item: no message's number is as low."""
+LOWEST: Final = HEAD + 1
+HIGHEST: Final = -HEAD
+
+LARGEST: Final = 400 * 1024
+KEYS_TAKE: Final = 1300
+"""What an item's key, `call` and `i` take at most: an id has up to 1,024 bytes."""
+MOST_BESIDE: Final = 300 * 1024
+"""So large may title and extra be together, or one note: they share the head item."""
+
+LEVELS: Final = 30
+_INTEGERS: Final = 10**38
+_OURS: Final = frozenset(
+    {CONVERSATION, NUMBER, "call", "i", *TEXTS, *JSONS, "created_at", "carried"}
+)
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What a head item says of its conversation; without one, all that stands there is visible.
+
+    Visible are the numbers from `begins` on, but for `skip`: from its first up to, and without,
+    its second. New messages take numbers above `above`. `version` changes with what is visible.
+    """
+
+    version: str | None = None
+    begins: Number = LOWEST
+    skip: Span | None = None
+    above: Number = 0
+    listed: bool = False
+    title: str | None = None
+    extra: str | None = None
+
+    def spans(self, low: Number = LOWEST, high: Number = HIGHEST) -> list[Span]:
+        """The visible numbers from `low` to `high`, as up to two spans."""
+        low = max(low, self.begins)
+        if self.skip is None:
+            spans = [(low, high)]
+        else:
+            start, end = self.skip
+            spans = [(low, min(high, start - 1)), (max(low, end), high)]
+        return [span for span in spans if span[0] <= span[1]]
+
+    def shows(self, number: Number) -> bool:
+        """Whether a message of this number is visible."""
+        inside = self.skip is not None and self.skip[0] <= number < self.skip[1]
+        return number >= self.begins and not inside
+
+    def hidden(self) -> list[Span]:
+        """Spans that hold every number that is not visible; their ends may be."""
+        below = [] if self.begins == LOWEST else [(LOWEST, self.begins)]
+        return [*below, *([self.skip] if self.skip else [])]
+
+
+def head_of(item: Item | None) -> Head:
+    """A head item, or none; ValueError where it is not one of ours."""
+    if item is None:
+        return Head()
+    try:
+        skip = None
+        if "skip_from" in item:
+            skip = (number(item["skip_from"]["N"]), number(item["skip_to"]["N"]))
+        return Head(
+            item["version"]["S"],
+            number(item["begins"]["N"]) if "begins" in item else LOWEST,
+            skip,
+            number(item["above"]["N"]) if "above" in item else 0,
+            "listed" in item,
+            *(item[name]["S"] if name in item else None for name in ("title", "extra")),
+        )
+    except (KeyError, ArithmeticError) as error:
+        raise ValueError(f"not a head item of synmem's: {error!r}") from error
+
+
+def key_of(conversation: str, where: Number) -> Item:
+    """The key of an item."""
+    return {CONVERSATION: {"S": conversation}, NUMBER: {"N": str(where)}}
+
+
+def position_of(item: Item) -> str:
+    """Where a message stands: its number, and the call that wrote it there."""
+    call = item["call"]["S"] if "call" in item else ""
+    place = item["i"]["N"] if "i" in item else ""
+    return f"{number(item[NUMBER]['N'])}:{call}:{place}"
+
+
+def number_of(position: str) -> Number:
+    """The number in a position."""
+    try:
+        return number(position.split(":", 1)[0])
+    except ArithmeticError:
+        raise ValueError(f"not a position of a DynamoDB store: {position!r}") from None
+
+
+# --- items ----------------------------------------------------------------------------------
+
+
+def encode(message: Message) -> Item:
+    """The message as attributes; its key, `call` and `i` are the store's."""
+    native, carried = split(message, holds_json=_holds)
+    item: Item = {}
+    for field, value in native.items():
+        if field == "created_at":
+            item[field] = {"S": format_time(value)}
+        else:
+            item[field] = {"S": value} if type(value) is str else _native(value)
+    if carried is not None:
+        item["carried"] = {"S": carried}
+    return item
+
+
+def decode(item: Item) -> Message:
+    """The message of an item; ValueError says why it cannot be read.
+
+    Attributes of somebody else's come as `extra["dynamodb"]`.
+    """
+    fields: JSONObject = {}
+    for name, value in item.items():
+        if name in TEXTS or name == "carried":
+            if "S" not in value:
+                raise ValueError(f"{name} is not text but {_type(value)}")
+            fields[name] = value["S"]
+        elif name == "created_at":
+            fields[name] = _time(value)
+        elif name in JSONS:
+            fields[name] = _json(name, value)
+    for name in ("role", "content"):
+        if name not in fields:
+            raise ValueError(f"no {name}")
+    message = join(fields, fields.pop("carried", None))
+    if not item.keys() <= _OURS:
+        others = {name: _plain(value) for name, value in item.items() if name not in _OURS}
+        extra = {**(message.extra or {}), "dynamodb": others}
+        message = msgspec.structs.replace(message, extra=extra)
+    return message
+
+
+def time_of(item: Item) -> Any:
+    """`created_at` of an item, None where there is none or it cannot be read."""
+    try:
+        return _time(item["created_at"]) if "created_at" in item else None
+    except ValueError:
+        return None
+
+
+def number(text: str) -> Number:
+    """A number of DynamoDB's: an integer wherever it is one."""
+    try:
+        return int(text)
+    except ValueError:
+        exact = Decimal(text)
+        return int(exact) if exact == exact.to_integral_value() else exact
+
+
+def size_of(value: Value) -> int:
+    """The bytes that an attribute's value counts, as AWS documents it."""
+    ((kind, inner),) = value.items()
+    if kind == "S":
+        return len(inner) if inner.isascii() else len(inner.encode())
+    if kind == "N":
+        return len(inner) // 2 + 3
+    if kind == "L":
+        return 3 + sum(1 + size_of(item) for item in inner)
+    if kind == "M":
+        return 3 + sum(1 + len(key.encode()) + size_of(item) for key, item in inner.items())
+    return 1
+
+
+def item_size(item: Item) -> int:
+    """The bytes that an item of ours counts, its key and ours included."""
+    return KEYS_TAKE + sum(len(name) + size_of(value) for name, value in item.items())
+
+
+def message_refusal(message: Message) -> str | None:
+    """Why DynamoDB cannot hold the message, or None."""
+    if why := model.refusal(message):
+        return why
+    m = message
+    if m.metadata is None and m.tool_calls is None and m.parts is None and m.extra is None:
+        letters = len(m.content) + len(m.role) + len(m.name or "") + len(m.tool_call_id or "")
+        # Carried text takes six letters for one, beside the text itself.
+        if letters * 10 < LARGEST - KEYS_TAKE - 500:
+            return None
+    size = item_size(encode(message))
+    if size > LARGEST:
+        return f"takes {size:,} bytes as an item; DynamoDB holds {LARGEST:,}"
+    return None
+
+
+def conversation_refusal(conversation: Conversation) -> str | None:
+    """Why the head item cannot hold the title and extra, or None."""
+    size = sum(len(text) for text in described(conversation).values())
+    return f"title and extra take {size:,} bytes" if size > MOST_BESIDE else None
+
+
+def described(conversation: Conversation) -> dict[str, str]:
+    """Title and extra, those that are set, as the JSON of the head item."""
+    named = {"title": conversation.title, "extra": conversation.extra}
+    return {name: ascii_json(value) for name, value in named.items() if value is not None}
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+def _holds(value: Any, levels: int = LEVELS) -> bool:
+    """Whether a JSON value comes back exactly."""
+    if value is None or type(value) is bool:
+        return True
+    if type(value) is int:
+        return -_INTEGERS < value < _INTEGERS
+    if type(value) is str:
+        return plain_text(value)
+    if levels <= 1:
+        return False
+    if type(value) is list:
+        return all(_holds(item, levels - 1) for item in value)
+    return type(value) is dict and all(
+        0 < len(key) <= 255 and plain_text(key) and _holds(item, levels - 1)
+        for key, item in value.items()
+    )
+
+
+def _native(value: Any) -> Value:
+    if value is None:
+        return {"NULL": True}
+    if type(value) is bool:
+        return {"BOOL": value}
+    if type(value) is int:
+        return {"N": str(value)}
+    if type(value) is str:
+        return {"S": value}
+    if type(value) is list:
+        return {"L": [_native(item) for item in value]}
+    return {"M": {key: _native(item) for key, item in value.items()}}
+
+
+def _plain(value: Value) -> Any:
+    """The JSON of a value; a fraction, which another program wrote, where a float has it."""
+    ((kind, inner),) = value.items()
+    if kind in ("S", "BOOL"):
+        return inner
+    if kind == "NULL":
+        return None
+    if kind == "L":
+        return [_plain(item) for item in inner]
+    if kind == "M":
+        return {key: _plain(item) for key, item in inner.items()}
+    if kind != "N":
+        raise ValueError(f"it holds {_type(value)}, which is not JSON")
+    exact = number(inner)
+    if isinstance(exact, Decimal) and Decimal(repr(float(exact))) != exact:
+        raise ValueError(f"it holds {inner}, which no float is")
+    return exact if isinstance(exact, int) else float(exact)
+
+
+def _json(name: str, value: Value) -> Any:
+    kind = "M" if name in ("metadata", "extra") else "L"
+    if kind not in value:
+        raise ValueError(f"{name} is not a {'map' if kind == 'M' else 'list'} but {_type(value)}")
+    found = _plain(value)
+    if kind == "L" and not all(type(item) is dict for item in found):
+        raise ValueError(f"{name} holds something that is not a map")
+    return found
+
+
+def _time(value: Value) -> Any:
+    if "S" not in value:
+        raise ValueError(f"created_at is not text but {_type(value)}")
+    try:
+        return parse_time(value["S"])
+    except ValueError as error:
+        raise ValueError(f"created_at is not a time: {value['S']!r}") from error
+
+
+_TYPES: Final[Mapping[str, str]] = {
+    "S": "text", "N": "a number", "B": "bytes", "BOOL": "a truth value", "NULL": "null",
+    "M": "a map", "L": "a list", "SS": "a set", "NS": "a set", "BS": "a set",
+}  # fmt: skip
+
+
+def _type(value: Value) -> str:
+    return _TYPES.get(next(iter(value)), "unknown")

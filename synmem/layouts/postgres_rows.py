@@ -1,0 +1,175 @@
+"""Messages as rows of synmem's own table in PostgreSQL, both ways.
+
+Text and jsonb hold most values exactly. What they do not hold, NUL and lone surrogates in text,
+and in jsonb also NaN, the infinities, -0.0, a float that is whole from 1e15 on (jsonb gives an
+integer back) and integers of thousands of digits, rides in `carried` (see `carried.py`).
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from synmem.layouts.carried import JSONS, join, plain_text, split
+from synmem.messages import JSONObject, Message, dump_json, parse_json, parse_time
+
+Row = Sequence[Any]
+
+COLUMNS: Final = {
+    "role": "text",
+    "content": "text",
+    "metadata": "jsonb",
+    "created_at": "timestamp with time zone",
+    "tool_calls": "jsonb",
+    "tool_call_id": "text",
+    "name": "text",
+    "parts": "jsonb",
+    "extra": "jsonb",
+    "carried": "text",
+}
+"""The columns of a message, beside `session_id` and `id`, and their types."""
+
+MAX_CHARACTERS: Final = 250_000_000
+"""So long the texts of a message may be: PostgreSQL's limit of 1 GB, at four bytes each."""
+
+_MAX_BITS: Final = 10_000  # integers of up to 3,000 digits; Python itself reads up to 4,300
+_WHOLE: Final = 1e15  # from here on floats are written without a fraction
+_LISTS: Final = ("tool_calls", "parts")
+
+_NOT_AN_ID: Final = re.compile("[\x00\x10]")
+_ESCAPES: Final = {"\x00": "\x10" + "0", "\x10": "\x10" + "P"}
+_ESCAPED: Final = re.compile("\x10[0P]")
+_UNESCAPES: Final = {escape: character for character, escape in _ESCAPES.items()}
+
+
+def stored_id(conversation: str) -> str:
+    """The id as `session_id` has it: itself, with NUL as U+0010 `0` and U+0010 as U+0010 `P`."""
+    if "\x00" not in conversation and "\x10" not in conversation:
+        return conversation
+    return _NOT_AN_ID.sub(lambda match: _ESCAPES[match[0]], conversation)
+
+
+def shown_id(session_id: str) -> str:
+    """The id that was stored so."""
+    if "\x10" not in session_id:
+        return session_id
+    return _ESCAPED.sub(lambda match: _UNESCAPES[match[0]], session_id)
+
+
+def too_long(message: Message) -> str | None:
+    """Why the texts of the message do not fit into a row, or None."""
+    m = message
+    size = len(m.content) + len(m.role) + len(m.name or "") + len(m.tool_call_id or "")
+    if size > MAX_CHARACTERS:
+        return f"its texts have {size:,} characters: over {MAX_CHARACTERS:,}"
+    return None
+
+
+def encode(message: Message) -> Row:
+    """The message as the values of `COLUMNS`; structures as JSON text."""
+    m = message
+    if (
+        m.tool_calls is None and m.parts is None and m.extra is None and m.tool_call_id is None
+        and m.name is None and _plain(m.content) and _plain(m.role)
+        and (not m.metadata or holds_json(m.metadata))
+    ):  # fmt: skip
+        metadata = dump_json(m.metadata).decode() if m.metadata else None
+        return m.role, m.content, metadata, m.created_at, None, None, None, None, None, None
+    native, carried = split(message, holds_json=holds_json)
+    for field in JSONS:
+        if field in native:
+            native[field] = dump_json(native[field]).decode()
+    get = native.get
+    return (
+        native["role"], native["content"], get("metadata"), get("created_at"), get("tool_calls"),
+        get("tool_call_id"), get("name"), get("parts"), get("extra"), carried,
+    )  # fmt: skip
+
+
+def decode(values: Row) -> Message:
+    """The message of a row, structures given as JSON text; ValueError says why it is none.
+
+    `created_at` may be given as text too, for rows whose time no datetime can be.
+    """
+    role, content, metadata, at, calls, call_id, name, parts, extra, carried = values
+    if role is None or content is None:
+        raise ValueError(f"{'role' if role is None else 'content'} is NULL")
+    native: JSONObject = {"role": role, "content": content}
+    if call_id is not None:
+        native["tool_call_id"] = call_id
+    if name is not None:
+        native["name"] = name
+    for field, text in (
+        ("metadata", metadata), ("tool_calls", calls), ("parts", parts), ("extra", extra),
+    ):  # fmt: skip
+        if text is not None:
+            native[field] = _structure(field, text)
+    if at is not None:
+        native["created_at"] = _time(at)
+    return join(native, carried)
+
+
+def decode_all(rows: Sequence[Row]) -> list[Message]:
+    """The messages of rows that begin with session_id and id; ValueError where any cannot be
+    read. What `decode` does, without its cost for the common row."""
+    messages = []
+    for row in rows:
+        (
+            _, _, role, content, metadata, at, calls, call_id, name, parts, extra, carried,
+        ) = row  # fmt: skip
+        if (
+            calls is None and call_id is None and name is None
+            and parts is None and extra is None and carried is None
+            and (at is None or (type(at) is datetime and at.tzinfo is UTC))
+            and role is not None and content is not None
+        ):  # fmt: skip
+            known = None if metadata is None else _structure("metadata", metadata)
+            messages.append(Message(role, content, known, at))
+        else:
+            messages.append(decode(row[2:]))
+    return messages
+
+
+def holds_json(value: Any) -> bool:
+    """Whether jsonb gives this value back: the same text, the same numbers of the same kind."""
+    kind = type(value)
+    if kind is str:
+        return plain_text(value)
+    if kind is float:
+        return math.isfinite(value) and abs(value) < _WHOLE and not _minus_zero(value)
+    if kind is int:
+        return value.bit_length() < _MAX_BITS  # type: ignore[no-any-return]
+    if kind is dict:
+        return all(plain_text(key) and holds_json(item) for key, item in value.items())
+    if kind is list:
+        return all(map(holds_json, value))
+    return value is None or kind is bool
+
+
+def _plain(text: str) -> bool:
+    """What `plain_text` says, sooner for ASCII: each message is asked twice."""
+    return "\x00" not in text and (text.isascii() or plain_text(text))
+
+
+def _minus_zero(value: float) -> bool:
+    return value == 0 and math.copysign(1, value) < 0
+
+
+def _structure(field: str, text: str) -> Any:
+    value = parse_json(text)
+    if field not in _LISTS:
+        if not isinstance(value, dict):
+            raise ValueError(f"{field} is JSON, but not an object")
+    elif not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueError(f"{field} is JSON, but not an array of objects")
+    return value
+
+
+def _time(at: datetime | str) -> datetime:
+    if isinstance(at, datetime) and at.tzinfo is UTC:  # asyncpg gives the infinities without one
+        return at
+    try:
+        return parse_time(str(at))
+    except ValueError as error:
+        raise ValueError("created_at is infinite, or outside of the years 1 to 9999") from error

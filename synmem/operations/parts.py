@@ -1,0 +1,167 @@
+"""An export in several files: cut where a size or a number of messages is reached, or one for
+each conversation.
+
+Both are a `Writer` around those of the files, so that an `Export` needs not know: what they are
+given goes to the files, and nothing to the caller. Every file is whole in itself, with a
+beginning, an end and a seal of its own; a conversation that is cut begins again, with its title,
+in the next file.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from synmem.formats import Writer
+from synmem.messages import Conversation, Message
+
+
+class Files(Protocol):
+    """Where the files go: one after another, each begun, written and ended."""
+
+    def begin(self, conversation: str) -> None:
+        """The next file; it begins with this conversation ("": with none)."""
+        ...
+
+    def write(self, piece: bytes) -> None:
+        """More of it."""
+        ...
+
+    def end(self) -> None:
+        """It is whole."""
+        ...
+
+
+Make = Callable[[], Writer]
+"""A new writer for each file."""
+
+
+class Apart:
+    """A file for each conversation."""
+
+    def __init__(self, make: Make, files: Files) -> None:
+        self._make = make
+        self._files = files
+        self._writer: Writer | None = None
+
+    def begin(self) -> bytes:
+        """No file yet."""
+        return b""
+
+    def conversation(self, conversation: Conversation) -> bytes:
+        """The next file."""
+        self.end()
+        self._files.begin(conversation.id)
+        self._writer = self._make()
+        self._files.write(self._writer.begin() + self._writer.conversation(conversation))
+        return b""
+
+    def messages(self, messages: Sequence[Message]) -> bytes:
+        """More of the file."""
+        assert self._writer is not None
+        self._files.write(self._writer.messages(messages))
+        return b""
+
+    def end(self) -> bytes:
+        """The last file is whole."""
+        if self._writer is not None:
+            self._files.write(self._writer.end())
+            self._files.end()
+            self._writer = None
+        return b""
+
+
+class Limit(NamedTuple):
+    """How large a file may become: so many messages, or so many bytes."""
+
+    number: int
+    bytes: bool
+
+
+_SPARE = 16
+"""Bytes by which an end may grow, and that stand between conversations."""
+
+
+class Cut:
+    """A new file wherever the next message would be too much for the one before.
+
+    Only a file of a single message, which is longer than that by itself, has more bytes. There is
+    always a first file.
+    """
+
+    def __init__(self, make: Make, files: Files, limit: Limit) -> None:
+        self._make = make
+        self._files = files
+        self._limit = limit
+        self._writer = make()
+        self._conversation = Conversation("")
+        self._begun = False
+        """Whether the conversation was begun in this file."""
+        self._used = 0
+        self._held = 0
+        """How many messages the file has."""
+
+    def begin(self) -> bytes:
+        """The first file."""
+        self._open("")
+        return b""
+
+    def conversation(self, conversation: Conversation) -> bytes:
+        """The conversation begins with its first message, in whichever file there is room."""
+        self._conversation, self._begun = conversation, False
+        return b""
+
+    def messages(self, messages: Sequence[Message]) -> bytes:
+        """As many as there is room for, and the others in further files."""
+        head, sizes = self._measure(messages)
+        start = 0
+        while start < len(messages):
+            stop = self._fitting(sizes, start, 0 if self._begun else head)
+            if stop == start and self._held:
+                self.end()
+                self._open(self._conversation.id)
+                continue
+            stop = max(stop, start + 1)
+            self._write(messages[start:stop])
+            start = stop
+        return b""
+
+    def end(self) -> bytes:
+        """The last file is whole."""
+        self._files.write(self._writer.end())
+        self._files.end()
+        return b""
+
+    def _open(self, conversation: str) -> None:
+        self._writer = self._make()
+        self._files.begin(conversation)
+        self._begun = False
+        self._held = 0
+        beginning = self._writer.begin()
+        self._used = len(beginning)
+        self._files.write(beginning)
+
+    def _write(self, messages: Sequence[Message]) -> None:
+        head = b"" if self._begun else self._writer.conversation(self._conversation)
+        piece = head + self._writer.messages(messages)
+        self._files.write(piece)
+        self._begun = True
+        self._held += len(messages)
+        self._used += len(piece)
+
+    def _measure(self, messages: Sequence[Message]) -> tuple[int, list[int]]:
+        """What it takes to begin the conversation, and what each message takes."""
+        if not self._limit.bytes:
+            return 0, [1] * len(messages)
+        trial = self._make()
+        head = len(trial.conversation(self._conversation)) + len(trial.messages(messages[:1]))
+        sizes = [len(trial.messages([message])) for message in messages]
+        return head - sizes[0], sizes
+
+    def _fitting(self, sizes: list[int], start: int, head: int) -> int:
+        """Behind which message there is no room left."""
+        used = self._used + head + len(self._writer.end()) + _SPARE
+        room = self._limit.number - (used if self._limit.bytes else self._held)
+        for i in range(start, len(sizes)):
+            room -= sizes[i]
+            if room < 0:
+                return i
+        return len(sizes)

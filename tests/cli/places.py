@@ -1,0 +1,43 @@
+"""New, empty stores on every backend, as the URLs that a user would type."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.moved import run
+from tests.services import unique
+
+BACKENDS = ("sqlite", "redis", "postgres", "mongo", "dynamodb")
+
+
+class Places:
+    """Makes the addresses of stores; at the end of the test they are emptied."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self._request = request
+        self._folder = folder
+        self._made: list[str] = []
+
+    def new(self, backend: str, server_url: str | None = None) -> str:
+        """Where a store of this backend may be: on the session's server, or on another one, which
+        whoever started it ends."""
+        name = unique()
+        if backend == "sqlite":
+            return str(self._folder / f"{name}.db")
+        if server_url is not None:
+            return _address(backend, server_url, name)
+        url = self._request.getfixturevalue(f"{backend}_server").url
+        self._made.append(_address(backend, url, name))
+        return self._made[-1]
+
+    def clear(self) -> None:
+        """Empty every store on a server."""
+        for url in self._made:
+            run("clear", "-p", url, "--match", "*", "--yes", "--no-backup")
+
+
+def _address(backend: str, url: str, name: str) -> str:
+    own = {"redis": f"prefix={name}:", "postgres": f"table={name}", "mongo": f"db_name={name}"}
+    if backend == "dynamodb":
+        return f"dynamodb://us-east-1/{name}?endpoint_url={url}&create=true"
+    return f"{url}{'&' if '?' in url else '?'}{own[backend]}"
