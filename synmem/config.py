@@ -5,7 +5,6 @@ it take the file's place, and only if nobody else changed the file meanwhile.
 """
 
 import os
-import re
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,11 +16,9 @@ from synmem import durable, folders
 from synmem.errors import AccessDenied, ProfileError, ProfileNotFound, SynmemError
 from synmem.masking import SECRET_KEY, secret_spans
 from synmem.settings import known
+from synmem.variables import VARIABLE
 
-_TABLES: Final = {"llm", "embeddings", "tokens"}
-
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-"""`${NAME}` in a setting: the value of that variable."""
+_TABLES: Final = {"llm", "embedding"}
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -97,7 +94,7 @@ def has_secret(value: Any, key: str = "") -> bool:
         return any(has_secret(item, name) for name, item in value.items())
     if isinstance(value, list):
         return any(has_secret(item, key) for item in value)
-    if not isinstance(value, str) or key == "password_command":
+    if not isinstance(value, str) or key.endswith("_command"):
         return False
     spans = [(0, len(value))] if SECRET_KEY.search(key) else secret_spans(value)
     return any(VARIABLE.sub("", value[start:end]) for start, end in spans)

@@ -23,6 +23,9 @@ from synmem.errors import AccessDenied, Changed, SynmemError, Unsupported
 from synmem.messages import JSONObject, Message, Unreadable, canonical, dump_json, parse_json
 from synmem.store import START, Position, Store, SupportsNotes
 
+SUMMARY: Final = "summary"
+"""The name of the note that `summarize` makes, and that every context may use."""
+
 COVERED: Final = 16
 """How many messages at its end tell whether a note still fits."""
 
@@ -108,15 +111,16 @@ class Notes:
 
     async def read(self, conversation: str, name: str) -> tuple[Note, bool] | None:
         """The note, and whether it fits; of two the one that fits and reaches further."""
+        return next(iter(await self.every(conversation, name)), None)
+
+    async def every(self, conversation: str, name: str) -> list[tuple[Note, bool]]:
+        """The notes of that name, of both places, as `read` gives them, the better one first."""
         found = []
         for note in (await self._beside(conversation, name), self._in_folder(conversation, name)):
             if note is not None:
                 fits = await tail_of(self._store, conversation, note.reach) is not None
-                found.append((fits, note.reach.messages, note))
-        if not found:
-            return None
-        fits, _, note = max(found, key=lambda each: each[:2])
-        return note, fits
+                found.append((note, fits))
+        return sorted(found, key=lambda each: (each[1], each[0].reach.messages), reverse=True)
 
     async def write(self, conversation: str, name: str, note: Note, *, beside: bool) -> None:
         """Remember a note; `beside` the data, if the store can and the command is one that writes.

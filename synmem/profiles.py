@@ -15,18 +15,17 @@ import msgspec
 from synmem import addresses, folders
 from synmem.addresses import check_scheme, home, hosts_and_path, is_address, without_own
 from synmem.backends import BACKENDS
-from synmem.config import VARIABLE, Config, load
+from synmem.config import Config, load
 from synmem.errors import ProfileError, ProfileNotFound
 from synmem.masking import mask, mask_settings, userinfo_end, with_password
 from synmem.settings import KEYS, PATH_KEYS, PLACE, URL_KEYS, checked, from_text, kinds, known
+from synmem.variables import expanded, first_line_of
 
 __all__ = ["KEYS", "PLACE", "Config", "Profile", "is_address", "is_name", "load", "named", "names",
            "resolve"]  # fmt: skip
 
 DEFAULT: Final = "default"
 """The name of the profile that there is without any configuration."""
-
-_PASSWORD_SECONDS: Final = 60
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -52,7 +51,7 @@ class Profile(msgspec.Struct, frozen=True):
         password = settings.pop("password", None)
         command = settings.pop("password_command", None)
         if password is None and command is not None:
-            password = _run_for_password(command, self.name)
+            password = first_line_of(command, f"password_command of {self.name!r}")
         if password is not None:
             place = PLACE[self.backend]
             settings[place] = with_password(settings[place], password)
@@ -221,50 +220,5 @@ def names(config: Config) -> list[str]:
 
 def _expand(text: str, profile: str, key: str) -> str:
     """`${ENV}` by its value: in a URL's user and password quoted, as it stands for the word."""
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if found is None:
-            raise ProfileError(f"the variable {match[1]} is not set; {key} of {profile!r} needs it")
-        if start <= match.start() < end:
-            from urllib.parse import quote
-
-            return quote(found, safe="")
-        return found
-
-    if "${" not in text:
-        return text
-    start = end = -1
-    if key in URL_KEYS:
-        start, end = text.find("://") + 3, userinfo_end(text)
-    return VARIABLE.sub(value, text)
-
-
-def _run_for_password(command: str, profile: str) -> str:
-    """The first line that the command prints; what it says is never shown."""
-    import shlex
-    import subprocess
-
-    failed = ProfileError(f"the password_command of {profile!r} failed")
-    try:
-        words = [_expand(word, profile, "password_command") for word in shlex.split(command)]
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PASSWORD_SECONDS
-        )
-        lines = done.stdout.decode().splitlines()
-    except subprocess.TimeoutExpired:
-        failed.hint = f"it took more than {_PASSWORD_SECONDS} s"
-        raise failed from None
-    except FileNotFoundError:
-        failed.hint = "there is no such program"
-        raise failed from None
-    except (OSError, ValueError, IndexError):
-        failed.hint = "it cannot be run, or what it prints is not text"
-        raise failed from None
-    if done.returncode:
-        failed.hint = f"exit code {done.returncode}"
-        raise failed
-    if not lines or not lines[0]:
-        failed.hint = "it printed nothing"
-        raise failed
-    return lines[0]
+    quoted = (text.find("://") + 3, userinfo_end(text)) if key in URL_KEYS else (-1, -1)
+    return expanded(text, f"{key} of {profile!r}", quoted)

@@ -62,6 +62,11 @@ def checked(backend: str, key: str, value: Any, origin: str) -> Any:
     kind = kinds(backend).get(key)
     if kind is None:
         raise ProfileError(f"{origin}: {backend} has no key {key!r}", hint=known(kinds(backend)))
+    return fitting(kind, key, value, origin)
+
+
+def fitting(kind: type, key: str, value: Any, origin: str) -> Any:
+    """The value, if it is of this kind: a switch, a number of 1 or more, or text."""
     if kind is bool and type(value) is not bool:
         raise ProfileError(f"{origin}: {key} must be true or false")
     if kind is int and (type(value) is not int or value < 1):

@@ -24,19 +24,27 @@ MAY_IMPORT = {
     "backends": {*CORE, "backends", "layouts", "masking"},
     "formats": {*CORE, "formats", "layouts"},
     "strategies": {*CORE, "strategies", "models"},
-    "models": CORE,
+    "models": {*CORE, "models", "masking"},
     "notes": {*CORE, "folders"},
+    "memory": {*CORE, "memory", "strategies", "models", "backends"},
     "settings": {"errors"},
     "addresses": {"errors", "masking", "backends", "settings"},
-    "config": {"errors", "folders", "masking", "durable", "settings"},
-    "profiles": {"errors", "folders", "masking", "backends", "settings", "addresses", "config"},
+    "variables": {"errors"},
+    "config": {"errors", "folders", "masking", "durable", "settings", "variables"},
+    "profiles": {
+        "errors", "folders", "masking", "backends", "settings", "addresses", "config", "variables",
+    },
+    "model_settings": {"errors", "settings", "config", "variables", "models"},
+    "embedding_settings": {"errors", "settings", "config", "variables"},
+    "vectors": {*CORE, "vectors", "models", "masking"},
     "operations": {
         *CORE, "operations", "strategies", "formats", "models", "notes", "folders", "durable",
+        "vectors",
     },
     "cli": {
         *CORE, "cli", "operations", "strategies", "formats", "models", "notes", "folders",
         "masking", "durable", "settings", "addresses", "config", "profiles", "backends",
-        "__init__",
+        "model_settings", "embedding_settings", "vectors", "__init__",
     },
 }  # fmt: skip
 
@@ -84,6 +92,7 @@ def test_only_the_command_line_imports_typer_or_rich_and_nobody_click(path: Path
 
 NEVER = {
     "redis", "asyncpg", "pymongo", "bson", "boto3", "botocore", "openai", "anthropic", "httpx",
+    "httpx2", "anyio", "bpe_openai",
     "numpy", "pydantic", "tomlkit", "tomli_w", "rich", "textual", "wordllama", "multiprocessing", "orjson",
 }  # fmt: skip
 

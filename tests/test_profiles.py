@@ -348,9 +348,9 @@ def test_what_is_wrong_in_the_file_is_named(text: str, words: str) -> None:
 
 
 def test_the_tables_of_models_are_read_along() -> None:
-    configure('[llm]\nprovider = "command"\ncommand = "cat"\n[embeddings]\nmodel = "m"\n')
+    configure('[llm]\nprovider = "command"\ncommand = "cat"\n[embedding]\nmodel = "m"\n')
     assert load().tables["llm"] == {"provider": "command", "command": "cat"}
-    assert load().tables["embeddings"] == {"model": "m"}
+    assert load().tables["embedding"] == {"model": "m"}
 
 
 SECRETS = [

@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "check",
     "context": "context",
     "search": "search",
+    "entities": "entities",
     "stats": "stats",
     "profile": "profile",
 }
@@ -92,7 +93,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Where a setting is given more than once: flag, SYNMEM_PROFILE_<NAME>_<KEY>, "
-    "config.toml, default.",
+    "config.toml, default. For the LLM: flag, SYNMEM_LLM_<KEY>, [llm] of config.toml, default.",
 )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synmem.cli import completing, render
+from synmem.cli.asking import ModelOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import SynmemError, UsageError
 
@@ -24,7 +25,10 @@ StrategyOption = Annotated[
     typer.Option(
         "--strategy", "-s", metavar="NAME",
         help="smart (system, summary, search results, recent messages; asks no model), "
-        "window (the last --window messages), tokens (the newest that fit) or all.",
+        "window (the last --window messages), tokens (the newest that fit), vector (the newest "
+        "and those nearest in meaning to --query), all; asking the "
+        "configured LLM: hybrid (a window and a summary of what came before), summary-buffer (the "
+        "newest that fit and a summary of the others), entity (what is known of its entities).",
     ),
 ]  # fmt: skip
 FormatOption = Annotated[
@@ -35,7 +39,7 @@ MaxTokensOption = Annotated[
     int | None,
     typer.Option(
         "--max-tokens", metavar="N",
-        help="For everything printed, at 4 characters a token. [default: 4000; of `all` none]",
+        help="For everything printed. [default: 4000; of `all` none]",
     ),
 ]  # fmt: skip
 MaxSearchTokensOption = Annotated[
@@ -43,8 +47,12 @@ MaxSearchTokensOption = Annotated[
 ]
 WindowOption = Annotated[
     int | None,
-    typer.Option("--window", metavar="N", help="No more messages. [default: 10 of `window`]"),
-]
+    typer.Option(
+        "--window", metavar="N",
+        help="No more messages. [default: 10 of `window` and `hybrid`; 5 of `vector`, beside the "
+        "newest]",
+    ),
+]  # fmt: skip
 SystemOption = Annotated[
     str | None, typer.Option("--system", metavar="TEXT|@FILE", help="The system prompt.")
 ]
@@ -52,6 +60,20 @@ SearchResultsOption = Annotated[
     str | None,
     typer.Option("--search-results", metavar="TEXT|@FILE", help="What a search brought."),
 ]
+QueryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--query", metavar="TEXT",
+        help="What `vector` recalls. [default: the last message of the user's]",
+    ),
+]  # fmt: skip
+TokenizerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer", metavar="NAME", envvar="SYNMEM_TOKENIZER", show_envvar=True,
+        help="Count exactly: cl100k_base or o200k_base. [default: 4 characters a token]",
+    ),
+]  # fmt: skip
 ExplainOption = Annotated[
     bool, typer.Option("--explain", help="Say on stderr why each message is in or out.")
 ]
@@ -68,6 +90,9 @@ async def context(
     window: WindowOption = None,
     system: SystemOption = None,
     search_results: SearchResultsOption = None,
+    query: QueryOption = None,
+    tokenizer: TokenizerOption = None,
+    model: ModelOption = None,
     explain: ExplainOption = False,
 ) -> int | None:
     """Print the messages to send to a model. They are those that fit, the newest always.
@@ -77,6 +102,8 @@ async def context(
     \b
     synmem context user-1 --system @prompt.txt --max-tokens 8000
     synmem context user-1 --strategy window --window 20 -f anthropic
+    synmem context user-1 --strategy hybrid --tokenizer o200k_base
+    synmem context user-1 --strategy vector --query 'which city did she like?'
     """
     from synmem.operations.context import Wanted, check
 
@@ -85,14 +112,17 @@ async def context(
     wanted = Wanted(
         strategy, max_tokens, max_search_tokens, window,
         _text("--system", system), _text("--search-results", search_results),
+        tokenizer, labelled=form == "text", query=query,
     )  # fmt: skip
     check(wanted)
-    built = await _build(session, conversation, wanted)
+    built = await _build(session, conversation, wanted, model)
     _print(built.context, form or "openai")
     if explain:
-        _explain(built.context)
+        _explain(built.context, exact=tokenizer is not None)
     if built.stale_summary:
         session.note("the summary is stale and left out: `synmem summarize` makes it anew")
+    for remark in built.remarks:
+        session.note(remark)
     for warning in built.context.warnings:
         session.note(warning)
     for record in built.context.unreadable:
@@ -100,15 +130,35 @@ async def context(
     return PARTLY if built.context.unreadable else None
 
 
-async def _build(session: Session, conversation: str, wanted: "Wanted") -> "Built":
+async def _build(
+    session: Session, conversation: str, wanted: "Wanted", model: str | None
+) -> "Built":
     from synmem.notes import Notes
-    from synmem.operations.context import build
+    from synmem.operations.context import ASKING, VECTOR, build
     from synmem.operations.derived import notes_folder
 
     profile = session.resolve()
-    async with session.open_profile(profile) as store:
-        notes = Notes(store, notes_folder(profile.identity))
-        return await build(store, conversation, wanted, notes)
+    folder = notes_folder(profile.identity)
+    if wanted.strategy == VECTOR:
+        from synmem.cli.recalling import recalling
+
+        async with session.open_profile(profile) as store:
+            with recalling(session, profile, store) as meanings:
+                notes = Notes(store, folder)
+                return await build(store, conversation, wanted, notes, nearest=meanings.nearest)
+    if wanted.strategy not in ASKING:
+        async with session.open_profile(profile) as store:
+            return await build(store, conversation, wanted, Notes(store, folder))
+    from synmem.cli.asking import configured, opened
+    from synmem.cli.progress import progress
+
+    settings = configured(session, model)
+    with progress("Calls to the model", quiet=session.quiet) as bar:
+        async with (
+            session.open_profile(profile) as store,
+            opened(session, settings, bar.advance) as asking,
+        ):
+            return await build(store, conversation, wanted, Notes(store, folder), asking)
 
 
 def _text(option: str, value: str | None) -> str | None:
@@ -134,7 +184,7 @@ def _print(context: "Context", form: str) -> None:
         render.json_line(as_openai(context) if form == "openai" else as_anthropic(context))
 
 
-def _explain(context: "Context") -> None:
+def _explain(context: "Context", *, exact: bool) -> None:
     if not context.whole:
         render.note("     older messages are not read")
     for each in context.decisions:
@@ -142,4 +192,4 @@ def _explain(context: "Context") -> None:
         place = f"{each.place:>5}" if each.place else "    -"
         what = render.visible_line(each.what)
         render.note(f"{verdict} {place}  {what:<14} {each.tokens:>8,.0f} tokens  {each.why}")
-    render.note(f"about {context.tokens:,.0f} tokens")
+    render.note(f"{'' if exact else 'about '}{context.tokens:,.0f} tokens")

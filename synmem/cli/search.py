@@ -1,4 +1,4 @@
-"""`synmem search`: the messages that hold every word."""
+"""`synmem search`: the messages that hold every word, or those nearest in meaning."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +11,15 @@ from synmem.errors import StoreNotFound, UsageError
 if TYPE_CHECKING:
     from synmem.operations.search import Found, Hit
     from synmem.operations.words import Query
+    from synmem.profiles import Profile
+    from synmem.store import Store
 
 QueryArgument = Annotated[
     str,
     typer.Argument(
-        metavar="QUERY", help="Words, all of which must be there; or a phrase: '\"like this\"'."
+        metavar="QUERY",
+        help="Words, all of which must be there; a phrase: '\"like this\"'; with --semantic "
+        "any text.",
     ),
 ]
 ConversationOption = Annotated[
@@ -26,6 +30,9 @@ ConversationOption = Annotated[
     ),
 ]  # fmt: skip
 CountOption = Annotated[int, typer.Option("-k", metavar="N", help="The best N.")]
+SemanticOption = Annotated[
+    bool, typer.Option("--semantic", help="By meaning, not by words: the nearest N.")
+]
 
 _AROUND = 70  # characters of a snippet before and after the match
 _MATCH, _HEAD = "1;31", "35"
@@ -38,39 +45,52 @@ async def search(
     query: QueryArgument,
     conversation: ConversationOption = None,
     k: CountOption = 5,
+    semantic: SemanticOption = False,
 ) -> int | None:
     """Find messages by their words. Words are whole, whatever their case and accents.
 
     The best come first. In a pipe a line for each: conversation, position, role and content, tabs
     between them; inside of them a tab, newline or backslash is escaped, as C does it.
 
+    With --semantic, those nearest in meaning. The first search takes the whole store in, later
+    ones what is new. Offline, unless [embedding] in the configuration names a server.
+
     \b
     synmem search 'redis cluster'
     synmem search '"hash tag" redis' --conversation user-1 -k 20
+    synmem search --semantic 'why was the customer angry?'
     """
     if k < 1:
         raise UsageError("-k must be >= 1")
-    found = await _found(session, query, conversation, k)
-    _print(session, found, query)
+    _check(query, semantic=semantic)
+    found = await _found(session, query, conversation, k, semantic=semantic)
+    _print(session, found, None if semantic else query)
     for each in found.unreadable:
         where = f"{each.conversation_id}, message {each.position}"
         render.note(f"{render.visible_line(where)} cannot be read: {each.reason}")
     return PARTLY if found.unreadable else None
 
 
-async def _found(session: Session, query: str, conversation: str | None, k: int) -> "Found":
-    from synmem.operations.derived import index_file
-    from synmem.operations.search import Found, search
+def _check(query: str, *, semantic: bool) -> None:
+    """UsageError for a query that asks for nothing, before any store is opened."""
     from synmem.operations.words import Query
 
-    Query(query)  # a query without words is told before any store is opened
+    if not semantic:
+        Query(query)
+    elif not query.strip():
+        raise UsageError("there is nothing to look for: the query is empty")
+
+
+async def _found(
+    session: Session, query: str, conversation: str | None, k: int, *, semantic: bool
+) -> "Found":
+    from synmem.operations.search import Found
+
     profile = session.resolve()
-    index = index_file(profile.identity)
+    by = _by_meaning if semantic else _by_words
     try:
         async with session.open_profile(profile) as store:
-            return await search(
-                store, query, conversation=conversation, k=k, index=index, note=session.note
-            )
+            return await by(session, profile, store, query, conversation, k)
     except StoreNotFound:
         # The default store is made by the first `add`: until then it is simply empty.
         if conversation is not None or profile.origins.get("db_path") != "default":
@@ -78,7 +98,31 @@ async def _found(session: Session, query: str, conversation: str | None, k: int)
         return Found([], [])
 
 
-def _print(session: Session, found: "Found", text: str) -> None:
+async def _by_words(
+    session: Session, profile: "Profile", store: "Store", query: str,
+    conversation: str | None, k: int,
+) -> "Found":  # fmt: skip
+    from synmem.operations.derived import index_file
+    from synmem.operations.search import search
+
+    index = index_file(profile.identity)
+    return await search(
+        store, query, conversation=conversation, k=k, index=index, note=session.note
+    )
+
+
+async def _by_meaning(
+    session: Session, profile: "Profile", store: "Store", query: str,
+    conversation: str | None, k: int,
+) -> "Found":  # fmt: skip
+    from synmem.cli.recalling import recalling
+
+    with recalling(session, profile, store) as meanings:
+        return await meanings.search(query, conversation=conversation, k=k)
+
+
+def _print(session: Session, found: "Found", text: str | None) -> None:
+    """`text`: the words that were looked for, to be shown in their place."""
     if session.json:
         import msgspec
 
@@ -86,7 +130,7 @@ def _print(session: Session, found: "Found", text: str) -> None:
     elif render.is_terminal():
         from synmem.operations.words import Query
 
-        query = Query(text)
+        query = None if text is None else Query(text)
         for hit in found.hits:
             _show(hit, query)
         if not found.hits:
@@ -97,21 +141,28 @@ def _print(session: Session, found: "Found", text: str) -> None:
             render.line("\t".join(field.translate(_ESCAPES) for field in fields))
 
 
-def _show(hit: "Hit", query: "Query") -> None:
-    """Where it stands, and the line around the match: for a person."""
+def _show(hit: "Hit", query: "Query | None") -> None:
+    """Where it stands, and the line around the match, or how it begins: for a person."""
     from synmem.operations.words import find
 
-    start, end = find(hit.content, query)
+    if query is not None:
+        start, end = find(hit.content, query)
+        beyond = _AROUND
+    else:
+        start = end = len(hit.content) - len(hit.content.lstrip())
+        beyond = 2 * _AROUND
     first = max(hit.content.rfind("\n", 0, start) + 1, start - _AROUND)
     stop = hit.content.find("\n", end)
-    last = min(len(hit.content) if stop < 0 else stop, end + _AROUND)
+    last = min(len(hit.content) if stop < 0 else stop, end + beyond)
     before, match, after = (
         render.visible_line(hit.content[slice(*part)])
         for part in ((first, start), (start, end), (end, last))
     )
-    head = render.visible_line(f"{hit.conversation_id}  {hit.position}  {hit.role}")
+    nearness = "" if query is not None else f"  {hit.score:.2f}"
+    head = render.visible_line(f"{hit.conversation_id}  {hit.position}  {hit.role}{nearness}")
     before = ("..." if first > 0 and hit.content[first - 1] != "\n" else "") + before
     after += "..." if last < (len(hit.content) if stop < 0 else stop) else ""
     if render.colored():
-        head, match = render.styled(head, _HEAD), render.styled(match, _MATCH)
+        head = render.styled(head, _HEAD)
+        match = render.styled(match, _MATCH) if match else ""
     render.write(f"{head}\n  {before}{match}{after}\n".encode("utf-8", "backslashreplace"))

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synmem.cli import render
+from synmem.cli.asking import ModelOption
 from synmem.cli.options import ConfirmOption, ConversationsArgument, MatchOption, YesOption
 from synmem.cli.run import PARTLY, Session, command
-from synmem.errors import AccessDenied, Unsupported, UsageError
+from synmem.errors import UsageError
 
 if TYPE_CHECKING:
-    from synmem.notes import Notes
+    from synmem.model_settings import LLMSettings
     from synmem.operations.summarize import Summary
     from synmem.profiles import Profile
-    from synmem.store import Store
 
 MaxMessagesOption = Annotated[
     int, typer.Option("--max-messages", metavar="N", help="The newest N are left alone.")
@@ -24,13 +24,18 @@ MethodOption = Annotated[
     str,
     typer.Option(
         "--method", metavar="NAME",
-        help="extractive (the most central sentences, offline), llm (comes with a later version) "
-        "or auto.",
+        help="extractive (the most central sentences, offline), llm (the configured one), or auto "
+        "(llm if one is configured).",
     ),
 ]  # fmt: skip
 PromptOption = Annotated[
-    Path | None, typer.Option("--prompt", metavar="FILE", help="What to ask the LLM.")
-]
+    Path | None,
+    typer.Option(
+        "--prompt", metavar="FILE",
+        help="What to ask the LLM: a text with {conversation}, and perhaps {summary}, the summary "
+        "so far.",
+    ),
+]  # fmt: skip
 ReplaceOption = Annotated[
     bool,
     typer.Option(
@@ -50,6 +55,7 @@ async def summarize(
     max_messages: MaxMessagesOption = 20,
     method: MethodOption = "auto",
     prompt: PromptOption = None,
+    model: ModelOption = None,
     replace: ReplaceOption = False,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
@@ -57,90 +63,69 @@ async def summarize(
 ) -> int | None:
     """Summarize all but the newest messages. `context` uses the summary.
 
-    It is remembered, and the next one goes on from it. The messages stay, but for --replace.
+    It is remembered, and the next one goes on from it: a model is sent only what is new. The
+    messages stay, but for --replace.
 
     \b
     synmem summarize user-1
-    synmem summarize --match 'user-*' --max-messages 50 -q > /dev/null
+    synmem summarize --match 'user-*' --method llm -q > /dev/null
     synmem summarize user-1 --replace
     """
+    from synmem.cli.summarizing import Work
     from synmem.operations.summarize import check
 
-    _check_options(conversations, match, method, prompt)
-    used = check(method, max_messages)
-    profile = session.resolve()
-    summaries = await _summaries(session, profile, conversations, match, max_messages)
-    if used != method and any(each.text is not None for each in summaries):
-        session.note("no LLM is configured: the summary is made of the most central sentences")
-    failed: list[str] = []
-    if replace:
-        _ask(profile, summaries, yes=yes, confirm=confirm, no_backup=no_backup)
-        failed = await _replace(session, profile, summaries, saved=not no_backup)
-        _print(session, summaries, replaced=True, failed=failed)
-    else:
-        try:
-            await _remember(session, profile, summaries)
-        finally:  # a summary that cannot be remembered is still a summary
-            _print(session, summaries)
-    return PARTLY if failed or any(each.unreadable for each in summaries) else None
-
-
-def _check_options(
-    conversations: list[str] | None, match: str | None, method: str, prompt: Path | None
-) -> None:
     if bool(conversations) == (match is not None):
         raise UsageError("name conversations, or --match: one of the two")
-    if prompt is not None and method != "llm":
-        raise UsageError("--prompt is for an LLM, and none is configured")
-
-
-async def _summaries(
-    session: Session,
-    profile: "Profile",
-    conversations: list[str] | None,
-    match: str | None,
-    max_messages: int,
-) -> "list[Summary]":
-    from synmem.cli.progress import progress
-    from synmem.operations.listing import select
-    from synmem.operations.summarize import summarize
-
-    ids = list(dict.fromkeys(conversations or ()))
-    done = []
-    async with session.open_profile(profile) as store:
-        found = [
-            name async for page in select(store, ids=ids or None, match=match) for name in page
-        ]
-        notes = _notes(profile, store)
-        with progress("Summarizing", total=len(found), quiet=session.quiet) as bar:
-            for conversation in ids or sorted(found):
-                done.append(await summarize(store, conversation, notes, max_messages=max_messages))
-                bar.advance()
-    return done
-
-
-def _notes(profile: "Profile", store: "Store") -> "Notes":
-    from synmem.notes import Notes
-    from synmem.operations.derived import notes_folder
-
-    return Notes(store, notes_folder(profile.identity))
-
-
-async def _remember(session: Session, profile: "Profile", summaries: "Sequence[Summary]") -> None:
-    """Write what is new: beside the data where the store lets us, else in the state folder."""
-    from synmem.operations.summarize import remember
-
-    new = [each for each in summaries if not each.remembered and (each.note or each.stale)]
-    if not new:
-        return
+    template = _template(prompt)
+    check(method, max_messages, template)
+    llm = _llm(session, method, prompt, model)
+    profile = session.resolve()
+    work = Work(session, profile, max_messages, remembering=not replace)
     try:
-        async with session.open_profile(profile, write=True) as store:
-            for each in new:
-                await remember(each, _notes(profile, store), beside=True)
-    except (AccessDenied, Unsupported):
-        async with session.open_profile(profile) as store:
-            for each in new:
-                await remember(each, _notes(profile, store), beside=False)
+        await work.run(conversations, match, llm, template)
+        if llm is None and method == "auto" and any(each.text is not None for each in work.done):
+            session.note("no LLM is configured: the summary is made of the most central sentences")
+        failed = bool(work.failed)
+        if replace:
+            _ask(profile, work.done, yes=yes, confirm=confirm, no_backup=no_backup)
+            stayed = await _replace(session, profile, work.done, saved=not no_backup)
+            _print(session, work.done, replaced=True, failed=stayed)
+            failed = failed or bool(stayed)
+    finally:
+        if not replace and (work.done or not work.failed):
+            _print(session, work.done)  # a summary that cannot be remembered is still a summary
+    return PARTLY if failed or any(each.unreadable for each in work.done) else None
+
+
+def _template(prompt: Path | None) -> str | None:
+    if prompt is None:
+        return None
+    try:
+        return prompt.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(f"--prompt: there is no file {prompt}") from error
+    except (UnicodeDecodeError, OSError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(f"--prompt: {prompt}: {why}") from error
+
+
+def _llm(
+    session: Session, method: str, prompt: Path | None, model: str | None
+) -> "LLMSettings | None":
+    """The LLM to ask, None where sentences are picked."""
+    from synmem.cli.asking import configured
+    from synmem.model_settings import HINT, none_configured
+
+    if method == "extractive":
+        if model is not None:
+            raise UsageError("--model is for an LLM: not beside --method extractive")
+        return None
+    llm = configured(session, model)
+    if llm is None and method == "llm":
+        raise none_configured()
+    if llm is None and prompt is not None:
+        raise UsageError("--prompt is for an LLM, and none is configured", hint=HINT)
+    return llm
 
 
 def _ask(
@@ -174,6 +159,7 @@ async def _replace(
     import contextlib
 
     from synmem.cli.origin import origin_of
+    from synmem.cli.summarizing import notes_of
     from synmem.operations.backup import new_backup
     from synmem.operations.summarize import NotReplaced, replace_fronts
 
@@ -185,7 +171,7 @@ async def _replace(
     with backing if saved else contextlib.nullcontext() as backup:
         try:
             async with session.open_profile(profile, write=True) as store:
-                async for each in replace_fronts(store, due, _notes(profile, store), backup):
+                async for each in replace_fronts(store, due, notes_of(profile, store), backup):
                     if isinstance(each, NotReplaced):
                         failed.append(each.conversation)
                         hint = f" ({each.error.hint})" if each.error.hint else ""

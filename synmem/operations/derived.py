@@ -5,7 +5,7 @@ from pathlib import Path
 
 from synmem import folders
 from synmem.notes import forget_files, store_folder
-from synmem.operations import word_index
+from synmem.operations import meaning_index, word_index
 
 
 def notes_folder(identity: str) -> Path:
@@ -18,11 +18,17 @@ def index_file(identity: str) -> Path:
     return store_folder(folders.state_path("search"), identity).with_suffix(".db")
 
 
-def forget(identity: str, conversations: Iterable[str]) -> None:
-    """Erase what is left of these conversations: their notes, and the index of the store.
+def meaning_file(identity: str) -> Path:
+    """The index of the meanings of the store of this identity; it need not exist."""
+    return store_folder(folders.state_path("vectors"), identity).with_suffix(".db")
 
-    For an erasure without a backup. The index is made anew by the next search.
+
+def forget(identity: str, conversations: Iterable[str]) -> None:
+    """Erase what is left of these conversations: their notes, and the indexes of the store.
+
+    For an erasure without a backup. An index is made anew by the next search.
     """
     for conversation in conversations:
         forget_files(notes_folder(identity), conversation)
     word_index.forget(index_file(identity))
+    meaning_index.forget(meaning_file(identity))

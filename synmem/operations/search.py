@@ -166,7 +166,7 @@ async def _indexed(
         async with open_index(file) as index:
             return await _from_index(store, query, conversation, k, index)
     except Unusable as error:
-        if "malformed" in str(error) or "not a database" in str(error):
+        if error.damaged:
             forget(file)
         raise
 

@@ -1,36 +1,30 @@
 """Summarize: a text for all but the newest messages of a conversation, remembered as a note.
 
-What a note covers is not read again: the next summary goes on from it. `replace_fronts` lets the
-summary take the place of the messages, after a backup of exactly these.
+By a model, or offline by the sentences that say most. What a note covers is not read again: the
+next summary goes on from it. `replace_fronts` lets the summary take the place of the messages,
+after a backup of exactly these.
 """
 
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from synmem.errors import (
-    Changed,
-    ConversationNotFound,
-    CorruptData,
-    ModelError,
-    SynmemError,
-    UsageError,
-)
-from synmem.messages import Conversation, Message, Unreadable
-from synmem.notes import Covered, Note, Notes, Reach, tail_of
+from synmem.errors import Changed, ConversationNotFound, CorruptData, SynmemError, UsageError
+from synmem.messages import Conversation, Message
+from synmem.notes import SUMMARY, Note, Notes
 from synmem.operations.backup import Backup, Kept
-from synmem.operations.context import SUMMARY
+from synmem.operations.covering import Covering, Newest
 from synmem.operations.extractive import Extract, as_json, from_json, summary_of
+from synmem.operations.running import VERSION, Asking, Run, is_running, is_summary
 from synmem.operations.search import Skipped
 from synmem.store import START, Position, Store, once
-from synmem.strategies.sending import role_line
-from synmem.strategies.smart import SUMMARY_HEAD
+from synmem.strategies.lines import role_line
+from synmem.strategies.summary import SUMMARY_HEAD
 
 METHODS: Final = ("auto", "llm", "extractive")
 _MAX_CHARACTERS: Final = 2000
-_VERSION: Final = 1
 
 
 @dataclass(frozen=True)
@@ -70,48 +64,106 @@ class NotReplaced:
     error: SynmemError
 
 
-def check(method: str, max_messages: int) -> str:
-    """The method that will be used; ModelError where it needs a model."""
+def check(method: str, max_messages: int, template: str | None = None) -> None:
+    """UsageError where something that was asked for makes no sense."""
     if max_messages < 1:
         raise UsageError("--max-messages must be >= 1")
     if method not in METHODS:
         raise UsageError(f"--method {method!r} is not known", hint=f"one of {', '.join(METHODS)}")
-    if method == "llm":
-        raise ModelError(
-            "no LLM is configured, and this version asks none", hint="--method extractive"
+    if template is not None and method == "extractive":
+        raise UsageError("--prompt is for an LLM: not beside --method extractive")
+    if template is not None and "{conversation}" not in template:
+        raise UsageError(
+            "--prompt: the file does not say where the conversation is to stand",
+            hint="{conversation}, and {summary} for the summary so far",
         )
-    return "extractive"
 
 
 async def summarize(
-    store: Store, conversation: str, notes: Notes, *, max_messages: int = 20
+    store: Store,
+    conversation: str,
+    notes: Notes,
+    *,
+    max_messages: int = 20,
+    asking: Asking | None = None,
 ) -> Summary:
-    """A summary of all but the newest `max_messages` messages; writes nothing.
+    """A summary of all but the newest `max_messages` messages; no store is written.
 
-    A tool call goes where its result goes. ConversationNotFound where there is no such
-    conversation.
+    Without `asking` it is made of the most central sentences. What a model answers is remembered
+    in the state folder, call by call. A tool call goes where its result goes.
+    ConversationNotFound where there is no such conversation, ModelError where the model fails.
     """
-    noted = await notes.read(conversation, SUMMARY)
-    note, fits = noted if noted else (None, False)
-    usable = note is not None and fits and _goes_on(note, max_messages)
-    reading = await _Reading.begin(store, conversation, note if usable else None)
-    await reading.cover_all_but(max_messages)
-    if not reading.any:
-        raise ConversationNotFound(conversation, store.name)
-    stale = note is not None and not fits
-    skipped = tuple(reading.unreadable)
-    if usable and not reading.covered_more:
-        assert note is not None
-        return Summary(
-            conversation, note.value["text"], note.reach.messages, note.value["method"],
-            reading.upto, reading.at, note, remembered=True, unreadable=skipped,
-        )  # fmt: skip
-    if not reading.worth_it:
-        return Summary(conversation, None, 0, "extractive", stale=stale, unreadable=skipped)
-    new = reading.note(max_messages)
+    noted = await notes.every(conversation, SUMMARY)
+    usable = next(
+        (note for note, fits in noted if fits and _goes_on(note, max_messages, asking)), None
+    )
+    made = await (
+        _extracted(store, conversation, usable, max_messages)
+        if asking is None
+        else _asked(store, conversation, usable, max_messages, asking, notes)
+    )
+    return replace(made, stale=bool(noted) and not any(fits for _, fits in noted))
+
+
+async def _extracted(
+    store: Store, conversation: str, note: Note | None, max_messages: int
+) -> Summary:
+    covering = await Covering.begin(store, conversation, note)
+    extract = Extract(from_json(note.value.get("candidates")) if note else ())
+    only_summary = note is None
+    async with aclosing(covering.read(Newest(max_messages))) as messages:
+        async for number, message in messages:
+            only_summary = number == 1 and is_summary(message)
+            extract.add(number, message, SUMMARY_HEAD)
+    new = None
+    if covering.more and not only_summary:
+        new = _extract_note(covering, extract, max_messages)
+    return _summary(conversation, covering, "extractive", note, new)
+
+
+def _extract_note(covering: Covering, extract: Extract, max_messages: int) -> Note:
+    candidates = extract.candidates()
+    reach = covering.reach
+    chosen = summary_of(candidates, messages=reach.messages, max_characters=_MAX_CHARACTERS)
+    value = {
+        "version": VERSION,
+        "method": "extractive",
+        "text": "\n".join(role_line(each.role, each.text) for each in chosen),
+        "max_messages": max_messages,
+        "candidates": as_json(candidates),
+    }
+    return Note(value, reach)
+
+
+async def _asked(
+    store: Store,
+    conversation: str,
+    note: Note | None,
+    max_messages: int,
+    asking: Asking,
+    notes: Notes,
+) -> Summary:
+    async def save(part: Note) -> None:
+        part.value["max_messages"] = max_messages
+        await notes.write(conversation, SUMMARY, part, beside=False)
+
+    run = await Run.begin(store, conversation, note, asking, save)
+    await run.read(Newest(max_messages))
+    new = run.note(max_messages=max_messages) if run.asked else None
+    return _summary(conversation, run.covering, "llm", note, new)
+
+
+def _summary(
+    conversation: str, covering: Covering, method: str, note: Note | None, new: Note | None
+) -> Summary:
+    """The summary of a new note, else of the one that there was."""
+    used: Note | None = new or note
+    skipped = tuple(covering.unreadable)
+    if used is None:
+        return Summary(conversation, None, 0, method, unreadable=skipped)
     return Summary(
-        conversation, new.value["text"], new.reach.messages, "extractive",
-        reading.upto, reading.at, new, stale=stale, unreadable=skipped,
+        conversation, used.value["text"], used.reach.messages, method, used.reach.position,
+        covering.at, used, remembered=new is None, unreadable=skipped,
     )  # fmt: skip
 
 
@@ -180,111 +232,16 @@ def _held(store: Store, message: Message) -> Message:
     return Message(message.role, message.content)
 
 
-def _goes_on(note: Note, max_messages: int) -> bool:
+def _goes_on(note: Note, max_messages: int, asking: Asking | None) -> bool:
     """Whether a summary that leaves so many alone can go on from this note."""
-    value = note.value
+    value: dict[str, Any] = note.value
     covers = value.get("max_messages")
+    if not isinstance(covers, int) or covers < max_messages:
+        return False
+    if asking is not None:
+        return is_running(value, asking)
     return (
-        value.get("version") == _VERSION
+        value.get("version") == VERSION
         and value.get("method") == "extractive"
         and isinstance(value.get("text"), str)
-        and isinstance(covers, int)
-        and covers >= max_messages
     )
-
-
-class _Reading:
-    """Reads a conversation on from a note, and covers all but its newest messages."""
-
-    def __init__(self, store: Store, conversation: str) -> None:
-        self._store = store
-        self._conversation = conversation
-        self._covered = Covered()
-        self._extract = Extract()
-        self._open_calls: set[str] = set()
-        self._only_summary = True
-        self.upto: Position = START
-        self.at: datetime | None = None
-        self.any = False
-        self.covered_more = False
-        self.unreadable: list[Skipped] = []
-
-    @classmethod
-    async def begin(cls, store: Store, conversation: str, note: Note | None) -> "_Reading":
-        """From the start of a conversation, or behind a note."""
-        reading = cls(store, conversation)
-        tail = note and await tail_of(store, conversation, note.reach)
-        if note and tail:
-            reading._go_on(note.reach, tail, note.value)
-        return reading
-
-    def _go_on(
-        self,
-        reach: Reach,
-        tail: list[tuple[Position, Message | Unreadable]],
-        value: dict[str, object],
-    ) -> None:
-        self._covered = Covered(reach, tail)
-        self._extract = Extract(from_json(value.get("candidates")))
-        self._only_summary = False
-        self.any = True
-        self.upto, last = tail[-1]
-        self.at = last.created_at if isinstance(last, Message) else None
-
-    async def cover_all_but(self, count: int) -> None:
-        """Read to the end; the newest `count` stay uncovered, or fewer: no call is parted."""
-        newest: deque[tuple[Position, Message | Unreadable]] = deque()
-        async for page in self._store.read([self._conversation], after=self.upto):
-            self.any = True
-            for i, item in enumerate(page.items):
-                newest.append((page.position(i), item))
-                if len(newest) > count:
-                    self._cover(*newest.popleft())
-        if self.covered_more:
-            for _ in range(self._belonging(newest)):
-                self._cover(*newest.popleft())
-
-    def _belonging(self, newest: Sequence[tuple[Position, Message | Unreadable]]) -> int:
-        """How many of the newest hold results of calls that are covered."""
-        belonging = 0
-        for i, (_, item) in enumerate(newest):
-            if isinstance(item, Message) and item.role == "tool":
-                nameless = item.tool_call_id is None and belonging == i
-                if nameless or item.tool_call_id in self._open_calls:
-                    belonging = i + 1
-        return belonging if belonging < len(newest) else 0
-
-    def _cover(self, position: Position, item: Message | Unreadable) -> None:
-        self.covered_more = True
-        self._covered.add(position, item)
-        self.upto = position
-        number = self._covered.messages
-        if isinstance(item, Unreadable):
-            self.unreadable.append(Skipped(self._conversation, number, item.reason))
-            return
-        self.at = item.created_at
-        self._only_summary = number == 1 and item.content.startswith(SUMMARY_HEAD)
-        self._open_calls |= {str(call.get("id")) for call in item.tool_calls or ()}
-        self._open_calls.discard(item.tool_call_id or "")
-        self._extract.add(number, item, SUMMARY_HEAD)
-
-    @property
-    def worth_it(self) -> bool:
-        """Whether there is something to summarize, other than a summary."""
-        return self.covered_more and not self._only_summary
-
-    def note(self, max_messages: int) -> Note:
-        """The summary of what is covered."""
-        candidates = self._extract.candidates()
-        reach = self._covered.reach
-        chosen = summary_of(candidates, messages=reach.messages, max_characters=_MAX_CHARACTERS)
-        return Note(
-            {
-                "version": _VERSION,
-                "method": "extractive",
-                "text": "\n".join(role_line(each.role, each.text) for each in chosen),
-                "max_messages": max_messages,
-                "candidates": as_json(candidates),
-            },
-            reach,
-        )

@@ -3,27 +3,18 @@
 import re
 from typing import Any
 
-from synmem.messages import JSONObject, Message, dump_json, parse_json
+from synmem.messages import JSONObject, Message, parse_json
 from synmem.strategies.context import Context
+from synmem.strategies.lines import arguments_text, message_line, role_line
 
 _DATA_URL = re.compile(r"data:([^;,]+);base64,(.*)", re.DOTALL)
-
-
-def role_line(role: str, content: str) -> str:
-    """`Role: content`, as the memory classes print it."""
-    return f"{role.capitalize()}: {content}"
 
 
 def as_text(context: Context) -> str:
     """`Role: content` lines."""
     lines = [role_line("system", each.text) for each in context.background]
-    lines += [role_line(each.role, _text(each)) for each in context.messages]
+    lines += [message_line(each) for each in context.messages]
     return "\n".join(lines)
-
-
-def _text(message: Message) -> str:
-    calls = [f"-> {call.get('name')}({_arguments_text(call)})" for call in message.tool_calls or ()]
-    return "\n".join(([message.content] if message.content else []) + calls)
 
 
 def as_openai(context: Context) -> list[JSONObject]:
@@ -39,7 +30,7 @@ def _openai_message(message: Message) -> JSONObject:
             {
                 "id": call.get("id"),
                 "type": "function",
-                "function": {"name": call.get("name"), "arguments": _arguments_text(call)},
+                "function": {"name": call.get("name"), "arguments": arguments_text(call)},
             }
             for call in message.tool_calls
         ]
@@ -47,13 +38,6 @@ def _openai_message(message: Message) -> JSONObject:
         if getattr(message, key) is not None:
             data[key] = getattr(message, key)
     return data
-
-
-def _arguments_text(call: JSONObject) -> str:
-    arguments = call.get("arguments")
-    if isinstance(arguments, str):
-        return arguments
-    return dump_json({} if arguments is None else arguments).decode()
 
 
 def as_anthropic(context: Context) -> JSONObject:

@@ -1,10 +1,12 @@
 """The last messages, and the newest that fit: strategies that know nothing of what came before."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from synmem.store import Store
-from synmem.strategies.context import Background, Context, fill, read_history
+from synmem.strategies.context import Background, Context
+from synmem.strategies.history import fill, read_history
+from synmem.strategies.meter import Meter
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,11 @@ class Window:
     messages: float = math.inf
     max_tokens: float = math.inf
     background: tuple[Background, ...] = ()
+    meter: Meter = field(default_factory=Meter)
 
     async def context(self, store: Store, conversation: str) -> Context:
         """See `Strategy.context`."""
         history = await read_history(
-            store, conversation, tokens=self.max_tokens, messages=self.messages
+            store, conversation, tokens=self.max_tokens, messages=self.messages, meter=self.meter
         )
-        return fill(history, self.background, self.max_tokens, self.messages)
+        return fill(history, self.background, self.max_tokens, self.messages, self.meter)

@@ -73,7 +73,7 @@ def test_system_and_search_results_may_be_files(chat: str, tmp_path: Path) -> No
 
 
 def test_explain_says_why_on_stderr(chat: str) -> None:
-    code, out, err = run("c", "-p", chat, "--max-tokens", "10", "--explain", "-f", "text")
+    code, out, err = run("c", "-p", chat, "--max-tokens", "14", "--explain", "-f", "text")
     lines = err.splitlines()
     assert code == 0
     assert len(out.splitlines()) == 2
@@ -85,17 +85,12 @@ def test_explain_says_why_on_stderr(chat: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--strategy", "hybrid"), ("--strategy", "nonsense"), ("--max-tokens", "0"),
+        ("--query", "x"), ("--strategy", "vector", "--query", " "), ("--strategy", "nonsense"), ("--max-tokens", "0"),
         ("--window", "0"), ("-f", "xml"), ("--max-search-tokens", "0"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_a_usage_error(chat: str, arguments: tuple[str, ...]) -> None:
     assert run("c", "-p", chat, *arguments)[:2] == (2, "")
-
-
-def test_a_strategy_of_a_later_version_is_said_to_be(chat: str) -> None:
-    for name in ("summary-buffer", "hybrid", "entity", "vector"):
-        assert "later version" in run("c", "-p", chat, "--strategy", name)[2]
 
 
 def test_a_conversation_that_is_not_there_is_not_found(chat: str) -> None:

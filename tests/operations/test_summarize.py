@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from synmem.backends.inmemory import InMemoryStore
-from synmem.errors import ConversationNotFound, ModelError, UsageError
+from synmem.errors import ConversationNotFound, UsageError
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.notes import Notes
 from synmem.operations import backup as backups
@@ -22,7 +22,7 @@ from synmem.operations.summarize import (
 )
 from synmem.operations.undo import undo
 from synmem.store import Part
-from synmem.strategies.smart import SUMMARY_HEAD
+from synmem.strategies.summary import SUMMARY_HEAD
 
 
 def fact(n: int) -> Message:
@@ -200,10 +200,12 @@ def test_an_unreadable_record_is_never_replaced(tmp_path: Path) -> None:
     assert len(store._held["c"].messages) == 30
 
 
-def test_a_method_that_needs_a_model_says_that_there_is_none() -> None:
-    assert check("auto", 20) == check("extractive", 1) == "extractive"
-    with pytest.raises(ModelError):
-        check("llm", 20)
-    for method, count in (("magic", 20), ("auto", 0)):
+def test_what_makes_no_sense_is_a_usage_error() -> None:
+    check("auto", 1)
+    check("llm", 20, "Sum up: {conversation}")
+    for method, count, template in (
+        ("magic", 20, None), ("auto", 0, None), ("llm", 20, "Sum up."),
+        ("extractive", 20, "{conversation}"),
+    ):  # fmt: skip
         with pytest.raises(UsageError):
-            check(method, count)
+            check(method, count, template)

@@ -11,9 +11,11 @@ from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import ConversationNotFound
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import Part
-from synmem.strategies.context import Background, Context, Strategy, message_tokens
+from synmem.strategies.context import Background, Context, Strategy
+from synmem.strategies.meter import Meter
 from synmem.strategies.sending import as_anthropic, as_openai, as_text
-from synmem.strategies.smart import SUMMARY_HEAD, Smart
+from synmem.strategies.smart import Smart
+from synmem.strategies.summary import SUMMARY_HEAD
 from synmem.strategies.window import Window
 
 
@@ -254,6 +256,7 @@ def check_anthropic(body: dict[str, list[dict[str, str]]]) -> None:
 
 
 def test_a_message_costs_its_text_its_parts_and_its_calls() -> None:
+    message_tokens = Meter().message
     assert message_tokens(say("user", "abcd")) == 1
     parts = [
         {"type": "text", "text": "abcd"},

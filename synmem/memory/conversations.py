@@ -1,0 +1,64 @@
+"""What the two synchronous memories that are stored have in common."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from synmem.memory.base import Said, formatted
+from synmem.memory.stored import Session
+
+
+class StoredConversation:
+    """A conversation in a store, for synchronous callers, inside a running event loop too."""
+
+    def __init__(
+        self, backend: str, settings: Mapping[str, Any], conversation_id: str, window: int | None
+    ) -> None:
+        """`window` counts pairs of messages; 0 keeps nothing, None everything."""
+        keep = None if window is None else 2 * window
+        self._session = Session(backend, settings, conversation_id, keep)
+
+    def add(self, role: str, content: str, metadata: dict[str, Any] | None = None) -> None:
+        """Append a message; with a window the oldest go in the same step."""
+        if metadata is not None and not isinstance(metadata, dict):
+            raise ValueError(f"metadata must be a dict, not {type(metadata).__name__}")
+        self._session.wait(self._session.add(role, content, metadata))
+
+    def get_messages(self) -> list[Said]:
+        """All messages of this conversation, with `"metadata"` where they have some."""
+        found, _ = self._session.wait(self._session.messages())
+        return [
+            {"role": each.role, "content": each.content}
+            | ({"metadata": each.metadata} if each.metadata else {})
+            for each in found
+        ]
+
+    def format_context(self) -> str:
+        """The history as lines `User: ...`, `Assistant: ...`."""
+        return formatted(self.get_messages())
+
+    def clear(self) -> None:
+        """Delete all messages of this conversation."""
+        self._session.wait(self._session.clear())
+
+    def list_conversations(self) -> list[str]:
+        """All conversation ids in the store, sorted."""
+        return self._session.wait(self._session.conversations())
+
+    def close(self) -> None:
+        """Close the connection; twice is once."""
+        self._session.wait(self._session.close())
+
+    def __len__(self) -> int:
+        return self._session.wait(self._session.count())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,22 @@
+"""PostgresMemory: conversations in a PostgreSQL table."""
+
+from synmem.memory.base import at_least
+from synmem.memory.stored import StoredMemory
+
+
+class PostgresMemory(StoredMemory):
+    """Messages in the table `synapsekit_conversations` (reference: PostgresMemory), which the
+    first write makes. Needs `synmem-cli[postgres]`.
+
+    >>> memory = PostgresMemory(dsn, session_id="user-42")
+    >>> asyncio.run(memory.add("user", "Hello!"))
+    >>> asyncio.run(memory.get())
+    [{'role': 'user', 'content': 'Hello!'}]
+    >>> asyncio.run(memory.clear())
+    """
+
+    def __init__(
+        self, dsn: str, session_id: str = "default", max_messages: int | None = None
+    ) -> None:
+        at_least(1, max_messages=max_messages)
+        super().__init__("postgres", {"dsn": dsn}, session_id, max_messages)

@@ -1,0 +1,175 @@
+"""A memory whose messages lie in a store: one conversation of it, opened when first needed."""
+
+import asyncio
+import contextlib
+import logging
+import weakref
+from collections.abc import Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from synmem.backends import check_driver, open_store
+from synmem.errors import MissingExtra, StoreNotFound
+from synmem.memory import background
+from synmem.memory.base import BaseMemory, Said, copies, said
+from synmem.messages import Conversation, Message, Unreadable, conversation_refusal
+from synmem.store import Part, Position, Store, once
+
+T = TypeVar("T")
+
+_log = logging.getLogger("synmem.memory")
+
+
+class Session:
+    """One conversation of a store. Its methods run in the background's event loop."""
+
+    def __init__(
+        self, backend: str, settings: Mapping[str, Any], conversation: str, keep: int | None
+    ) -> None:
+        """`keep` is how many messages stay when one is added; None keeps all.
+
+        ImportError, naming the extra, where the backend's driver is not installed.
+        """
+        try:
+            check_driver(backend)
+        except MissingExtra as error:
+            raise ImportError(f"{error}: {error.hint}") from error
+        if why := conversation_refusal(Conversation(conversation)):
+            raise ValueError(f"{conversation!r} cannot be a conversation: {why}")
+        self._where = (backend, {k: v for k, v in settings.items() if v is not None})
+        self._conversation = conversation
+        self._keep = keep
+        self._opening = asyncio.Lock()
+        self._stack = contextlib.AsyncExitStack()
+        self._store: Store | None = None
+        self._finalize = weakref.finalize(self, background.abandoned, id(self._stack))
+        self._finalize.atexit = False  # the background closes what is open at the end
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """For synchronous callers."""
+        return background.wait(work)
+
+    async def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """For callers in any event loop."""
+        return await background.do(work)
+
+    async def create(self) -> None:
+        """Make the store, if it is not there, without a message."""
+        await (await self._opened()).append([])
+
+    async def add(self, role: str, content: str, metadata: dict[str, Any] | None = None) -> None:
+        """Append a message, and trim, in one step."""
+        said(role, content)
+        store = await self._opened()
+        at = datetime.now(UTC) if store.holds.own else None
+        message = Message(role, content, metadata or None, at)
+        await store.append([Part(Conversation(self._conversation), [message])], keep=self._keep)
+
+    async def messages(self, limit: int | None = None) -> tuple[list[Message], Position]:
+        """The messages, or the first `limit`, and the position of the last; a record that cannot
+        be read is passed over, and logged."""
+        store = await self._opened()
+        found: list[Message] = []
+        position: Position = ""
+        async for page in store.read([self._conversation], limit=limit):
+            found += [item for item in page.items if isinstance(item, Message)]
+            position = page.position(-1)
+            for item in page.items:
+                if isinstance(item, Unreadable):
+                    _log.warning("%s: %s", store.name, item.reason)
+        return found, position
+
+    async def replace_front(self, upto: Position, role: str, content: str) -> None:
+        """Let the messages up to a position give way to one."""
+        store = await self._opened()
+        at = datetime.now(UTC) if store.holds.own else None
+        front = once([Message(role, content, created_at=at)])
+        await store.replace(Conversation(self._conversation), front, upto=upto)
+
+    async def count(self) -> int:
+        """How many messages the conversation has."""
+        store = await self._opened()
+        infos = store.conversations([self._conversation], details=True)
+        async for page in infos:
+            for info in page:
+                if info.messages is not None:
+                    return info.messages
+                return len((await self.messages())[0])
+        return 0
+
+    async def clear(self) -> None:
+        """Forget the conversation."""
+        with contextlib.suppress(StoreNotFound):
+            await (await self._opened()).delete(self._conversation)
+
+    async def conversations(self) -> list[str]:
+        """Every conversation of the store, sorted."""
+        store = await self._opened()
+        return sorted([info.id async for page in store.conversations() for info in page])
+
+    async def close(self) -> None:
+        """Give the connection back; twice is once, and what comes after opens it again."""
+        async with self._opening:
+            self._store = None
+            background.closed(id(self._stack))
+            await self._stack.aclose()
+
+    async def _opened(self) -> Store:
+        async with self._opening:
+            if self._store is None:
+                backend, settings = self._where
+                opening = open_store(backend, settings, write=True)
+                self._store = await self._stack.enter_async_context(opening)
+                background.close_at_end(id(self._stack), self._stack.aclose)
+            return self._store
+
+
+class StoredMemory(BaseMemory):
+    """A BaseMemory over one conversation of a store; can be shared by tasks."""
+
+    def __init__(
+        self,
+        backend: str,
+        settings: Mapping[str, Any],
+        session_id: str,
+        max_messages: int | None,
+    ) -> None:
+        self._session = Session(backend, settings, session_id, max_messages)
+        self._max_messages = max_messages
+        self._seen: list[Said] = []
+
+    async def add(self, role: str, content: str) -> None:
+        """Append a message; with `max_messages` the oldest go in the same step."""
+        message = said(role, content)
+        await self._session.do(self._session.add(role, content))
+        self._seen.append(message)
+        if self._max_messages is not None:
+            del self._seen[: -self._max_messages]
+
+    async def get(self) -> list[Said]:
+        """The messages of the store, oldest first."""
+        found, _ = await self._session.do(self._session.messages())
+        self._seen = [{"role": each.role, "content": each.content} for each in found]
+        return copies(self._seen)
+
+    async def clear(self) -> None:
+        """Forget the conversation, in the store too."""
+        await self._session.do(self._session.clear())
+        self._seen = []
+
+    async def close(self) -> None:
+        """Give the connection back; what comes after opens it again."""
+        await self._session.do(self._session.close())
+
+    async def count(self) -> int:
+        """How many messages the store has of this conversation."""
+        return await self._session.do(self._session.count())
+
+    async def oldest(self, count: int) -> tuple[list[Said], Position]:
+        """See `Replaceable.oldest`."""
+        found, position = await self._session.do(self._session.messages(count))
+        return [{"role": each.role, "content": each.content} for each in found], position
+
+    async def replace_oldest(self, which: Position, role: str, content: str) -> None:
+        """See `Replaceable.replace_oldest`: atomic in the store."""
+        await self._session.do(self._session.replace_front(which, role, content))

@@ -1,0 +1,89 @@
+"""SummaryMemory: another memory whose oldest messages give way to a summary."""
+
+import asyncio
+
+from synmem.memory.base import BaseMemory, Replaceable, Said, at_least, copies
+from synmem.memory.llm import checked
+from synmem.models import LLM
+from synmem.strategies.lines import role_line
+from synmem.strategies.summary import SUMMARY_HEAD, concise, fold, templated
+
+
+class SummaryMemory(BaseMemory):
+    """Wraps a memory; over `max_messages` its oldest messages are replaced in it by one summary
+    message (reference: SummaryMemory).
+
+    The newest half of `max_messages` stays as it is. Over the classes of this package that have a
+    list or a store the replacement is one atomic step. Over any other BaseMemory there are only
+    `get`, `clear` and `add`: a crash between them leaves a part of the new history. When the
+    model fails, `add` raises what the model raised: the message is stored, nothing else changed,
+    and the next `add` tries again.
+
+    `summary_prompt` may hold `{conversation}`; else the conversation follows it. An earlier summary
+    is the first line of that conversation.
+
+    >>> memory = SummaryMemory(InMemoryConversation(), llm, max_messages=2)
+    >>> for text in ("one", "two", "three"):
+    ...     asyncio.run(memory.add("user", text))
+    >>> [each["content"] for each in asyncio.run(memory.get())]
+    ['Summary of earlier conversation:\\nin short', 'three']
+    """
+
+    def __init__(
+        self,
+        backend: BaseMemory,
+        llm: LLM,
+        max_messages: int = 20,
+        summary_prompt: str | None = None,
+    ) -> None:
+        at_least(2, max_messages=max_messages)
+        self._backend = backend
+        self._llm = checked(llm)
+        self._most = max_messages
+        self._prompt = concise if summary_prompt is None else templated(summary_prompt)
+        self._turn = asyncio.Lock()
+
+    async def add(self, role: str, content: str) -> None:
+        """Append a message; over the limit, summarize the oldest."""
+        async with self._turn:
+            await self._backend.add(role, content)
+            if isinstance(self._backend, Replaceable):
+                await self._replace(self._backend)
+            else:
+                await self._rewrite()
+
+    async def get(self) -> list[Said]:
+        """The messages of the memory beneath; the first may be a summary."""
+        return await self._backend.get()
+
+    async def clear(self) -> None:
+        """Remove all messages from the memory beneath."""
+        await self._backend.clear()
+
+    def to_messages(self) -> list[Said]:
+        """See `BaseMemory.to_messages`; of the memory beneath."""
+        return copies(self._backend.to_messages())
+
+    async def close(self) -> None:
+        """Close the memory beneath."""
+        await self._backend.close()
+
+    async def _replace(self, backend: Replaceable) -> None:
+        count = await backend.count()
+        if count > self._most:
+            oldest, which = await backend.oldest(count - self._most // 2)
+            await backend.replace_oldest(which, "system", await self._summary(oldest))
+
+    async def _rewrite(self) -> None:
+        messages = await self._backend.get()
+        if len(messages) <= self._most:
+            return
+        cut = len(messages) - self._most // 2
+        summary = await self._summary(messages[:cut])
+        await self._backend.clear()
+        for message in [{"role": "system", "content": summary}, *messages[cut:]]:
+            await self._backend.add(message["role"], message["content"])
+
+    async def _summary(self, oldest: list[Said]) -> str:
+        lines = [role_line(each["role"], each["content"]) for each in oldest]
+        return SUMMARY_HEAD + await fold(self._llm, "", lines, self._prompt)

@@ -1,0 +1,278 @@
+"""The memories that lie in a store, each on the real one: results, windows, sharing, closing."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synapsekit.memory
+
+from synmem.errors import Changed
+from synmem.memory import (
+    DynamoDBMemory,
+    MongoMemory,
+    PostgresMemory,
+    RedisConversationMemory,
+    RedisMemory,
+    SQLiteConversationMemory,
+    SqliteMemory,
+    SummaryMemory,
+)
+from tests.memory.models import Echo, Failing
+from tests.services import unique
+
+KINDS = ("sqlite", "redis", "postgres", "mongo", "dynamodb")
+Make = Callable[..., Any]
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: Any) -> Iterator[Make]:
+    """Makes memories of one kind, over one store; they are emptied and closed at the end."""
+    kind, session = request.param, unique()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    url = "" if kind == "sqlite" else request.getfixturevalue(f"{kind}_server").url
+    made: list[Any] = []
+
+    def memory(session_id: str = "default", **how: Any) -> Any:
+        name = f"{session} {session_id}"
+        if kind == "sqlite":
+            new: Any = SqliteMemory(str(tmp_path / "m.db"), name, **how)
+        elif kind == "redis":
+            new = RedisMemory(url, name, **how)
+        elif kind == "postgres":
+            new = PostgresMemory(url, name, **how)
+        elif kind == "mongo":
+            new = MongoMemory(url, session, session_id=name, **how)
+        else:
+            new = DynamoDBMemory(session, name, endpoint_url=url, create=True, **how)
+        made.append(new)
+        return new
+
+    yield memory
+
+    async def end() -> None:
+        for each in made:
+            await each.clear()
+            await each.close()
+
+    asyncio.run(end())
+
+
+def said(count: int, start: int = 0) -> list[dict[str, str]]:
+    return [{"role": "user", "content": f"said {n}"} for n in range(start, start + count)]
+
+
+async def fill(memory: Any, count: int) -> None:
+    for message in said(count):
+        await memory.add(**message)
+
+
+def test_what_was_said_is_there_for_the_next_object_too(make: Make) -> None:
+    async def main() -> None:
+        memory = make()
+        assert await memory.get() == []
+        await memory.add("user", "Hello! \ud800 \x00 👋")
+        await memory.add("assistant", "Hi there!")
+        expected = [
+            {"role": "user", "content": "Hello! \ud800 \x00 👋"},
+            {"role": "assistant", "content": "Hi there!"},
+        ]
+        assert await make().get() == expected
+        assert make("other").to_messages() == []
+        assert await make("other").get() == []
+        assert memory.to_messages() == expected  # before its first get: what it added
+        assert memory.to_string() == "User: Hello! \ud800 \x00 👋\nAssistant: Hi there!"
+        await memory.clear()
+        assert (await make().get(), memory.to_messages()) == ([], [])
+
+    asyncio.run(main())
+
+
+def test_the_window_keeps_the_newest_in_the_store(make: Make) -> None:
+    async def main() -> None:
+        memory = make(max_messages=3)
+        await fill(memory, 5)
+        assert memory.to_messages() == said(3, 2)
+        assert await make().get() == said(3, 2)
+
+    asyncio.run(main())
+
+
+def test_one_object_serves_one_event_loop_after_the_other_and_many_tasks(make: Make) -> None:
+    memory = make()
+    for n in range(3):
+        asyncio.run(memory.add("user", f"{n}"))
+
+    async def main() -> None:
+        async with memory:
+            await asyncio.gather(*(memory.add("user", "at once") for _ in range(10)))
+        assert await memory.count() == 13  # closed, and opened again
+
+    asyncio.run(main())
+
+
+def test_summary_memory_is_one_atomic_step_in_the_store(make: Make) -> None:
+    async def main() -> None:
+        model = Echo()
+        memory = SummaryMemory(make(), model, max_messages=4)
+        await fill(memory, 7)
+        assert await make().get() == [
+            {"role": "system", "content": "Summary of earlier conversation:\nanswer 2"},
+            *said(2, 5),
+        ]
+        assert len(model.prompts) == 2
+
+    asyncio.run(main())
+
+
+def test_a_summary_of_messages_that_are_gone_replaces_nothing(make: Make) -> None:
+    async def main() -> None:
+        memory = make()
+        await fill(memory, 4)
+        _, which = await memory.oldest(3)
+        await memory.clear()
+        for message in said(4, 4):
+            await memory.add(**message)
+        with pytest.raises(Changed):
+            await memory.replace_oldest(which, "system", "a summary of others")
+        assert await memory.get() == said(4, 4)
+
+    asyncio.run(main())
+
+
+def test_a_model_that_fails_loses_nothing(make: Make) -> None:
+    async def main() -> None:
+        memory = SummaryMemory(make(), Failing(), max_messages=2)
+        await fill(memory, 2)
+        with pytest.raises(RuntimeError):
+            await memory.add("user", "said 2")
+        assert await make().get() == said(3)
+
+    asyncio.run(main())
+
+
+# --- the synchronous two, beside SynapseKit's -------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    """Makes ours and SynapseKit's over one store."""
+    made: list[Any] = []
+    prefix = f"{unique()}:"
+
+    def memories(name: str = "c", window: int | None = None) -> tuple[Any, Any]:
+        if request.param == "sqlite":
+            path = str(tmp_path / "c.db")
+            both = (
+                SQLiteConversationMemory(path, name, window),
+                synapsekit.memory.SQLiteConversationMemory(path, name, window),
+            )
+        else:
+            url = request.getfixturevalue("redis_server").url
+            both = (
+                RedisConversationMemory(url, name, window, prefix),
+                synapsekit.memory.RedisConversationMemory(url, name, window, prefix),
+            )
+        made.extend(both)
+        return both
+
+    yield memories
+    for each in made:
+        each.clear()
+        each.close()
+
+
+@pytest.mark.parametrize("window", [None, 1, 2])
+def test_ours_and_synapsekits_share_a_conversation_call_by_call(
+    pair: Make, window: int | None
+) -> None:
+    ours, theirs = pair(window=window)
+    for n, (role, content, metadata) in enumerate(
+        [("user", "a", None), ("assistant", "é 👋", {"k": [1.5, None]}), ("system", "", {}),
+         ("user", "x\ny", {"synmem": 1}), ("tool", "z", None), ("user", "end", {"deep": {"a": []}})]
+    ):  # fmt: skip
+        (ours, theirs)[n % 2].add(role, content, metadata)
+        assert ours.get_messages() == theirs.get_messages()
+        assert ours.format_context() == theirs.format_context()
+        assert len(ours) == len(theirs) == min(n + 1, 2 * (window or 9))
+        assert ours.list_conversations() == theirs.list_conversations() == ["c"]
+    other, _ = pair("b: */é")
+    other.add("user", "x")
+    assert ours.list_conversations() == theirs.list_conversations() == ["b: */é", "c"]
+    theirs.clear()
+    assert (ours.get_messages(), len(ours), ours.format_context()) == ([], 0, "")
+
+
+def test_a_window_of_nothing_keeps_nothing(pair: Make) -> None:
+    ours, _ = pair(window=0)
+    ours.add("user", "x")
+    assert (ours.get_messages(), ours.list_conversations()) == ([], [])
+
+
+def test_they_work_inside_a_running_event_loop(pair: Make) -> None:
+    async def main() -> None:
+        ours, theirs = pair()
+        ours.add("user", "x")
+        with ours:
+            assert len(ours) == 1
+        assert theirs.get_messages() == ours.get_messages() == [{"role": "user", "content": "x"}]
+
+    asyncio.run(main())
+
+
+# --- arguments and ends -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make_it", "named"),
+    [
+        (lambda p: SqliteMemory(p, max_messages=0), "max_messages must be >= 1"),
+        (lambda p: SqliteMemory(p, session_id=""), "cannot be a conversation"),
+        (lambda p: SQLiteConversationMemory(p, window=-1), "window must be >= 0"),
+        (lambda p: SQLiteConversationMemory(p).add("user", "x", [1]), "metadata must be a dict"),
+        (lambda p: RedisMemory(ttl_seconds=0), "ttl_seconds must be >= 1"),
+        (lambda p: PostgresMemory("postgresql://x", max_messages="3"), "must be a whole number"),
+    ],
+)
+def test_a_wrong_argument_is_named(tmp_path: Path, make_it: Any, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        make_it(str(tmp_path / "x.db"))
+
+
+def test_a_driver_that_is_not_installed_is_an_import_error_that_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ImportError, match=r"synmem-cli\[redis\]"):
+        RedisMemory()
+
+
+def test_the_constructors_make_the_file(tmp_path: Path) -> None:
+    SqliteMemory(str(tmp_path / "a.db"))
+    SQLiteConversationMemory(str(tmp_path / "b.db")).close()
+    ours, theirs = tmp_path / "b.db", tmp_path / "c.db"
+    synapsekit.memory.SQLiteConversationMemory(str(theirs)).close()
+    assert ours.read_bytes()[:16] == theirs.read_bytes()[:16]
+    assert (tmp_path / "a.db").exists()
+
+
+LEFT_OPEN = """
+import asyncio, sys
+from synmem.memory import SqliteMemory, SQLiteConversationMemory
+memory, other = SqliteMemory(sys.argv[1]), SQLiteConversationMemory(sys.argv[2])
+other.add("user", "x")
+asyncio.run(memory.add("user", "x"))
+print(len(other), asyncio.run(memory.count()))
+"""
+
+
+def test_a_program_that_closes_nothing_ends_all_the_same(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LEFT_OPEN, tmp_path / "a.db", tmp_path / "b.db"],
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 1\n", "")

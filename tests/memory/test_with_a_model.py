@@ -1,0 +1,288 @@
+"""The memories that ask a model: what the documents show, and beside SynapseKit 2.0.1."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import synapsekit.memory
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synmem.memory import (
+    BaseMemory,
+    EntityMemory,
+    HybridMemory,
+    InMemoryConversation,
+    SmartContextManager,
+    SummaryBufferMemory,
+    SummaryMemory,
+)
+from tests.memory.models import Echo, Failing
+
+ADDS = st.lists(
+    st.tuples(st.sampled_from(["user", "assistant"]), st.text("ab ", min_size=0, max_size=60)),
+    max_size=12,
+)
+
+
+def run(main: Any) -> Any:
+    return asyncio.run(main)
+
+
+@given(ADDS, st.integers(1, 4), st.integers(0, 3))
+def test_smart_context_manager_does_as_the_reference(adds: Any, per: int, limit: int) -> None:
+    async def main() -> None:
+        budget = {"max_recent_tokens": limit * 8, "max_search_tokens": 3, "chars_per_token": per}
+        for llm in (True, False):
+            made = [Echo() if llm else None for _ in range(2)]
+            ours = SmartContextManager(made[0], **budget)
+            theirs = synapsekit.memory.SmartContextManager(made[1], **budget)
+            for manager in (ours, theirs):
+                manager.set_system("system")
+                manager.set_search_results("results " * 9)
+            for add in adds:
+                ours.add(*add)
+                theirs.add(*add)
+                assert await ours.get_messages() == await theirs.get_messages()
+                assert (ours.summary, len(ours)) == (theirs.summary, len(theirs))
+            ours.clear_search_results()
+            theirs.clear_search_results()
+            assert await ours.get_messages() == await theirs.get_messages()
+            ours.clear()
+            assert (await ours.get_messages(), ours.summary, len(ours)) == ([], "", 0)
+
+    run(main())
+
+
+@given(ADDS, st.integers(1, 2))
+def test_summary_buffer_memory_does_as_the_reference(adds: Any, per: int) -> None:
+    async def main() -> None:
+        ours = SummaryBufferMemory(Echo(), 100, per)
+        theirs = synapsekit.memory.SummaryBufferMemory(Echo(), 100, per)
+        for role, content in adds:
+            ours.add(role, content * 3)
+            theirs.add(role, content * 3)
+            assert await ours.get_messages() == await theirs.get_messages()
+            assert ours.format_context() == theirs.format_context()
+            assert (ours.summary, len(ours)) == (theirs.summary, len(theirs))
+
+    run(main())
+
+
+@given(ADDS, st.integers(1, 3))
+def test_hybrid_memory_has_the_references_shape_and_summarizes_a_text_once(
+    adds: Any, window: int
+) -> None:
+    async def main() -> None:
+        model = Echo()
+        ours = HybridMemory(model, window)
+        theirs = synapsekit.memory.HybridMemory(Echo(), window)
+        for role, content in adds:
+            ours.add(role, content)
+            theirs.add(role, content)
+            shown = await ours.get_messages_with_summary()
+            expected = await theirs.get_messages_with_summary()
+            assert [m["role"] for m in shown] == [m["role"] for m in expected]
+            assert shown[-2 * window :] == expected[-2 * window :]
+            assert ours.get_messages() == theirs.get_messages()
+            assert ours.get_recent_messages() == theirs.get_recent_messages()
+        asked = len(model.prompts)
+        await ours.get_messages_with_summary()
+        assert len(model.prompts) == asked == max(0, len(adds) - 2 * window)
+
+    run(main())
+
+
+def test_hybrid_memory_sends_only_what_is_new() -> None:
+    async def main() -> None:
+        model = Echo()
+        memory = HybridMemory(model, 1, 77)
+        for n in range(50):
+            memory.add("user", f"said {n}.")
+        await memory.get_messages_with_summary()
+        memory.add("user", "said 50.")
+        memory.add("user", "said 51.")
+        shown = await memory.format_context()
+        assert (
+            shown
+            == "System: Summary of earlier conversation:\nanswer 2\nUser: said 50.\nUser: said 51."
+        )
+        assert len(model.prompts) == 2
+        assert "77" in model.prompts[0]
+        assert "said 47." in model.prompts[0]
+        assert [f"said {n}." in model.prompts[1] for n in (47, 48, 49, 50)] == [
+            False,
+            True,
+            True,
+            False,
+        ]
+        assert "answer 1" in model.prompts[1]
+
+    run(main())
+
+
+class Names:
+    """Finds names that begin with a capital; describes by telling how often it was asked."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def generate(self, prompt: str) -> str:
+        message = prompt.rpartition("essage:")[2].strip() if "essage:" in prompt else ""
+        if "comma" in prompt:
+            return ", ".join(w.strip(".") for w in message.split() if w[:1].isupper()) or "NONE"
+        self.count += 1
+        return f" description {self.count} "
+
+
+@given(st.lists(st.lists(st.sampled_from(["Alice", "Bob", "Paris", "x", "y"]), unique=True, max_size=4), max_size=6), st.integers(1, 3))  # fmt: skip
+def test_entity_memory_does_as_the_reference(said: list[list[str]], most: int) -> None:
+    async def main() -> None:
+        ours, theirs = EntityMemory(Names(), most), synapsekit.memory.EntityMemory(Names(), most)
+        for words in said:
+            await ours.add("user", " ".join(words))
+            await theirs.add("user", " ".join(words))
+            assert list(ours.get_entities()) == list(theirs.get_entities())
+            assert ours.get_messages() == theirs.get_messages()
+            known = ours.format_context()
+            assert (len(ours), known.count("  - ")) == (len(theirs), len(ours.get_entities()))
+
+    run(main())
+
+
+def test_the_entities_are_formatted_as_the_documents_show() -> None:
+    async def main() -> None:
+        memory = EntityMemory(Names())
+        await memory.add("user", "Alice is in Paris.")
+        assert memory.format_context() == (
+            "Known entities:\n  - Alice: description 1\n  - Paris: description 2\n\n"
+            "User: Alice is in Paris."
+        )
+        memory.clear()
+        assert (memory.format_context(), memory.get_entities(), len(memory)) == ("", {}, 0)
+
+    run(main())
+
+
+def test_summary_memory_replaces_the_oldest_by_one_message() -> None:
+    async def main() -> None:
+        model, backend = Echo(), InMemoryConversation()
+        memory = SummaryMemory(backend, model, max_messages=4)
+        for n in range(7):
+            await memory.add("user", f"said {n}")
+        assert (
+            await backend.get()
+            == await memory.get()
+            == [
+                {"role": "system", "content": "Summary of earlier conversation:\nanswer 2"},
+                {"role": "user", "content": "said 5"},
+                {"role": "user", "content": "said 6"},
+            ]
+        )
+        assert "said 2" in model.prompts[0]
+        assert "said 3" not in model.prompts[0]
+        assert "answer 1" in model.prompts[1]
+        assert memory.to_string().startswith("System: Summary of earlier")
+
+    run(main())
+
+
+class Foreign(BaseMemory):
+    """A BaseMemory of somebody else's: it has only what the reference asks for."""
+
+    def __init__(self) -> None:
+        self.held: list[dict[str, Any]] = []
+
+    async def add(self, role: str, content: str) -> None:
+        self.held.append({"role": role, "content": content})
+
+    async def get(self) -> list[dict[str, Any]]:
+        return list(self.held)
+
+    async def clear(self) -> None:
+        self.held.clear()
+
+
+def test_summary_memory_wraps_any_base_memory() -> None:
+    async def main() -> None:
+        memory = SummaryMemory(Foreign(), Echo(), max_messages=4, summary_prompt="Kurz: ")
+        for n in range(5):
+            await memory.add("user", f"said {n}")
+        assert [m["content"] for m in await memory.get()][1:] == ["said 3", "said 4"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("backend", [InMemoryConversation, Foreign])
+def test_a_model_that_fails_loses_nothing_and_the_next_call_goes_on(backend: Any) -> None:
+    async def main() -> None:
+        model = Failing()
+        memory = SummaryMemory(backend(), model, max_messages=2)
+        for n in range(2):
+            await memory.add("user", f"said {n}")
+        for n in (2, 3):
+            with pytest.raises(RuntimeError, match="down"):
+                await memory.add("user", f"said {n}")
+        assert [m["content"] for m in await memory.get()] == [f"said {n}" for n in range(4)]
+        model.works = True
+        await memory.add("user", "said 4")
+        assert [m["content"] for m in await memory.get()] == [
+            "Summary of earlier conversation:\na summary", "said 4",
+        ]  # fmt: skip
+
+    run(main())
+
+
+def test_a_model_that_fails_changes_nothing_in_the_other_memories() -> None:
+    async def main() -> None:
+        model = Failing()
+        hybrid, buffer = HybridMemory(model, 1), SummaryBufferMemory(model, 100, 1)
+        smart, entity = SmartContextManager(model, 10, chars_per_token=1), EntityMemory(model)
+        for n in range(4):
+            for memory in (hybrid, buffer, smart):
+                memory.add("user", f"said {n} " * 20)
+        for read in (hybrid.get_messages_with_summary, buffer.get_messages, smart.get_messages):
+            with pytest.raises(RuntimeError):
+                await read()
+        with pytest.raises(RuntimeError):
+            await entity.add("user", "Alice")
+        assert (len(hybrid), len(buffer), len(smart), len(entity)) == (4, 4, 4, 1)
+        assert (hybrid.summary, buffer.summary, smart.summary) == ("", "", "")
+        model.works = True
+        assert len(await hybrid.get_messages_with_summary()) == 3
+        assert hybrid.summary == "a summary"
+
+    run(main())
+
+
+def test_two_tasks_at_once_summarize_each_message_once() -> None:
+    async def main() -> None:
+        class Slow(Echo):
+            async def generate(self, prompt: str) -> str:
+                await asyncio.sleep(0.01)
+                return await super().generate(prompt)
+
+        for memory in (SummaryBufferMemory(Slow(), 100, 1), SmartContextManager(Slow(), 100, chars_per_token=1)):  # fmt: skip
+            for n in range(6):
+                memory.add("user", f"{n}" * 40)
+            first, second = await asyncio.gather(memory.get_messages(), memory.get_messages())
+            assert first == second
+            assert [m["content"][:1] for m in first[1:]] == ["4", "5"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: HybridMemory(Echo(), 0), "window must be >= 1"),
+        (lambda: HybridMemory(None), "llm must have a method"),  # type: ignore[arg-type]
+        (lambda: SummaryBufferMemory(Echo(), 99), "max_tokens must be >= 100"),
+        (lambda: EntityMemory(Echo(), 0), "max_entities must be >= 1"),
+        (lambda: SummaryMemory(InMemoryConversation(), object()), "llm must have a method"),  # type: ignore[arg-type]
+        (lambda: SmartContextManager(chars_per_token=0), "chars_per_token must be >= 1"),
+    ],
+)  # fmt: skip
+def test_a_wrong_argument_is_named(make: Any, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        make()
