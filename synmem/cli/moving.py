@@ -1,6 +1,7 @@
 """What `migrate` and `import` share: one transfer, its progress, its words and its exit code."""
 
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -149,12 +150,18 @@ async def _phases(session: Session, transfer: "Transfer", order: Order) -> None:
     from synmem.cli.list_conversations import note_untimed
     from synmem.cli.progress import progress
 
+    gc.freeze()  # the programs that are loaded stay to the end: not to be looked through each time
     with progress(order.title, quiet=session.quiet, beside=lambda: _done(transfer)) as bar:
         transfer.watch = bar.advance
         if bar.drawn:
             bar.expect(await transfer.expected())
         await transfer.copy()
     note_untimed(session, transfer.untimed)
+    if transfer.expiring:
+        session.note(
+            f"{count(transfer.expiring, 'conversation')} of the source will expire there; "
+            "what was copied expires only where the destination has a ttl_seconds of its own"
+        )
     if order.options.dry_run:
         return
     with progress("Verifying", total=transfer.written, quiet=session.quiet) as bar:

@@ -31,6 +31,7 @@ from synmem.store import (
     Store,
     SupportsBeginning,
     SupportsCopy,
+    SupportsExpiry,
     SupportsTotal,
 )
 
@@ -59,6 +60,7 @@ class Transfer:
         backup: Backup | None = None,
     ) -> None:
         self.conversations = self.written = self.left = self.untimed = self.removed = 0
+        self.expiring = 0
         self.verified: int | None = None
         self.watch: Watch = lambda messages: None
         self.not_compared = not_compared(source.holds, dest.holds)
@@ -105,6 +107,9 @@ class Transfer:
             self._source, ids=options.ids, match=options.match, details=details
         ):
             if chosen := [info for info in page if self._in_time(info)]:
+                if isinstance(self._source, SupportsExpiry):
+                    expiring = await self._source.expiring([info.id for info in chosen])
+                    self.expiring += len(expiring)
                 yield chosen
 
     def _in_time(self, info: ConversationInfo) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.moved import run
-from tests.services import unique
+from tests.services import Given, unique
 
 BACKENDS = ("sqlite", "redis", "postgres", "mongo", "dynamodb")
 
@@ -26,12 +26,14 @@ class Places:
             return str(self._folder / f"{name}.db")
         if server_url is not None:
             return _address(backend, server_url, name)
-        url = self._request.getfixturevalue(f"{backend}_server").url
-        self._made.append(_address(backend, url, name))
-        return self._made[-1]
+        server = self._request.getfixturevalue(f"{backend}_server")
+        place = _address(backend, server.url, name)
+        if isinstance(server, Given):
+            self._made.append(place)
+        return place
 
     def clear(self) -> None:
-        """Empty every store on a server."""
+        """Empty every store on a server of the user's; our own servers end with all they hold."""
         for url in self._made:
             run("clear", "-p", url, "--match", "*", "--yes", "--no-backup")
 

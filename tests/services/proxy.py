@@ -9,6 +9,7 @@ with Proxy(server_port) as proxy:
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final
@@ -28,6 +29,8 @@ class Proxy:
         self._times = 0
         self._listener: socket.socket | None = None
         self.port = 0
+        self.delay_s = 0.0
+        """So long every piece waits on its way, in both directions."""
         self.cuts = 0
         """How many answers `cut_after_request` has held back."""
         self._listen()
@@ -48,6 +51,14 @@ class Proxy:
             pairs, self._pairs = self._pairs, []
         for pair in pairs:
             pair.cut()
+
+    def half_close(self) -> None:
+        """End the answers of every connection there is; requests still go through for now."""
+        with self._lock:
+            pairs = list(self._pairs)
+        for pair in pairs:
+            with contextlib.suppress(OSError):
+                pair.client.shutdown(socket.SHUT_WR)
 
     def refuse(self, refusing: bool = True) -> None:
         """Let nobody connect any more (or again); connections there are go on."""
@@ -111,6 +122,7 @@ class Proxy:
             if self._is_wanted(tail):
                 pair.doomed = True
                 tail = b""
+            time.sleep(self.delay_s)
             if not _passed(pair.server, sent):
                 break
         pair.end()
@@ -120,6 +132,7 @@ class Proxy:
             if pair.doomed:
                 self.cuts += 1
                 break
+            time.sleep(self.delay_s)
             if not _passed(pair.client, answer):
                 break
         pair.end()
