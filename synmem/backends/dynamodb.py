@@ -40,14 +40,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from synmem.backends.dynamodb_calls import Client, not_there
+from synmem.backends.dynamodb_calls import Client
 from synmem.backends.dynamodb_reading import storable
 from synmem.backends.dynamodb_replacing import DynamoDBReplacer
 from synmem.backends.dynamodb_steps import note as note_step
 from synmem.backends.dynamodb_table import Table
 from synmem.errors import Rejected, Unsupported
 from synmem.layouts.dynamodb_items import HEAD, MOST_BESIDE, key_of
-from synmem.messages import ascii_json, parse_json
+from synmem.messages import ascii_json
 from synmem.store import Part, Position
 
 LAYOUTS: Final = ("synmem",)
@@ -71,7 +71,7 @@ async def open(
         await client.connect()
         await table.look()
         if not table.made and not create:
-            raise not_there(client.name)
+            raise client.not_there()
     except BaseException:
         await client.close()
         raise
@@ -99,16 +99,17 @@ class DynamoDBStore(DynamoDBReplacer):
         """See `SupportsNotes.note`."""
         if not storable([conversation]) or not await self.table.is_there():
             return None
+        field = f"note:{name}"
         answer = await self.client.call(
             "get_item",
             TableName=self.client.table,
             Key=key_of(conversation, HEAD),
             ConsistentRead=True,
             ProjectionExpression="#note",
-            ExpressionAttributeNames={"#note": f"note:{name}"},
+            ExpressionAttributeNames={"#note": field},
         )
         found = answer.get("Item")
-        return parse_json(found[f"note:{name}"]["S"]) if found else None
+        return self._value(conversation, field, found[field].get("S")) if found else None
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`; Rejected where it is too large for the head item."""

@@ -15,7 +15,6 @@ from synmem.layouts.dynamodb_items import (
     number,
     time_of,
 )
-from synmem.messages import parse_json
 from synmem.store import ConversationInfo
 
 _COUNTED: Final = 250
@@ -78,8 +77,8 @@ class DynamoDBLister(DynamoDBReader):
             messages=count,
             first_at=time_of(rows[0]),
             last_at=time_of(last),
-            title=None if head.title is None else parse_json(head.title),
-            extra=None if head.extra is None else parse_json(head.extra),
+            title=self._value(conversation, "title", head.title),
+            extra=self._value(conversation, "extra", head.extra),
         )
 
     async def _count(self, conversation: str, spans: Sequence[Span]) -> int:

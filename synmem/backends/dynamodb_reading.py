@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from synmem.backends.dynamodb_calls import Client, pause
 from synmem.backends.dynamodb_table import Table
 from synmem.errors import Changed, CorruptData, StoreUnavailable
+from synmem.layouts.beside import read_beside
 from synmem.layouts.dynamodb_items import (
     CONVERSATION,
     HEAD,
@@ -213,9 +214,20 @@ class DynamoDBReader:
         try:
             return head_of(item)
         except ValueError as error:
-            raise CorruptData(
-                f"{self.name}: conversation {item[CONVERSATION]['S']!r}: {error}"
-            ) from error
+            raise self._broken_head(item[CONVERSATION]["S"], error) from error
+
+    def _value(self, conversation: str, field: str, text: str | None) -> Any:
+        """A title, an extra or a note, from its JSON text, if there is one."""
+        try:
+            return None if text is None else read_beside(field, text)
+        except ValueError as error:
+            raise self._broken_head(conversation, error) from error
+
+    def _broken_head(self, conversation: str, error: ValueError) -> CorruptData:
+        return CorruptData(
+            f"{self.name}: conversation {conversation!r}: {error}",
+            hint=f"mend its head, the item whose {NUMBER} is {HEAD}",
+        )
 
     async def _steadily(
         self,

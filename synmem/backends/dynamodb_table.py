@@ -5,7 +5,7 @@ import time
 import zlib
 from typing import Any, Final
 
-from synmem.backends.dynamodb_calls import Client, not_there
+from synmem.backends.dynamodb_calls import Client
 from synmem.errors import CorruptData, StoreNotFound, StoreUnavailable
 from synmem.layouts.dynamodb_items import CONVERSATION, NUMBER
 
@@ -70,7 +70,7 @@ class Table:
             if self.made:
                 return
             if not self._create:
-                raise not_there(self._client.name)
+                raise self._client.not_there()
             await self._create_table()
             await self._wait()
             await self.look()

@@ -1,6 +1,7 @@
 """A MongoDB server: connected to, looked at, and its driver's exceptions translated."""
 
 import contextlib
+import re
 import secrets
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -55,6 +56,11 @@ _LENIENT: Final = CodecOptions[Document](
     datetime_conversion=DatetimeConversion.DATETIME_MS,
     unicode_decode_error_handler="surrogateescape",
 )
+
+_NOISE: Final = re.compile(
+    r", full error.*|, Timeout: .*| \(configured timeouts: [^)]*\)", re.DOTALL
+)
+"""What the driver appends for its own developers."""
 
 T = TypeVar("T")
 
@@ -122,7 +128,7 @@ class Place:
             raise self._translated(error) from error
 
     def _translated(self, error: Exception) -> Exception:
-        text = self._shown(str(error).partition(", full error")[0])
+        text = self._shown(_NOISE.sub("", str(error)))
         if isinstance(error, ConfigurationError | InvalidURI | InvalidName):
             return ProfileError(f"{self.name}: {text}", hint="check the URI and the names in it")
         if isinstance(error, ConnectionFailure):

@@ -17,9 +17,10 @@ from synmem.backends.mongo_head import Head, head_of
 from synmem.backends.mongo_opening import Document, Documents, Place
 from synmem.errors import Changed, CorruptData, Rejected
 from synmem.layouts import mongo_documents as layout
+from synmem.layouts.beside import read_beside
 from synmem.layouts.carried import plain_text
 from synmem.layouts.synapsekit import encodable
-from synmem.messages import Holds, Message, Unreadable, parse_json
+from synmem.messages import Holds, Message, Unreadable
 from synmem.store import START, ConversationInfo, Page, Position
 
 IDS_A_QUERY: Final = 500
@@ -266,8 +267,8 @@ class MongoReader:
             messages=count,
             first_at=_time(first),
             last_at=_time(last),
-            title=None if title is None else self._value(conversation, title),
-            extra=None if extra is None else self._value(conversation, extra),
+            title=None if title is None else self._value(conversation, "title", title),
+            extra=None if extra is None else self._value(conversation, "extra", extra),
         )
 
     async def _existing(self, ids: Sequence[str], *, known: bool = False) -> set[str]:
@@ -347,8 +348,7 @@ class MongoReader:
             try:
                 heads[conversation] = head_of(found.get(conversation))
             except ValueError as error:
-                name = layout.conversation_of(conversation)
-                raise CorruptData(f"{self.name}: conversation {name!r}: {error}") from error
+                raise self._broken(conversation, error) from error
         return heads
 
     async def _documents(self, ids: Sequence[str], fields: dict[str, int]) -> dict[str, Document]:
@@ -393,15 +393,18 @@ class MongoReader:
             lambda i: position_of(documents[i]),
         )
 
-    def _value(self, conversation: str, text: Any) -> Any:
+    def _value(self, conversation: str, field: str, text: Any) -> Any:
         """A title, an extra or a note, from its JSON text."""
         try:
-            return parse_json(text)
-        except (ValueError, TypeError) as error:
-            raise CorruptData(
-                f"{self.name}: what lies beside conversation"
-                f" {layout.conversation_of(conversation)!r} is not JSON: {error}"
-            ) from error
+            return read_beside(field, text)
+        except ValueError as error:
+            raise self._broken(conversation, error) from error
+
+    def _broken(self, conversation: str, error: ValueError) -> CorruptData:
+        return CorruptData(
+            f"{self.name}: conversation {layout.conversation_of(conversation)!r}: {error}",
+            hint=f"mend the document of this _id in {self._place.meta.full_name}",
+        )
 
     def _changed(self, conversation: str) -> Changed:
         return Changed(
@@ -477,6 +480,8 @@ def _decoded(document: Document) -> Message | Unreadable:
 
 
 def _too_large(message: Message) -> str | None:
+    if model.plain(message):
+        return None
     texts = len(message.content) + len(message.role) + len(message.name or "")
     structured = message.metadata or message.tool_calls or message.parts or message.extra
     if structured is None and 6 * texts < LARGEST:

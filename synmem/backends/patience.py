@@ -6,6 +6,9 @@ from typing import Final, TypeVar
 CONNECT_S: Final = 5.0
 """So long a connection may take to come about."""
 
+FIRST_ANSWER_S: Final = 10.0
+"""So long it may take for its very first answer: one that hangs is known soon."""
+
 ANSWER_S: Final = 60.0
 """So long a server may take for one answer: a large write on a busy machine."""
 

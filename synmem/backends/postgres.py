@@ -44,7 +44,7 @@ from synmem.backends.postgres_errors import Lost
 from synmem.backends.postgres_inserting import (
     Aside,
     copy,
-    copy_rows,
+    copy_numbered,
     ends_of,
     insert_few,
     new_numbers,
@@ -54,7 +54,7 @@ from synmem.backends.postgres_reading import PostgresReader, changed, row_id
 from synmem.errors import Rejected, StoreNotFound, Unsupported
 from synmem.layouts import postgres_rows as layout
 from synmem.layouts.synapsekit import encodable
-from synmem.messages import Conversation, Message, parse_json
+from synmem.messages import Conversation, Message
 from synmem.store import START, Part, Position
 
 T = TypeVar("T")
@@ -103,15 +103,12 @@ class PostgresStore(PostgresReader):
 
     async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
         """See `Store.append`: one transaction."""
-        reasons = model.refusals(((p.conversation, p.messages) for p in parts), self.refusal)
+        given = [(part.conversation, part.messages) for part in parts]
+        encoded, reasons = model.encoded(given, self.refusal, layout.encode, layout.encode_plain)
         if reasons:
             raise Rejected(reasons)
         names = [layout.stored_id(part.conversation.id) for part in parts]
-        rows = [
-            (name, layout.encode(message))
-            for name, part in zip(names, parts, strict=True)
-            for message in part.messages
-        ]
+        rows = [(name, *row) for name, some in zip(names, encoded, strict=True) for row in some]
 
         async def write(connection: Any) -> list[Position]:
             if len(rows) <= _FEW:
@@ -120,7 +117,7 @@ class PostgresStore(PostgresReader):
             else:
                 before = await ends_of(connection, self._table, names)
                 self._check_ends(parts, names, before)
-                after = await copy(connection, self._table, rows)
+                after = await copy(connection, self._table, names, rows)
             ends = {**before, **after}
             described = [p.conversation for n, p in zip(names, parts, strict=True) if n in ends]
             await self._describe(connection, described)
@@ -253,7 +250,7 @@ class PostgresStore(PostgresReader):
         if await self._exists(connection, name):
             numbers = array("q", [-number for number in reversed(numbers)])
         messages = zip(numbers, aside.messages(), strict=True)
-        await copy_rows(
+        await copy_numbered(
             connection,
             self._table,
             ((name, n, *layout.encode(message)) for n, message in messages),
@@ -263,12 +260,12 @@ class PostgresStore(PostgresReader):
         """See `SupportsNotes.note`."""
         if not encodable(conversation):
             return None
+        session, key = layout.stored_id(conversation), f"note:{name}"
         rows = await self._rows(
             f"SELECT value FROM {self._table.meta} WHERE session_id = $1 AND name = $2",
-            layout.stored_id(conversation),
-            f"note:{name}",
-        )
-        return parse_json(rows[0][0]) if rows else None
+            session, key,
+        )  # fmt: skip
+        return self._value(session, key, rows[0][0]) if rows else None
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`."""

@@ -13,11 +13,12 @@ from synmem.layouts import postgres_rows as layout
 from synmem.messages import Message, decode_line, encode_line, format_time, line_prefix
 from synmem.store import Position
 
-NamedRow = tuple[str, layout.Row]
+NamedRow = Sequence[Any]
 """A row, behind the session_id that it goes to."""
 
-_COLUMNS: Final = ("session_id", "id", *layout.COLUMNS)
-_TIME: Final = _COLUMNS.index("created_at")
+_NAMED: Final = ("session_id", *layout.COLUMNS)
+_NUMBERED: Final = ("session_id", "id", *layout.COLUMNS)
+_TIME: Final = _NAMED.index("created_at")
 _LAST: Final = datetime.max.replace(tzinfo=UTC)  # which asyncpg sends as infinity
 _AT_ONCE: Final = 10_000  # rows in one COPY, ids in one answer: each done well within a timeout
 _IN_MEMORY_BYTES: Final = 4_000_000
@@ -38,32 +39,35 @@ async def insert_few(
 ) -> tuple[dict[str, Position], dict[str, Position]]:
     """Insert rows and tell where these conversations ended before, and end now: one statement,
     which sees the table as it was before it."""
-    columns = [[row[i] for _, row in rows] for i in range(len(layout.COLUMNS))]
-    times = columns[list(layout.COLUMNS).index("created_at")]
-    times[:] = [None if at is None else format_time(at) for at in times]
-    found = await connection.fetch(_few_sql(table), names, [name for name, _ in rows], *columns)
+    columns = [[row[i] for row in rows] for i in range(len(_NAMED))]
+    columns[_TIME] = [None if at is None else format_time(at) for at in columns[_TIME]]
+    found = await connection.fetch(_few_sql(table), names, *columns)
     before = {name: str(number) for name, number, _ in found if number is not None}
     after = {name: str(number) for name, _, number in found if number is not None}
     return before, after
 
 
-async def copy(connection: Any, table: Table, rows: Sequence[NamedRow]) -> dict[str, Position]:
-    """Insert rows by COPY and tell where their conversations end now."""
-    numbers = await new_numbers(connection, table, len(rows))
-    await copy_rows(
-        connection, table, ((name, n, *row) for (name, row), n in zip(rows, numbers, strict=True))
-    )
-    return {name: str(n) for (name, _), n in zip(rows, numbers, strict=True)}
+async def copy(
+    connection: Any, table: Table, names: Sequence[str], rows: Sequence[NamedRow]
+) -> dict[str, Position]:
+    """Insert rows by COPY, their ids given by the server, and tell where these conversations end
+    then."""
+    if any(row[_TIME] == _LAST for row in rows):
+        numbers = await new_numbers(connection, table, len(rows))
+        numbered = zip(rows, numbers, strict=True)
+        await copy_numbered(connection, table, ((row[0], n, *row[1:]) for row, n in numbered))
+    else:
+        for start in range(0, len(rows), _AT_ONCE):
+            await _copy(connection, table, _NAMED, rows[start : start + _AT_ONCE])
+    return await ends_of(connection, table, names)
 
 
-async def copy_rows(connection: Any, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+async def copy_numbered(connection: Any, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
     """Write rows with their ids."""
     rows = iter(rows)
     while some := list(itertools.islice(rows, _AT_ONCE)):
-        await connection.copy_records_to_table(
-            table.name, schema_name=table.schema, columns=_COLUMNS, records=some
-        )
-        last = [row[:2] for row in some if row[_TIME] == _LAST]
+        await _copy(connection, table, _NUMBERED, some)
+        last = [row[:2] for row in some if row[_TIME + 1] == _LAST]
         if last:
             await connection.execute(
                 f"UPDATE {table.rows} SET created_at = $3::text::timestamptz "
@@ -72,6 +76,14 @@ async def copy_rows(connection: Any, table: Table, rows: Iterable[tuple[Any, ...
                 [number for _, number in last],
                 format_time(_LAST),
             )
+
+
+async def _copy(
+    connection: Any, table: Table, columns: Sequence[str], rows: Sequence[NamedRow]
+) -> None:
+    await connection.copy_records_to_table(
+        table.name, schema_name=table.schema, columns=columns, records=rows
+    )
 
 
 async def new_numbers(connection: Any, table: Table, count: int) -> "array[int]":

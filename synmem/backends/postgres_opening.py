@@ -126,7 +126,9 @@ class Database:
         except ssl.SSLCertVerificationError:  # which is a ValueError too
             raise
         except ValueError as error:
-            raise ProfileError(f"{self.name}: {mask_text(str(error), self._secrets)}") from error
+            raise ProfileError(
+                f"{self.name}: {mask_text(str(error), self._secrets)}", hint=_FORM
+            ) from error
 
     async def _settle(self, connection: Any) -> None:
         """Undo what the statement that failed belongs to, and keep the connection if it is good."""
@@ -249,8 +251,18 @@ _LIBPQ_ONLY: Final = (
 _PARAMETER: Final = re.compile(rf"(?<=[?&])({_LIBPQ_ONLY})=([^&#]*)(&|(?=#)|$)")
 
 
+_FORM: Final = "postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE"
+_CUT: Final = re.compile(r"[a-z]+://[^/?#]*(?:[/#][^?]*|.*[?&][^=&]*)@", re.DOTALL)
+"""An `@` behind the host, and not in a parameter's value: the end of a password with a raw `/`,
+`?` or `#`. asyncpg would go to another host, and name a piece of the password."""
+
+
 def _for_asyncpg(dsn: str) -> str:
     """The DSN without what libpq knows and asyncpg would send to the server as a setting."""
+    if _CUT.match(dsn):
+        raise ProfileError(
+            f"{mask(dsn)}: no URL; in a password %, @, /, :, ? and # are quoted", hint=_FORM
+        )
     for key, value, _ in _PARAMETER.findall(dsn):
         if key in ("channel_binding", "gssencmode") and value == "require":
             raise ProfileError(

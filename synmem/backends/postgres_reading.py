@@ -9,10 +9,11 @@ from synmem import messages as model
 from synmem.backends.patience import again
 from synmem.backends.postgres_errors import Lost
 from synmem.backends.postgres_opening import Database, identifier
-from synmem.errors import Changed
+from synmem.errors import Changed, CorruptData
 from synmem.layouts import postgres_rows as layout
+from synmem.layouts.beside import read_beside
 from synmem.layouts.synapsekit import encodable
-from synmem.messages import Holds, Message, Unreadable, parse_json
+from synmem.messages import Holds, Message, Unreadable
 from synmem.store import START, ConversationInfo, Page, Position
 
 IDS_A_QUERY: Final = 1000
@@ -226,47 +227,54 @@ class PostgresReader:
         """See `Store.conversations`."""
         if ids is None:
             last = ""
-            while page := await self._listed(_NEXT_IDS, [last, self._page_size], details):
-                yield page
-                last = layout.stored_id(page[-1].id)
+            while rows := await self._listed(_NEXT_IDS, [last, self._page_size], details):
+                yield [self._info(*row) for row in rows]
+                last = rows[-1][0]  # as it stands there, which our own escapes may not give back
             return
         wanted = list(dict.fromkeys(storable(ids)))
         size = min(IDS_A_QUERY, self._page_size)
         for start in range(0, len(wanted), size):
             chunk = [layout.stored_id(each) for each in wanted[start : start + size]]
-            if page := await self._listed(_THESE_IDS, [chunk], details):
-                yield page
+            if rows := await self._listed(_THESE_IDS, [chunk], details):
+                yield [self._info(*row) for row in rows]
 
-    async def _listed(
-        self, ids: str, values: Sequence[Any], details: bool
-    ) -> list[ConversationInfo]:
+    async def _listed(self, ids: str, values: Sequence[Any], details: bool) -> list[Any]:
         sql = (_DETAILS if details else _IDS).format(
             ids=ids.format(rows=self._table.rows), rows=self._table.rows, meta=self._table.meta
         )
-        rows = await self._rows(sql, *values)
-        return [_info(*row) for row in rows]
+        return await self._rows(sql, *values)
+
+    def _info(
+        self,
+        session: str,
+        messages: int | None = None,
+        first: Any = None,
+        last: Any = None,
+        title: str | None = None,
+        extra: str | None = None,
+    ) -> ConversationInfo:
+        return ConversationInfo(
+            id=layout.shown_id(session),
+            messages=messages,
+            first_at=first,
+            last_at=last,
+            title=self._value(session, "title", title),
+            extra=self._value(session, "extra", extra),
+        )
+
+    def _value(self, session: str, name: str, text: str | None) -> Any:
+        """What lies beside a conversation under this name, if anything does."""
+        try:
+            return None if text is None else read_beside(name, text)
+        except ValueError as error:
+            raise CorruptData(
+                f"{self.name}: conversation {layout.shown_id(session)!r}: {error}",
+                hint=f"mend or delete its row in {self._table.meta}",
+            ) from error
 
     async def close(self) -> None:
         """See `Store.close`."""
         await self._database.close()
-
-
-def _info(
-    session: str,
-    messages: int | None = None,
-    first: Any = None,
-    last: Any = None,
-    title: str | None = None,
-    extra: str | None = None,
-) -> ConversationInfo:
-    return ConversationInfo(
-        id=layout.shown_id(session),
-        messages=messages,
-        first_at=first,
-        last_at=last,
-        title=None if title is None else parse_json(title),
-        extra=None if extra is None else parse_json(extra),
-    )
 
 
 def storable(ids: Sequence[str]) -> list[str]:

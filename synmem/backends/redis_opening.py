@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import (
@@ -27,7 +28,7 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from synmem.backends.patience import ANSWER_S, CONNECT_S, again
+from synmem.backends.patience import ANSWER_S, CONNECT_S, FIRST_ANSWER_S, again
 from synmem.backends.redis_scripts import Script
 from synmem.errors import (
     AccessDenied,
@@ -37,7 +38,7 @@ from synmem.errors import (
     StoreUnavailable,
     SynmemError,
 )
-from synmem.masking import mask, mask_text, secrets_of
+from synmem.masking import mask, mask_text, secrets_of, unquoted
 
 _SCAN_COUNT: Final = 1000
 
@@ -66,11 +67,14 @@ class Server:
         self._secrets = secrets_of({"url": url})
         try:
             options = _options(url)
-            self._answer_s, options["socket_timeout"] = options["socket_timeout"], None
+            given, options["socket_timeout"] = options.get("socket_timeout"), None
+            self._patience_s: float = given or FIRST_ANSWER_S
+            self._answer_s: float = given or ANSWER_S
             self._client = _cluster(options) if cluster else _single(options)
         except (ValueError, TypeError, RedisError, RedisClusterException) as error:
+            text = re.sub(r".*unexpected keyword argument", "there is no parameter", str(error))
             raise ProfileError(
-                f"{self.shown}: {mask_text(str(error), self._secrets)}",
+                f"{self.shown}: {mask_text(text, self._secrets)}",
                 hint="redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... or unix:///SOCKET",
             ) from error
 
@@ -131,24 +135,28 @@ class Server:
     async def _ask(self, *command: Any) -> Any:
         # The driver's own timeout for answers is off: before Python 3.12 it loses a cancellation
         # that comes as a command is sent, and with it somebody's Ctrl-C.
-        async with asyncio.timeout(self._answer_s):
-            return await self._client.execute_command(*command)
+        async with asyncio.timeout(self._patience_s):
+            answer = await self._client.execute_command(*command)
+        self._patience_s = self._answer_s
+        return answer
 
     @contextlib.asynccontextmanager
     async def _connection(self, key: bytes) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
         """One connection, to the node that has this key: how to ask on it."""
-        if isinstance(self._client, RedisCluster):
-            await self._client.initialize()
-            node: Any = self._client.get_node_from_key(key.decode())
-            connection: Any = node.acquire_connection()
-            await connection.connect()
-        else:
-            node = None
-            pool: Any = self._client.connection_pool
-            connection = await pool.get_connection()
+        node: Any = None
+        pool: Any = None
+        async with asyncio.timeout(self._patience_s):
+            if isinstance(self._client, RedisCluster):
+                await self._client.initialize()
+                node = self._client.get_node_from_key(key.decode())
+                connection: Any = node.acquire_connection()
+                await connection.connect()
+            else:
+                pool = self._client.connection_pool
+                connection = await pool.get_connection()
 
         async def ask(*command: Any) -> Any:
-            async with asyncio.timeout(self._answer_s):
+            async with asyncio.timeout(self._patience_s):
                 await connection.send_command(*command)
                 return await connection.read_response()
 
@@ -175,7 +183,7 @@ class Server:
 
     def _ours(self, error: Exception) -> SynmemError:
         code = getattr(error, "status_code", None)
-        text = mask_text(str(error), self._secrets)
+        text = mask_text(str(error), self._secrets) or "no answer in time"
         said = f"{code} {text}" if code and not text.startswith(code) else text
         for pattern, kind, hint in _MEANINGS:
             if re.search(pattern, said):
@@ -209,9 +217,12 @@ def _options(url: str) -> dict[str, Any]:
             raise
         # What urllib says of a password that is not quoted has a piece of it.
         raise ValueError("no URL; in a password %, @, /, : and ? are quoted") from None
+    path = "" if url.startswith("unix:") else unquoted(urlsplit(url).path).strip("/")
+    if path and not path.isdecimal():
+        # The driver would take database 0, which is somebody else's.
+        raise ValueError(f"the database is a number, not {path!r}")
     return {
         "socket_connect_timeout": CONNECT_S,
-        "socket_timeout": ANSWER_S,
         **parsed,
         **_OURS,
         "retry": Retry(NoBackoff(), 0),  # a write is tried again by us, who know it again
@@ -262,6 +273,7 @@ _MEANINGS: Final[tuple[tuple[str, type[StoreError], str], ...]] = (
         "it is a cluster: cluster = true, and a prefix with a hash tag",
     ),
     (r"\bWRONGTYPE\b", CorruptData, "a key below the prefix belongs to another program"),
+    (r"DB index is out of range", StoreError, "the URL ends with the number of the database"),
     (r"\bOOM\b", StoreError, "its memory is full; nothing was written"),
     (r"\b(MISCONF|NOREPLICAS)\b", StoreError, "the server takes no writes at present"),
 )

@@ -19,8 +19,9 @@ from synmem.backends.redis_scripts import (
 )
 from synmem.errors import Changed, CorruptData
 from synmem.layouts import redis_items
+from synmem.layouts.beside import read_beside
 from synmem.layouts.synapsekit import encodable
-from synmem.messages import Holds, Message, Unreadable, parse_json
+from synmem.messages import Holds, Message, Unreadable
 from synmem.store import (
     GHOST,
     ORPHAN,
@@ -84,6 +85,8 @@ class RedisReader:
 
     def refusal(self, message: Message) -> str | None:
         """What no store can hold, and what is larger than an item of a list may be."""
+        if model.plain(message):
+            return None
         if why := model.refusal(message):
             return why
         # Nothing takes more than six bytes a character; only what may be too large is counted.
@@ -194,11 +197,13 @@ class RedisReader:
         )
 
     def _value(self, conversation: str, field: str, text: bytes | None) -> Any:
+        key = self._keys.beside(conversation)
         try:
-            return None if text is None else parse_json(text)
+            return None if text is None else read_beside(field, text)
         except ValueError as error:
             raise CorruptData(
-                f"{self.name}: {field} in {self._keys.beside(conversation)!r} is not JSON: {error}"
+                f"{self.name}: the hash {key!r}: {error}",
+                hint="set that field to JSON, or remove it with HDEL",
             ) from error
 
     async def _all(self) -> list[str]:

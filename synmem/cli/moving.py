@@ -196,8 +196,8 @@ def _teller(session: Session, dry_run: bool) -> "Callable[[Entry], None]":
 
 def _so_far(transfer: "Transfer") -> str:
     return (
-        f"{count(transfer.written, 'message')} written so far, in whole conversations or as their "
-        "beginning; the same command again goes on from there"
+        f"at least {count(transfer.written, 'message')} written so far, in whole conversations or "
+        "as their beginning; the same command again goes on from there"
     )
 
 

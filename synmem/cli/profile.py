@@ -229,8 +229,9 @@ def _values(
     values = {"backend": profile.backend, **_absolute(profile)}
     if profile.protected or protected:
         values["protected"] = True
-    given = [*settings, *(["create=true"] if create else [])]
-    for item in given:
+    if create:
+        values["create"] = checked(profile.backend, "create", True, "--create")
+    for item in settings:
         key, equals, text = item.partition("=")
         if not equals:
             raise UsageError("--set takes KEY=VALUE")

@@ -145,9 +145,12 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
 
 
 def _run_async(main: Coroutine[Any, Any, int | None]) -> int | None:
-    import asyncio
+    try:
+        import asyncio
 
-    return asyncio.run(main)
+        return asyncio.run(main)
+    finally:
+        main.close()  # Ctrl-C may come before it is begun, and Python would warn of that
 
 
 @contextlib.contextmanager

@@ -198,6 +198,8 @@ def item_size(item: Item) -> int:
 
 def message_refusal(message: Message) -> str | None:
     """Why DynamoDB cannot hold the message, or None."""
+    if model.plain(message):
+        return None
     if why := model.refusal(message):
         return why
     m = message

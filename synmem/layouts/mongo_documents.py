@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from synmem.layouts.carried import JSONS, TEXTS, join, plain_text, split
-from synmem.messages import JSONObject, Message
+from synmem.messages import JSONObject, Message, plain
 
 FIELDS: Final = (*TEXTS, *JSONS, "created_at", "created_us", "carried")
 """Every key of a document that belongs to its message."""
@@ -54,13 +54,10 @@ def conversation_of(session: str) -> str:
 def encode(message: Message) -> JSONObject:
     """The keys and values that hold the message."""
     m = message
-    if (
-        m.metadata is None and m.tool_calls is None and m.parts is None and m.extra is None
-        and m.tool_call_id is None and m.name is None
-        and m.content.isascii() and "\0" not in m.content and m.role.isascii()
-        and "\0" not in m.role
-    ):  # fmt: skip
+    if plain(m):
         document: JSONObject = {"role": m.role, "content": m.content}
+        if m.metadata:
+            document["metadata"] = m.metadata
         carried = None
     else:
         document, carried = split(message, holds_json=holds_json)
@@ -123,15 +120,21 @@ def decode(document: JSONObject) -> Message:
 def decode_all(documents: Sequence[JSONObject]) -> list[Message]:
     """What `decode` does to each, without its cost for the common document."""
     return [
-        Message(d["role"], d["content"], created_at=time_of(d))
+        Message(d["role"], d["content"], _metadata(d), time_of(d))
         if d.keys() in _COMMON and type(d["role"]) is str and type(d["content"]) is str
         else decode(d)
         for d in documents
-    ]  # fmt: skip
+    ]
+
+
+def _metadata(document: JSONObject) -> Any:
+    value = document.get("metadata")
+    return None if value is None else _structure("metadata", value)
 
 
 _BARE: Final = frozenset({"_id", "session_id", "n", "role", "content"})
-_COMMON: Final = (_BARE, _BARE | {"created_at", "created_us"})
+_TIMED: Final = _BARE | {"created_at", "created_us"}
+_COMMON: Final = (_BARE, _TIMED, _BARE | {"metadata"}, _TIMED | {"metadata"})
 
 
 def time_of(document: JSONObject) -> datetime | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from synmem.layouts.carried import JSONS, join, plain_text, split
-from synmem.messages import JSONObject, Message, dump_json, parse_json, parse_time
+from synmem.messages import JSONObject, Message, dump_json, parse_json, parse_time, plain
 
 Row = Sequence[Any]
 
@@ -68,14 +68,8 @@ def too_long(message: Message) -> str | None:
 
 def encode(message: Message) -> Row:
     """The message as the values of `COLUMNS`; structures as JSON text."""
-    m = message
-    if (
-        m.tool_calls is None and m.parts is None and m.extra is None and m.tool_call_id is None
-        and m.name is None and _plain(m.content) and _plain(m.role)
-        and (not m.metadata or holds_json(m.metadata))
-    ):  # fmt: skip
-        metadata = dump_json(m.metadata).decode() if m.metadata else None
-        return m.role, m.content, metadata, m.created_at, None, None, None, None, None, None
+    if plain(message):
+        return encode_plain(message)
     native, carried = split(message, holds_json=holds_json)
     for field in JSONS:
         if field in native:
@@ -85,6 +79,13 @@ def encode(message: Message) -> Row:
         native["role"], native["content"], get("metadata"), get("created_at"), get("tool_calls"),
         get("tool_call_id"), get("name"), get("parts"), get("extra"), carried,
     )  # fmt: skip
+
+
+def encode_plain(message: Message) -> Row:
+    """What `encode` makes of a message that is `plain`, sooner."""
+    m = message
+    metadata = dump_json(m.metadata).decode() if m.metadata else None
+    return m.role, m.content, metadata, m.created_at, None, None, None, None, None, None
 
 
 def decode(values: Row) -> Message:
@@ -145,11 +146,6 @@ def holds_json(value: Any) -> bool:
     if kind is list:
         return all(map(holds_json, value))
     return value is None or kind is bool
-
-
-def _plain(text: str) -> bool:
-    """What `plain_text` says, sooner for ASCII: each message is asked twice."""
-    return "\x00" not in text and (text.isascii() or plain_text(text))
 
 
 def _minus_zero(value: float) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from synmem.layouts.synapsekit import RESERVED, pack, unpack
-from synmem.messages import JSONObject, Message, parse_json
+from synmem.messages import JSONObject, Message, parse_json, plain
 
 ORIGIN: Final = "synapsekit"
 
@@ -33,12 +33,10 @@ _fast_item = msgspec.json.Decoder(_Item).decode
 def encode(message: Message) -> bytes:
     """The item of a message that can be held."""
     m = message
-    if (
-        m.metadata is None and m.created_at is None and m.tool_calls is None and m.parts is None
-        and m.tool_call_id is None and m.name is None and m.extra is None
-    ):  # fmt: skip
-        role, content = encode_basestring_ascii(m.role), encode_basestring_ascii(m.content)
-        return f'{{"role": {role}, "content": {content}}}'.encode()
+    if plain(m) and m.created_at is None and RESERVED not in (m.metadata or ()):
+        known = f', "metadata": {_dump(m.metadata)}' if m.metadata else ""
+        content = encode_basestring_ascii(m.content)
+        return f'{{"role": "{m.role}", "content": {content}{known}}}'.encode()
     role, content, metadata = pack(message, utf8=False)
     item: JSONObject = {"role": role, "content": content}
     if metadata:

@@ -15,7 +15,16 @@ Reading takes it out again. A `synmem` key of any other shape is the user's own 
 import json
 from typing import Any, Final
 
-from synmem.messages import FIELDS, JSONObject, Message, as_dict, from_dict, parse_json
+from synmem.messages import (
+    FIELDS,
+    JSONObject,
+    Message,
+    as_dict,
+    format_time,
+    from_dict,
+    parse_json,
+    plain,
+)
 
 RESERVED: Final = "synmem"
 _CARRIED: Final = frozenset({"v", *FIELDS})
@@ -25,6 +34,11 @@ _REST: Final = frozenset(FIELDS) - {"role", "content", "metadata"}
 def pack(message: Message, *, utf8: bool) -> tuple[str, str, JSONObject | None]:
     """Role, content and metadata as SynapseKit knows them; `utf8`: the store takes only that."""
     metadata = message.metadata or None
+    if plain(message) and RESERVED not in (metadata or ()):
+        if message.created_at is not None:
+            rides = {"v": 1, "created_at": format_time(message.created_at)}
+            metadata = {**(metadata or {}), RESERVED: rides}
+        return message.role, message.content, metadata
     rest = {field: value for field, value in as_dict(message).items() if field in _REST}
     role, content = message.role, message.content
     if utf8:
@@ -42,6 +56,8 @@ def pack(message: Message, *, utf8: bool) -> tuple[str, str, JSONObject | None]:
 def unpack(role: str, content: str, metadata: JSONObject) -> Message:
     """The message that `pack` was given, or SynapseKit's own."""
     rest = metadata.get(RESERVED)
+    if rest is None:
+        return Message(role, content, metadata or None)
     if isinstance(rest, dict) and _is_packed(rest):
         own = {key: value for key, value in metadata.items() if key != RESERVED}
         if "metadata" in rest:

@@ -15,7 +15,7 @@ from synmem.backends.dynamodb import open as open_dynamodb
 from synmem.backends.dynamodb_table import shard
 from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import Changed, CorruptData, Rejected, StoreNotFound, Unsupported
-from synmem.layouts.dynamodb_items import HEAD, KEYS_TAKE, LARGEST
+from synmem.layouts.dynamodb_items import HEAD, KEYS_TAKE, LARGEST, key_of
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import START, Part, SupportsRemark, once
 from tests.backends import dynamodb_place
@@ -146,11 +146,11 @@ def test_nothing_is_left_of_a_deleted_conversation(url: str, table: str) -> None
 
 def test_a_table_that_is_not_there_is_made_only_by_a_write_that_may(url: str, table: str) -> None:
     async def main() -> None:
-        for how in ({"write": False, "create": True}, {"write": True}):
+        for how, hint in (({"write": False, "create": True}, "add"), ({"write": True}, "create")):
             with pytest.raises(StoreNotFound) as caught:
-                async with opened(url, table, **how):  # type: ignore[arg-type]
+                async with opened(url, table, **how):
                     pass
-            assert "create" in str(caught.value.hint)
+            assert hint in str(caught.value.hint)
         async with opened(url, table, create=True) as store:
             assert await ids(store) == []
             assert await store.delete("c") is False
@@ -520,6 +520,33 @@ def test_times_of_a_long_conversation_are_of_its_ends(url: str, table: str) -> N
                 AT,
                 messages[-1].created_at,
             )
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("title", "no JSON"), ("title", "5"), ("extra", "[]")]
+)
+def test_what_lies_beside_and_cannot_be_read_is_named(
+    url: str, table: str, field: str, value: str
+) -> None:
+    async def main() -> None:
+        async with opened(url, table, create=True) as store:
+            await store.append([Part(Conversation("c", "Title", {"k": 1}), numbered(1))])
+            await store.set_note("c", "n", 1)
+            with client(url) as boto:
+                boto.update_item(
+                    TableName=table,
+                    Key=key_of("c", HEAD),
+                    UpdateExpression="SET #field = :value, #note = :note",
+                    ExpressionAttributeNames={"#field": field, "#note": "note:n"},
+                    ExpressionAttributeValues={":value": {"S": value}, ":note": {"S": "no JSON"}},
+                )
+            with pytest.raises(CorruptData, match=f"'c': {field} is"):
+                _ = [page async for page in store.conversations(details=True)]
+            with pytest.raises(CorruptData, match="note:n is not JSON"):
+                await store.note("c", "n")
+            assert [m.content async for p in store.read(["c"]) for m in p.items] == ["message 0"]
 
     run(main())
 

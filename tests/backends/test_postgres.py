@@ -362,6 +362,63 @@ def test_one_bad_row_does_not_hide_the_others(place: Place) -> None:
     run(main())
 
 
+def test_a_listing_ends_where_somebody_elses_id_is_no_escape_of_ours(place: Place) -> None:
+    write(place, "a", numbered(1))
+    for session in ("b\x10z", "c", "d\x10", "d\x10A", "e\x10z"):
+        place.rows("INSERT INTO {} (session_id, role, content) VALUES ($1, 'u', 'x')", session)
+
+    async def main() -> None:
+        async with place.opened() as store:
+            found: list[str] = []
+            async for page in store.conversations():
+                found += [info.id for info in page]
+                assert len(found) <= 6
+            assert len(set(found)) == len(found) == 6
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("title", "no JSON"), ("title", "5"), ("extra", "[]")]
+)
+def test_what_lies_beside_and_cannot_be_read_is_named(place: Place, field: str, value: str) -> None:
+    write(place, "c", numbered(1))
+    for name, text in ((field, value), ("note:n", "no JSON")):
+        place.rows(f"INSERT INTO \"{place.table}_meta\" VALUES ('c', $1, $2)", name, text)
+
+    async def main() -> None:
+        async with place.opened() as store:
+            with pytest.raises(CorruptData, match=f"'c': {field} is") as caught:
+                _ = [page async for page in store.conversations(details=True)]
+            assert "_meta" in str(caught.value.hint)
+            with pytest.raises(CorruptData, match="note:n is not JSON"):
+                await store.note("c", "n")
+            assert len(await contents(store, "c")) == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:s3cr/pw@127.0.0.1:1/db",
+        "postgresql://u:s3cr#pw@127.0.0.1:1/db",
+        "postgresql://u:s3cr?pw@127.0.0.1:1/db",
+        "postgresql://u:12/s3cr@127.0.0.1:1/db",
+        "postgresql://u:12?s3cr@127.0.0.1:1/db",
+        "postgresql://u:s3cr:t@/?#pw@127.0.0.1:1/db",
+    ],
+)
+def test_a_password_that_is_not_quoted_is_said_to_be_so_and_no_piece_of_it_is_shown(
+    dsn: str, config: Path
+) -> None:
+    result = cli("ls", "-p", dsn)
+    assert result.exit_code == 1
+    assert "in a password" in result.stderr
+    assert "s3cr" not in result.output + result.stderr
+    assert "pw" not in result.output + result.stderr
+
+
 @pytest.mark.parametrize("time", ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"])
 def test_a_listing_leaves_times_out_that_no_datetime_can_be(place: Place, time: str) -> None:
     write(place, "c", numbered(1))

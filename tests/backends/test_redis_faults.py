@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from synmem.backends.redis_opening import Server
 from synmem.errors import (
     AccessDenied,
     StoreError,
@@ -81,6 +82,35 @@ def test_a_server_that_is_not_there_is_unavailable_within_seconds(settings: Any)
 def test_a_socket_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     said = run(all_fail(f"unix://{tmp_path}/none", StoreUnavailable))
     assert any("none" in text for text in said)
+
+
+def test_a_server_that_hangs_is_unavailable_within_seconds() -> None:
+    async def main(url: str) -> None:
+        async with opened(url, write=False) as store:
+            await ids(store)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="no answer in time"):
+            run(main(f"redis://127.0.0.1:{silent.getsockname()[1]}"))
+        assert time.monotonic() - began < 20
+
+
+def test_a_server_that_hangs_where_a_listing_connects_again_is_unavailable() -> None:
+    async def main(url: str) -> None:
+        server = Server(url, cluster=False)
+        try:
+            async with asyncio.timeout(20):
+                await server.scan(b"k", "SCAN", options=())
+        finally:
+            await server.close()
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(StoreUnavailable, match="no answer in time"),
+    ):
+        # With a password there is an answer to wait for as soon as it is connected.
+        run(main(f"redis://:pw@127.0.0.1:{silent.getsockname()[1]}?socket_timeout=0.2"))
 
 
 def test_a_server_that_hangs_up_is_unavailable() -> None:

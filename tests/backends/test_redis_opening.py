@@ -87,9 +87,10 @@ def test_a_server_that_is_no_cluster_is_said_to_be_none(place: Place) -> None:
     ("settings", "error", "word"),
     [
         ({"layout": "nope"}, Unsupported, "nope"),
-        ({"url": "redis://h/0?frobnicate=1"}, ProfileError, "frobnicate"),
         ({"url": "redis://h:port/0"}, ProfileError, "no URL"),
+        ({"url": "redis://h/0?frobnicate=1"}, ProfileError, "no parameter 'frobnicate'"),
         ({"url": "redis://h/0?socket_timeout=soon"}, ProfileError, "socket_timeout"),
+        ({"url": "redis://h/chat"}, ProfileError, "the database is a number, not 'chat'"),
         ({"prefix": "\ud800"}, ProfileError, "UTF-8"),
         ({"url": "unix:///s", "cluster": True, "prefix": "{x}"}, ProfileError, "TCP"),
         ({"url": "redis://h/3", "cluster": True, "prefix": "{x}"}, ProfileError, "database"),

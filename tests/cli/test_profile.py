@@ -138,7 +138,7 @@ def test_protected_and_create_are_keys_of_the_profile() -> None:
         (["new", "x.db", "--set", "colour=red"], 1, "colour"),
         (["new", "x.db", "--set", "window=0"], 1, "window"),
         (["new", "x.db", "--set", "window"], 2, "KEY=VALUE"),
-        (["new", "x.db", "--create"], 1, "create"),
+        (["new", "x.db", "--create"], 1, "--create:"),
         (["new", "redis://h", "--set", "url=postgres://h"], 1, "redis://"),
     ],
 )
