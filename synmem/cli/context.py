@@ -118,7 +118,7 @@ async def context(
     built = await _build(session, conversation, wanted, model)
     _print(built.context, form or "openai")
     if explain:
-        _explain(built.context, exact=tokenizer is not None)
+        _explain(built.context, form, exact=tokenizer is not None)
     if built.stale_summary:
         session.note("the summary is stale and left out: `synmem summarize` makes it anew")
     for remark in built.remarks:
@@ -184,7 +184,11 @@ def _print(context: "Context", form: str) -> None:
         render.json_line(as_openai(context) if form == "openai" else as_anthropic(context))
 
 
-def _explain(context: "Context", *, exact: bool) -> None:
+def _explain(context: "Context", form: str | None, *, exact: bool) -> None:
+    if form == "anthropic":
+        from synmem.strategies.sending import from_user_on
+
+        context = from_user_on(context)
     if not context.whole:
         render.note("     older messages are not read")
     for each in context.decisions:

@@ -103,12 +103,22 @@ def formatted(messages: Iterable[Said]) -> str:
     return "\n".join(role_line(each["role"], each["content"]) for each in messages)
 
 
-def at_least(least: int, **named: int | None) -> None:
-    """ValueError, naming it, where a number is smaller than it may be; None is no number."""
+def at_least(least: int, **named: int) -> None:
+    """ValueError, naming it, where a number is smaller than it may be, or none."""
     for name, value in named.items():
-        if value is None:
-            continue
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError(f"{name} must be a whole number, not {value!r}")
         if value < least:
             raise ValueError(f"{name} must be >= {least}")
+
+
+def at_least_or_none(least: int, **named: int | None) -> None:
+    """`at_least`, of those that are not None."""
+    at_least(least, **{name: value for name, value in named.items() if value is not None})
+
+
+def text(**named: str) -> None:
+    """ValueError, naming it, where a text is empty or something else."""
+    for name, value in named.items():
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"{name} must be a string that is not empty, not {value!r}")

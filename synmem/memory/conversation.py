@@ -1,6 +1,6 @@
 """ConversationMemory: the last pairs of messages."""
 
-from synmem.memory.base import Said, at_least
+from synmem.memory.base import Said, at_least, at_least_or_none
 from synmem.memory.buffer import BufferMemory
 
 
@@ -19,7 +19,7 @@ class ConversationMemory(BufferMemory):
     def __init__(self, window_size: int = 10, *, window: int | None = None) -> None:
         super().__init__()
         at_least(1, window_size=window_size)
-        at_least(1, window=window)
+        at_least_or_none(1, window=window)
         self._pairs = window_size if window is None else window
 
     def add(self, role: str, content: str) -> None:

@@ -1,6 +1,6 @@
 """DynamoDBMemory: conversations in a DynamoDB table."""
 
-from synmem.memory.base import at_least
+from synmem.memory.base import at_least_or_none, text
 from synmem.memory.stored import StoredMemory
 
 
@@ -27,7 +27,8 @@ class DynamoDBMemory(StoredMemory):
         endpoint_url: str | None = None,
         create: bool = False,
     ) -> None:
-        at_least(1, max_messages=max_messages)
+        text(table_name=table_name, region=region)
+        at_least_or_none(1, max_messages=max_messages)
         settings = {
             "table_name": table_name, "region": region, "endpoint_url": endpoint_url,
             "create": create or None,

@@ -1,10 +1,9 @@
 """EntityMemory: messages, and a running description of whoever and whatever they speak of."""
 
-import asyncio
-
 from synmem.memory.base import Said, at_least, formatted
 from synmem.memory.buffer import BufferMemory
 from synmem.memory.llm import checked
+from synmem.memory.turn import Turn
 from synmem.models import LLM
 from synmem.strategies.entities import Entities, known_lines
 
@@ -30,7 +29,7 @@ class EntityMemory:
         self._llm = checked(llm)
         self._buffer = BufferMemory()
         self._entities = Entities(max_entities=max_entities)
-        self._turn = asyncio.Lock()  # a description is gone on from, one message after the other
+        self._turn = Turn()  # a description is gone on from, one message after the other
 
     async def add(self, role: str, content: str) -> None:
         """Append a message, and learn the entities that it speaks of."""

@@ -1,10 +1,9 @@
 """HybridMemory: the recent messages as they were, and a summary of the older ones."""
 
-import asyncio
-
 from synmem.memory.base import Said, at_least, formatted
 from synmem.memory.buffer import BufferMemory
 from synmem.memory.llm import checked
+from synmem.memory.turn import Turn
 from synmem.models import LLM
 from synmem.strategies.lines import role_line
 from synmem.strategies.summary import SUMMARY_HEAD, Running, within
@@ -32,7 +31,7 @@ class HybridMemory:
         self._prompt = within(summary_max_tokens)
         self._buffer = BufferMemory()
         self._running = Running()
-        self._turn = asyncio.Lock()  # two at once would ask for the same twice
+        self._turn = Turn()  # two at once would ask for the same twice
 
     def add(self, role: str, content: str) -> None:
         """Append a message."""

@@ -1,6 +1,6 @@
 """RedisMemory and RedisConversationMemory: conversations in Redis lists, shared with SynapseKit."""
 
-from synmem.memory.base import at_least
+from synmem.memory.base import at_least_or_none, text
 from synmem.memory.conversations import StoredConversation
 from synmem.memory.stored import StoredMemory
 
@@ -24,7 +24,8 @@ class RedisMemory(StoredMemory):
         ttl_seconds: int | None = None,
         max_messages: int | None = None,
     ) -> None:
-        at_least(1, ttl_seconds=ttl_seconds, max_messages=max_messages)
+        text(url=url)
+        at_least_or_none(1, ttl_seconds=ttl_seconds, max_messages=max_messages)
         super().__init__(
             "redis", {"url": url, "ttl_seconds": ttl_seconds}, session_id, max_messages
         )
@@ -49,5 +50,8 @@ class RedisConversationMemory(StoredConversation):
         window: int | None = None,
         prefix: str = "synapsekit:memory:",
     ) -> None:
-        at_least(0, window=window)
+        text(url=url)
+        if not isinstance(prefix, str):
+            raise ValueError(f"prefix must be a string, not {prefix!r}")
+        at_least_or_none(0, window=window)
         super().__init__("redis", {"url": url, "prefix": prefix}, conversation_id, window)

@@ -1,9 +1,8 @@
 """SmartContextManager: system prompt, summary, search results, recent messages."""
 
-import asyncio
-
 from synmem.memory.base import Said, at_least, copies, said
 from synmem.memory.llm import checked
+from synmem.memory.turn import Turn
 from synmem.models import LLM
 from synmem.strategies.lines import role_line
 from synmem.strategies.summary import SUMMARY_HEAD, fold
@@ -39,7 +38,7 @@ class SmartContextManager:
         self._max_recent_tokens = max_recent_tokens
         self._max_search_characters = max_search_tokens * chars_per_token
         self._chars_per_token = chars_per_token
-        self._turn = asyncio.Lock()  # two at once would drop what neither summarized
+        self._turn = Turn()  # two at once would drop what neither summarized
         self.clear()
 
     def set_system(self, content: str) -> None:
@@ -87,10 +86,14 @@ class SmartContextManager:
 
     async def _fit(self) -> None:
         while len(self._messages) > 2 and self._recent_tokens() > self._max_recent_tokens:
+            messages = self._messages
             if self._llm is not None:
-                oldest = [role_line(m["role"], m["content"]) for m in self._messages[:2]]
-                self._summary = await fold(self._llm, self._summary, oldest)
-            del self._messages[:2]
+                oldest = [role_line(m["role"], m["content"]) for m in messages[:2]]
+                summary = await fold(self._llm, self._summary, oldest)
+                if self._messages is not messages:
+                    continue  # cleared meanwhile: that is a summary of what is forgotten
+                self._summary = summary
+            del messages[:2]
 
     def _recent_tokens(self) -> int:
         return sum(len(each["content"]) // self._chars_per_token for each in self._messages)

@@ -1,23 +1,26 @@
 """A memory whose messages lie in a store: one conversation of it, opened when first needed."""
 
-import asyncio
 import contextlib
+import itertools
 import logging
+import sys
 import weakref
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from synmem.backends import check_driver, open_store
+from synmem.backends import check_driver
 from synmem.errors import MissingExtra, StoreNotFound
-from synmem.memory import background
-from synmem.memory.base import BaseMemory, Said, copies, said
+from synmem.memory import background, connections
+from synmem.memory.base import BaseMemory, Said, copies, said, text
 from synmem.messages import Conversation, Message, Unreadable, conversation_refusal
 from synmem.store import Part, Position, Store, once
 
 T = TypeVar("T")
 
 _log = logging.getLogger("synmem.memory")
+
+_holders = itertools.count()
 
 
 class Session:
@@ -34,16 +37,12 @@ class Session:
             check_driver(backend)
         except MissingExtra as error:
             raise ImportError(f"{error}: {error.hint}") from error
-        if why := conversation_refusal(Conversation(conversation)):
-            raise ValueError(f"{conversation!r} cannot be a conversation: {why}")
         self._where = (backend, {k: v for k, v in settings.items() if v is not None})
         self._conversation = conversation
         self._keep = keep
-        self._opening = asyncio.Lock()
-        self._stack = contextlib.AsyncExitStack()
-        self._store: Store | None = None
-        self._finalize = weakref.finalize(self, background.abandoned, id(self._stack))
-        self._finalize.atexit = False  # the background closes what is open at the end
+        self._holder = next(_holders)
+        self._connection: connections.Connection | None = None
+        self._finalize: weakref.finalize[..., Session] | None = None
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """For synchronous callers."""
@@ -107,25 +106,41 @@ class Session:
         store = await self._opened()
         return sorted([info.id async for page in store.conversations() for info in page])
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to close; at the very end of the program there is not."""
+        held = self._connection is not None and not self._connection.inherited
+        return held and not sys.is_finalizing()
+
     async def close(self) -> None:
         """Give the connection back; twice is once, and what comes after opens it again."""
-        async with self._opening:
-            self._store = None
-            background.closed(id(self._stack))
-            await self._stack.aclose()
+        connection, self._connection = self._connection, None
+        if connection is not None and self._finalize is not None and not connection.inherited:
+            self._finalize.detach()
+            await connection.let_go(self._holder)
 
     async def _opened(self) -> Store:
-        async with self._opening:
-            if self._store is None:
-                backend, settings = self._where
-                opening = open_store(backend, settings, write=True)
-                self._store = await self._stack.enter_async_context(opening)
-                background.close_at_end(id(self._stack), self._stack.aclose)
-            return self._store
+        if self._connection is None or self._connection.inherited:
+            connection = connections.hold(*self._where, self._holder)
+            self._finalize = weakref.finalize(self, connections.let_go, connection, self._holder)
+            self._finalize.atexit = False  # the background closes what is open at the end
+            self._connection = connection
+        return await self._connection.store()
+
+
+def check_conversation(**named: str) -> None:
+    """ValueError, naming it, where an id cannot be a conversation's."""
+    text(**named)
+    for name, value in named.items():
+        if why := conversation_refusal(Conversation(value)):
+            raise ValueError(f"{name} cannot be {value[:40]!r}: {why}")
 
 
 class StoredMemory(BaseMemory):
-    """A BaseMemory over one conversation of a store; can be shared by tasks."""
+    """A BaseMemory over one conversation of a store; can be shared by tasks and threads.
+
+    Memories over one server share a few connections, however many sessions a program has.
+    """
 
     def __init__(
         self,
@@ -134,6 +149,7 @@ class StoredMemory(BaseMemory):
         session_id: str,
         max_messages: int | None,
     ) -> None:
+        check_conversation(session_id=session_id)
         self._session = Session(backend, settings, session_id, max_messages)
         self._max_messages = max_messages
         self._seen: list[Said] = []
@@ -159,7 +175,8 @@ class StoredMemory(BaseMemory):
 
     async def close(self) -> None:
         """Give the connection back; what comes after opens it again."""
-        await self._session.do(self._session.close())
+        if self._session.is_open:
+            await self._session.do(self._session.close())
 
     async def count(self) -> int:
         """How many messages the store has of this conversation."""
@@ -173,3 +190,4 @@ class StoredMemory(BaseMemory):
     async def replace_oldest(self, which: Position, role: str, content: str) -> None:
         """See `Replaceable.replace_oldest`: atomic in the store."""
         await self._session.do(self._session.replace_front(which, role, content))
+        await self.get()  # what this object has seen is as it was

@@ -1,9 +1,11 @@
 """SummaryMemory: another memory whose oldest messages give way to a summary."""
 
-import asyncio
+import contextlib
 
-from synmem.memory.base import BaseMemory, Replaceable, Said, at_least, copies
+from synmem.errors import Changed
+from synmem.memory.base import BaseMemory, Replaceable, Said, at_least, copies, text
 from synmem.memory.llm import checked
+from synmem.memory.turn import Turn
 from synmem.models import LLM
 from synmem.strategies.lines import role_line
 from synmem.strategies.summary import SUMMARY_HEAD, concise, fold, templated
@@ -16,8 +18,8 @@ class SummaryMemory(BaseMemory):
     The newest half of `max_messages` stays as it is. Over the classes of this package that have a
     list or a store the replacement is one atomic step. Over any other BaseMemory there are only
     `get`, `clear` and `add`: a crash between them leaves a part of the new history. When the
-    model fails, `add` raises what the model raised: the message is stored, nothing else changed,
-    and the next `add` tries again.
+    model fails, `add` raises what the model raised: the message is stored (do not add it again),
+    nothing else changed, and the next `add` tries again to summarize.
 
     `summary_prompt` may hold `{conversation}`; else the conversation follows it. An earlier summary
     is the first line of that conversation.
@@ -36,12 +38,17 @@ class SummaryMemory(BaseMemory):
         max_messages: int = 20,
         summary_prompt: str | None = None,
     ) -> None:
+        for method in ("add", "get", "clear"):
+            if not callable(getattr(backend, method, None)):
+                raise ValueError(f"backend must be a BaseMemory: it has no method {method}")
         at_least(2, max_messages=max_messages)
+        if summary_prompt is not None:
+            text(summary_prompt=summary_prompt)
         self._backend = backend
         self._llm = checked(llm)
         self._most = max_messages
         self._prompt = concise if summary_prompt is None else templated(summary_prompt)
-        self._turn = asyncio.Lock()
+        self._turn = Turn()
 
     async def add(self, role: str, content: str) -> None:
         """Append a message; over the limit, summarize the oldest."""
@@ -72,7 +79,10 @@ class SummaryMemory(BaseMemory):
         count = await backend.count()
         if count > self._most:
             oldest, which = await backend.oldest(count - self._most // 2)
-            await backend.replace_oldest(which, "system", await self._summary(oldest))
+            summary = await self._summary(oldest)
+            # Another program was quicker, and maybe summarized them: else the next `add` does.
+            with contextlib.suppress(Changed):
+                await backend.replace_oldest(which, "system", summary)
 
     async def _rewrite(self) -> None:
         messages = await self._backend.get()

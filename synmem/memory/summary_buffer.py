@@ -1,9 +1,8 @@
 """SummaryBufferMemory: a budget of tokens; what is over it gives way to a running summary."""
 
-import asyncio
-
 from synmem.memory.base import Said, at_least, copies, formatted, said
 from synmem.memory.llm import checked
+from synmem.memory.turn import Turn
 from synmem.models import LLM
 from synmem.strategies.summary import SUMMARY_HEAD, Buffer
 
@@ -28,7 +27,7 @@ class SummaryBufferMemory:
         self._max_tokens = max_tokens
         self._chars_per_token = chars_per_token
         self._buffer = Buffer()
-        self._turn = asyncio.Lock()  # two at once would drop what neither summarized
+        self._turn = Turn()  # two at once would drop what neither summarized
 
     def add(self, role: str, content: str) -> None:
         """Append a message."""

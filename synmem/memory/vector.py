@@ -1,11 +1,12 @@
 """VectorMemory: the messages nearest in meaning to the last question."""
 
+import contextlib
 import inspect
-import uuid
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from synmem.errors import Unsupported
-from synmem.memory.base import BaseMemory, Said, at_least, said
+from synmem.memory.base import BaseMemory, Said, at_least, copies, said
 
 
 class VectorStore(Protocol):
@@ -20,17 +21,24 @@ class VectorStore(Protocol):
         ...
 
 
+_OURS = {"memory": "synmem"}
+"""Beside each message: the store may hold what is no message."""
+
+
 class VectorMemory(BaseMemory):
     """Messages in a vector store (reference: VectorMemory).
 
     `get` returns the `max_results` messages nearest in meaning to the last user message that
-    this object was given, in the order in which they were said.
+    this object was given, in the order in which they were said. That message itself is one of
+    them, and most often the last. A new object over a store that is there already recalls what
+    earlier ones were told, once it is given a user message; before that, nothing. So a vector
+    store is the memory of one conversation.
 
-    >>> memory = VectorMemory(vector_store, max_results=1)
+    >>> memory = VectorMemory(vector_store, max_results=2)
     >>> for text in ("My cat is called Tom", "Python is a language", "What is my pet's name?"):
     ...     asyncio.run(memory.add("user", text))
     >>> [each["content"] for each in asyncio.run(memory.get())]
-    ["What is my pet's name?"]
+    ['My cat is called Tom', "What is my pet's name?"]
     """
 
     def __init__(self, vector_store: VectorStore, max_results: int = 5) -> None:
@@ -43,17 +51,16 @@ class VectorMemory(BaseMemory):
         self._seen: list[Said] = []
         self._question: str | None = None
         self._number = 0
-        self._run = uuid.uuid4().hex
-        """Tells this object's messages from those of an earlier one in the same store."""
 
     async def add(self, role: str, content: str) -> None:
         """Embed and store a message."""
         message = said(role, content)
-        where = {"role": role, "content": content, "number": self._number, "run": self._run}
-        await self._vectors.add([content], [where])
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
         self._number += 1
+        where = {**_OURS, "role": role, "content": content, "at": at, "number": self._number}
+        await self._vectors.add([content], [where])
         self._seen.append(message)
-        if role == "user":
+        if role == "user" and content.strip():
             self._question = content
 
     async def get(self) -> list[Said]:
@@ -61,16 +68,27 @@ class VectorMemory(BaseMemory):
         if self._question is None:
             return []
         hits = await self._vectors.search(self._question, top_k=self._most)
-        found = [hit["metadata"] for hit in hits if "role" in hit.get("metadata", {})]
-        found.sort(key=lambda each: (each.get("run") == self._run, each.get("number", 0)))
-        return [{"role": each["role"], "content": each["content"]} for each in found]
+        beside = [{"content": hit.get("text"), **(hit.get("metadata") or {})} for hit in hits]
+        found = [each for each in beside if "role" in each]  # else it is no message
+        found.sort(key=lambda each: (each.get("at", ""), each.get("number", 0)))
+        self._seen = [{"role": each["role"], "content": each["content"]} for each in found]
+        return copies(self._seen)
 
     async def clear(self) -> None:
-        """Remove what this object added; `Unsupported` where the vector store cannot delete."""
-        delete = getattr(self._vectors, "delete", None)
-        if not callable(delete):
-            raise Unsupported("this vector store cannot delete what was added")
-        done = delete({"run": self._run})
+        """Remove all messages, those of earlier objects too, and nothing else of what the store
+        holds; `Unsupported` where the vector store cannot delete."""
+        done = self._delete()
         if inspect.isawaitable(done):
             await done
-        self._seen, self._question, self._number = [], None, 0
+        self._seen, self._question = [], None
+
+    def _delete(self) -> Any:
+        by_filter = getattr(self._vectors, "delete", None)
+        by_values = getattr(self._vectors, "delete_by_metadata", None)  # SynapseKit's
+        with contextlib.suppress(NotImplementedError):
+            if callable(by_filter):
+                return by_filter(_OURS)
+            if callable(by_values):
+                ((key, value),) = _OURS.items()
+                return by_values(key, {value})
+        raise Unsupported("this vector store cannot delete what was added")

@@ -4,6 +4,7 @@ What is here takes texts and a model; it knows no store. `operations.entities` d
 stored history, and remembers it.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -23,6 +24,7 @@ _DESCRIBE: Final = (
     "\n\nKnown so far: {known}\n\nMessage: {content}"
 )
 _NOTHING: Final = "nothing"
+_AROUND: Final = " \t\r-*•"
 
 
 class Entities:
@@ -74,8 +76,8 @@ def known_lines(known: Mapping[str, str]) -> list[str]:
 
 
 def _names(answer: str) -> list[str]:
-    """The names in an answer, each once."""
+    """The names in an answer, each once; some models make a list of them."""
     if answer.strip().rstrip(".").upper() == NONE:
         return []
-    names = [name.strip() for name in answer.split(",")]
+    names = [name.strip(_AROUND) for name in re.split(r"[,\n]", answer)]
     return list(dict.fromkeys(name for name in names if name))

@@ -1,11 +1,14 @@
 """A Context in the forms that models and people take: OpenAI, Anthropic, text."""
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from synmem.messages import JSONObject, Message, parse_json
-from synmem.strategies.context import Context
+from synmem.strategies.context import Context, Decision
 from synmem.strategies.lines import arguments_text, message_line, role_line
+from synmem.strategies.linking import linked
 
 _DATA_URL = re.compile(r"data:([^;,]+);base64,(.*)", re.DOTALL)
 
@@ -18,13 +21,14 @@ def as_text(context: Context) -> str:
 
 
 def as_openai(context: Context) -> list[JSONObject]:
-    """The `messages` of a Chat Completions request."""
+    """The `messages` of a Chat Completions request; a role that it does not know is the user."""
     background = [{"role": "system", "content": each.text} for each in context.background]
-    return background + [_openai_message(message) for message in context.messages]
+    return background + [_openai_message(message) for message in linked(context.messages)]
 
 
 def _openai_message(message: Message) -> JSONObject:
-    data: JSONObject = {"role": message.role, "content": message.parts or message.content}
+    role = message.role if message.role in _OPENAI_ROLES else "user"
+    data: JSONObject = {"role": role, "content": message.parts or message.content}
     if message.tool_calls:
         data["tool_calls"] = [
             {
@@ -44,55 +48,87 @@ def as_anthropic(context: Context) -> JSONObject:
     """`system` and `messages` of a Messages request.
 
     System messages go to `system`, wherever they stand; neighbours of one role become one
-    message; the first is the user's: an answer in front of it is left out, or, where no user's
-    message follows, gets an empty question.
+    message; one that says nothing is left out. See `from_user_on` for how it begins.
     """
+    context = from_user_on(context)
     system: list[JSONObject] = []
     for each in context.background:
         block: JSONObject = {"type": "text", "text": each.text}
         system.append(block | {"cache_control": {"type": "ephemeral"}} if each.cached else block)
     said = []
     for message in context.messages:
-        if message.role in ("system", "developer"):
+        if message.role in _SYSTEM:
             system += _blocks(message)
         else:
             said.append(message)
-    messages = _alternating(_from_user_on(said))
+    messages = _alternating(linked(said))
     return {"system": system, "messages": messages} if system else {"messages": messages}
 
 
-def _from_user_on(messages: list[Message]) -> list[Message]:
-    """From the first message that is the user's on, without results of calls before it."""
+def from_user_on(context: Context) -> Context:
+    """What Anthropic takes of it: the first message is the user's.
+
+    An answer in front of that is left out, and its tool calls' results; `decisions` say so.
+    """
+    messages = context.messages
     users = (i for i, each in enumerate(messages) if each.role not in ("assistant", "tool"))
-    start = next(users, None)
-    if start is None:
-        return [Message("user", "..."), *messages]
-    gone = {call.get("id") for each in messages[:start] for call in each.tool_calls or ()}
-    return [each for each in messages[start:] if each.tool_call_id not in gone - {None}]
+    spoken = (i for i in users if messages[i].role not in _SYSTEM)
+    start = next(spoken, 0)
+    gone = {call.get("id") for each in messages[:start] for call in each.tool_calls or ()} - {None}
+    out = [
+        (i < start and each.role not in _SYSTEM)
+        or (each.role == "tool" and each.tool_call_id in gone)
+        for i, each in enumerate(messages)
+    ]
+    if not any(out):
+        return context
+    kept = [each for each, left in zip(messages, out, strict=True) if not left]
+    return replace(context, messages=kept, decisions=_without(context.decisions, out))
+
+
+def _without(decisions: Sequence[Decision], out: Sequence[bool]) -> list[Decision]:
+    """The decisions, where some of the messages that are in are out after all."""
+    left = iter(out)
+    return [
+        replace(each, taken=False, why=_NOT_FIRST)
+        if each.taken and each.place and next(left, False)
+        else each
+        for each in decisions
+    ]
+
+
+_SYSTEM: Final = ("system", "developer")
+_OPENAI_ROLES: Final = (*_SYSTEM, "user", "assistant", "tool")
+_NOT_FIRST: Final = "Anthropic takes nothing in front of the user's first message"
+_EMPTY_QUESTION: Final = {"type": "text", "text": "..."}
 
 
 def _alternating(messages: list[Message]) -> list[JSONObject]:
+    """One message of the user's, one of the assistant's; results stand first, as they must."""
     merged: list[tuple[str, list[JSONObject]]] = []
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
         blocks = _result(message) if message.role == "tool" else _blocks(message)
-        if merged and merged[-1][0] == role:
+        if blocks and merged and merged[-1][0] == role:
             merged[-1][1].extend(blocks)
-        else:
+        elif blocks:
             merged.append((role, blocks))
+    if not merged or merged[0][0] != "user":
+        merged.insert(0, ("user", [dict(_EMPTY_QUESTION)]))
+    last = merged[-1][1][-1]
+    if merged[-1][0] == "assistant" and last["type"] == "text":
+        last["text"] = last["text"].rstrip()  # refused otherwise: it would be gone on from
     return [{"role": role, "content": _simplest(blocks)} for role, blocks in merged]
 
 
 def _simplest(blocks: list[JSONObject]) -> Any:
     if not blocks:
-        return ""
+        return ""  # a tool that gave nothing
     plain = len(blocks) == 1 and blocks[0]["type"] == "text"
     return blocks[0]["text"] if plain else blocks
 
 
 def _result(message: Message) -> list[JSONObject]:
-    if message.tool_call_id is None:
-        return _blocks(message)
     content = _simplest(_content(message))
     return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}]
 

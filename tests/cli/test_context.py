@@ -82,6 +82,17 @@ def test_explain_says_why_on_stderr(chat: str) -> None:
     assert "the newest" in lines[-2]
 
 
+def test_explain_says_what_anthropic_does_not_take(chat: str) -> None:
+    arguments = ("c", "-p", chat, "-s", "window", "--window", "3", "--explain")
+    verdicts = [line.split()[:3] for line in run(*arguments)[2].splitlines()]
+    assert ["in", "-3", "assistant"] in verdicts
+    _, out, err = run(*arguments, "-f", "anthropic")
+    assert len(json.loads(out)["messages"]) == 2
+    verdicts = [line.split()[:3] for line in err.splitlines()]
+    assert ["out", "-3", "assistant"] in verdicts
+    assert err.splitlines()[-1] == "about 9 tokens"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,6 +1,9 @@
 """The memories of this process, call by call beside SynapseKit 2.0.1's where it has them."""
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from synmem.memory import (
     BufferMemory,
     ConversationMemory,
     InMemoryConversation,
+    SummaryMemory,
     TokenBufferMemory,
     WindowMemory,
 )
@@ -94,6 +98,9 @@ def test_what_a_caller_does_to_the_messages_stays_with_the_caller() -> None:
         (lambda: InMemoryConversation(0), "max_messages must be >= 1"),
         (lambda: ConversationMemory(0), "window_size must be >= 1"),
         (lambda: ConversationMemory(window=0), "window must be >= 1"),
+        (lambda: ConversationMemory(None), "window_size must be a whole number"),
+        (lambda: SummaryMemory(BufferMemory(), None), "backend must be a BaseMemory"),
+        (lambda: SummaryMemory(WindowMemory(), None), "llm must have a method"),
         (lambda: TokenBufferMemory(0), "max_tokens must be >= 1"),
         (lambda: TokenBufferMemory(1, 0), "chars_per_token must be >= 1"),
         (lambda: WindowMemory("3"), "window_size must be a whole number"),  # type: ignore[arg-type]
@@ -126,3 +133,22 @@ def test_every_name_of_the_reference_is_there_and_nothing_is_loaded_before_it_is
         assert getattr(synmem.memory, name).__name__ == name
     with pytest.raises(AttributeError):
         synmem.memory.Nothing  # noqa: B018
+
+
+USED = """
+import sys
+import synmem.memory
+print([name for name in ("asyncio", "msgspec") if name in sys.modules])
+import asyncio
+from synmem.memory import SqliteMemory
+asyncio.run(SqliteMemory(sys.argv[1]).add("user", "x"))
+heavy = ("redis", "asyncpg", "pymongo", "boto3", "numpy", "openai", "anthropic", "typer", "rich")
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+def test_nothing_is_loaded_that_is_not_used(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", USED, tmp_path / "a.db"], capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout, done.stderr) == ("[]\n[]\n", "")

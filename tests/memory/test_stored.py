@@ -1,6 +1,7 @@
 """The memories that lie in a store, each on the real one: results, windows, sharing, closing."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,10 +121,11 @@ def test_summary_memory_is_one_atomic_step_in_the_store(make: Make) -> None:
         model = Echo()
         memory = SummaryMemory(make(), model, max_messages=4)
         await fill(memory, 7)
-        assert await make().get() == [
+        expected = [
             {"role": "system", "content": "Summary of earlier conversation:\nanswer 2"},
             *said(2, 5),
         ]
+        assert await make().get() == memory.to_messages() == expected
         assert len(model.prompts) == 2
 
     asyncio.run(main())
@@ -140,6 +142,25 @@ def test_a_summary_of_messages_that_are_gone_replaces_nothing(make: Make) -> Non
         with pytest.raises(Changed):
             await memory.replace_oldest(which, "system", "a summary of others")
         assert await memory.get() == said(4, 4)
+
+    asyncio.run(main())
+
+
+def test_two_programs_that_summarize_at_once_lose_nothing(make: Make) -> None:
+    class Meanwhile:
+        """While it thinks, the other program summarizes the same messages."""
+
+        async def generate(self, prompt: str) -> str:
+            await SummaryMemory(make(), Echo(), max_messages=4).add("user", "said 5")
+            return "too late"
+
+    async def main() -> None:
+        await fill(make(), 4)
+        await SummaryMemory(make(), Meanwhile(), max_messages=4).add("user", "said 4")
+        assert await make().get() == [
+            {"role": "system", "content": "Summary of earlier conversation:\nanswer 1"},
+            *said(2, 4),
+        ]
 
     asyncio.run(main())
 
@@ -193,7 +214,7 @@ def test_ours_and_synapsekits_share_a_conversation_call_by_call(
     ours, theirs = pair(window=window)
     for n, (role, content, metadata) in enumerate(
         [("user", "a", None), ("assistant", "é 👋", {"k": [1.5, None]}), ("system", "", {}),
-         ("user", "x\ny", {"synmem": 1}), ("tool", "z", None), ("user", "end", {"deep": {"a": []}})]
+         ("user", "x\ny", {"synmem": 1, 2: (3,)}), ("tool", "z", None), ("user", "end", {"deep": {"a": []}})]
     ):  # fmt: skip
         (ours, theirs)[n % 2].add(role, content, metadata)
         assert ours.get_messages() == theirs.get_messages()
@@ -231,7 +252,16 @@ def test_they_work_inside_a_running_event_loop(pair: Make) -> None:
     ("make_it", "named"),
     [
         (lambda p: SqliteMemory(p, max_messages=0), "max_messages must be >= 1"),
-        (lambda p: SqliteMemory(p, session_id=""), "cannot be a conversation"),
+        (lambda p: SqliteMemory(p, session_id=""), "session_id must be a string"),
+        (lambda p: SqliteMemory(p, session_id=5), "session_id must be a string"),
+        (lambda p: SQLiteConversationMemory(p, "x" * 1025), "conversation_id cannot be 'xxx"),
+        (lambda p: SqliteMemory(None), "db_path must be a path"),
+        (lambda p: RedisConversationMemory(prefix=None), "prefix must be a string"),
+        (lambda p: RedisMemory(""), "url must be a string"),
+        (lambda p: PostgresMemory(None), "dsn must be a string"),
+        (lambda p: DynamoDBMemory(""), "table_name must be a string"),
+        (lambda p: MongoMemory(db_name=""), "db_name must be a string"),
+        (lambda p: SQLiteConversationMemory(p).add("user", "x", {"a": p.encode()}), "must be JSON"),
         (lambda p: SQLiteConversationMemory(p, window=-1), "window must be >= 0"),
         (lambda p: SQLiteConversationMemory(p).add("user", "x", [1]), "metadata must be a dict"),
         (lambda p: RedisMemory(ttl_seconds=0), "ttl_seconds must be >= 1"),
@@ -258,6 +288,98 @@ def test_the_constructors_make_the_file(tmp_path: Path) -> None:
     synapsekit.memory.SQLiteConversationMemory(str(theirs)).close()
     assert ours.read_bytes()[:16] == theirs.read_bytes()[:16]
     assert (tmp_path / "a.db").exists()
+
+
+def test_sqlites_word_for_memory_makes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with SQLiteConversationMemory(":memory:") as ours:
+        metadata = {"k": [1]}
+        ours.add("user", "x", metadata)
+        metadata["k"].append(2)
+        assert ours.get_messages() == [{"role": "user", "content": "x", "metadata": {"k": [1]}}]
+        assert ours.list_conversations() == ["default"]
+        assert len(SQLiteConversationMemory(":memory:")) == 0  # each has its own
+    memory = SqliteMemory(":memory:")
+    asyncio.run(memory.add("user", "x"))
+    assert asyncio.run(memory.get()) == [{"role": "user", "content": "x"}]
+    assert not (tmp_path / ":memory:").exists()
+
+
+def test_memories_over_one_server_share_its_connections(postgres_server: Any) -> None:
+    dsn, session = postgres_server.url, unique()
+    shown = f"{dsn}{'&' if '?' in dsn else '?'}application_name={session}"
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+
+    async def connections() -> int:
+        import asyncpg
+
+        db = await asyncpg.connect(dsn)
+        try:
+            for _ in range(50):  # a connection that is closed leaves the list a little later
+                count = await db.fetchval(asked, session)
+                if not count:
+                    break
+                await asyncio.sleep(0.02)
+            return int(count)
+        finally:
+            await db.close()
+
+    async def main() -> None:
+        made = [PostgresMemory(shown, f"{session} {n}") for n in range(30)]
+        await asyncio.gather(*(memory.add("user", "x") for memory in made))
+        assert 1 <= await connections() <= 4
+        await made[0].close()
+        await made[0].close()
+        assert await made[1].count() == 1  # one that is closed closes no other's
+        for memory in made:
+            await memory.clear()
+            await memory.close()
+        assert await connections() == 0
+
+    asyncio.run(main())
+
+
+FORKED = """
+import asyncio, os, sys
+from synmem.memory import SqliteMemory, SQLiteConversationMemory
+memory, other = SqliteMemory(sys.argv[1]), SQLiteConversationMemory(sys.argv[2])
+other.add("user", "parent")
+asyncio.run(memory.add("user", "parent"))
+child = os.fork()
+other.add("user", "both")
+asyncio.run(memory.add("user", "both"))
+if child:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    print(len(other), asyncio.run(memory.count()))
+"""
+
+AT_EXIT = """
+import atexit, sys
+from synmem.memory import SQLiteConversationMemory
+memory, other = SQLiteConversationMemory(sys.argv[1]), SQLiteConversationMemory(sys.argv[2])
+memory.add("user", "x")
+atexit.register(memory.close)
+class Bot:
+    def __del__(self, memory=other):
+        memory.close()
+bot = Bot()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize(
+    ("program", "printed"), [(FORKED, "3 3\n"), (AT_EXIT, "")], ids=["forked", "at exit"]
+)
+def test_a_program_that_forks_or_closes_at_its_very_end_does_not_hang(
+    tmp_path: Path, program: str, printed: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "a.db", tmp_path / "b.db"],
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
 
 
 LEFT_OPEN = """

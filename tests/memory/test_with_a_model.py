@@ -1,6 +1,7 @@
 """The memories that ask a model: what the documents show, and beside SynapseKit 2.0.1."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from synmem.memory import (
     SummaryBufferMemory,
     SummaryMemory,
 )
+from synmem.memory.turn import Turn
 from tests.memory.models import Echo, Failing
 
 ADDS = st.lists(
@@ -286,3 +288,100 @@ def test_two_tasks_at_once_summarize_each_message_once() -> None:
 def test_a_wrong_argument_is_named(make: Any, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         make()
+
+
+class Slow:
+    """Answers after a moment, and counts how many ask at once."""
+
+    def __init__(self) -> None:
+        self.asking = self.most = 0
+
+    async def generate(self, prompt: str) -> str:
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        await asyncio.sleep(0.001)
+        self.asking -= 1
+        return "NONE" if "comma" in prompt else "in short"
+
+
+def waiting(kind: str, llm: Slow) -> Any:
+    """Makes a memory, and gives what many tasks may do at once."""
+    if kind == "summary":
+        return SummaryMemory(InMemoryConversation(), llm, max_messages=2).add
+    if kind == "entity":
+        return EntityMemory(llm).add
+    memory: Any = {
+        "hybrid": lambda: HybridMemory(llm, 1),
+        "buffer": lambda: SummaryBufferMemory(llm, 100, 1),
+        "smart": lambda: SmartContextManager(llm, 10, chars_per_token=1),
+    }[kind]()
+    get = memory.get_messages_with_summary if kind == "hybrid" else memory.get_messages
+
+    async def ask(role: str, content: str) -> None:
+        memory.add(role, content)
+        await get()
+
+    return ask
+
+
+@pytest.mark.parametrize("kind", ["summary", "entity", "hybrid", "buffer", "smart"])
+def test_tasks_of_one_event_loop_after_the_other_and_of_threads_wait_their_turn(kind: str) -> None:
+    llm = Slow()
+    ask = waiting(kind, llm)
+
+    async def many() -> None:
+        await asyncio.gather(*(ask("user", "x" * 40) for _ in range(5)))
+
+    for _ in range(2):
+        run(many())
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(run, many()) for _ in range(3)]:
+            done.result(20)
+    assert llm.most == 1
+
+
+def test_a_task_that_is_cancelled_while_it_waits_leaves_the_turn_to_the_next() -> None:
+    async def main() -> None:
+        turn, had = Turn(), []
+
+        async def have(n: int) -> None:
+            async with turn:
+                had.append(n)
+                await asyncio.sleep(0.01)
+
+        tasks = [asyncio.ensure_future(have(n)) for n in range(4)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        await tasks[0]
+        await asyncio.sleep(0.001)
+        tasks[2].cancel()  # it has its turn
+        tasks[3].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait_for(have(5), 5)
+        assert had == [0, 2, 5]
+
+        async with turn:
+            late = asyncio.ensure_future(have(6))
+            await asyncio.sleep(0)
+        late.cancel()  # after it was given the turn, before it knows
+        await asyncio.gather(late, return_exceptions=True)
+        await asyncio.wait_for(have(7), 5)
+
+    run(main())
+
+
+def test_what_is_cleared_while_the_model_thinks_stays_forgotten() -> None:
+    class Clearing:
+        async def generate(self, prompt: str) -> str:
+            manager.clear()
+            for n in range(3):
+                manager.add("user", f"new {n}")
+            return "a summary of what is forgotten"
+
+    manager = SmartContextManager(Clearing(), max_recent_tokens=3, chars_per_token=4)
+    for _ in range(3):
+        manager.add("user", "something long")
+    shown = run(manager.get_messages())
+    assert ([each["content"] for each in shown], manager.summary) == (
+        ["new 0", "new 1", "new 2"], "",
+    )  # fmt: skip

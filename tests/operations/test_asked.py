@@ -109,12 +109,12 @@ def test_one_strategy_goes_on_from_the_summary_of_another(tmp_path: Path) -> Non
     assert len(sent(built)) > 30
 
 
-KINDS = st.lists(st.sampled_from(["said", "call", "result", "nameless"]), min_size=1, max_size=30)
+KINDS = st.lists(st.sampled_from(["said", "call", "result", "nameless"]), min_size=1, max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(KINDS, min_size=1, max_size=5), st.sampled_from(["hybrid", "summary-buffer"]),
-       st.integers(600, 3000), st.integers(2, 9))  # fmt: skip
+@settings(max_examples=120, deadline=None)
+@given(st.lists(KINDS, min_size=1, max_size=4), st.sampled_from(["hybrid", "summary-buffer"]),
+       st.integers(500, 1500), st.integers(2, 9))  # fmt: skip
 def test_whatever_arrives_each_text_is_summarized_once_and_in_order(
     arrivals: list[list[str]], strategy: str, most: int, window: int
 ) -> None:
@@ -154,16 +154,16 @@ def left_out(built: Built) -> list[int]:
 
 
 @pytest.mark.parametrize("strategy", ["hybrid", "summary-buffer"])
-def test_a_million_messages_are_read_once(tmp_path: Path, strategy: str) -> None:
+def test_a_long_history_is_read_once(tmp_path: Path, strategy: str) -> None:
     store, llm = Counting([]), Recording()
     store._page_size = 1000
-    store.more([said(0)] * 1_000_000)
-    ask(store, tmp_path, llm, strategy, 4_000_000)
+    store.more([said(0)] * 50_000)
+    ask(store, tmp_path, llm, strategy, 200_000)
     assert len(llm.prompts) < 40
-    assert 999_800 < len(numbers(llm.prompts)) < 1_000_000
+    assert 49_800 < len(numbers(llm.prompts)) < 50_000
     calls, read = len(llm.prompts), store.read_count
     store.more([said(1), said(2)])
-    ask(store, tmp_path, llm, strategy, 4_000_000)
+    ask(store, tmp_path, llm, strategy, 200_000)
     assert numbers(llm.prompts[calls:]) == ([0, 0] if strategy == "hybrid" else [])
     assert store.read_count - read < 800
 

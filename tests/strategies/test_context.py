@@ -1,11 +1,16 @@
 """What is sent: within the budget, the newest always, calls and results together."""
 
 import asyncio
+import itertools
 import math
+from typing import Any
 
 import pytest
+from anthropic.types import MessageParam
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionMessageParam
+from pydantic import TypeAdapter
 
 from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import ConversationNotFound
@@ -13,7 +18,7 @@ from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import Part
 from synmem.strategies.context import Background, Context, Strategy
 from synmem.strategies.meter import Meter
-from synmem.strategies.sending import as_anthropic, as_openai, as_text
+from synmem.strategies.sending import as_anthropic, as_openai, as_text, from_user_on
 from synmem.strategies.smart import Smart
 from synmem.strategies.summary import SUMMARY_HEAD
 from synmem.strategies.window import Window
@@ -197,6 +202,9 @@ def test_an_unreadable_record_is_named_and_hides_nothing() -> None:
     assert found.unreadable == [Unreadable("4", "broken")]
 
 
+OPENAI: TypeAdapter[Any] = TypeAdapter(list[ChatCompletionMessageParam])
+ANTHROPIC: TypeAdapter[Any] = TypeAdapter(list[MessageParam])
+
 MESSAGES = st.lists(
     st.one_of(
         st.builds(
@@ -236,8 +244,11 @@ def test_whatever_was_said_what_is_sent_keeps_its_promises(
             assert found.tokens <= limit
         check_calls(sent)
         assert as_text(found)
-        assert len(as_openai(found)) == len(found.background) + len(sent)
+        check_openai(as_openai(found))
         check_anthropic(as_anthropic(found))
+        explained = from_user_on(found)
+        taken = [each for each in explained.decisions if each.taken and each.place]
+        assert [each.what for each in taken] == [each.role for each in explained.messages]
 
 
 def check_calls(sent: list[Message]) -> None:
@@ -249,10 +260,42 @@ def check_calls(sent: list[Message]) -> None:
         called |= {each["id"] for each in message.tool_calls or ()}
 
 
-def check_anthropic(body: dict[str, list[dict[str, str]]]) -> None:
+def check_openai(sent: list[dict[str, Any]]) -> None:
+    """What Chat Completions refuses."""
+    OPENAI.validate_python(sent)
+    for i, message in enumerate(sent):
+        if message["role"] == "tool":
+            assert i > 0
+            call = next(each for each in reversed(sent[:i]) if each["role"] != "tool")
+            assert message["tool_call_id"] in [each["id"] for each in call["tool_calls"]]
+    callers = [i for i, each in enumerate(sent) if each["role"] != "tool"]
+    for start, end in itertools.pairwise(callers):
+        calls = [each["id"] for each in sent[start].get("tool_calls", ())]
+        results = [each["tool_call_id"] for each in sent[start + 1 : end]]
+        assert sorted(results) == sorted(calls)
+
+
+def check_anthropic(body: dict[str, Any]) -> None:
+    """What Messages refuses."""
+    ANTHROPIC.validate_python(body["messages"])
     roles = [each["role"] for each in body["messages"]]
-    if roles:
-        assert roles == [["user", "assistant"][n % 2] for n in range(len(roles))]
+    assert roles == [["user", "assistant"][n % 2] for n in range(len(roles))]
+    assert roles
+    calls: list[str] = []
+    for message in body["messages"]:
+        said = message["content"]
+        blocks = [{"type": "text", "text": said}] if isinstance(said, str) else said
+        assert blocks
+        assert all(each["text"].strip() for each in blocks if each["type"] == "text")
+        kinds = [each["type"] == "tool_result" for each in blocks]
+        assert kinds == sorted(kinds, reverse=True)  # results first
+        results = [each["tool_use_id"] for each in blocks if each["type"] == "tool_result"]
+        waiting = message is body["messages"][-1] and all(kinds)
+        assert set(results) == set(calls) or (waiting and set(results) <= set(calls))
+        assert len(set(results)) == len(results)
+        calls = [each["id"] for each in blocks if each["type"] == "tool_use"]
+    if roles[-1] == "assistant" and blocks[-1]["type"] == "text":
+        assert blocks[-1]["text"] == blocks[-1]["text"].rstrip()
 
 
 def test_a_message_costs_its_text_its_parts_and_its_calls() -> None:

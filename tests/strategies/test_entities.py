@@ -42,6 +42,12 @@ def test_where_there_are_none_nothing_more_is_asked() -> None:
     assert entities.known == {}
 
 
+def test_names_in_a_list_are_names_too() -> None:
+    entities = Entities()
+    learn(entities, "x", llm=Recording(lambda prompt: "- Ann\n* New York\n" * 2))
+    assert list(entities.known) == ["Ann", "New York"]
+
+
 def test_the_oldest_goes_first() -> None:
     entities = Entities(max_entities=2)
     learn(entities, "Ann and Bob", "then Cid", "and Bob")

@@ -105,6 +105,48 @@ def test_arguments_that_are_text_are_parsed_for_anthropic_and_left_for_openai() 
         assert as_openai(made(call))[0]["tool_calls"][0]["function"]["arguments"] == text
 
 
+def test_results_stand_right_behind_their_calls_under_their_ids() -> None:
+    """Both APIs answer 400 to anything else."""
+    two = [{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]
+    talk = [
+        ASK, CALL, Message("user", "hurry"), RESULT,
+        Message("assistant", "", tool_calls=two), Message("tool", "one"), Message("tool", "two"),
+        Message("assistant", "so"), Message("tool", "of no call"), Message("critic", "hm"),
+    ]  # fmt: skip
+    sent = as_openai(made(*talk))
+    names = [each["id"] for each in sent[4]["tool_calls"]]
+    assert len(set(names)) == 2
+    assert [(each["role"], each["content"], each.get("tool_call_id")) for each in sent] == [
+        ("user", "what?", None), ("assistant", "let me see", None), ("tool", "42", "c1"),
+        ("user", "hurry", None), ("assistant", "", None), ("tool", "one", names[0]),
+        ("tool", "two", names[1]), ("assistant", "so", None), ("user", "of no call", None),
+        ("user", "hm", None),
+    ]  # fmt: skip
+    kinds = [
+        each["content"]
+        if isinstance(each["content"], str)
+        else [b["type"] for b in each["content"]]
+        for each in messages(*talk)
+    ]
+    assert kinds == [
+        "what?", ["text", "tool_use"], ["tool_result", "text"], ["tool_use", "tool_use"],
+        ["tool_result", "tool_result"], "so", ["text", "text"],
+    ]  # fmt: skip
+
+
+def test_a_call_that_nothing_answers_is_sent_only_where_its_result_may_still_come() -> None:
+    assert as_openai(made(ASK, CALL))[1]["tool_calls"]
+    later = as_openai(made(ASK, CALL, Message("user", "never mind")))
+    assert [each.get("tool_calls") for each in later] == [None, None, None]
+
+
+def test_anthropic_gets_no_message_that_it_refuses_for_its_text() -> None:
+    empty = Message("user", "  ")
+    assert messages(empty, ASK) == [{"role": "user", "content": "what?"}]
+    assert messages(empty) == [{"role": "user", "content": "..."}]
+    assert messages(ASK, Message("assistant", "so \n"))[1]["content"] == "so"
+
+
 def test_text_is_role_and_content_lines() -> None:
     shown = as_text(made(ASK, CALL, RESULT, background=(Background("a", "be kind"),)))
     assert shown == (
