@@ -7,16 +7,18 @@ Exits 1 where a bar that is due is missed.
 """
 
 import argparse
-import functools
 import shutil
 import subprocess
 import sys
 import tempfile
 import venv
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import benchmarks.servers  # noqa: F401 - it registers its own
 from benchmarks import data, native
+from benchmarks.bench import BENCHMARKS, Bench, benchmark
 from benchmarks.measure import (
     Result,
     Work,
@@ -25,61 +27,10 @@ from benchmarks.measure import (
     peak_mb,
     prepared,
     remove,
-    side_by_side,
     sync,
+    telling,
 )
-
-BENCHMARKS: dict[str, Callable[["Bench"], Iterator[Result]]] = {}
-
-
-def benchmark(work: Callable[["Bench"], Iterator[Result]]) -> Callable[["Bench"], Iterator[Result]]:
-    """Register a measurement under its function's name."""
-    BENCHMARKS[work.__name__] = work
-    return work
-
-
-class Bench:
-    """The folder, the files and the commands that the measurements share."""
-
-    def __init__(self, folder: Path, messages: int, runs: int) -> None:
-        self.folder = folder
-        self.messages = messages
-        self.runs = runs
-
-    def synmem(self, *arguments: str | Path) -> list[str]:
-        """The command as a user's shell would start it."""
-        return [str(Path(sys.executable).with_name("synmem")), *map(str, arguments)]
-
-    def program(self, name: str) -> list[str]:
-        """A program of `native`, in a file."""
-        path = self.folder / f"native_{name.lower()}.py"
-        path.write_text(getattr(native, name))
-        return [sys.executable, str(path)]
-
-    @functools.cached_property
-    def source(self) -> Path:
-        """A SynapseKit file: conversations of 20 messages."""
-        return data.synapsekit_file(self.folder / "source.db", self.messages, self.messages // 20)
-
-    @functools.cached_property
-    def own(self) -> Path:
-        """The same in a file that synmem made."""
-        return data.own_file(self.folder / "own.db", self.source)
-
-    @functools.cached_property
-    def bare(self) -> Path:
-        """An environment that holds synmem without extras, and Typer; returns its bin folder."""
-        root = Path(__file__).parent.parent
-        venv.create(self.folder / "bare", with_pip=True)
-        folder = self.folder / "bare" / "bin"
-        pip = [str(folder / "pip"), "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*pip, str(root)], check=True)
-        return folder
-
-    def compare(self, name: str, ours: object, theirs: object, **bar: object) -> Result:
-        """See `side_by_side`; commands as lists."""
-        works = [command(w) if isinstance(w, list) else w for w in (ours, theirs)]
-        return side_by_side(name, *works, runs=self.runs, **bar)  # type: ignore[arg-type]
+from tests.services import Missing
 
 
 @benchmark
@@ -88,7 +39,7 @@ def start(b: Bench) -> Iterator[Result]:
     program = [str(b.bare / "python"), b.program("TYPER")[1], "hello"]
     synmem, chat = str(b.bare / "synmem"), str(b.folder / "small.db")
     subprocess.run([synmem, "add", "c", "hello", "-p", chat], check=True)
-    many = Bench(b.folder, b.messages, max(b.runs, 15))
+    many = Bench(b.folder, b.messages, max(b.runs, 15), b.stack)
     low = {"speed": False}
     yield many.compare(
         "--version / typer", [synmem, "--version"], program, first=1.2, goal=1.1, **low
@@ -171,7 +122,7 @@ def memory(b: Bench) -> Iterator[Result]:
         remove(b.folder / target)
     large_mb = peak_mb(b.synmem("migrate", "-q", b.source, b.folder / "m1.db"))
     small_mb = peak_mb(b.synmem("migrate", "-q", small, b.folder / "m2.db"))
-    yield Result(f"peak MB, {b.messages:,} / a tenth", large_mb, small_mb, large_mb / small_mb, 1.1, 1.1, False)  # fmt: skip
+    yield Result(f"peak MB, {b.messages:,} / a tenth", large_mb, small_mb, large_mb / small_mb, None, 1.1, 1.1, False)  # fmt: skip
 
 
 @benchmark
@@ -213,16 +164,12 @@ def listing(b: Bench) -> Iterator[Result]:
 def add(b: Bench) -> Iterator[Result]:
     """Appending in a loop from Python against SynapseKit's own class, on its own file."""
 
-    def loop(how: str) -> Callable[[], float]:
+    def loop(how: str) -> Work:
         path = b.folder / f"add-{how}.db"
-
-        def work() -> float:
-            remove(path)
-            data.synapsekit_file(path, 20, 1)
-            run = [*b.program("ADD_LOOP"), str(path), how, "500"]
-            return float(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
-
-        return work
+        return prepared(
+            lambda: (remove(path), data.synapsekit_file(path, 20, 1)),
+            telling([*b.program("ADD_LOOP"), str(path), how, "500"]),
+        )
 
     yield b.compare("add in a loop / SynapseKit", loop("synmem"), loop("synapsekit"), first=0.6, goal=1.0, speed=True)  # fmt: skip
 
@@ -237,15 +184,23 @@ def main() -> int:
     if shutil.which("sqlite3") is None:
         parser.error("the sqlite3 command is what synmem is measured against: install it")
     missed = 0
-    print(f"{'':44} {'ours':>9} {'theirs':>9} {'ratio':>7}  {'first':>7} {'goal':>6}")
-    with tempfile.TemporaryDirectory(prefix="synmem-bench-") as folder:
-        bench = Bench(Path(folder), asked.messages, asked.runs)
+    print(f"{'':48} {'ours':>8} {'theirs':>8} {'ratio':>6} {'of CPU':>7}  {'first':>7} {'goal':>6}")
+    with tempfile.TemporaryDirectory(prefix="synmem-bench-") as folder, ExitStack() as stack:
+        bench = Bench(Path(folder), asked.messages, asked.runs, stack)
         for name in asked.only:
-            for r in BENCHMARKS[name](bench):
-                sign = ">=" if r.at_least else "<="
-                print(f"{r.name:44} {r.ours_s:9.3f} {r.theirs_s:9.3f} {r.ratio:7.2f}  {sign}{r.first:5} {r.goal:6}{'' if r.met else '  MISSED'}", flush=True)  # fmt: skip
-                missed += not r.met
+            try:
+                for result in BENCHMARKS[name](bench):
+                    print(_row(result), flush=True)
+                    missed += not result.met
+            except Missing as missing:
+                print(f"{name}: not measured: {missing}", flush=True)
     return 1 if missed else 0
+
+
+def _row(r: Result) -> str:
+    sign, cpu = ">=" if r.at_least else "<=", "" if r.cpu_ratio is None else f"{r.cpu_ratio:.2f}"
+    bars = f"{sign}{r.first:5} {r.goal:6}{'' if r.met else '  MISSED'}"
+    return f"{r.name:48} {r.ours:8.3f} {r.theirs:8.3f} {r.ratio:6.2f} {cpu:>7}  {bars}"
 
 
 if __name__ == "__main__":

@@ -1,26 +1,43 @@
 """Timing whole commands in turn, so that a ratio holds although the machine's speed drifts."""
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-Work = Callable[[], float]
-"""Does the work once; returns seconds."""
+import psutil
 
 
-@dataclass(frozen=True)
-class Result:
+class Spent(NamedTuple):
+    """What work took: seconds on the wall, and seconds of processors, those of servers included.
+
+    On a machine that others use too, the second is the steadier of the two.
+    """
+
+    wall_s: float
+    cpu_s: float
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.wall_s - other.wall_s, self.cpu_s - other.cpu_s)
+
+
+Work = Callable[[], Spent]
+"""Does the work once; returns what it took."""
+
+
+class Result(NamedTuple):
     """One row: ours against theirs (seconds, medians), and the bar that it has to meet."""
 
     name: str
-    ours_s: float
-    theirs_s: float
+    ours: float
+    theirs: float
     ratio: float
+    cpu_ratio: float | None
     first: float
     goal: float
     at_least: bool
@@ -44,12 +61,13 @@ def side_by_side(
     """Run the two in turn; `speed`: the ratio is theirs/ours (more is better), else ours/theirs."""
     ours(), theirs()  # warm the caches of both
     pairs = [(ours(), theirs()) for _ in range(runs)]
-    ratios = [b / a if speed else a / b for a, b in pairs]
+    over, under = (1, 0) if speed else (0, 1)
     return Result(
         name,
-        statistics.median(a for a, _ in pairs),
-        statistics.median(b for _, b in pairs),
-        statistics.median(ratios),
+        statistics.median(a.wall_s for a, _ in pairs),
+        statistics.median(b.wall_s for _, b in pairs),
+        statistics.median(pair[over].wall_s / pair[under].wall_s for pair in pairs),
+        statistics.median(pair[over].cpu_s / max(pair[under].cpu_s, 0.001) for pair in pairs),
         first,
         goal,
         speed,
@@ -57,20 +75,32 @@ def side_by_side(
 
 
 def command(arguments: Sequence[str], **options: object) -> Work:
-    """The time of a whole process, its output read to the end and thrown away."""
+    """A whole process, its output read to the end and thrown away."""
 
-    def work() -> float:
-        start = time.perf_counter()
+    def work() -> Spent:
+        start = _so_far()
         subprocess.run(list(arguments), check=True, stdout=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
-        return time.perf_counter() - start
+        return _so_far() - start
 
     return work
 
 
-def prepared(prepare: Callable[[], None], work: Work) -> Work:
+def telling(arguments: Sequence[str]) -> Work:
+    """A process that prints what the part of it took that counts; servers beside it count too."""
+
+    def work() -> Spent:
+        before = _servers_cpu_s()
+        done = subprocess.run(list(arguments), check=True, capture_output=True, text=True)
+        wall_s, cpu_s = map(float, done.stdout.split())
+        return Spent(wall_s, cpu_s + _servers_cpu_s() - before)
+
+    return work
+
+
+def prepared(prepare: Callable[[], object], work: Work) -> Work:
     """The work alone, after a preparation that is not timed."""
 
-    def both() -> float:
+    def both() -> Spent:
         prepare()
         return work()
 
@@ -80,9 +110,10 @@ def prepared(prepare: Callable[[], None], work: Work) -> Work:
 def beyond(base: Work, work: Work) -> Work:
     """What a work takes beyond the same work on next to nothing: start-up is measured by itself."""
 
-    def difference() -> float:
+    def difference() -> Spent:
         start = base()
-        return max(work() - start, 0.001)
+        more = work() - start
+        return Spent(max(more.wall_s, 0.001), max(more.cpu_s, 0.001))
 
     return difference
 
@@ -109,3 +140,19 @@ def remove(path: Path) -> None:
 def sync() -> None:
     """Let the disk finish what others wrote before something is timed."""
     os.sync()
+
+
+def _so_far() -> Spent:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Spent(time.perf_counter(), ended.ru_utime + ended.ru_stime + _servers_cpu_s())
+
+
+def _servers_cpu_s() -> float:
+    """The processor time of all that runs beneath us, of what it has ended itself too."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            total += sum(process.cpu_times()[:4])
+        except psutil.NoSuchProcess:
+            continue
+    return total

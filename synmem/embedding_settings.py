@@ -4,14 +4,12 @@ For each key the first that is set counts: SYNMEM_EMBEDDING_<KEY>, config.toml, 
 any the provider is `wordllama`, which has no keys and needs no network.
 """
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from synmem.config import load
 from synmem.errors import ProfileError
-from synmem.settings import fitting, from_text, known
+from synmem.settings import checked_in, from_environment, known, variable
 from synmem.variables import expanded, first_line_of
 
 KEYS: Final[dict[str, dict[str, type]]] = {
@@ -22,6 +20,8 @@ KEYS: Final[dict[str, dict[str, type]]] = {
     },
 }  # fmt: skip
 """The keys of each provider and their types; a number is 1 or more."""
+
+_VARIABLE: Final = "SYNMEM_EMBEDDING_"
 
 
 def embedding_settings(config: Path | None = None) -> dict[str, Any]:
@@ -34,11 +34,14 @@ def embedding_settings(config: Path | None = None) -> dict[str, Any]:
     loaded = load(config)
     table = dict(loaded.tables.get("embedding", {}))
     given = table.pop("provider", "wordllama")
-    provider = _environment("provider") or given
+    provider = variable(f"{_VARIABLE}PROVIDER") or given
     if not isinstance(provider, str) or provider not in KEYS:
         raise ProfileError("[embedding] names a provider that there is not", hint=known(KEYS))
-    settings = _of_file(provider, table, f"{loaded.file}: [embedding]") if provider == given else {}
-    settings |= _of_environment(provider)
+    keys, origin = KEYS[provider], f"{loaded.file}: [embedding]"
+    if provider != given:
+        table = {}
+    settings = {k: checked_in(keys, provider, k, value, origin) for k, value in table.items()}
+    settings |= from_environment(_VARIABLE, keys)
     command = settings.pop("api_key_command", None)
     settings = {
         key: expanded(value, f"{key} of [embedding]") if isinstance(value, str) else value
@@ -49,23 +52,3 @@ def embedding_settings(config: Path | None = None) -> dict[str, Any]:
     if not settings.get("base_url", "http://").startswith(("http://", "https://")):
         raise ProfileError("base_url of [embedding] must begin with http:// or https://")
     return {"provider": provider, **settings}
-
-
-def _of_file(provider: str, table: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    kinds = KEYS[provider]
-    if unknown := sorted(set(table) - set(kinds)):
-        raise ProfileError(f"{origin}: {provider} has no key {unknown[0]!r}", hint=known(kinds))
-    return {key: fitting(kinds[key], key, value, origin) for key, value in table.items()}
-
-
-def _of_environment(provider: str) -> dict[str, Any]:
-    return {
-        key: fitting(kind, key, from_text(text, kind), f"SYNMEM_EMBEDDING_{key.upper()}")
-        for key, kind in KEYS[provider].items()
-        if (text := _environment(key)) is not None
-    }
-
-
-def _environment(key: str) -> str | None:
-    # As everywhere in Unix, a variable that is set but empty is not set.
-    return os.environ.get(f"SYNMEM_EMBEDDING_{key.upper()}") or None

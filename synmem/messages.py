@@ -11,11 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 JSONObject = dict[str, Any]
+T = TypeVar("T")
 
 FIELDS: Final = (
     "role", "content", "metadata", "created_at", "tool_calls", "tool_call_id", "name", "parts",
@@ -149,16 +150,59 @@ def parse_time(text: str) -> datetime:
 _SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
+MAX_PLAIN: Final = 50_000
+"""So many characters of content, at most, a message has that is `plain`."""
+
+
+def plain(message: Message) -> bool:
+    """Whether it is what most are, and any store holds it as it is: a role and a short content, in
+    UTF-8 without NUL, at most a time and flat metadata. Each is asked, in every append."""
+    m, at, content, role = message, message.created_at, message.content, message.role
+    return (
+        m.tool_calls is None and m.tool_call_id is None and m.name is None
+        and m.parts is None and m.extra is None
+        and type(content) is str and len(content) <= MAX_PLAIN and "\0" not in content
+        and (content.isascii() or _encodes(content))
+        and type(role) is str and len(role) < 100 and role.isidentifier() and role.isascii()
+        and (at is None or (type(at) is datetime and at.tzinfo is UTC))
+        and (not m.metadata or _is_flat(m.metadata))
+    )  # fmt: skip
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
+
+
+def _is_flat(metadata: object) -> bool:
+    if type(metadata) is not dict or len(metadata) > 20:
+        return False
+    for key, value in metadata.items():
+        kind = type(value)
+        # Such keys mean nothing of their own to any server: no dot, no dollar, not empty.
+        if not (type(key) is str and len(key) < 100 and key.isidentifier() and key.isascii()):
+            return False
+        if kind is str:
+            if len(value) > 1000 or not value.isascii() or "\0" in value:
+                return False
+        elif kind is int:
+            if not -_SMALL < value < _SMALL:
+                return False
+        elif kind is not bool:
+            return False
+    return True
+
+
+_SMALL: Final = 2**31
+
+
 def refusal(message: Message) -> str | None:
     """Why no store can hold this message, or None: what JSON or its types cannot express."""
-    m, at = message, message.created_at
-    if (
-        type(m.content) is str and m.content.isascii() and type(m.role) is str and m.role.isascii()
-        and (at is None or (type(at) is datetime and at.tzinfo is UTC)) and m.metadata is None
-        and m.tool_calls is None and m.tool_call_id is None and m.name is None
-        and m.parts is None and m.extra is None
-    ):  # fmt: skip
-        return None  # the common message: each is asked, in every append
+    if plain(message):
+        return None
     for field in ("role", "content", "name", "tool_call_id"):
         value = getattr(message, field)
         if value is None and field in ("name", "tool_call_id"):
@@ -209,6 +253,30 @@ def refusals(
             if (why := refusal_of(message))
         ]
     return found
+
+
+def encoded(
+    parts: Iterable[tuple[Conversation, Sequence[Message]]],
+    refusal_of: Callable[[Message], str | None],
+    encode: Callable[[Message], T],
+    encode_plain: Callable[[Message], T],
+) -> tuple[list[list[T]], list[tuple[str, int, str]]]:
+    """The messages of each part as a store has them, those that are `plain` by `encode_plain`;
+    and, as `refusals`, everything that cannot be held."""
+    whole: list[list[T]] = []
+    reasons = []
+    for conversation, messages in parts:
+        if why := conversation_refusal(conversation):
+            reasons.append((conversation.id, 0, why))
+        whole.append(some := [])
+        for index, message in enumerate(messages):
+            if plain(message):
+                some.append(encode_plain(message))
+            elif why := refusal_of(message):
+                reasons.append((conversation.id, index, why))
+            elif not reasons:
+                some.append(encode(message))
+    return whole, reasons
 
 
 def _text_refusal(value: object) -> str | None:

@@ -14,7 +14,7 @@ import msgspec
 from synmem.config import Config, load
 from synmem.errors import ModelError, ProfileError
 from synmem.models.tokens import CHARACTERS_PER_TOKEN
-from synmem.settings import fitting, from_text, known
+from synmem.settings import checked_in, from_environment, known, variable
 from synmem.variables import expanded, first_line_of, words
 
 _SERVER: Final = {
@@ -28,6 +28,8 @@ KEYS: Final[dict[str, dict[str, type]]] = {
     "command": {"command": str, "timeout_s": int, "max_prompt_tokens": int},
 }
 """The keys of each provider and their types; a number is 1 or more."""
+
+_VARIABLE: Final = "SYNMEM_LLM_"
 
 _NEEDED: Final = {"openai": "model", "anthropic": "model", "command": "command"}
 _DEFAULTS: Final = {"timeout_s": 120, "attempts": 3, "max_prompt_tokens": 4000}
@@ -70,14 +72,14 @@ class LLMSettings(msgspec.Struct, frozen=True):
             return str(key)
         if command := settings.get("api_key_command"):
             return first_line_of(command, "api_key_command of [llm]").strip()
-        variable = f"{self.provider.upper()}_API_KEY"
-        if key := os.environ.get(variable, "").strip():
+        name = f"{self.provider.upper()}_API_KEY"
+        if key := os.environ.get(name, "").strip():
             return str(key)
         if url is not None:
             return _NO_KEY
         raise ModelError(
             f"there is no key for {self.provider}",
-            hint=f"{variable}, or api_key_command in [llm] of config.toml",
+            hint=f"{name}, or api_key_command in [llm] of config.toml",
         )
 
 
@@ -94,7 +96,11 @@ def llm_settings(config: Path | None = None, *, model: str | None = None) -> LLM
         return None
     if table.get("provider", provider) != provider:
         table = {}
-    settings = {**_DEFAULTS, **_of_file(provider, table, loaded), **_of_environment(provider)}
+    settings = {
+        **_DEFAULTS,
+        **_of_file(provider, table, loaded),
+        **from_environment(_VARIABLE, KEYS[provider]),
+    }
     if model is not None:
         if "model" not in KEYS[provider]:
             raise ProfileError("--model: the command of [llm] names its own model")
@@ -111,8 +117,8 @@ def none_configured() -> ModelError:
 
 def _provider(table: Mapping[str, Any], config: Config) -> str | None:
     """The provider that is named; a command alone says it too."""
-    named = _environment("provider") or table.get("provider")
-    if named is None and (table.get("command") or _environment("command")):
+    named = variable(f"{_VARIABLE}PROVIDER") or table.get("provider")
+    if named is None and (table.get("command") or variable(f"{_VARIABLE}COMMAND")):
         named = "command"
     if named is None and table:
         raise ProfileError(f"{config.file}: [llm] names no provider", hint=known(KEYS))
@@ -122,30 +128,12 @@ def _provider(table: Mapping[str, Any], config: Config) -> str | None:
 
 
 def _of_file(provider: str, table: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    found = {}
-    for key, value in table.items():
-        if key == "provider":
-            continue
-        kind = KEYS[provider].get(key)
-        if kind is None:
-            raise ProfileError(
-                f"{config.file}: [llm]: {provider} has no key {key!r}", hint=known(KEYS[provider])
-            )
-        found[key] = fitting(kind, key, value, f"{config.file}: [llm]")
-    return found
-
-
-def _of_environment(provider: str) -> dict[str, Any]:
+    keys, origin = KEYS[provider], f"{config.file}: [llm]"
     return {
-        key: fitting(kind, key, from_text(text, kind), f"SYNMEM_LLM_{key.upper()}")
-        for key, kind in KEYS[provider].items()
-        if (text := _environment(key)) is not None
+        key: checked_in(keys, provider, key, value, origin)
+        for key, value in table.items()
+        if key != "provider"
     }
-
-
-def _environment(key: str) -> str | None:
-    # As everywhere in Unix, a variable that is set but empty is not set.
-    return os.environ.get(f"SYNMEM_LLM_{key.upper()}") or None
 
 
 def _expands(key: str, value: object) -> bool:

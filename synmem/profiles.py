@@ -18,7 +18,17 @@ from synmem.backends import BACKENDS
 from synmem.config import Config, load
 from synmem.errors import ProfileError, ProfileNotFound
 from synmem.masking import mask, mask_settings, userinfo_end, with_password
-from synmem.settings import KEYS, PATH_KEYS, PLACE, URL_KEYS, checked, from_text, kinds, known
+from synmem.settings import (
+    KEYS,
+    PATH_KEYS,
+    PLACE,
+    URL_KEYS,
+    checked,
+    from_environment,
+    kinds,
+    known,
+    variable,
+)
 from synmem.variables import expanded, first_line_of
 
 __all__ = ["KEYS", "PLACE", "Config", "Profile", "is_address", "is_name", "load", "named", "names",
@@ -137,7 +147,7 @@ def is_name(text: str) -> bool:
 def named(name: str, config: Config) -> Profile:
     """The profile of that name, of the file and the environment together."""
     table = config.profiles.get(name)
-    backend = _environment(name, "backend") or (table or {}).get("backend")
+    backend = variable(f"{_variables(name)}BACKEND") or (table or {}).get("backend")
     if table is None and backend is None:
         if name != DEFAULT:
             raise _not_found(name, config)
@@ -146,7 +156,7 @@ def named(name: str, config: Config) -> Profile:
         what = "names no backend" if backend is None else "names a backend that there is not"
         raise ProfileError(f"profile {name!r} {what}", hint=known(BACKENDS))
     settings, origins = _merged(name, backend, table or {})
-    origins["backend"] = "env" if _environment(name, "backend") else "config"
+    origins["backend"] = "env" if variable(f"{_variables(name)}BACKEND") else "config"
     if table is None and name == DEFAULT and backend == "sqlite":
         if "db_path" not in settings:
             settings["db_path"], origins["db_path"] = str(folders.default_database()), "default"
@@ -173,17 +183,13 @@ def _merged(
         if key != "backend":
             settings[key] = checked(backend, key, value, f"profile {name!r}")
             origins[key] = "config"
-    for key, kind in kinds(backend).items():
-        if (text := _environment(name, key)) is not None:
-            variable = f"SYNMEM_PROFILE_{_env_name(name)}_{key.upper()}"
-            settings[key] = checked(backend, key, from_text(text, kind), variable)
-            origins[key] = "env"
-    return settings, origins
+    overrides = from_environment(_variables(name), kinds(backend))
+    return settings | overrides, origins | dict.fromkeys(overrides, "env")
 
 
-def _environment(name: str, key: str) -> str | None:
-    # As everywhere in Unix, a variable that is set but empty is not set.
-    return os.environ.get(f"SYNMEM_PROFILE_{_env_name(name)}_{key.upper()}") or None
+def _variables(name: str) -> str:
+    """How the variables of this profile begin."""
+    return f"SYNMEM_PROFILE_{_env_name(name)}_"
 
 
 def _env_name(name: str) -> str:
@@ -206,8 +212,8 @@ def names(config: Config) -> list[str]:
     the default, the built-in one."""
     found = dict.fromkeys(config.profiles)
     taken = {_env_name(name) for name in found}
-    for variable in sorted(os.environ):
-        match = re.fullmatch("SYNMEM_PROFILE_(.+)_BACKEND", variable)
+    for each in sorted(os.environ):
+        match = re.fullmatch("SYNMEM_PROFILE_(.+)_BACKEND", each)
         if match and match[1] not in taken:
             found[match[1].lower()] = None
     if (config.default_profile or DEFAULT) == DEFAULT:

@@ -1,7 +1,8 @@
-"""The settings of a store: which keys each backend has, and what they take."""
+"""The settings of a store: which keys each backend has; and of anything: what a key takes."""
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from synmem.errors import ProfileError
@@ -59,10 +60,29 @@ def from_text(text: str, kind: type) -> Any:
 
 def checked(backend: str, key: str, value: Any, origin: str) -> Any:
     """The value, if the backend knows the key and this is what it takes; values are not shown."""
-    kind = kinds(backend).get(key)
-    if kind is None:
-        raise ProfileError(f"{origin}: {backend} has no key {key!r}", hint=known(kinds(backend)))
-    return fitting(kind, key, value, origin)
+    return checked_in(kinds(backend), backend, key, value, origin)
+
+
+def checked_in(keys: Mapping[str, type], owner: str, key: str, value: Any, origin: str) -> Any:
+    """The value, if it is what this key of these takes; the error says whose keys they are."""
+    if key not in keys:
+        raise ProfileError(f"{origin}: {owner} has no key {key!r}", hint=known(keys))
+    return fitting(keys[key], key, value, origin)
+
+
+def from_environment(prefix: str, keys: Mapping[str, type]) -> dict[str, Any]:
+    """Those of these keys that a variable sets: `<prefix><KEY>`."""
+    variables = {key: prefix + key.upper() for key in keys}
+    return {
+        key: fitting(kind, key, from_text(text, kind), variables[key])
+        for key, kind in keys.items()
+        if (text := variable(variables[key])) is not None
+    }
+
+
+def variable(name: str) -> str | None:
+    """A variable of the environment; as everywhere in Unix, an empty one is not set."""
+    return os.environ.get(name) or None
 
 
 def fitting(kind: type, key: str, value: Any, origin: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from synmem.backends.dynamodb_calls import Client, pause
 from synmem.backends.dynamodb_table import Table
+from synmem.backends.paging import changed
 from synmem.errors import Changed, CorruptData, StoreUnavailable
 from synmem.layouts.beside import read_beside
 from synmem.layouts.dynamodb_items import (
@@ -278,10 +279,7 @@ class DynamoDBReader:
                 start = following(answer)
 
     def _changed(self, conversation: str) -> Changed:
-        return Changed(
-            f"conversation {conversation!r} in {self.name} changed while it was used",
-            hint="run again",
-        )
+        return changed(conversation, self.name)
 
     async def close(self) -> None:
         """See `Store.close`."""

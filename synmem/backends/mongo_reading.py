@@ -7,7 +7,15 @@ sees the old front or the new one, never a part of each.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
 from typing import Any, Final, TypeVar
 
 import bson
@@ -15,11 +23,11 @@ import bson
 from synmem import messages as model
 from synmem.backends.mongo_head import Head, head_of
 from synmem.backends.mongo_opening import Document, Documents, Place
+from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.errors import Changed, CorruptData, Rejected
 from synmem.layouts import mongo_documents as layout
 from synmem.layouts.beside import read_beside
 from synmem.layouts.carried import plain_text
-from synmem.layouts.synapsekit import encodable
 from synmem.messages import Holds, Message, Unreadable
 from synmem.store import START, ConversationInfo, Page, Position
 
@@ -54,13 +62,16 @@ class MongoReader:
         self.name = place.name
         self._place = place
         self._page_size = page_size
+        self._paging = Paging(
+            page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
+        )
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     def refusal(self, message: Message) -> str | None:
         """What no store can hold, and what is over the server's 16 MB a document."""
         return model.refusal(message) or _too_large(message)
 
-    async def read(
+    def read(
         self,
         conversations: Sequence[str],
         *,
@@ -69,27 +80,15 @@ class MongoReader:
         limit: int | None = None,
     ) -> AsyncIterator[Page]:
         """See `Store.read`."""
-        ids = sessions(conversations)
-        if len(ids) == 1:
-            pages = self._read_one(ids[0], after, reverse, limit)
-        elif after != START:
-            raise ValueError("after goes with one conversation")
-        elif limit is None and not reverse:
-            pages = self._read_many(ids)
-        else:
-            pages = self._read_ends(ids, reverse, limit)
-        async for page in pages:
-            yield page
+        return self._paging.read(sessions(conversations), after, reverse, limit)
 
     # --- one conversation -------------------------------------------------------------------
 
-    async def _read_one(
-        self, conversation: str, anchor: Position, reverse: bool, limit: int | None
-    ) -> AsyncIterator[Page]:
-        left = limit
-        heads: Heads | None = None
-        while left is None or left > 0:
-            size = self._page_size if left is None else min(left, self._page_size)
+    def _along(self, conversation: str) -> Fetch:
+        heads: Heads | None = None  # those after a page are those before the next
+
+        async def fetch(anchor: Position, reverse: bool, size: int) -> Page | None:
+            nonlocal heads
             documents, heads = await self._settled(
                 [conversation], self._page_of(conversation, anchor, reverse, size), heads
             )
@@ -97,13 +96,9 @@ class MongoReader:
                 if not documents or position_of(documents[0]) != anchor:
                     raise self._changed(conversation)
                 documents = documents[1:]
-            if not documents:
-                return
-            anchor = position_of(documents[-1])
-            left = None if left is None else left - size
-            yield self._as_page(documents)
-            if len(documents) < size:
-                return
+            return self._as_page(documents) if documents else None
+
+        return fetch
 
     def _page_of(
         self, conversation: str, anchor: Position, reverse: bool, size: int
@@ -123,11 +118,11 @@ class MongoReader:
 
     # --- many conversations -----------------------------------------------------------------
 
-    async def _read_many(self, ids: Sequence[str]) -> AsyncIterator[Page]:
+    async def _whole(self, ids: Sequence[str]) -> AsyncGenerator[Page, None]:
         """Whole conversations, many in a query."""
         async for conversation, documents in self._runs(ids, None):
             if documents is None:
-                async for page in self._read_one(conversation, START, False, None):
+                async for page in self._paging.one(conversation):
                     yield page
                 continue
             for start in range(0, len(documents), self._page_size):
@@ -175,23 +170,11 @@ class MongoReader:
 
         return look
 
-    async def _read_ends(
-        self, ids: Sequence[str], reverse: bool, limit: int | None
-    ) -> AsyncIterator[Page]:
+    async def _end_pages(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
         """The first or last few of many conversations, several at a time."""
-        if limit is None or limit > self._page_size:
-            for conversation in ids:
-                async for page in self._read_one(conversation, START, reverse, limit):
-                    yield page
-            return
-        size = max(1, min(IDS_A_QUERY, self._page_size // max(1, limit)))
-        for start in range(0, len(ids) if limit else 0, size):
-            chunk = ids[start : start + size]
-            looks = [self._page_of(conversation, START, reverse, limit) for conversation in chunk]
-            found, _ = await self._settled(chunk, self._all(looks))
-            for documents in found:
-                if documents:
-                    yield self._as_page(documents)
+        looks = [self._page_of(conversation, START, reverse, each) for conversation in ids]
+        found, _ = await self._settled(ids, self._all(looks))
+        return [self._as_page(documents) for documents in found if documents]
 
     # --- listing ----------------------------------------------------------------------------
 
@@ -407,11 +390,7 @@ class MongoReader:
         )
 
     def _changed(self, conversation: str) -> Changed:
-        return Changed(
-            f"conversation {layout.conversation_of(conversation)!r} in {self.name}"
-            " changed while it was used",
-            hint="run again",
-        )
+        return changed(layout.conversation_of(conversation), self.name)
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -420,7 +399,7 @@ class MongoReader:
 
 def sessions(ids: Sequence[str]) -> list[str]:
     """The `session_id` of each, in order: without those that can be in no store."""
-    return sorted({layout.session_of(i) for i in ids if encodable(i)})
+    return sorted({layout.session_of(i) for i in storable(ids)})
 
 
 def position_of(document: Document) -> Position:

@@ -39,6 +39,7 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from synmem import messages as model
+from synmem.backends.paging import changed
 from synmem.backends.patience import ANSWER_S, again
 from synmem.backends.postgres_errors import Lost
 from synmem.backends.postgres_inserting import (
@@ -50,7 +51,7 @@ from synmem.backends.postgres_inserting import (
     new_numbers,
 )
 from synmem.backends.postgres_opening import Database, literal
-from synmem.backends.postgres_reading import PostgresReader, changed, row_id
+from synmem.backends.postgres_reading import PostgresReader, row_id
 from synmem.errors import Rejected, StoreNotFound, Unsupported
 from synmem.layouts import postgres_rows as layout
 from synmem.layouts.synapsekit import encodable

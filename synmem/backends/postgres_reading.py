@@ -1,18 +1,18 @@
 """Reading a PostgreSQL store: pages by key, many conversations in a query, nothing held between."""
 
-import contextlib
+import functools
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from synmem import messages as model
+from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.backends.patience import again
 from synmem.backends.postgres_errors import Lost
 from synmem.backends.postgres_opening import Database, identifier
-from synmem.errors import Changed, CorruptData
+from synmem.errors import CorruptData
 from synmem.layouts import postgres_rows as layout
 from synmem.layouts.beside import read_beside
-from synmem.layouts.synapsekit import encodable
 from synmem.messages import Holds, Message, Unreadable
 from synmem.store import START, ConversationInfo, Page, Position
 
@@ -72,12 +72,15 @@ class PostgresReader:
         self._database = database
         self._table = database.table
         self._page_size = page_size
+        self._paging = Paging(
+            page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
+        )
 
     def refusal(self, message: Message) -> str | None:
         """What no store can hold, and texts that do not fit into 1 GB."""
         return model.refusal(message) or layout.too_long(message)
 
-    async def read(
+    def read(
         self,
         conversations: Sequence[str],
         *,
@@ -86,34 +89,10 @@ class PostgresReader:
         limit: int | None = None,
     ) -> AsyncIterator[Page]:
         """See `Store.read`."""
-        ids = list(dict.fromkeys(storable(conversations)))
-        if len(ids) == 1:
-            pages = self._read_one(ids[0], after, reverse, limit)
-        elif after != START:
-            raise ValueError("after goes with one conversation")
-        elif limit is None and not reverse:
-            pages = self._read_many(ids)
-        else:
-            pages = self._read_ends(ids, reverse, limit)
-        async with contextlib.aclosing(pages):  # type: ignore[type-var]
-            async for page in pages:
-                yield page
+        return self._paging.read(storable(conversations), after, reverse, limit)
 
-    async def _read_one(
-        self, conversation: str, anchor: Position, reverse: bool, limit: int | None
-    ) -> AsyncIterator[Page]:
-        left = limit
-        while left is None or left > 0:
-            size = self._page_size if left is None else min(left, self._page_size)
-            page = await self._page(conversation, anchor, reverse, size)
-            if page is None:
-                return
-            full = len(page.items) == size
-            anchor = page.position(-1)
-            left = None if left is None else left - size
-            yield page
-            if not full:
-                return
+    def _along(self, conversation: str) -> Fetch:
+        return functools.partial(self._page, conversation)
 
     async def _page(
         self, conversation: str, anchor: Position, reverse: bool, size: int
@@ -134,44 +113,16 @@ class PostgresReader:
             rows = rows[1:]
         return self._as_page(rows) if rows else None
 
-    async def _read_many(self, ids: Sequence[str]) -> AsyncIterator[Page]:
-        """Whole conversations, as many in a query as a page has room for."""
-        start, width = 0, IDS_A_QUERY
-        while start < len(ids):
-            chunk = ids[start : start + width]
-            groups = await self._runs(chunk, "ASC", self._page_size, self._page_size)
-            start += len(chunk)
-            if sum(map(len, groups)) == self._page_size:
-                # The last one may go on. Alone it is read to its end, else whole in the next
-                # query, which asks for about as many as this one had room for.
-                last = layout.shown_id(groups[-1][0][0])
-                start = ids.index(last, start - len(chunk))
-                width = min(IDS_A_QUERY, len(groups) + 8)
-                if len(groups) == 1:
-                    start += 1
-                    first = self._as_page(groups.pop())
-                    yield first
-                    async for page in self._read_one(last, first.position(-1), False, None):
-                        yield page
-                else:
-                    groups.pop()
-            for group in groups:
-                yield self._as_page(group)
+    def _whole(self, ids: Sequence[str]) -> AsyncGenerator[Page, None]:
+        return self._paging.packed(ids, self._first_rows, self._as_page)
 
-    async def _read_ends(
-        self, ids: Sequence[str], reverse: bool, limit: int | None
-    ) -> AsyncIterator[Page]:
-        """The first or last few of many conversations, in one query a chunk."""
-        if limit is None or limit > self._page_size:
-            for conversation in ids:
-                async for page in self._read_one(conversation, START, reverse, limit):
-                    yield page
-            return
-        count = max(1, min(IDS_A_QUERY, self._page_size // max(1, limit)))
-        for start in range(0, len(ids) if limit else 0, count):
-            chunk = ids[start : start + count]
-            for group in await self._runs(chunk, "DESC" if reverse else "ASC", limit, None):
-                yield self._as_page(group)
+    async def _first_rows(self, ids: Sequence[str], most: int) -> list[tuple[str, list[Any]]]:
+        runs = await self._runs(ids, "ASC", most, most)
+        return [(layout.shown_id(rows[0][0]), rows) for rows in runs]
+
+    async def _end_pages(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+        runs = await self._runs(ids, "DESC" if reverse else "ASC", each, None)
+        return [self._as_page(rows) for rows in runs]
 
     async def _runs(
         self, ids: Sequence[str], order: str, each: int, limit: int | None
@@ -231,7 +182,7 @@ class PostgresReader:
                 yield [self._info(*row) for row in rows]
                 last = rows[-1][0]  # as it stands there, which our own escapes may not give back
             return
-        wanted = list(dict.fromkeys(storable(ids)))
+        wanted = storable(ids)
         size = min(IDS_A_QUERY, self._page_size)
         for start in range(0, len(wanted), size):
             chunk = [layout.stored_id(each) for each in wanted[start : start + size]]
@@ -277,11 +228,6 @@ class PostgresReader:
         await self._database.close()
 
 
-def storable(ids: Sequence[str]) -> list[str]:
-    """Those that can be in a store at all: an id that is not UTF-8 is in none."""
-    return [conversation for conversation in ids if encodable(conversation)]
-
-
 def row_id(position: Position) -> int:
     """The `id` of a row; ValueError where no position of ours looks like that."""
     try:
@@ -291,9 +237,3 @@ def row_id(position: Position) -> int:
     if not -(1 << 63) <= number < 1 << 63:
         raise ValueError(f"not a position of a PostgreSQL store: {position!r}")
     return number
-
-
-def changed(conversation: str, store: str) -> Changed:
-    return Changed(
-        f"conversation {conversation!r} in {store} changed while it was used", hint="run again"
-    )

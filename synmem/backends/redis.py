@@ -42,8 +42,9 @@ from collections.abc import AsyncIterable, Mapping, Sequence
 from typing import Any, Final
 
 from synmem import messages as model
+from synmem.backends.paging import changed
 from synmem.backends.redis_opening import Server, checked_settings
-from synmem.backends.redis_reading import RedisReader, changed, checked, note_field
+from synmem.backends.redis_reading import RedisReader, checked, note_field
 from synmem.backends.redis_scripts import (
     ANY,
     APPEND,

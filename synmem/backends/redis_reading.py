@@ -1,10 +1,12 @@
 """Reading a Redis store: each page is one script, many small conversations come in one, and
 nothing is held between."""
 
-from collections.abc import AsyncIterator, Sequence
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from synmem import messages as model
+from synmem.backends.paging import changed, pages_along, storable
 from synmem.backends.redis_opening import Server
 from synmem.backends.redis_scripts import (
     BEGIN,
@@ -17,7 +19,7 @@ from synmem.backends.redis_scripts import (
     position_of,
     unpacked,
 )
-from synmem.errors import Changed, CorruptData
+from synmem.errors import CorruptData
 from synmem.layouts import redis_items
 from synmem.layouts.beside import read_beside
 from synmem.layouts.synapsekit import encodable
@@ -140,28 +142,26 @@ class RedisReader:
         skipped = max(0, len(items) - size) if reverse else 0
         return _page(conversation, items, skipped, length - len(items) if reverse else 0, reverse)
 
-    async def _go_on(
+    def _go_on(
         self, conversation: str, after: Position, reverse: bool, limit: int | None
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """The pages behind a position."""
+        fetch = functools.partial(self._page_behind, conversation)
+        return pages_along(fetch, after, reverse, limit, self._page_size)
+
+    async def _page_behind(
+        self, conversation: str, after: Position, reverse: bool, size: int
+    ) -> Page | None:
         if after == _NOT_A_LIST:
-            return
-        left = limit
-        while left is None or left > 0:
-            size = self._page_size if left is None else min(left, self._page_size)
-            found = await self._call(GO_ON, [conversation], checked(after), size, int(reverse))
-            if found == 0:
-                raise changed(conversation, self.name)
-            first, skipped, *raw = found
-            items = unpacked(*raw)
-            if skipped == len(items):
-                return
-            page = _page(conversation, items, skipped, first, reverse)
-            full, after = len(page.items) == size, page.position(-1)
-            left = None if left is None else left - size
-            yield page
-            if not full:
-                return
+            return None
+        found = await self._call(GO_ON, [conversation], checked(after), size, int(reverse))
+        if found == 0:
+            raise changed(conversation, self.name)
+        first, skipped, *raw = found
+        items = unpacked(*raw)
+        if skipped == len(items):
+            return None
+        return _page(conversation, items, skipped, first, reverse)
 
     async def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False
@@ -308,11 +308,6 @@ def _decoded(name: bytes) -> str:
         return ""
 
 
-def storable(ids: Sequence[str]) -> list[str]:
-    """Each of them once, and only those that can be in a store at all."""
-    return [i for i in dict.fromkeys(ids) if encodable(i)]
-
-
 def note_field(name: str) -> bytes:
     """The field of a note beside its conversation."""
     return f"note:{name}".encode("utf-8", "surrogatepass")
@@ -323,9 +318,3 @@ def checked(position: Position) -> bytes:
     if not is_position(position):
         raise ValueError(f"not a position of a Redis store: {position!r}")
     return position.encode()
-
-
-def changed(conversation: str, store: str) -> Changed:
-    return Changed(
-        f"conversation {conversation!r} in {store} changed while it was used", hint="run again"
-    )

@@ -27,20 +27,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from synmem import messages as model
+from synmem.backends.paging import changed, storable
 from synmem.backends.sqlite_copying import BESIDE, Copying, attach, detach, digests_of
 from synmem.backends.sqlite_file import TABLES, File, create, detect, translating
 from synmem.backends.sqlite_lines import SqliteLines, makes_lines
-from synmem.backends.sqlite_reading import (
-    IDS_A_QUERY,
-    SqliteReader,
-    changed,
-    marks,
-    row_id,
-    storable,
-)
+from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks, row_id
 from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
 from synmem.layouts.sqlite_tables import OwnTable, Row, Table
-from synmem.messages import Conversation, Message, parse_json
+from synmem.messages import Conversation, Message
 from synmem.store import START, Copied, Part, Position, Store
 
 
@@ -223,7 +217,7 @@ class SqliteStore(SqliteLines):
 
     async def digests(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsCopy.digests`."""
-        ids = sorted(set(storable(conversations)))
+        ids = sorted(storable(conversations))
         found: dict[str, str] = {}
         for start in range(0, len(ids), IDS_A_QUERY):
             chunk = ids[start : start + IDS_A_QUERY]
@@ -344,10 +338,11 @@ class OwnSqliteStore(SqliteStore):
         """See `SupportsNotes.note`."""
         async with self._step():
             rows = await self._file.rows(
-                "SELECT value FROM messages_meta WHERE conversation_id = ? AND name = ?",
+                "SELECT CAST(value AS BLOB) FROM messages_meta "
+                "WHERE conversation_id = ? AND name = ?",
                 [conversation, f"note:{name}"],
             )
-        return parse_json(rows[0][0]) if rows else None
+        return self._value(conversation, f"note:{name}", rows[0][0]) if rows else None
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`."""

@@ -14,8 +14,9 @@ from collections.abc import (
 )
 from typing import Any, Final, TypeVar
 
+from synmem.backends.paging import storable
 from synmem.backends.sqlite_file import File
-from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks, storable
+from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks
 from synmem.layouts.sqlite_lines import (
     Run,
     counts_sql,
@@ -43,7 +44,7 @@ class SqliteLines(SqliteReader):
         self, conversations: Sequence[str], *, apart: Collection[str] = ()
     ) -> AsyncIterator[Lines | Page]:
         """See `SupportsLines.lines`. While what one query gave goes out, the next one runs."""
-        ids = sorted(set(storable(conversations)))
+        ids = sorted(storable(conversations))
         runs = [
             run
             for start in range(0, len(ids), IDS_A_QUERY)

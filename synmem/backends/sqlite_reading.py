@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import sqlite3
-from bisect import bisect_left
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from synmem import messages as model
+from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.backends.sqlite_file import File, translating
-from synmem.errors import Changed
+from synmem.errors import CorruptData
+from synmem.layouts.beside import read_beside
 from synmem.layouts.sqlite_tables import Table
-from synmem.layouts.synapsekit import encodable
-from synmem.messages import Holds, Message, Unreadable, parse_json
+from synmem.messages import Holds, Message, Unreadable
 from synmem.store import START, STRAY, ConversationInfo, Damage, Page, Position
 
 MOST_DAMAGE: Final = 1000
@@ -32,6 +34,9 @@ class SqliteReader:
         self._file = file
         self._table = table
         self._page_size = page_size
+        self._paging = Paging(
+            page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
+        )
         self._turn = asyncio.Lock()  # one statement or transaction at a time
         columns = ", ".join(table.columns)
         self._select = f"SELECT conversation_id, id, {columns} FROM messages WHERE "
@@ -45,7 +50,7 @@ class SqliteReader:
         """What no store can hold; SQLite holds all else up to its limit of 1 GB a row."""
         return model.refusal(message)
 
-    async def read(
+    def read(
         self,
         conversations: Sequence[str],
         *,
@@ -54,33 +59,10 @@ class SqliteReader:
         limit: int | None = None,
     ) -> AsyncIterator[Page]:
         """See `Store.read`."""
-        conversations = storable(conversations)
-        if len(conversations) == 1:
-            pages = self._read_one(conversations[0], after, reverse, limit)
-        elif after != START:
-            raise ValueError("after goes with one conversation")
-        elif limit is None and not reverse:
-            pages = self._read_many(sorted(set(conversations)))
-        else:
-            pages = self._read_ends(sorted(set(conversations)), reverse, limit)
-        async for page in pages:
-            yield page
+        return self._paging.read(sorted(storable(conversations)), after, reverse, limit)
 
-    async def _read_one(
-        self, conversation: str, anchor: Position, reverse: bool, limit: int | None
-    ) -> AsyncIterator[Page]:
-        left = limit
-        while left is None or left > 0:
-            size = self._page_size if left is None else min(left, self._page_size)
-            page = await self._page(conversation, anchor, reverse, size)
-            if page is None:
-                return
-            full = len(page.items) == size
-            anchor = page.position(-1)
-            left = None if left is None else left - size
-            yield page
-            if not full:
-                return
+    def _along(self, conversation: str) -> Fetch:
+        return functools.partial(self._page, conversation)
 
     async def _page(
         self, conversation: str, anchor: Position, reverse: bool, size: int
@@ -100,56 +82,27 @@ class SqliteReader:
             rows = rows[1:]
         return self._as_page(rows) if rows else None
 
-    async def _read_many(self, ids: Sequence[str]) -> AsyncIterator[Page]:
-        """Whole conversations, as many in a query as a page has room for."""
-        start, width = 0, IDS_A_QUERY
-        while start < len(ids):
-            chunk = ids[start : start + width]
-            rows = await self._messages(
-                f"conversation_id IN ({marks(chunk)}) ORDER BY conversation_id, id LIMIT ?",
-                [*chunk, self._page_size],
-            )
-            groups = [list(g) for _, g in itertools.groupby(rows, key=lambda row: row[0])]
-            start += len(chunk)
-            if len(rows) == self._page_size:
-                # The last one may go on. Alone it is read to its end, else whole in the next
-                # query, which asks for about as many as this one had room for.
-                last = groups[-1][0][0]
-                start = bisect_left(ids, last)
-                width = min(IDS_A_QUERY, len(groups) + 8)
-                if len(groups) == 1:
-                    start += 1
-                    first = self._as_page(groups.pop())
-                    yield first
-                    async for page in self._read_one(last, first.position(-1), False, None):
-                        yield page
-                else:
-                    groups.pop()
-            for group in groups:
-                yield self._as_page(group)
+    def _whole(self, ids: Sequence[str]) -> AsyncGenerator[Page, None]:
+        return self._paging.packed(ids, self._first_rows, self._as_page)
 
-    async def _read_ends(
-        self, ids: Sequence[str], reverse: bool, limit: int | None
-    ) -> AsyncIterator[Page]:
-        """The first or last few of many conversations, in one query a chunk."""
-        if limit is None or limit > self._page_size:
-            for conversation in ids:
-                async for page in self._read_one(conversation, START, reverse, limit):
-                    yield page
-            return
+    async def _first_rows(self, ids: Sequence[str], most: int) -> list[tuple[str, list[Any]]]:
+        """The first so many rows of these conversations, which are sorted."""
+        rows = await self._messages(
+            f"conversation_id IN ({marks(ids)}) ORDER BY conversation_id, id LIMIT ?", [*ids, most]
+        )
+        return [(each, list(run)) for each, run in itertools.groupby(rows, itemgetter(0))]
+
+    async def _end_pages(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+        """The first or last few of many conversations, in one query."""
         order = "DESC" if reverse else "ASC"
-        count = max(1, min(IDS_A_QUERY, self._page_size // max(1, limit)))
-        for start in range(0, len(ids) if limit else 0, count):
-            chunk = ids[start : start + count]
-            rows = await self._messages(
-                f"id IN (SELECT m.id FROM (VALUES {marks(chunk, '(?)')}) AS wanted "
-                "JOIN messages AS m ON m.id IN (SELECT id FROM messages "
-                f"WHERE conversation_id = wanted.column1 ORDER BY id {order} LIMIT ?)) "
-                f"ORDER BY conversation_id, id {order}",
-                [*chunk, limit],
-            )
-            for _, group in itertools.groupby(rows, key=lambda row: row[0]):
-                yield self._as_page(list(group))
+        rows = await self._messages(
+            f"id IN (SELECT m.id FROM (VALUES {marks(ids, '(?)')}) AS wanted "
+            "JOIN messages AS m ON m.id IN (SELECT id FROM messages "
+            f"WHERE conversation_id = wanted.column1 ORDER BY id {order} LIMIT ?)) "
+            f"ORDER BY conversation_id, id {order}",
+            [*ids, each],
+        )
+        return [self._as_page(list(run)) for _, run in itertools.groupby(rows, itemgetter(0))]
 
     async def _messages(self, where: str, values: Sequence[Any]) -> list[Any]:
         async with self._step():
@@ -196,7 +149,7 @@ class SqliteReader:
                 yield page
                 last = page[-1].id
             return
-        wanted = sorted(set(storable(ids)))
+        wanted = sorted(storable(ids))
         size = min(IDS_A_QUERY, self._page_size)
         for start in range(0, len(wanted), size):
             chunk = wanted[start : start + size]
@@ -222,7 +175,11 @@ class SqliteReader:
         time = self._table.time_column
         title = extra = "NULL"
         if "title" in self.holds.conversation_fields:
-            meta = "(SELECT value FROM messages_meta WHERE conversation_id = c AND name = '{}')"
+            # As bytes, so that text that is not UTF-8 is named as all else that is no JSON.
+            meta = (
+                "(SELECT CAST(value AS BLOB) FROM messages_meta "
+                "WHERE conversation_id = c AND name = '{}')"
+            )
             title, extra = meta.format("title"), meta.format("extra")
         return (
             f"WITH page(c, n, low, high) AS ({page} LIMIT ?) SELECT c, n, "
@@ -239,9 +196,19 @@ class SqliteReader:
             messages=count,
             first_at=time_of(first),
             last_at=time_of(last),
-            title=None if title is None else parse_json(title),
-            extra=None if extra is None else parse_json(extra),
+            title=self._value(conversation, "title", title),
+            extra=self._value(conversation, "extra", extra),
         )
+
+    def _value(self, conversation: str, name: str, text: Any) -> Any:
+        """A title, an extra or a note, from its JSON text, if there is one."""
+        try:
+            return None if text is None else read_beside(name, text)
+        except ValueError as error:
+            raise CorruptData(
+                f"{self.name}: conversation {conversation!r}: {error}",
+                hint="mend or delete its row in the table messages_meta",
+            ) from error
 
     async def damage(self) -> list[Damage]:
         """Rows that belong to no conversation: their conversation_id is no text, or is empty."""
@@ -275,11 +242,6 @@ class SqliteReader:
             await self._file.close()
 
 
-def storable(ids: Sequence[str]) -> list[str]:
-    """Those that can be in a store at all: an id that is not UTF-8 is in none."""
-    return [conversation for conversation in ids if encodable(conversation)]
-
-
 def marks(values: Sequence[Any], mark: str = "?") -> str:
     return ", ".join([mark] * len(values))
 
@@ -296,9 +258,3 @@ def _text_or_bytes(data: bytes) -> str | bytes:
         return data.decode()
     except UnicodeDecodeError:
         return data
-
-
-def changed(conversation: str, store: str) -> Changed:
-    return Changed(
-        f"conversation {conversation!r} in {store} changed while it was used", hint="run again"
-    )

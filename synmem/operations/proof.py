@@ -46,11 +46,12 @@ def compared_lines(items: Sequence[Message | Unreadable], holds: Holds) -> list[
         return canonical_lines(items, holds)
     if readable(items):
         try:
+            lines = list(map(_encode, items))
             # msgspec writes NaN as null: a line that has a null is made the slow way.
-            return [
-                line if b"null" not in (line := _encode(item)) else canonical(item)
-                for item in items
-            ]
+            if b"null" in b"".join(lines):
+                pairs = zip(lines, items, strict=True)
+                lines = [line if b"null" not in line else canonical(i) for line, i in pairs]
+            return lines
         except (UnicodeError, OverflowError, TypeError, msgspec.MsgspecError):
             pass  # a lone surrogate, which msgspec does not write
     return canonical_lines(items, holds)

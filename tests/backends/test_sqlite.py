@@ -596,6 +596,32 @@ def test_only_our_own_files_keep_notes(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("title", "no JSON"), ("title", "5"), ("title", b'"\xff"'), ("extra", "[]")],
+)
+def test_what_lies_beside_and_cannot_be_read_is_named(
+    tmp_path: Path, field: str, value: str | bytes
+) -> None:
+    path = tmp_path / "chat.db"
+    write(path, "c", numbered(1))
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for name, text in ((field, value), ("note:n", "no JSON")):
+            db.execute("INSERT INTO messages_meta VALUES ('c', ?, CAST(? AS TEXT))", (name, text))
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            with pytest.raises(CorruptData, match=f"'c': {field} is") as caught:
+                _ = [page async for page in store.conversations(details=True)]
+            assert "messages_meta" in str(caught.value.hint)
+            with pytest.raises(CorruptData, match="note:n is not JSON"):
+                await store.note("c", "n")
+            assert len(await contents(store, "c")) == 1
+
+    run(main())
+
+
 def test_a_file_without_permission_is_access_denied() -> None:
     with as_nobody() as folder:
         path = folder / "chat.db"

@@ -1,5 +1,7 @@
 """Errors become JSON where JSON was asked for, and every error has its exit code."""
 
+import asyncio
+import gc
 import json
 
 import pytest
@@ -7,7 +9,7 @@ from typer.testing import CliRunner
 
 from synmem import errors
 from synmem.cli.app import app
-from synmem.cli.run import exit_code
+from synmem.cli.run import _run_async, exit_code
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,16 @@ def test_without_it_is_a_line(how: list[str]) -> None:
 )  # fmt: skip
 def test_every_error_has_its_exit_code(error: errors.SynmemError, code: int) -> None:
     assert exit_code(error) == code
+
+
+def test_an_interrupt_before_a_command_begins_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> int:
+        return 0
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _run_async(main())
+    gc.collect()  # a coroutine that was never awaited would be warned of here
