@@ -1,4 +1,9 @@
-"""Backends: how to talk to a store. This table and `open_store` import no driver."""
+"""Backends: how to talk to a store. This table and `open_store` import no driver.
+
+Backend `x` is `x.py`: where the data lies, `open`, and writing; with `x_reading`, `x_opening` and
+so on beside it where it takes more than one file. `inmemory` is the reference; `paging` (the order
+in which pages are read) and `patience` (how long a server is waited for) are shared.
+"""
 
 import contextlib
 import importlib

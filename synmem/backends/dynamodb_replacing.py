@@ -1,4 +1,4 @@
-"""Deleting and replacing: one write of the head switches, and what it hides is removed then.
+"""Deleting and replacing in DynamoDB: one write of the head switches, then what it hides goes.
 
 Hidden items are removed only under a version of one's own, and each transaction that does so
 checks it: the hidden items of any other version may be those of a replace under way.

@@ -1,4 +1,4 @@
-"""The steps that a transaction is made of: conditions and writes of items, in the API's form."""
+"""What a DynamoDB transaction is made of: conditions and writes of items, in the API's form."""
 
 import math
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The table: found, or made where the profile says so; and how its conversations are listed."""
+"""The DynamoDB table: found, or made where the profile says so; and how it lists conversations."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Appending: which items go together in a transaction, and what is done where one is refused."""
+"""Appending to DynamoDB: which items go together in a transaction, and what if one is refused."""
 
 import asyncio
 import math

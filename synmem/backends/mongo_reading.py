@@ -408,6 +408,7 @@ def position_of(document: Document) -> Position:
 
 
 def number_of(position: Position) -> int:
+    """The number in a position; ValueError where no position of ours looks like that."""
     try:
         return int(position.partition(":")[0])
     except ValueError:

@@ -181,6 +181,7 @@ def documents_of(part: Part, call: str, index: int) -> list[Document]:
 
 
 def renumber(documents: Sequence[Document], first: int) -> None:
+    """Number them one after another, in place."""
     for number, document in enumerate(documents, first):
         document["n"] = number
 

@@ -243,10 +243,12 @@ class SqliteReader:
 
 
 def marks(values: Sequence[Any], mark: str = "?") -> str:
+    """A placeholder for each value, as SQL takes them."""
     return ", ".join([mark] * len(values))
 
 
 def row_id(position: Position) -> int:
+    """The `id` of a row; ValueError where no position of ours looks like that."""
     try:
         return int(position)
     except ValueError:

@@ -158,6 +158,7 @@ def _head(file: BinaryIO) -> bytes:
 
 
 def tail(file: BinaryIO, end: int) -> bytes:
+    """The last bytes in front of `end`."""
     start = max(0, end - _TAIL)
     file.seek(start)
     return file.read(end - start)
@@ -194,6 +195,7 @@ def _detect(head: bytes, suffix: str) -> str:
 
 
 def is_json(line: bytes) -> bool:
+    """Whether a line is a JSON object."""
     try:
         return isinstance(parse_json(line), dict)
     except ValueError:

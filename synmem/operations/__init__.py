@@ -1,16 +1,17 @@
 """Operations: what a command does, on stores that it is given; none prints, prompts or exits.
 
-A file bears the name of its command, and what it is made of stands beside it:
+A file bears the name of its command, or of what that is made of:
 
 migrate, import   transfer, copying, batch, compare, conflicts, proving, proof, receipt, removing
 export            export, parts
-clear, undo       clear, undo, backup (writes), backups (finds and reads)
+clear, undo       clear, undo; backup writes a backup, backups finds and reads them
 check             check, check_receipt
-search            search (words), recall (meaning), looking; the indices in the state folder:
-                  word_index, word_tables, meaning_index, meaning_tables, index_file, following
-show, stats       show, stats, listing
-context           context, asked (those that ask a model)
-summarize         summarize, extractive, running, covering
+search            search by words: words, word_index, word_tables;
+                  recall by meaning: meaning_index, meaning_tables;
+                  index_file and following, for both indices
+show, stats       show, stats
+context           context; asked, for the strategies that ask a model
+summarize         summarize; running with a model, extractive without; covering
 entities          entities
-all               derived (what lies in the state folder), words (what a word is)
+several           listing and looking (what is there), derived (what the state folder has of it)
 """

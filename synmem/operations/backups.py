@@ -234,6 +234,7 @@ _DECODER = msgspec.json.Decoder(Manifest)
 
 
 def folder_of(manifest: Manifest) -> Path:
+    """Where the files of this backup lie."""
     return folders.state_folder("backups") / manifest.id
 
 

@@ -1,4 +1,4 @@
-"""Recall: the messages nearest in meaning to a text.
+"""Searching a store by meaning: the messages nearest to a text, and those of one conversation.
 
 An index of the store's meanings (`meaning_index`) proposes them; each is read again from the store
 before it is shown, so that no text is stale.
