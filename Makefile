@@ -8,7 +8,7 @@ demo: .venv/installed  ## Make a SynapseKit-style chat database and run the main
 	$(BIN)/python tests/demo.py
 
 test: .venv/installed-test  ## Run the tests
-	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 check: .venv/installed-dev  ## Formatting, lint, types
 	$(BIN)/ruff format --check .

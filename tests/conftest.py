@@ -1,7 +1,10 @@
 """What every test has: folders of its own, so that no test sees a person's configuration; and the
 real servers, one of each for a test process, started when the first test asks for it."""
 
+import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,9 @@ from typing import Any
 import pytest
 
 from tests import services
+
+MEMORY_BYTES = 4_000_000_000
+"""So much must be free in memory for the servers' data to lie there."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +37,26 @@ def _of_the_tests(variable: str) -> bool:
 def _server(backend: str) -> Any:
     @pytest.fixture(scope="session", name=f"{backend}_server")
     def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Server]:
-        with services.running(backend, tmp_path_factory.mktemp(backend)) as running:
+        with (
+            _folder(tmp_path_factory, backend) as folder,
+            services.running(backend, folder) as running,
+        ):
             yield running
 
     return server
+
+
+@contextlib.contextmanager
+def _folder(factory: pytest.TempPathFactory, backend: str) -> Iterator[Path]:
+    """Where the session's server has its data: in memory where there is room, since every commit
+    of a test waits for the disk."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < MEMORY_BYTES:
+        yield factory.mktemp(backend)
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="synmem-", ignore_cleanup_errors=True) as d:
+        Path(d).chmod(0o755)
+        yield Path(d)
 
 
 redis_server = _server("redis")

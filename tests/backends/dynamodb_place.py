@@ -1,6 +1,7 @@
 """Where the tests of the DynamoDB store keep their tables."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -50,13 +51,18 @@ def client(url: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def own_table(url: str) -> Iterator[str]:
-    """A name for a table, which is dropped at the end."""
+    """A name for a table, which is dropped at the end where the server is the user's."""
     name = unique()
     try:
         yield name
     finally:
-        with client(url) as boto, contextlib.suppress(boto.exceptions.ResourceNotFoundException):
-            boto.delete_table(TableName=name)
+        if os.environ.get("SYNMEM_TEST_DYNAMODB_URL"):
+            _drop(url, name)
+
+
+def _drop(url: str, name: str) -> None:
+    with client(url) as boto, contextlib.suppress(boto.exceptions.ResourceNotFoundException):
+        boto.delete_table(TableName=name)
 
 
 def plain_table(url: str, name: str, **keys: str) -> None:

@@ -57,6 +57,7 @@ class Postgres:
             "port": self.port, "listen_addresses": "127.0.0.1", "fsync": "off",
             "unix_socket_directories": self.socket_folder, "shared_buffers": "64MB",
             "max_connections": "60",
+            "dynamic_shared_memory_type": "mmap",  # what a kill leaves goes with the folder
         }  # fmt: skip
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         command = self._as_user([self._programs / "postgres", "-D", self._data, *options])
