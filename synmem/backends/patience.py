@@ -12,7 +12,7 @@ FIRST_ANSWER_S: Final = 10.0
 ANSWER_S: Final = 60.0
 """So long a server may take for one answer: a large write on a busy machine."""
 
-_ATTEMPTS: Final = 4
+_ATTEMPTS: Final = 6
 _PATIENCE_S: Final = 10.0
 
 T = TypeVar("T")
