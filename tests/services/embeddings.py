@@ -4,15 +4,14 @@ It writes down what it was asked, answers with WordLlama's vectors, and fails wh
 """
 
 import asyncio
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from synmem.vectors import WordLlama
+from tests.services.json_server import JSONHandler, serving
 
 
 @dataclass
@@ -40,41 +39,30 @@ class EmbeddingServer:
 def embedding_server() -> Iterator[EmbeddingServer]:
     """A server that runs until the end of the block."""
     known = EmbeddingServer()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(known))
-    server.daemon_threads = True
-    known.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(_handler(known)) as known.port:
         yield known
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _handler(known: EmbeddingServer) -> type[BaseHTTPRequestHandler]:
     model = WordLlama()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(JSONHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.body()
             key = self.headers.get("Authorization", "").removeprefix("Bearer ")
             known.asked.append((key, body))
             failure = known.failures.pop(0) if known.failures else None
             if self.path != "/v1/embeddings":
-                self._send(404, {"error": {"message": f"no such path: {self.path}"}})
+                self.send(404, {"error": {"message": f"no such path: {self.path}"}})
             elif isinstance(failure, int):
                 headers = {"Retry-After-Ms": "10"}
-                self._send(failure, {"error": {"message": f"no, {failure} (key {key})"}}, headers)
+                self.send(failure, {"error": {"message": f"no, {failure} (key {key})"}}, headers)
             elif failure == "close":
                 self.close_connection = True
             elif failure == "html":
-                self._send(200, "<html>hello</html>", {"Content-Type": "text/html"})
+                self.send(200, "<html>hello</html>", {"Content-Type": "text/html"})
             else:
-                self._send(200, self._answer(body, failure))
+                self.send(200, self._answer(body, failure))
 
         def _answer(self, body: dict[str, Any], failure: str | None) -> dict[str, Any]:
             size = body.get("dimensions", known.numbers)
@@ -91,17 +79,5 @@ def _handler(known: EmbeddingServer) -> type[BaseHTTPRequestHandler]:
             ]
             usage = {"prompt_tokens": 1, "total_tokens": 1}
             return {"object": "list", "data": data[::-1], "model": body["model"], "usage": usage}
-
-        def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-            data = (body if isinstance(body, str) else json.dumps(body)).encode()
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing."""
 
     return Handler

@@ -3,14 +3,14 @@
 It writes down what it was asked, answers by a function of the prompt, and fails when told to.
 """
 
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.services.json_server import JSONHandler, serving
 
 Answer = Callable[[str], str]
 
@@ -64,28 +64,17 @@ class ModelServer:
 def model_server(answer: Answer | None = None) -> Iterator[ModelServer]:
     """A server that runs until the end of the block."""
     known = ModelServer() if answer is None else ModelServer(answer)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(known))
-    server.daemon_threads = True
-    known.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(_handler(known)) as known.port:
         yield known
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _handler(known: ModelServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(JSONHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.body()
             openai = self.path == "/v1/chat/completions"
             if not openai and self.path != "/v1/messages":
-                self._send(404, {"error": {"message": f"no such path: {self.path}"}})
+                self.send(404, {"error": {"message": f"no such path: {self.path}"}})
                 return
             bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
             key = bearer or self.headers.get("X-Api-Key", "")  # older clients of Anthropic
@@ -94,34 +83,22 @@ def _handler(known: ModelServer) -> type[BaseHTTPRequestHandler]:
             if isinstance(failure, int):
                 headers = {"Retry-After-Ms": "10"} if failure == 429 else {}
                 said = {"type": "error", "error": {"message": f"no, {failure} (key {key})"}}
-                self._send(failure, said, headers)
+                self.send(failure, said, headers)
             elif failure == "hang":
                 time.sleep(5)
                 self.close_connection = True
             elif failure == "close":
                 self.close_connection = True
             elif failure == "html":
-                self._send(200, "<html>hello</html>", {"Content-Type": "text/html"})
+                self.send(200, "<html>hello</html>", {"Content-Type": "text/html"})
             elif failure == "malformed":
-                self._send(200, '{"choices": [', {"Content-Type": "application/json"})
+                self.send(200, '{"choices": [', {"Content-Type": "application/json"})
             elif failure == "other":
-                self._send(200, {"hello": "world"})
+                self.send(200, {"hello": "world"})
             else:
                 text = "" if failure == "empty" else known.answer(known.asked[-1].prompt)
                 form = _openai if openai else _anthropic
-                self._send(200, form(body["model"], text, cut=failure == "cut"))
-
-        def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-            data = (body if isinstance(body, str) else json.dumps(body)).encode()
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing."""
+                self.send(200, form(body["model"], text, cut=failure == "cut"))
 
     return Handler
 
