@@ -94,6 +94,7 @@ class Client:
             endpoint_url=self._settings.get("endpoint_url"),
             config=config,
         )
+        self._client.meta.events.register("before-parse.dynamodb", _see_whole)
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """What the server answers; tried again while it is busy or the connection breaks."""
@@ -217,6 +218,16 @@ _NO_CREDENTIALS: Final = (
 async def pause(seconds: float = 0.05) -> None:
     """A moment, of a length that two who wait for each other do not share."""
     await asyncio.sleep(seconds * (0.5 + random.random()))
+
+
+def _see_whole(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """ConnectionClosedError for an answer that was cut within its headers.
+
+    http.client takes the headers that came for all, and then an empty body, which botocore reads
+    as an answer that says "nothing found". DynamoDB's answers are never empty: at least "{}".
+    """
+    if response_dict["status_code"] in (200, 400) and not response_dict["body"]:
+        raise boto.ConnectionClosedError(endpoint_url="the server")
 
 
 def _code(error: BaseException | None) -> str | None:

@@ -83,7 +83,7 @@ async def open(
             f"{database.name}: no layout {named!r} on PostgreSQL", hint="there is synmem"
         )
     try:
-        await database.look()
+        await again(database.look, (Lost,))
         table = database.table
         if table.named and not table.made and not write:
             raise StoreNotFound(

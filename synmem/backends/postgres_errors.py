@@ -53,6 +53,9 @@ _ERRORS: Final[tuple[tuple[Any, type[StoreError], str | None], ...]] = (
 )
 """The first that fits decides."""
 
+_REFUSES_TLS: Final = "rejected SSL upgrade"
+"""asyncpg's words in a plain ConnectionError, which is also what it says of a broken one."""
+
 
 @contextlib.contextmanager
 def translating(store: str, secrets: Iterable[str]) -> Iterator[None]:
@@ -73,7 +76,7 @@ def translating(store: str, secrets: Iterable[str]) -> Iterator[None]:
     except PermissionError as error:
         raise AccessDenied(_text(store, error, secrets)) from error
     except OSError as error:
-        if type(error) is ConnectionError:  # asyncpg's own: the server does no TLS
+        if _REFUSES_TLS in str(error):
             raise AccessDenied(
                 _text(store, error, secrets), hint="sslmode=prefer goes without where it must"
             ) from error

@@ -14,11 +14,12 @@ from typing import Any, Final
 import asyncpg
 
 from synmem.backends.patience import ANSWER_S, CONNECT_S
-from synmem.backends.postgres_errors import Lost, translating
+from synmem.backends.postgres_errors import translating
 from synmem.errors import (
     CorruptData,
     ProfileError,
     StoreError,
+    StoreUnavailable,
     Unsupported,
 )
 from synmem.layouts.postgres_rows import COLUMNS
@@ -120,7 +121,7 @@ class Database:
                 statement_cache_size=0,
             )
         except TimeoutError as error:
-            raise Lost(
+            raise StoreUnavailable(
                 f"{self.name}: no connection within {CONNECT_S:.0f} seconds", hint="try again later"
             ) from error
         except ssl.SSLCertVerificationError:  # which is a ValueError too

@@ -27,12 +27,15 @@ class Proxy:
         self._pairs: list[_Pair] = []
         self._wanted: Callable[[bytes], bool] | None = None
         self._times = 0
+        self._truncated: tuple[int, int] | None = None
         self._listener: socket.socket | None = None
         self.port = 0
         self.delay_s = 0.0
         """So long every piece waits on its way, in both directions."""
         self.cuts = 0
-        """How many answers `cut_after_request` has held back."""
+        """How many answers `cut_after_request` and `truncate` have held back."""
+        self.requests = 0
+        """How many pieces of requests have been passed on."""
         self._listen()
 
     def cut_after_request(self, wanted: Callable[[bytes], bool], times: int = 1) -> None:
@@ -44,6 +47,12 @@ class Proxy:
         """
         with self._lock:
             self._wanted, self._times = wanted, times
+
+    def truncate(self, after: int, size: int) -> None:
+        """After so many more answers, pass on only the first `size` bytes of the next, and cut
+        its connection."""
+        with self._lock:
+            self._truncated = after, size
 
     def cut(self) -> None:
         """Close every connection there is, at once."""
@@ -125,6 +134,7 @@ class Proxy:
             time.sleep(self.delay_s)
             if not _passed(pair.server, sent):
                 break
+            self.requests += 1
         pair.end()
 
     def _pass_answers(self, pair: "_Pair") -> None:
@@ -133,9 +143,23 @@ class Proxy:
                 self.cuts += 1
                 break
             time.sleep(self.delay_s)
+            size = self._size_of_next()
+            if size is not None:
+                self.cuts += 1
+                _passed(pair.client, answer[:size])
+                break
             if not _passed(pair.client, answer):
                 break
         pair.end()
+
+    def _size_of_next(self) -> int | None:
+        """How much of the next answer is passed on; None for all of it."""
+        with self._lock:
+            if self._truncated is None:
+                return None
+            after, size = self._truncated
+            self._truncated = (after - 1, size) if after else None
+            return None if after else size
 
     def _is_wanted(self, sent: bytes) -> bool:
         with self._lock:
