@@ -189,7 +189,7 @@ def _teller(session: Session, dry_run: bool) -> "Callable[[Entry], None]":
         if dry_run and not session.json:
             word = _WOULD.get(entry.action, entry.kind or entry.action)
             number = entry.written if entry.action in _WOULD else 0
-            render.line(f"{word}\t{number}\t{name if render.is_terminal() else entry.conversation}")
+            render.fields(word, str(number), entry.conversation)
 
     return tell
 

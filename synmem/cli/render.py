@@ -23,6 +23,7 @@ _HIDDEN = re.compile(_UNSAFE.pattern.replace("\x0b-\x1f\x7f", "\x7f"))  # not JS
 # Left as they are, because ordinary text needs them: the joiners of emoji and of Indic and
 # Persian words (U+200C, U+200D) between visible characters, and U+FE0F, the emoji style.
 _JOINERS = "\u200c\u200d"
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def visible(text: str) -> str:
@@ -198,6 +199,12 @@ def line(text: str) -> None:
     if is_terminal():
         text = visible(text)
     write(text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def fields(*texts: str) -> None:
+    """A line of fields with tabs between them; inside of them a tab, newline or backslash is
+    escaped, as C does it."""
+    line("\t".join(text.translate(_ESCAPES) for text in texts))
 
 
 def json_line(value: Any) -> None:

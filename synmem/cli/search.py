@@ -36,7 +36,6 @@ SemanticOption = Annotated[
 
 _AROUND = 70  # characters of a snippet before and after the match
 _MATCH, _HEAD = "1;31", "35"
-_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 @command
@@ -137,8 +136,7 @@ def _print(session: Session, found: "Found", text: str | None) -> None:
             session.note("nothing found")
     else:
         for hit in found.hits:
-            fields = (hit.conversation_id, str(hit.position), hit.role, hit.content)
-            render.line("\t".join(field.translate(_ESCAPES) for field in fields))
+            render.fields(hit.conversation_id, str(hit.position), hit.role, hit.content)
 
 
 def _show(hit: "Hit", query: "Query | None") -> None:

@@ -29,7 +29,7 @@ async def stats(session: Session) -> int | None:
         _table(data)
     else:
         for key, value in _flat(data):
-            render.line(f"{key}\t{value}")
+            render.fields(key, value)
     for each in total.unreadable:
         where = f"{each.conversation_id}, message {each.position}"
         render.note(f"{render.visible_line(where)} cannot be read: {each.reason}")
@@ -71,19 +71,18 @@ def _flat(data: "JSONObject") -> list[tuple[str, str]]:
     rows = []
     for key, value in data.items():
         if key == "roles":
-            rows += [(_cell(f"messages {role}"), str(count)) for role, count in value.items()]
+            rows += [(f"messages {role}", str(count)) for role, count in value.items()]
         else:
-            rows.append((key, "" if value is None else _cell(str(value))))
+            rows.append((key, "" if value is None else str(value)))
     return rows
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n")
 
 
 def _table(data: "JSONObject") -> None:
     rows = [
-        (key.replace("_", " "), f"{int(value):,}" if value.isdecimal() else value)
+        (
+            render.visible_line(key.replace("_", " ")),
+            f"{int(value):,}" if value.isdecimal() else render.visible_line(value),
+        )
         for key, value in _flat(data)
     ]
     width = max(len(key) for key, _ in rows)

@@ -81,12 +81,12 @@ async def build(
         return Built(await _plain(wanted).context(store, conversation))
     if asking is None:
         raise ModelError("no LLM is configured")
-    from synmem.operations.asked import Asked
+    from synmem.operations.model_context import ModelContext
 
-    asked = Asked(store, conversation, wanted, notes, asking)
+    made = ModelContext(store, conversation, wanted, notes, asking)
     if wanted.strategy == "entity":
-        return await asked.entity()
-    return await (asked.hybrid() if wanted.strategy == "hybrid" else asked.summary_buffer())
+        return await made.entity()
+    return await (made.hybrid() if wanted.strategy == "hybrid" else made.summary_buffer())
 
 
 def check(wanted: Wanted) -> None:

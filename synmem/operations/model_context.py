@@ -25,7 +25,7 @@ _PAIRS: Final = 5  # of a hybrid's window
 _ROOM: Final = 500  # tokens that a summary is given, or a quarter of the budget if that is less
 
 
-class Asked:
+class ModelContext:
     """The strategies that ask a model for what came before the newest messages."""
 
     def __init__(
