@@ -90,6 +90,13 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(main)
 
 
+async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until it holds, whatever brings it about; TimeoutError where it never does."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110  # a process, a thread or a server does
+            await asyncio.sleep(0.02)
+
+
 def numbered(count: int, start: int = 0, role: str = "user") -> list[Message]:
     """Messages that tell their place."""
     return [Message(role, f"message {n}") for n in range(start, start + count)]

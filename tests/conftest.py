@@ -4,6 +4,7 @@ real servers, one of each for a test process, started when the first test asks f
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,13 @@ from tests import services
 
 MEMORY_BYTES = 4_000_000_000
 """So much must be free in memory for the servers' data to lie there."""
+
+
+def pytest_configure() -> None:
+    """A shell lets what it runs in its background ignore Ctrl-C, and whatever that starts: the
+    programs under test are to hear it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -205,6 +205,9 @@ def test_reading_ids_makes_no_file(here: Path) -> None:
 
 
 def test_a_store_that_does_not_answer_holds_nobody_up(here: Path) -> None:
+    started = time.monotonic()
+    answer("synmem", "show", "-p", "local", "u")
+    usually = time.monotonic() - started
     holder = sqlite3.connect(here / "chat.db")
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")
@@ -215,7 +218,7 @@ def test_a_store_that_does_not_answer_holds_nobody_up(here: Path) -> None:
     holder.rollback()
     holder.close()
     assert said == ""
-    assert taken < 4  # a second, and the start of the program on a busy machine
+    assert taken < usually + 4  # it waits for a second; others wait for five
 
 
 # --- zsh and fish ---------------------------------------------------------------------------

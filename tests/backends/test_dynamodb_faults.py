@@ -89,7 +89,7 @@ def test_a_server_that_is_not_there_is_unavailable_within_seconds() -> None:
 
     begun = time.monotonic()
     run(main())
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
     told = in_pipe("ls", "-p", address(url, "chat"))
     assert told.returncode == 4
     assert told.stdout == b""

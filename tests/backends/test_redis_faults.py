@@ -23,7 +23,7 @@ from synmem.errors import (
 from synmem.messages import Conversation, Message
 from synmem.store import START, Part, once
 from tests.backends.redis_place import Place, drop, opened
-from tests.conformance import add, contents, ids, numbered, run
+from tests.conformance import add, contents, ids, numbered, run, until
 from tests.services import Missing, free_port, without
 from tests.services.proxy import Proxy
 from tests.services.redis import running
@@ -74,7 +74,7 @@ def test_a_server_that_is_not_there_is_unavailable_within_seconds(settings: Any)
                 begun = time.monotonic()
                 with pytest.raises(StoreUnavailable) as caught:
                     await attempt
-                assert time.monotonic() - begun < 8
+                assert time.monotonic() - begun < 20
                 assert "s3cr3t" not in str(caught.value)
 
     run(main())
@@ -235,7 +235,7 @@ def test_a_cancelled_task_ends(place: Place) -> None:
             writing = asyncio.create_task(write())
             await asyncio.sleep(random.uniform(0, 0.02))
             writing.cancel()
-            _, pending = await asyncio.wait([writing], timeout=1)
+            _, pending = await asyncio.wait([writing], timeout=20)
             assert not pending
         count = len(await contents(store, "c"))
         await add(store, "c", numbered(1))
@@ -261,7 +261,7 @@ def test_a_server_killed_in_the_middle_keeps_what_it_acknowledged(tmp_path: Path
             async with opened(server.url) as store:
                 done: dict[str, list[int]] = {f"c{n}": [] for n in range(4)}
                 writers = [asyncio.create_task(write(store, *each)) for each in done.items()]
-                await asyncio.sleep(0.3)
+                await until(lambda: all(done.values()))
                 await asyncio.to_thread(server.kill)
                 if back:
                     await asyncio.to_thread(server.start)
@@ -275,7 +275,6 @@ def test_a_server_killed_in_the_middle_keeps_what_it_acknowledged(tmp_path: Path
                 if not back:
                     await asyncio.to_thread(server.start)
                 for name, acknowledged in done.items():
-                    assert acknowledged
                     found = await contents(store, name)
                     there = len(found) // 3
                     assert found == [f"{n} {k}" for n in range(there) for k in range(3)]
@@ -421,8 +420,8 @@ def test_connections_that_are_cut_at_any_moment_cost_nothing(place: Place) -> No
         nonlocal cuts
         while not enough.is_set():
             # By requests, not by the clock: on the slowest machine some come through.
-            until = proxy.requests + random.randint(5, 40)
-            while proxy.requests < until and not enough.is_set():
+            next_cut = proxy.requests + random.randint(5, 40)
+            while proxy.requests < next_cut and not enough.is_set():
                 time.sleep(0.001)
             proxy.cut()
             cuts += 1

@@ -7,6 +7,7 @@ import sys
 import time
 
 PROGRAM = [sys.executable, "-m", "synmem"]
+_CTRL_C = b"\x03"
 
 
 def in_pipe(
@@ -32,7 +33,8 @@ def on_terminal(
 ) -> tuple[int, str]:
     """Run it on a terminal of 80 columns; exit code and all that was shown.
 
-    `typed` is typed when the `prompt` is there.
+    `typed` is typed when the `prompt` is there; a Ctrl-C is typed again while nothing comes of it,
+    since one that falls between Python's look for signals and its read is not heard.
     """
     import fcntl
     import pty
@@ -46,11 +48,16 @@ def on_terminal(
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     shown = b""
     end = time.monotonic() + 60
+    again = end
     try:
         while time.monotonic() < end:
             if typed and prompt in shown:
                 os.write(terminal, typed)
+                again = time.monotonic() + 5 if typed.endswith(_CTRL_C) else end
                 typed = b""
+            elif time.monotonic() > again:
+                os.write(terminal, _CTRL_C)
+                again = time.monotonic() + 5
             if select.select([terminal], [], [], 0.1)[0]:
                 try:
                     chunk = os.read(terminal, 65536)

@@ -307,12 +307,12 @@ def test_ctrl_c_ends_the_program_too(own_folders: Path, tmp_path: Path, chat: st
             time.sleep(0.05)
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 130
     assert b"Traceback" not in err
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     listed = subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
     assert str(tmp_path / "my model.py") not in listed

