@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from synmem.config import load
 from synmem.errors import ProfileError
+from synmem.models.answering import checked_key
 from synmem.settings import checked_in, from_environment, known, variable
 from synmem.variables import expanded, first_line_of
 
@@ -28,8 +29,8 @@ def embedding_settings(config: Path | None = None) -> dict[str, Any]:
     """What `vectors.embedder_of` takes: variables expanded, the key looked up.
 
     Runs `api_key_command`. ProfileError where it fails, a variable is not set, or the table makes
-    no sense. A SYNMEM_EMBEDDING_PROVIDER that is not the file's leaves the file's keys aside: a
-    key is not sent to somebody else.
+    no sense; ModelError where the key cannot be sent. A SYNMEM_EMBEDDING_PROVIDER that is not the
+    file's leaves the file's keys aside: a key is not sent to somebody else.
     """
     loaded = load(config)
     table = dict(loaded.tables.get("embedding", {}))
@@ -47,8 +48,20 @@ def embedding_settings(config: Path | None = None) -> dict[str, Any]:
         key: expanded(value, f"{key} of [embedding]") if isinstance(value, str) else value
         for key, value in settings.items()
     }
-    if command is not None and "api_key" not in settings:
-        settings["api_key"] = first_line_of(command, "api_key_command of [embedding]")
+    if (key := _key(settings.get("api_key", ""), command)) is not None:
+        settings["api_key"] = key
     if not settings.get("base_url", "http://").startswith(("http://", "https://")):
         raise ProfileError("base_url of [embedding] must begin with http:// or https://")
     return {"provider": provider, **settings}
+
+
+def _key(given: str, command: str | None) -> str | None:
+    """The key that is configured; None where the endpoint looks for one in its own variable."""
+    name = f"{_VARIABLE}API_KEY"
+    place = name if variable(name) else "api_key of [embedding]"
+    if key := checked_key(given, place):
+        return key
+    if command is None:
+        return None
+    place = "api_key_command of [embedding]"
+    return checked_key(first_line_of(command, place), f"the answer of {place}")

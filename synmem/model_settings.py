@@ -13,6 +13,7 @@ import msgspec
 
 from synmem.config import Config, load
 from synmem.errors import ModelError, ProfileError
+from synmem.models.answering import checked_key
 from synmem.models.tokens import CHARACTERS_PER_TOKEN
 from synmem.settings import checked_in, from_environment, known, variable
 from synmem.variables import expanded, first_line_of, words
@@ -54,7 +55,7 @@ class LLMSettings(msgspec.Struct, frozen=True):
         """The settings to ask it with: variables expanded, the key looked up.
 
         Runs `api_key_command`. ProfileError where a variable is not set or the command fails,
-        ModelError where there is no key.
+        ModelError where there is no key, or none that can be sent.
         """
         settings = {
             key: expanded(value, f"{key} of [llm]") if _expands(key, value) else value
@@ -68,13 +69,16 @@ class LLMSettings(msgspec.Struct, frozen=True):
         return {**settings, "base_url": url, "api_key": self._key(settings, url)}
 
     def _key(self, settings: Mapping[str, Any], url: str | None) -> str:
-        if key := settings.get("api_key", "").strip():
-            return str(key)
+        given = f"{_VARIABLE}API_KEY"
+        place = given if variable(given) else "api_key of [llm]"
+        if key := checked_key(settings.get("api_key", ""), place):
+            return key
         if command := settings.get("api_key_command"):
-            return first_line_of(command, "api_key_command of [llm]").strip()
+            place = "api_key_command of [llm]"
+            return checked_key(first_line_of(command, place), f"the answer of {place}")
         name = f"{self.provider.upper()}_API_KEY"
-        if key := os.environ.get(name, "").strip():
-            return str(key)
+        if key := checked_key(os.environ.get(name, ""), name):
+            return key
         if url is not None:
             return _NO_KEY
         raise ModelError(

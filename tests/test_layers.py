@@ -35,7 +35,7 @@ MAY_IMPORT = {
         "errors", "folders", "masking", "backends", "settings", "addresses", "config", "variables",
     },
     "model_settings": {"errors", "settings", "config", "variables", "models"},
-    "embedding_settings": {"errors", "settings", "config", "variables"},
+    "embedding_settings": {"errors", "settings", "config", "variables", "models"},
     "vectors": {*CORE, "vectors", "models", "masking"},
     "operations": {
         *CORE, "operations", "strategies", "formats", "models", "notes", "folders", "durable",

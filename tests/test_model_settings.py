@@ -95,6 +95,29 @@ def test_where_the_key_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         settings(tmp_path, by_variable).connection()
 
 
+def test_a_key_that_cannot_be_sent_is_refused_by_the_place_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clients show the whole header where it holds a control character."""
+    in_file = 'api_key = "sk-verysecret\\r-1"\n'
+    (tmp_path / "key.py").write_text("print('sk-verysecret\\t1')")
+    by_command = f'api_key_command = "{sys.executable} {tmp_path / "key.py"}"\n'
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-verysecret\r-1")
+    for toml, place in (
+        ("", "OPENAI_API_KEY"), (in_file, "api_key of [llm]"),
+        (by_command, "the answer of api_key_command of [llm]"),
+    ):  # fmt: skip
+        with pytest.raises(ModelError) as caught:
+            settings(tmp_path, OPENAI + toml).connection()
+        assert f"the key in {place} holds a control character" in str(caught.value)
+        assert "verysecret" not in f"{caught.value} {caught.value.hint}"
+    monkeypatch.setenv("SYNMEM_LLM_API_KEY", "sk-verysécret")
+    with pytest.raises(ModelError, match="the key in SYNMEM_LLM_API_KEY holds"):
+        settings(tmp_path, OPENAI).connection()
+    monkeypatch.setenv("SYNMEM_LLM_API_KEY", "sk-1\r")
+    assert settings(tmp_path, OPENAI).connection()["api_key"] == "sk-1"
+
+
 def test_a_literal_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     literal = OPENAI + 'api_key = "sk-1"\n'
     assert settings(tmp_path, literal).connection()["api_key"] == "sk-1"

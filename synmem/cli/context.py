@@ -106,6 +106,7 @@ async def context(
     synmem context user-1 --strategy vector --query 'which city did she like?'
     """
     from synmem.operations.context import Wanted, check
+    from synmem.strategies.sending import EMPTY_QUESTION
 
     if form is not None and form not in FORMATS:
         raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")
@@ -113,6 +114,7 @@ async def context(
         strategy, max_tokens, max_search_tokens, window,
         _text("--system", system), _text("--search-results", search_results),
         tokenizer, labelled=form == "text", query=query,
+        question=EMPTY_QUESTION if form == "anthropic" else "",
     )  # fmt: skip
     check(wanted)
     built = await _build(session, conversation, wanted, model)

@@ -1,11 +1,15 @@
 """BaseMemory, and what all memory classes share: the shape of a message, and how it is printed."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from synmem.strategies.lines import role_line
+
+_PORTS: Final = 65535
+_HOST: Final = re.compile(r"(\[[^\]]*\]|[^:\[\]\s]*)(:(?P<port>[0-9]{0,9}))?")
 
 Said = dict[str, Any]
 """A message as the reference has it: `{"role", "content"}`, and perhaps `"metadata"`."""
@@ -76,7 +80,8 @@ class Replaceable(Protocol):
         ...
 
     async def oldest(self, count: int) -> tuple[list[Said], Any]:
-        """The first `count` messages, and what `replace_oldest` knows them by."""
+        """The first `count` messages, or as many of them as may give way, and what
+        `replace_oldest` knows them by."""
         ...
 
     async def replace_oldest(self, which: Any, role: str, content: str) -> None:
@@ -122,3 +127,22 @@ def text(**named: str) -> None:
     for name, value in named.items():
         if not isinstance(value, str) or not value:
             raise ValueError(f"{name} must be a string that is not empty, not {value!r}")
+
+
+def address(*schemes: str, **named: str) -> None:
+    """ValueError, naming it, where a text is not a server's URL with one of these schemes.
+
+    Nothing of it is shown: nobody can tell where in it a password is. No server is asked.
+    """
+    text(**named)
+    for name, value in named.items():
+        scheme, mark, rest = value.partition("://")
+        if not mark or scheme.lower() not in schemes:
+            raise ValueError(f"{name} must begin with {' or '.join(s + '://' for s in schemes)}")
+        hosts = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+        found = [_HOST.fullmatch(host) for host in hosts.split(",")]
+        if not all(host and int(host["port"] or 0) <= _PORTS for host in found):
+            raise ValueError(
+                f"{name} must be {scheme}://[USER:PASSWORD@]HOST[:PORT]...; in a password %, @, /, "
+                ":, ? and # are quoted"
+            )

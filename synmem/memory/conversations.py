@@ -33,7 +33,7 @@ class StoredConversation:
 
     def get_messages(self) -> list[Said]:
         """All messages of this conversation, with `"metadata"` where they have some."""
-        found, _ = self._session.wait(self._session.messages())
+        found = self._session.wait(self._session.messages())
         return [
             {"role": each.role, "content": each.content}
             | ({"metadata": each.metadata} if each.metadata else {})

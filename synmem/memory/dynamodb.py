@@ -1,6 +1,6 @@
 """DynamoDBMemory: conversations in a DynamoDB table."""
 
-from synmem.memory.base import at_least_or_none, text
+from synmem.memory.base import address, at_least_or_none, text
 from synmem.memory.stored import StoredMemory
 
 
@@ -28,6 +28,8 @@ class DynamoDBMemory(StoredMemory):
         create: bool = False,
     ) -> None:
         text(table_name=table_name, region=region)
+        if endpoint_url is not None:
+            address("https", "http", endpoint_url=endpoint_url)
         at_least_or_none(1, max_messages=max_messages)
         settings = {
             "table_name": table_name, "region": region, "endpoint_url": endpoint_url,

@@ -12,7 +12,9 @@ class EntityMemory:
     """Tracks entities with a model (reference: EntityMemory); over `max_entities` the one whose
     last update is oldest goes.
 
-    When the model fails, `add` raises what it raised: the message is kept, no entity changed.
+    When the model fails, `add` raises what it raised: the message is kept, no entity changed. An
+    answer with a line or a bullet for each name is understood too, which SynapseKit 2.0.1 takes
+    for one name.
 
     >>> memory = EntityMemory(llm=names, max_entities=50)
     >>> asyncio.run(memory.add("user", "Alice works in Paris."))
@@ -28,14 +30,17 @@ class EntityMemory:
         at_least(1, max_entities=max_entities)
         self._llm = checked(llm)
         self._buffer = BufferMemory()
+        self._most = max_entities
         self._entities = Entities(max_entities=max_entities)
         self._turn = Turn()  # a description is gone on from, one message after the other
 
     async def add(self, role: str, content: str) -> None:
         """Append a message, and learn the entities that it speaks of."""
         self._buffer.add(role, content)
+        entities = self._entities
         async with self._turn:
-            await self._entities.learn(self._llm, content)
+            if entities is self._entities:  # else the message was forgotten while it waited
+                await entities.learn(self._llm, content)
 
     def get_messages(self) -> list[Said]:
         """All messages, as copies."""
@@ -56,7 +61,7 @@ class EntityMemory:
     def clear(self) -> None:
         """Forget messages and entities."""
         self._buffer.clear()
-        self._entities.forget()
+        self._entities = Entities(max_entities=self._most)  # not those that are being learned
 
     def __len__(self) -> int:
         return len(self._buffer)

@@ -12,7 +12,8 @@ from synmem.strategies.summary import SUMMARY_HEAD, Running, within
 class HybridMemory:
     """The last `window` pairs of messages, and a summary of all before them (reference:
     HybridMemory). The model is asked only for what no summary covers yet; when it fails, nothing
-    changes.
+    changes. Where it answers nothing, the summary so far is shown, if there is one, and the next
+    call asks again. Unlike SynapseKit 2.0.1's, the summary is stripped.
 
     >>> memory = HybridMemory(llm=llm, window=1, summary_max_tokens=200)
     >>> for text in ("one", "two", "three"):
@@ -48,14 +49,14 @@ class HybridMemory:
     async def get_messages_with_summary(self) -> list[Said]:
         """All messages where the window holds them; else a system message with the summary of
         the older ones, and the window."""
-        messages = self.get_messages()
-        older, recent = messages[: -self._most], messages[-self._most :]
-        if not older:
-            return recent
-        lines = [role_line(each["role"], each["content"]) for each in older]
         async with self._turn:
-            await self._running.reach(self._llm, lines, self._prompt)
-        return [{"role": "system", "content": SUMMARY_HEAD + self.summary}, *recent]
+            running, messages = await self._reached()
+            while running is not self._running:  # cleared meanwhile: those are forgotten
+                running, messages = await self._reached()
+        recent = messages[-self._most :]
+        if len(messages) == len(recent) or not running.text:
+            return recent
+        return [{"role": "system", "content": SUMMARY_HEAD + running.text}, *recent]
 
     async def format_context(self) -> str:
         """`get_messages_with_summary` as lines `Role: content`."""
@@ -73,3 +74,10 @@ class HybridMemory:
 
     def __len__(self) -> int:
         return len(self._buffer)
+
+    async def _reached(self) -> tuple[Running, list[Said]]:
+        """The messages there are, and the summary, which covers all before the window."""
+        running, messages = self._running, self.get_messages()
+        older = [role_line(each["role"], each["content"]) for each in messages[: -self._most]]
+        await running.reach(self._llm, older, self._prompt)
+        return running, messages

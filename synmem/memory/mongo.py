@@ -1,6 +1,6 @@
 """MongoMemory: conversations in a MongoDB collection."""
 
-from synmem.memory.base import at_least_or_none, text
+from synmem.memory.base import address, at_least_or_none, text
 from synmem.memory.stored import StoredMemory
 
 
@@ -22,7 +22,8 @@ class MongoMemory(StoredMemory):
         session_id: str = "default",
         max_messages: int | None = None,
     ) -> None:
-        text(uri=uri, db_name=db_name, collection_name=collection_name)
+        address("mongodb", "mongodb+srv", uri=uri)
+        text(db_name=db_name, collection_name=collection_name)
         at_least_or_none(1, max_messages=max_messages)
         settings = {"uri": uri, "db_name": db_name, "collection_name": collection_name}
         super().__init__("mongo", settings, session_id, max_messages)

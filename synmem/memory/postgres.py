@@ -1,6 +1,6 @@
 """PostgresMemory: conversations in a PostgreSQL table."""
 
-from synmem.memory.base import at_least_or_none, text
+from synmem.memory.base import address, at_least_or_none
 from synmem.memory.stored import StoredMemory
 
 
@@ -18,6 +18,6 @@ class PostgresMemory(StoredMemory):
     def __init__(
         self, dsn: str, session_id: str = "default", max_messages: int | None = None
     ) -> None:
-        text(dsn=dsn)
+        address("postgresql", "postgres", dsn=dsn)
         at_least_or_none(1, max_messages=max_messages)
         super().__init__("postgres", {"dsn": dsn}, session_id, max_messages)

@@ -1,8 +1,12 @@
 """RedisMemory and RedisConversationMemory: conversations in Redis lists, shared with SynapseKit."""
 
-from synmem.memory.base import at_least_or_none, text
+from typing import Final
+
+from synmem.memory.base import address, at_least_or_none
 from synmem.memory.conversations import StoredConversation
 from synmem.memory.stored import StoredMemory
+
+_SCHEMES: Final = ("redis", "rediss", "unix")
 
 
 class RedisMemory(StoredMemory):
@@ -24,7 +28,7 @@ class RedisMemory(StoredMemory):
         ttl_seconds: int | None = None,
         max_messages: int | None = None,
     ) -> None:
-        text(url=url)
+        address(*_SCHEMES, url=url)
         at_least_or_none(1, ttl_seconds=ttl_seconds, max_messages=max_messages)
         super().__init__(
             "redis", {"url": url, "ttl_seconds": ttl_seconds}, session_id, max_messages
@@ -34,6 +38,10 @@ class RedisMemory(StoredMemory):
 class RedisConversationMemory(StoredConversation):
     """A conversation in the Redis keys of SynapseKit's programs (reference:
     RedisConversationMemory). Needs `synmem-cli[redis]`. `window` keeps the last N pairs.
+
+    Unlike SynapseKit 2.0.1's, `list_conversations` leaves out those whose messages have expired or
+    were deleted, and `get_messages` what other programs' items have beside role, content and
+    metadata.
 
     >>> memory = RedisConversationMemory(url, conversation_id="user-43", window=10)
     >>> memory.add("user", "What is SynapseKit?")
@@ -50,7 +58,7 @@ class RedisConversationMemory(StoredConversation):
         window: int | None = None,
         prefix: str = "synapsekit:memory:",
     ) -> None:
-        text(url=url)
+        address(*_SCHEMES, url=url)
         if not isinstance(prefix, str):
             raise ValueError(f"prefix must be a string, not {prefix!r}")
         at_least_or_none(0, window=window)

@@ -5,7 +5,7 @@ from synmem.memory.llm import checked
 from synmem.memory.turn import Turn
 from synmem.models import LLM
 from synmem.strategies.lines import role_line
-from synmem.strategies.summary import SUMMARY_HEAD, fold
+from synmem.strategies.summary import SUMMARY_HEAD, answered
 
 SEARCH_HEAD = "Search Results Context:\n"
 _CACHED = {"cache_control": {"type": "ephemeral"}}
@@ -16,7 +16,8 @@ class SmartContextManager:
 
     Over `max_recent_tokens` the oldest two messages are summarized by `cheap_llm`, or dropped
     without one; at least two stay. Estimates are `len(content) // chars_per_token`. When the
-    model fails, nothing is lost: the next call goes on.
+    model fails, nothing is lost: the next call goes on. Where it answers nothing, the two go and
+    the summary stays as it was (SynapseKit 2.0.1 forgets it, and strips no answer).
 
     >>> manager = SmartContextManager(cheap_llm=llm, max_recent_tokens=4000)
     >>> manager.set_system("You are a helpful research assistant.")
@@ -89,10 +90,10 @@ class SmartContextManager:
             messages = self._messages
             if self._llm is not None:
                 oldest = [role_line(m["role"], m["content"]) for m in messages[:2]]
-                summary = await fold(self._llm, self._summary, oldest)
+                summary = await answered(self._llm, self._summary, oldest)
                 if self._messages is not messages:
                     continue  # cleared meanwhile: that is a summary of what is forgotten
-                self._summary = summary
+                self._summary = summary or self._summary
             del messages[:2]
 
     def _recent_tokens(self) -> int:

@@ -5,7 +5,7 @@ import itertools
 import logging
 import sys
 import weakref
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from synmem.errors import MissingExtra, StoreNotFound
 from synmem.memory import background, connections
 from synmem.memory.base import BaseMemory, Said, copies, said, text
 from synmem.messages import Conversation, Message, Unreadable, conversation_refusal
-from synmem.store import Part, Position, Store, once
+from synmem.store import START, Part, Position, Store, once
 
 T = TypeVar("T")
 
@@ -64,18 +64,31 @@ class Session:
         message = Message(role, content, metadata or None, at)
         await store.append([Part(Conversation(self._conversation), [message])], keep=self._keep)
 
-    async def messages(self, limit: int | None = None) -> tuple[list[Message], Position]:
-        """The messages, or the first `limit`, and the position of the last; a record that cannot
-        be read is passed over, and logged."""
+    async def messages(self) -> list[Message]:
+        """The messages; a record that cannot be read is passed over, and logged."""
         store = await self._opened()
         found: list[Message] = []
-        position: Position = ""
-        async for page in store.read([self._conversation], limit=limit):
-            found += [item for item in page.items if isinstance(item, Message)]
-            position = page.position(-1)
+        async for page in store.read([self._conversation]):
             for item in page.items:
-                if isinstance(item, Unreadable):
+                if isinstance(item, Message):
+                    found.append(item)
+                else:
                     _log.warning("%s: %s", store.name, item.reason)
+        return found
+
+    async def front(self, limit: int) -> tuple[list[Message], Position]:
+        """The first `limit` messages, or those before the first record that cannot be read, and
+        the position of the last."""
+        store = await self._opened()
+        found: list[Message] = []
+        position = START
+        async for page in store.read([self._conversation], limit=limit):
+            for i, item in enumerate(page.items):
+                if isinstance(item, Unreadable):
+                    _log.warning("%s: no summary goes beyond it: %s", store.name, item.reason)
+                    return found, position
+                found.append(item)
+                position = page.position(i)
         return found, position
 
     async def replace_front(self, upto: Position, role: str, content: str) -> None:
@@ -93,7 +106,7 @@ class Session:
             for info in page:
                 if info.messages is not None:
                     return info.messages
-                return len((await self.messages())[0])
+                return len(await self.messages())
         return 0
 
     async def clear(self) -> None:
@@ -163,9 +176,10 @@ class StoredMemory(BaseMemory):
             del self._seen[: -self._max_messages]
 
     async def get(self) -> list[Said]:
-        """The messages of the store, oldest first."""
-        found, _ = await self._session.do(self._session.messages())
-        self._seen = [{"role": each.role, "content": each.content} for each in found]
+        """The messages of the store, oldest first; with `max_messages` the newest of them."""
+        found = _as_said(await self._session.do(self._session.messages()))
+        # A long history is read in pages: what others wrote meanwhile made it longer.
+        self._seen = found if self._max_messages is None else found[-self._max_messages :]
         return copies(self._seen)
 
     async def clear(self) -> None:
@@ -183,11 +197,15 @@ class StoredMemory(BaseMemory):
         return await self._session.do(self._session.count())
 
     async def oldest(self, count: int) -> tuple[list[Said], Position]:
-        """See `Replaceable.oldest`."""
-        found, position = await self._session.do(self._session.messages(count))
-        return [{"role": each.role, "content": each.content} for each in found], position
+        """See `Replaceable.oldest`; they end before the first record that cannot be read."""
+        found, position = await self._session.do(self._session.front(count))
+        return _as_said(found), position
 
     async def replace_oldest(self, which: Position, role: str, content: str) -> None:
         """See `Replaceable.replace_oldest`: atomic in the store."""
         await self._session.do(self._session.replace_front(which, role, content))
         await self.get()  # what this object has seen is as it was
+
+
+def _as_said(messages: Iterable[Message]) -> list[Said]:
+    return [{"role": each.role, "content": each.content} for each in messages]

@@ -18,8 +18,12 @@ class SummaryMemory(BaseMemory):
     The newest half of `max_messages` stays as it is. Over the classes of this package that have a
     list or a store the replacement is one atomic step. Over any other BaseMemory there are only
     `get`, `clear` and `add`: a crash between them leaves a part of the new history. When the
-    model fails, `add` raises what the model raised: the message is stored (do not add it again),
-    nothing else changed, and the next `add` tries again to summarize.
+    model fails, `add` raises what the model raised (`ModelError` where it answers nothing): the
+    message is stored (do not add it again), nothing else changed, and the next `add` tries again
+    to summarize.
+
+    A record of the store that cannot be read stays, and so does all that stands behind it: only
+    what stands before it is summarized, until it was repaired or removed.
 
     `summary_prompt` may hold `{conversation}`; else the conversation follows it. An earlier summary
     is the first line of that conversation.
@@ -79,6 +83,8 @@ class SummaryMemory(BaseMemory):
         count = await backend.count()
         if count > self._most:
             oldest, which = await backend.oldest(count - self._most // 2)
+            if len(oldest) < 2:  # what comes next cannot be read: nothing would be shorter
+                return
             summary = await self._summary(oldest)
             # Another program was quicker, and maybe summarized them: else the next `add` does.
             with contextlib.suppress(Changed):

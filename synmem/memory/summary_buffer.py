@@ -12,7 +12,9 @@ class SummaryBufferMemory:
     SummaryBufferMemory).
 
     The estimate is `len(content) // chars_per_token` for each, the summary included. A text is
-    summarized once. When the model fails, nothing is lost: the next call goes on.
+    summarized once. When the model fails, nothing is lost: the next call goes on. Where it answers
+    nothing, the oldest two go and the summary stays as it was (SynapseKit 2.0.1 forgets
+    it, and strips no answer).
 
     >>> memory = SummaryBufferMemory(llm=llm, max_tokens=2000, chars_per_token=4)
     >>> memory.add("user", "Hello!")

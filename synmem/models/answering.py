@@ -4,14 +4,18 @@ ours, in one line, without secrets.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final
 
 from synmem.errors import ModelError
 from synmem.masking import mask, mask_text
+from synmem.models.environment import http_client
 
 _LONGEST: Final = 300
+_HEADER: Final = re.compile(r"(?i)(illegal header (?:name|value)).*")
+"""What the library says of a header, say one of ANTHROPIC_CUSTOM_HEADERS, shows it."""
 _RETRYABLE: Final = {408, 409, 429, 529}
 _HINTS: Final = {
     400: "the model refuses the prompt: is max_prompt_tokens in [llm] too large for it?",
@@ -23,15 +27,34 @@ _HINTS: Final = {
 
 
 def client_settings(sdk: ModuleType, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Key, address, timeout and retries, as both clients take them."""
+    """Key, address, timeout, retries and connections, as both clients take them.
+
+    ModelError where the key cannot be sent, or the environment lets no connection be made.
+    """
     timeout_s = settings["timeout_s"]
+    timeout = sdk.Timeout(timeout_s, connect=min(10, timeout_s))
     given = {
-        "api_key": settings["api_key"],
+        "api_key": checked_key(settings["api_key"], "api_key"),
         "base_url": settings.get("base_url"),
-        "timeout": sdk.Timeout(timeout_s, connect=min(10, timeout_s)),
+        "timeout": timeout,
         "max_retries": settings["attempts"] - 1,
+        "http_client": http_client(sdk, timeout),
     }
     return {key: value for key, value in given.items() if value is not None}
+
+
+def checked_key(key: str, origin: str) -> str:
+    """The key, without white space around it: some files of variables end their lines in CR LF.
+
+    ModelError where it holds what no header of HTTP may: the library would show it, key and all.
+    """
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ModelError(
+            f"the key in {origin} holds a control character, or one that is not ASCII",
+            hint="is it the key alone, on one line?",
+        )
+    return key
 
 
 def shown(provider: str, settings: Mapping[str, Any]) -> str:
@@ -98,5 +121,5 @@ def _message(error: Any) -> str:
 
 
 def _line(text: str, secrets: set[str]) -> str:
-    text = mask_text(" ".join(text.split()), secrets)
+    text = mask_text(_HEADER.sub(r"\1", " ".join(text.split())), secrets)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."

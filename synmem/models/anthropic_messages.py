@@ -18,7 +18,7 @@ class Messages:
         self._name = shown("Anthropic", settings)
         self._model = settings["model"]
         self._limit = settings.get("max_output_tokens") or _MAX_OUTPUT_TOKENS
-        self._secrets = {settings["api_key"]}
+        self._secrets = {settings["api_key"].strip()}
         with translating(anthropic, self._name, self._secrets):
             self._client = anthropic.AsyncAnthropic(**client_settings(anthropic, settings))
 

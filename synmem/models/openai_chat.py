@@ -15,7 +15,7 @@ class Chat:
         self._name = shown("OpenAI", settings)
         self._model = settings["model"]
         self._limit = settings.get("max_output_tokens")
-        self._secrets = {settings["api_key"]}
+        self._secrets = {settings["api_key"].strip()}
         # The newer models of OpenAI refuse the name that all the other servers know.
         key = "max_tokens" if settings.get("base_url") else "max_completion_tokens"
         self._options = {key: self._limit} if self._limit else {}

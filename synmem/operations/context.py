@@ -30,7 +30,8 @@ VECTOR: Final = "vector"
 class Wanted:
     """What was asked for; a limit that is None is the strategy's own.
 
-    `labelled`: it is printed as `Role: content` lines, and the labels count too.
+    `labelled`: it is printed as `Role: content` lines, and the labels count too. `question` is put
+    in front where the user does not begin, and counts then.
     """
 
     strategy: str = "smart"
@@ -44,6 +45,7 @@ class Wanted:
     summary_max_tokens: int = 200
     max_entities: int = 50
     query: str | None = None
+    question: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def smart_of(wanted: Wanted) -> Smart:
 
 
 def _meter(wanted: Wanted) -> Meter:
-    return Meter(counter(wanted.tokenizer), labelled=wanted.labelled)
+    return Meter(counter(wanted.tokenizer), labelled=wanted.labelled, question=wanted.question)
 
 
 def _max_tokens(wanted: Wanted) -> float:

@@ -116,15 +116,20 @@ class Covering:
         async for page in self._store.read([self._conversation], after=self.upto):
             for i, item in enumerate(page.items):
                 newest.add(page.position(i), item)
-            for message in self.leaving(newest):
+            for message in self._leaving(newest):
                 yield message
         if not newest.items and not self.messages:
             raise ConversationNotFound(self._conversation, self._store.name)
-        for message in self._results(newest):
+        for message in self.giving_way(newest):
             yield message
 
-    def leaving(self, newest: Newest) -> Iterator[tuple[int, Message]]:
-        """Each message that leaves the newest, as `read` gives them."""
+    def giving_way(self, newest: Newest) -> Iterator[tuple[int, Message]]:
+        """Of the newest, once all are read, each message that leaves them, as `read` gives them:
+        a tool result goes where its call goes."""
+        yield from self._leaving(newest)
+        yield from self._results(newest)
+
+    def _leaving(self, newest: Newest) -> Iterator[tuple[int, Message]]:
         for position, item in newest.leaving():
             yield from self._cover(position, item)
 

@@ -111,9 +111,9 @@ class ModelContext:
     async def _room(self) -> float:
         """What is left of the budget for summary and messages."""
         parts = await self._smart.parts(self._store, self._conversation)
-        return self._smart.max_tokens - sum(
-            self._smart.meter.background(part.text) for part in parts
-        )
+        meter = self._smart.meter
+        asked = meter.opening([])  # the newest are not read yet, and may not begin with the user
+        return self._smart.max_tokens - asked - sum(meter.background(each.text) for each in parts)
 
     def _stale(self, what: str, stale: bool) -> None:
         if stale:

@@ -108,7 +108,7 @@ class Run:
     async def shrink(self, newest: Newest) -> bool:
         """Summarize what leaves the newest now; whether anything did."""
         before = self._covering.messages
-        for number, message in self._covering.leaving(newest):
+        for number, message in self._covering.giving_way(newest):
             await self._take(number, message)
         await self._ask()
         return self._covering.messages > before

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 from synmem.messages import Message, Unreadable
 from synmem.store import Store
@@ -34,6 +34,10 @@ class Decision:
     tokens: float
     taken: bool
     why: str
+
+
+QUESTION: Final = "question"
+"""What a decision calls the question that stands in front where the user does not begin."""
 
 
 @dataclass(frozen=True)

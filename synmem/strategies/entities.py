@@ -60,10 +60,6 @@ class Entities:
             self._known.move_to_end(name)
         self._evict()
 
-    def forget(self) -> None:
-        """Know nothing."""
-        self._known.clear()
-
     def _evict(self) -> None:
         while len(self._known) > self._most:
             self._known.popitem(last=False)

@@ -14,7 +14,7 @@ import msgspec
 from synmem.errors import ConversationNotFound
 from synmem.messages import JSONObject, Message, Unreadable
 from synmem.store import START, Store
-from synmem.strategies.context import Background, Budget, Context, Decision
+from synmem.strategies.context import QUESTION, Background, Budget, Context, Decision
 from synmem.strategies.meter import Meter
 
 Item = Message | Unreadable
@@ -96,8 +96,15 @@ def fill(
     messages: float,
     meter: Meter = _ESTIMATE,
 ) -> Context:
-    """The newest message, then the background in this order, then what still fits of history."""
-    budget = Budget(tokens - history.newest_tokens, messages, meter)
+    """The newest message, then the background in this order, then what still fits of history.
+
+    Where what is sent may not begin with the user, the meter's question is paid for.
+    """
+    newest = history.units[-1].messages if history.units else []
+    opening = meter.opening([each.message for each in newest])
+    budget = Budget(tokens - opening - history.newest_tokens, messages, meter)
+    if opening:
+        budget.decisions.append(Decision(0, QUESTION, opening, True, _NOT_USER))
     for part in background:
         budget.offer(part)
     budget.tokens += history.newest_tokens
@@ -115,6 +122,7 @@ def fill(
 
 # --- reading --------------------------------------------------------------------------------
 
+_NOT_USER: Final = "the user has to begin"
 _ORPHAN: Final = "a tool result whose call is not there"
 _UNANSWERED: Final = "a tool call that has no result"
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from synmem.messages import JSONObject, Message, dump_json
+from synmem.strategies.names import called
 
 
 def role_line(role: str, content: str) -> str:
@@ -12,7 +13,7 @@ def role_line(role: str, content: str) -> str:
 
 def message_line(message: Message) -> str:
     """`Role: content`, and below it a line for each tool call."""
-    calls = [f"-> {call.get('name')}({arguments_text(call)})" for call in message.tool_calls or ()]
+    calls = [f"-> {called(call)}({arguments_text(call)})" for call in message.tool_calls or ()]
     said = [message.content] if message.content else []
     return role_line(message.role, "\n".join(said + calls))
 

@@ -1,87 +1,106 @@
 """Tool calls and results as the APIs of models want them.
 
-They refuse a result that does not stand right behind its call, under the call's id, and one of no
-call at all. Conversations have them otherwise: somebody speaks while a tool works, some programs
-give calls no ids, a memory of role and content has no calls.
+They refuse a result that does not stand right behind its call, under the call's id, one of no call
+at all, and ids and names of other letters than they know. Conversations have them otherwise:
+somebody speaks while a tool works, some programs give calls no ids, or count them anew in each
+answer, a memory of role and content has no calls.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from synmem.messages import Message
+from synmem.messages import JSONObject, Message
+from synmem.strategies.names import function_name
 
-_Answers = dict[int, dict[str, Message]]
-"""For each message that calls tools, by index: the results, by the calls' ids."""
+Call = tuple[int, int]
+"""A tool call: the index of its message, and its own in there."""
 
 
-def linked(messages: Sequence[Message]) -> list[Message]:
+def linked(messages: Sequence[Message], ids: re.Pattern[str]) -> list[Message]:
     """The messages with each result right behind its call; one of no call is the user's.
 
     A call that nothing answers is left out, unless nothing was said since: its result may come.
+    Each call that is sent has a name, and an id that matches `ids` and that no other has: its own
+    where that is so, else one that is made for it.
     """
-    identified = [_identified(message, i) for i, message in enumerate(messages)]
-    answers, alone = _answers(identified)
-    last = max((i for i in range(len(messages)) if i in answers or i in alone), default=-1)
+    pairs = paired(messages)
+    results = {call: messages[i] for i, call in pairs.items()}
+    last = max((i for i in range(len(messages)) if i not in pairs), default=-1)
+    own = _Ids(messages, ids)
     found: list[Message] = []
-    for i, message in enumerate(identified):
-        if i in alone:
+    for i, message in enumerate(messages):
+        calls = message.tool_calls or []
+        if i in pairs:
+            continue
+        if message.role == "tool":
             found.append(msgspec.structs.replace(message, role="user", tool_call_id=None))
-        elif i in answers:
-            results = answers[i]
-            found += [message] if i == last else _answered_only(message, results)
-            calls = message.tool_calls or ()
-            found += [results[call["id"]] for call in calls if call["id"] in results]
+        elif not calls:
+            found.append(message)
+        else:
+            kept = [n for n in range(len(calls)) if i == last or (i, n) in results]
+            names = {n: own.of(calls[n], (i, n)) for n in kept}
+            if kept or message.content or message.parts:
+                found.append(_calling(message, names))
+            found += [
+                msgspec.structs.replace(results[i, n], tool_call_id=names[n])
+                for n in kept
+                if (i, n) in results
+            ]
     return found
 
 
-def _answered_only(message: Message, results: Mapping[str, Message]) -> list[Message]:
-    calls = message.tool_calls or []
-    kept = [call for call in calls if call["id"] in results]
-    if len(kept) == len(calls):
-        return [message]
-    if not kept and not message.content and not message.parts:
-        return []
-    return [msgspec.structs.replace(message, tool_calls=kept or None)]
+def paired(messages: Sequence[Message]) -> dict[int, Call]:
+    """The call of each result, by index; a result of no call is not in it.
 
-
-def _answers(messages: Sequence[Message]) -> tuple[_Answers, set[int]]:
-    """The results of each message, and which messages are results of no call.
-
-    A result without an id answers the next call of the message that it stands behind.
+    Where several calls have its id it is the newest message's, and there the first that has no
+    result yet. A result without an id answers the next call of the message that it stands behind.
     """
-    answers: _Answers = {}
-    waiting: dict[int, list[str]] = {}
+    waiting: dict[int, list[int]] = {}
     callers: dict[str, int] = {}
-    alone = set()
+    found: dict[int, Call] = {}
     before = -1
     for i, message in enumerate(messages):
         if message.role != "tool":
+            calls = message.tool_calls or ()
             before = i
-            answers[i] = {}
-            waiting[i] = [call["id"] for call in message.tool_calls or ()]
-            callers |= dict.fromkeys(waiting[i], i)
+            waiting[i] = list(range(len(calls)))
+            callers |= {call["id"]: i for call in calls if isinstance(call.get("id"), str)}
             continue
         name = message.tool_call_id
         caller = before if name is None else callers.get(name, -1)
-        names = waiting.get(caller, [])
-        if name is None and names:
-            name = names[0]
-        if name is None or name not in names:
-            alone.add(i)
-            continue
-        names.remove(name)
-        answers[caller][name] = msgspec.structs.replace(message, tool_call_id=name)
-    return answers, alone
+        calls = messages[caller].tool_calls or ()
+        for n in waiting.get(caller, ()):
+            if name is None or calls[n].get("id") == name:
+                waiting[caller].remove(n)
+                found[i] = (caller, n)
+                break
+    return found
 
 
-def _identified(message: Message, place: int) -> Message:
-    """The message with an id for each of its calls."""
-    calls = message.tool_calls or []
-    if all(isinstance(call.get("id"), str) for call in calls):
-        return message
-    named = [
-        call if isinstance(call.get("id"), str) else {**call, "id": f"call_{place}_{n}"}
-        for n, call in enumerate(calls)
-    ]
-    return msgspec.structs.replace(message, tool_calls=named)
+def _calling(message: Message, ids: Mapping[int, str]) -> Message:
+    """The message with these of its calls, under these ids."""
+    calls: list[JSONObject] = message.tool_calls or []
+    kept = [{**calls[n], "id": name, "name": function_name(calls[n])} for n, name in ids.items()]
+    return msgspec.structs.replace(message, tool_calls=kept or None)
+
+
+class _Ids:
+    """Ids for calls, each given once."""
+
+    def __init__(self, messages: Sequence[Message], accepted: re.Pattern[str]) -> None:
+        self._accepted = accepted
+        self._known = {call.get("id") for each in messages for call in each.tool_calls or ()
+                       if isinstance(call.get("id"), str)}  # fmt: skip
+        self._given: set[str] = set()
+
+    def of(self, call: JSONObject, place: Call) -> str:
+        """The call's own, or one that is nobody's."""
+        name = call.get("id")
+        if not isinstance(name, str) or name in self._given or not self._accepted.fullmatch(name):
+            name = f"call_{place[0]}_{place[1]}"
+            while name in self._known or name in self._given:
+                name += "_"
+        self._given.add(name)
+        return name

@@ -1,38 +1,55 @@
 """What things cost of a budget, in tokens: everything that is printed counts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from synmem.messages import JSONObject, Message, dump_json
 from synmem.models.tokens import Count, cut, estimate_tokens
 from synmem.strategies.lines import message_line, role_line
+from synmem.strategies.names import function_name, speaker
+
+SYSTEM: Final = ("system", "developer")
+"""The roles that give orders, and say nothing."""
 
 
 @dataclass(frozen=True)
 class Meter:
     """Counts texts and messages; exactly, where `count` does.
 
-    `labelled`: they are printed as `Role: content` lines, and the labels count too.
+    `labelled`: they are printed as `Role: content` lines, and the labels count too. `question`:
+    what is put in front where what is sent does not begin with the user.
     """
 
     count: Count = estimate_tokens
     labelled: bool = False
+    question: str = ""
 
     def message(self, message: Message) -> float:
         """What is sent of a message: its text or parts, its name, and its tool calls."""
         if self.labelled:
             return self.count(message_line(message) + "\n")
-        tokens = self.count(message.name) if message.name else 0
+        name = speaker(message.name)
+        tokens = self.count(name) if name else 0
         if message.parts:
             tokens += sum(self.count(_part_text(part)) for part in message.parts)
         else:
             tokens += self.count(message.content)
         if message.tool_calls:
-            tokens += self.count(dump_json(message.tool_calls).decode())
+            calls = [{**call, "name": function_name(call)} for call in message.tool_calls]
+            tokens += self.count(dump_json(calls).decode())
         return tokens
 
     def background(self, text: str) -> float:
         """What a text in front of the messages costs."""
         return self.count(role_line("system", text) + "\n" if self.labelled else text)
+
+    def opening(self, newest: Sequence[Message]) -> float:
+        """What the question costs that may have to stand in front of the newest messages."""
+        spoken = (each for each in newest if each.role not in SYSTEM)
+        first = next(spoken, None)
+        asked = first and first.role not in ("assistant", "tool") and first.content.strip()
+        return 0 if asked or not self.question else self.count(self.question)
 
     def cut(self, text: str, tokens: float) -> str:
         """The longest beginning of a background that costs no more."""

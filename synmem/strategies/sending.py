@@ -6,9 +6,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from synmem.messages import JSONObject, Message, parse_json
-from synmem.strategies.context import Context, Decision
+from synmem.strategies.context import QUESTION, Context, Decision
 from synmem.strategies.lines import arguments_text, message_line, role_line
-from synmem.strategies.linking import linked
+from synmem.strategies.linking import linked, paired
+from synmem.strategies.meter import SYSTEM
+from synmem.strategies.names import speaker
+
+EMPTY_QUESTION: Final = "..."
+"""What the user is made to say where Anthropic wants the user to begin and nobody does."""
 
 _DATA_URL = re.compile(r"data:([^;,]+);base64,(.*)", re.DOTALL)
 
@@ -21,69 +26,97 @@ def as_text(context: Context) -> str:
 
 
 def as_openai(context: Context) -> list[JSONObject]:
-    """The `messages` of a Chat Completions request; a role that it does not know is the user."""
+    """The `messages` of a Chat Completions request; a role that it does not know is the user.
+
+    Ids and names are as they were said, where OpenAI takes them: see `linked` and `names`.
+    """
     background = [{"role": "system", "content": each.text} for each in context.background]
-    return background + [_openai_message(message) for message in linked(context.messages)]
+    messages = linked(context.messages, _OPENAI_ID)
+    return background + [_openai_message(message) for message in messages]
 
 
 def _openai_message(message: Message) -> JSONObject:
     role = message.role if message.role in _OPENAI_ROLES else "user"
-    data: JSONObject = {"role": role, "content": message.parts or message.content}
+    data: JSONObject = {"role": role, "content": _openai_parts(message) or message.content}
     if message.tool_calls:
         data["tool_calls"] = [
             {
-                "id": call.get("id"),
+                "id": call["id"],
                 "type": "function",
-                "function": {"name": call.get("name"), "arguments": arguments_text(call)},
+                "function": {"name": call["name"], "arguments": arguments_text(call)},
             }
             for call in message.tool_calls
         ]
-    for key in ("tool_call_id", "name"):
-        if getattr(message, key) is not None:
-            data[key] = getattr(message, key)
+    for key, value in (("tool_call_id", message.tool_call_id), ("name", speaker(message.name))):
+        if value is not None:
+            data[key] = value
     return data
+
+
+def _openai_parts(message: Message) -> list[JSONObject]:
+    """The parts, without a text that is none."""
+    return [
+        part
+        for part in message.parts or ()
+        if part.get("type") != "text" or isinstance(part.get("text"), str)
+    ]
 
 
 def as_anthropic(context: Context) -> JSONObject:
     """`system` and `messages` of a Messages request.
 
-    System messages go to `system`, wherever they stand; neighbours of one role become one
-    message; one that says nothing is left out. See `from_user_on` for how it begins.
+    System messages go to `system`, wherever they stand, but for their images, which the user shows
+    at that place: `system` takes none. Neighbours of one role become one message; one that says
+    nothing is left out. A call without a name is one of `unnamed`. See `from_user_on` for how it
+    begins, and `linked` for ids.
     """
     context = from_user_on(context)
     system: list[JSONObject] = []
     for each in context.background:
+        if not each.text.strip():
+            continue
         block: JSONObject = {"type": "text", "text": each.text}
         system.append(block | {"cache_control": {"type": "ephemeral"}} if each.cached else block)
     said = []
     for message in context.messages:
-        if message.role in _SYSTEM:
-            system += _blocks(message)
-        else:
+        if message.role not in SYSTEM:
             said.append(message)
-    messages = _alternating(linked(said))
+            continue
+        system += [block for block in _content(message) if block["type"] == "text"]
+        if images := [part for part in message.parts or () if part.get("type") == "image_url"]:
+            said.append(Message("user", "", parts=images))
+    messages = _alternating(linked(said, _ANTHROPIC_ID))
     return {"system": system, "messages": messages} if system else {"messages": messages}
 
 
 def from_user_on(context: Context) -> Context:
     """What Anthropic takes of it: the first message is the user's.
 
-    An answer in front of that is left out, and its tool calls' results; `decisions` say so.
+    An answer in front of that is left out, and its tool calls' results; `decisions` say so. The
+    newest message is not: where it is the result of such a call, or nobody asks anything, an empty
+    question stands in front.
     """
     messages = context.messages
-    users = (i for i, each in enumerate(messages) if each.role not in ("assistant", "tool"))
-    spoken = (i for i in users if messages[i].role not in _SYSTEM)
-    start = next(spoken, 0)
-    gone = {call.get("id") for each in messages[:start] for call in each.tool_calls or ()} - {None}
+    pairs = paired(messages)
+    start = next((i for i, each in enumerate(messages) if _asks(each)), 0)
+    newest = len(messages) - 1
+    if newest in pairs:
+        start = min(start, pairs[newest][0])
     out = [
-        (i < start and each.role not in _SYSTEM)
-        or (each.role == "tool" and each.tool_call_id in gone)
+        (i < start and each.role not in SYSTEM) or (i in pairs and pairs[i][0] < start)
         for i, each in enumerate(messages)
     ]
-    if not any(out):
-        return context
     kept = [each for each, left in zip(messages, out, strict=True) if not left]
-    return replace(context, messages=kept, decisions=_without(context.decisions, out))
+    decisions = _without(context.decisions, out)
+    first = next((each for each in kept if each.role not in SYSTEM and _blocks(each)), None)
+    if first is not None and first.role != "assistant":
+        decisions = [each for each in decisions if each.place or each.what != QUESTION]
+    return replace(context, messages=kept, decisions=decisions)
+
+
+def _asks(message: Message) -> bool:
+    """Whether the user says something in it."""
+    return message.role not in ("assistant", "tool", *SYSTEM) and bool(_content(message))
 
 
 def _without(decisions: Sequence[Decision], out: Sequence[bool]) -> list[Decision]:
@@ -97,10 +130,10 @@ def _without(decisions: Sequence[Decision], out: Sequence[bool]) -> list[Decisio
     ]
 
 
-_SYSTEM: Final = ("system", "developer")
-_OPENAI_ROLES: Final = (*_SYSTEM, "user", "assistant", "tool")
+_OPENAI_ROLES: Final = (*SYSTEM, "user", "assistant", "tool")
+_OPENAI_ID: Final = re.compile(r".{1,40}", re.DOTALL)
+_ANTHROPIC_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _NOT_FIRST: Final = "Anthropic takes nothing in front of the user's first message"
-_EMPTY_QUESTION: Final = {"type": "text", "text": "..."}
 
 
 def _alternating(messages: list[Message]) -> list[JSONObject]:
@@ -114,7 +147,7 @@ def _alternating(messages: list[Message]) -> list[JSONObject]:
         elif blocks:
             merged.append((role, blocks))
     if not merged or merged[0][0] != "user":
-        merged.insert(0, ("user", [dict(_EMPTY_QUESTION)]))
+        merged.insert(0, ("user", [{"type": "text", "text": EMPTY_QUESTION}]))
     last = merged[-1][1][-1]
     if merged[-1][0] == "assistant" and last["type"] == "text":
         last["text"] = last["text"].rstrip()  # refused otherwise: it would be gone on from
@@ -154,8 +187,9 @@ def _content(message: Message) -> list[JSONObject]:
 
 def _part(part: JSONObject) -> JSONObject | None:
     if part.get("type") == "text":
-        text = str(part.get("text", ""))
-        return {"type": "text", "text": text} if text.strip() else None
+        text = part.get("text")
+        said = isinstance(text, str) and text.strip()
+        return {"type": "text", "text": text} if said else None
     image = part.get("image_url")
     url = image.get("url") if isinstance(image, dict) else image
     if part.get("type") == "image_url" and isinstance(url, str):

@@ -8,11 +8,10 @@ from synmem.messages import Message
 from synmem.store import Store
 from synmem.strategies.context import Background, Context
 from synmem.strategies.history import History, fill, read_history
-from synmem.strategies.meter import Meter
+from synmem.strategies.meter import SYSTEM, Meter
 from synmem.strategies.summary import SUMMARY_HEAD
 
 SEARCH_HEAD: Final = "Search Results Context:\n"
-_SYSTEM: Final = ("system", "developer")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Smart:
             self.search_results
             and search_part(self.search_results, self.max_search_tokens, self.meter),
         ]
-        return [part for part in parts if part]
+        return [part for part in parts if part and part.text.strip()]
 
     async def _opening(
         self, store: Store, conversation: str, history: History
@@ -66,8 +65,8 @@ class Smart:
         An earlier summary that took the place of messages is part of the summary that is there.
         """
         first, rest = await _beginning(store, conversation, history)
-        if first is None or first.role not in _SYSTEM:
-            return None, history
+        if first is None or first.role not in SYSTEM or not first.content.strip():
+            return None, history  # an image alone is no background either
         if self.summary and first.content.startswith(SUMMARY_HEAD):
             return None, rest
         return Background("first message", first.content, cached=True), rest

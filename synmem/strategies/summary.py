@@ -7,6 +7,7 @@ same over a stored history, and remembers it.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from synmem.errors import ModelError
@@ -33,11 +34,7 @@ def concise(summary: str, conversation: str) -> str:
 
 def within(max_tokens: int) -> Prompt:
     """A summary of no more than so many tokens."""
-
-    def prompt(summary: str, conversation: str) -> str:
-        return _asked(f"in no more than {max_tokens} tokens", summary, conversation)
-
-    return prompt
+    return partial(_asked, f"in no more than {max_tokens} tokens")  # which can be pickled
 
 
 def templated(template: str) -> Prompt:
@@ -48,14 +45,14 @@ def templated(template: str) -> Prompt:
     """
     if "{conversation}" not in template:
         template += "\n\n{conversation}"
+    return partial(_filled, template)
 
-    def prompt(summary: str, conversation: str) -> str:
-        if summary and "{summary}" not in template:
-            conversation = role_line("system", SUMMARY_HEAD + summary) + "\n" + conversation
-        texts = {"summary": summary, "conversation": conversation}
-        return _PLACE.sub(lambda place: texts[place[1]], template)
 
-    return prompt
+def _filled(template: str, summary: str, conversation: str) -> str:
+    if summary and "{summary}" not in template:
+        conversation = role_line("system", SUMMARY_HEAD + summary) + "\n" + conversation
+    texts = {"summary": summary, "conversation": conversation}
+    return _PLACE.sub(lambda place: texts[place[1]], template)
 
 
 def _asked(how: str, summary: str, conversation: str) -> str:
@@ -82,11 +79,15 @@ async def fold(
     rest = "\n".join(lines)
     while rest:
         piece, rest = _piece(rest, room(summary, prompt, max_characters))
-        answer = (await llm.generate(prompt(summary, piece))).strip()
-        if not answer:
+        summary = await answered(llm, summary, [piece], prompt)
+        if not summary:
             raise ModelError("the model answered nothing, where a summary was asked for")
-        summary = answer
     return summary
+
+
+async def answered(llm: LLM, summary: str, lines: Sequence[str], prompt: Prompt = concise) -> str:
+    """What the model makes of the summary and these lines, in one prompt; it may be nothing."""
+    return (await llm.generate(prompt(summary, "\n".join(lines)))).strip()
 
 
 def room(summary: str, prompt: Prompt, max_characters: int | None) -> int | None:
@@ -117,12 +118,12 @@ class Running:
     async def reach(self, llm: LLM, lines: Sequence[str], prompt: Prompt = concise) -> None:
         """Cover all of these lines, asking for those alone that are new, at once.
 
-        When the model fails, nothing is changed.
+        When the model fails, or answers nothing, nothing is changed.
         """
         new = lines[self.covered :]
-        if new:
-            self.text = await fold(llm, self.text, new, prompt)
-            self.covered = len(lines)
+        text = await answered(llm, self.text, new, prompt) if new else ""
+        if text:
+            self.text, self.covered = text, len(lines)
 
 
 @dataclass
@@ -142,8 +143,9 @@ class Buffer:
         """While it is over, summarize the oldest two, until no more than two messages are left.
 
         When the model fails, what was summarized before stays so, and nothing else is changed.
+        Where it answers nothing, the two go all the same, and the summary stays as it was.
         """
         while self.tokens(count) > max_tokens and len(self.messages) > 2:
             lines = [role_line(each["role"], each["content"]) for each in self.messages[:2]]
-            self.summary = await fold(llm, self.summary, lines, prompt)
+            self.summary = await answered(llm, self.summary, lines, prompt) or self.summary
             del self.messages[:2]

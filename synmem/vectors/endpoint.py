@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from synmem.errors import ModelError
 from synmem.masking import mask
-from synmem.models.answering import client_settings, translating
+from synmem.models.answering import checked_key, client_settings, translating
 from synmem.vectors.embedding import missing, normal
 
 if TYPE_CHECKING:
@@ -87,11 +87,14 @@ class OpenAIEmbedder:
             "attempts": self._attempts,
         }
 
-    def _key(self) -> str | None:
-        return self._api_key or os.environ.get("OPENAI_API_KEY")
+    def _key(self) -> str:
+        name = "OPENAI_API_KEY"
+        return checked_key(self._api_key or "", "api_key") or checked_key(
+            os.environ.get(name, ""), name
+        )
 
     def _secrets(self) -> set[str]:
-        return {self._key() or ""} - {""}
+        return {self._key()} - {""}
 
     async def _request(
         self, client: "AsyncOpenAI", texts: list[str], limit: asyncio.Semaphore

@@ -93,6 +93,32 @@ def test_explain_says_what_anthropic_does_not_take(chat: str) -> None:
     assert err.splitlines()[-1] == "about 9 tokens"
 
 
+@pytest.mark.parametrize("strategy", ["smart", "window", "tokens", "all"])
+def test_anthropic_gets_the_newest_message_and_no_more_than_the_budget(
+    tmp_path: Path, strategy: str
+) -> None:
+    call = {"id": "c1", "name": "f", "arguments": {}}
+    talk = [
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "user", "content": "wait"},
+        {"role": "tool", "content": "found it", "tool_call_id": "c1"},
+    ]
+    file = tmp_path / "chat.jsonl"
+    file.write_text("".join(json.dumps({"conversation_id": "c", **each}) + "\n" for each in talk))
+    arguments = ("c", "-p", str(file), "-s", strategy, "-f", "anthropic", "--explain")
+    body = json.loads(run(*arguments, "--window", "3")[1])
+    assert [each["role"] for each in body["messages"]] == ["user", "assistant", "user"]
+    assert body["messages"][0]["content"] == "..."
+    result, said = body["messages"][-1]["content"]
+    assert (result["content"], said["text"]) == ("found it", "wait")
+    _, _, err = run(*arguments, "--window", "3", "--max-tokens", "14")
+    assert "the newest message alone is over the budget" not in err
+    assert ["in", "-", "question", "1", "tokens"] in [line.split()[:5] for line in err.splitlines()]
+    _, _, err = run(*arguments, "--window", "3", "--max-tokens", "13")
+    assert "the newest message alone is over the budget" in err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

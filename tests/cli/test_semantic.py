@@ -167,6 +167,7 @@ def test_an_endpoint_is_asked_where_one_is_configured(chat: str, own_folders: Pa
         {"provider": "openai", "dimensions": 0}, {"provider": "openai", "base_url": "ftp://x"},
         {"provider": "openai", "api_key_command": "false"}, {"provider": 3},
         {"provider": "openai", "api_key": "${NOT_SET_ANYWHERE}"},
+        {"provider": "openai", "api_key": "sk-very\rsecret"},
     ],
     ids=str,
 )  # fmt: skip
@@ -177,6 +178,7 @@ def test_a_configuration_that_makes_no_sense_is_named(
     code, out, err = run("search", "--semantic", "x", "-p", chat, "--config", config)
     assert (code, out) == (1, "")
     assert "embedding" in err
+    assert "secret" not in err
 
 
 def test_the_environment_overrides_the_file(

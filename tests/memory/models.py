@@ -22,3 +22,13 @@ class Failing:
         if not self.works:
             raise RuntimeError("the model is down")
         return "a summary"
+
+
+class Nothing(Echo):
+    """Answers nothing, until it is given an answer."""
+
+    answer = ""
+
+    async def generate(self, prompt: str) -> str:
+        self.prompts.append(prompt)
+        return self.answer

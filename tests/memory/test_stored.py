@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,18 @@ def test_the_window_keeps_the_newest_in_the_store(make: Make) -> None:
     asyncio.run(main())
 
 
+def test_no_more_than_the_window_is_returned_whatever_the_store_has(make: Make) -> None:
+    """A reader of many pages finds more where a writer is at work meanwhile."""
+
+    async def main() -> None:
+        await fill(make(), 5)
+        memory = make(max_messages=3)
+        assert await memory.get() == memory.to_messages() == said(3, 2)
+        assert await make(max_messages=9).get() == said(5)
+
+    asyncio.run(main())
+
+
 def test_one_object_serves_one_event_loop_after_the_other_and_many_tasks(make: Make) -> None:
     memory = make()
     for n in range(3):
@@ -172,6 +186,36 @@ def test_a_model_that_fails_loses_nothing(make: Make) -> None:
         with pytest.raises(RuntimeError):
             await memory.add("user", "said 2")
         assert await make().get() == said(3)
+
+    asyncio.run(main())
+
+
+def test_a_record_that_cannot_be_read_is_never_replaced(tmp_path: Path) -> None:
+    async def main() -> None:
+        path, model = str(tmp_path / "c.db"), Echo()
+        synapsekit.memory.SQLiteConversationMemory(path, "c").close()
+        memory = SummaryMemory(SqliteMemory(path, "c"), model, max_messages=4)
+        await fill(memory, 4)
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("UPDATE messages SET metadata = '{bad' WHERE content = 'said 2'")
+            db.commit()
+            for message in said(5, 4):
+                await memory.add(**message)
+            # What stood before it is summarized, once; what is behind it waits.
+            assert [content for (content,) in db.execute("SELECT content FROM messages")] == [
+                "Summary of earlier conversation:\nanswer 1",
+                *[f"said {n}" for n in range(2, 9)],
+            ]
+            assert model.prompts[0].endswith("User: said 0\nUser: said 1")
+            assert len(model.prompts) == 1
+            db.execute("UPDATE messages SET metadata = NULL")
+            db.commit()
+        await memory.add("user", "said 9")
+        assert await memory.get() == [
+            {"role": "system", "content": "Summary of earlier conversation:\nanswer 2"},
+            *said(2, 8),
+        ]
+        await memory.close()
 
     asyncio.run(main())
 
@@ -266,11 +310,38 @@ def test_they_work_inside_a_running_event_loop(pair: Make) -> None:
         (lambda p: SQLiteConversationMemory(p).add("user", "x", [1]), "metadata must be a dict"),
         (lambda p: RedisMemory(ttl_seconds=0), "ttl_seconds must be >= 1"),
         (lambda p: PostgresMemory("postgresql://x", max_messages="3"), "must be a whole number"),
+        (lambda p: RedisMemory("http://x"), "url must begin with redis://"),
+        (lambda p: RedisConversationMemory("http://x"), "url must begin with redis://"),
+        (lambda p: RedisMemory("redis://x:port"), "url must be redis://"),
+        (lambda p: RedisMemory("redis://x:65536"), "url must be redis://"),
+        (lambda p: PostgresMemory("nonsense"), "dsn must begin with postgresql://"),
+        (lambda p: PostgresMemory("postgresql://u:to/ken@x/db"), "dsn must be postgresql://"),
+        (lambda p: MongoMemory("nonsense"), "uri must begin with mongodb://"),
+        (lambda p: MongoMemory("mongodb://x:1,y:z"), "uri must be mongodb://"),
+        (lambda p: DynamoDBMemory("t", endpoint_url="nonsense"), "endpoint_url must begin with"),
     ],
 )
 def test_a_wrong_argument_is_named(tmp_path: Path, make_it: Any, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(ValueError, match=named) as found:
         make_it(str(tmp_path / "x.db"))
+    assert "ken" not in str(found.value)  # a password that is not quoted
+
+
+@pytest.mark.parametrize(
+    "make_it",
+    [
+        lambda: RedisMemory("unix:///tmp/redis.sock?db=1"),
+        lambda: RedisMemory("rediss://:s%40%2F@[::1]:6380/2"),
+        lambda: PostgresMemory("postgresql:///db?host=/run/postgresql"),
+        lambda: PostgresMemory("postgres://u:p%3A@a:5432,b/db?target_session_attrs=any"),
+        lambda: MongoMemory("mongodb://u:p@a:27017,b.c,[::1]:27018/?replicaSet=r"),
+        lambda: MongoMemory("mongodb://%2Ftmp%2Fmongodb-27017.sock"),
+        lambda: MongoMemory("mongodb+srv://u:p@cluster.example.com/db"),
+        lambda: DynamoDBMemory("t", endpoint_url="http://localhost:8000/"),
+    ],
+)
+def test_every_form_of_an_address_is_taken_and_nobody_asked(make_it: Any) -> None:
+    make_it()
 
 
 def test_a_driver_that_is_not_installed_is_an_import_error_that_names_the_extra(

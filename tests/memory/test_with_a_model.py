@@ -1,6 +1,7 @@
 """The memories that ask a model: what the documents show, and beside SynapseKit 2.0.1."""
 
 import asyncio
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +10,7 @@ import synapsekit.memory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synmem.errors import ModelError
 from synmem.memory import (
     BaseMemory,
     EntityMemory,
@@ -19,7 +21,7 @@ from synmem.memory import (
     SummaryMemory,
 )
 from synmem.memory.turn import Turn
-from tests.memory.models import Echo, Failing
+from tests.memory.models import Echo, Failing, Nothing
 
 ADDS = st.lists(
     st.tuples(st.sampled_from(["user", "assistant"]), st.text("ab ", min_size=0, max_size=60)),
@@ -257,6 +259,70 @@ def test_a_model_that_fails_changes_nothing_in_the_other_memories() -> None:
     run(main())
 
 
+@given(ADDS, st.integers(1, 2))
+def test_a_model_that_answers_nothing_is_gone_on_without_as_the_reference_does(
+    adds: Any, per: int
+) -> None:
+    async def main() -> None:
+        pairs = [
+            (SummaryBufferMemory, synapsekit.memory.SummaryBufferMemory, (Nothing(), 100, per)),
+            (SmartContextManager, synapsekit.memory.SmartContextManager, (Nothing(), 10, 9, per)),
+            (HybridMemory, synapsekit.memory.HybridMemory, (Nothing(), per)),
+        ]
+        for our_kind, their_kind, arguments in pairs:
+            ours, theirs = our_kind(*arguments), their_kind(*arguments)
+            for role, content in adds:
+                for memory in (ours, theirs):
+                    memory.add(role, content * 3)
+                hybrid = our_kind is HybridMemory
+                get = "get_messages_with_summary" if hybrid else "get_messages"
+                assert await getattr(ours, get)() == await getattr(theirs, get)()
+                assert (ours.summary, len(ours)) == (theirs.summary, len(theirs))
+
+    run(main())
+
+
+def test_where_a_model_answers_nothing_the_summary_so_far_stays() -> None:
+    async def main() -> None:
+        model = Nothing()
+        hybrid, buffer = HybridMemory(model, 1), SummaryBufferMemory(model, 100, 1)
+        smart = SmartContextManager(model, 100, chars_per_token=1)
+        for n in range(8):
+            model.answer = "in short" if n == 2 else ""
+            for memory in (hybrid, buffer, smart):
+                memory.add("user", f"said {n} ".ljust(40, "."))
+            shown = await hybrid.get_messages_with_summary()
+            await buffer.get_messages()
+            await smart.get_messages()
+        assert (buffer.summary, smart.summary) == ("in short", "in short")
+        assert shown[0]["content"] == "Summary of earlier conversation:\nin short"
+        model.answer = "all of it"
+        await hybrid.get_messages_with_summary()
+        asked = [n for n in range(8) if f"said {n} " in model.prompts[-1]]
+        assert asked == [1, 2, 3, 4, 5]  # not 0, which the summary covers
+        summary = SummaryMemory(InMemoryConversation(), Nothing(), max_messages=2)
+        for n in range(2):
+            await summary.add("user", f"said {n}")
+        with pytest.raises(ModelError):  # here nothing else would be left of them
+            await summary.add("user", "said 2")
+        assert len(await summary.get()) == 3
+
+    run(main())
+
+
+def test_memories_that_ask_a_model_can_be_pickled() -> None:
+    memories = [
+        HybridMemory(Echo(), 1), SummaryBufferMemory(Echo()), SmartContextManager(Echo()),
+        EntityMemory(Echo()), SummaryMemory(InMemoryConversation(), Echo(), 2, "{conversation}!"),
+    ]  # fmt: skip
+    hybrid, *_, summary = map(pickle.loads, map(pickle.dumps, memories))
+    for n in range(3):
+        hybrid.add("user", f"said {n}")
+        run(summary.add("user", f"said {n}"))
+    assert run(hybrid.format_context()).startswith("System: Summary of earlier conversation:")
+    assert summary._llm.prompts == ["User: said 0\nUser: said 1!"]
+
+
 def test_two_tasks_at_once_summarize_each_message_once() -> None:
     async def main() -> None:
         class Slow(Echo):
@@ -385,3 +451,64 @@ def test_what_is_cleared_while_the_model_thinks_stays_forgotten() -> None:
     assert ([each["content"] for each in shown], manager.summary) == (
         ["new 0", "new 1", "new 2"], "",
     )  # fmt: skip
+
+
+def test_what_a_hybrid_forgets_while_the_model_thinks_is_not_shown() -> None:
+    class Clearing(Echo):
+        async def generate(self, prompt: str) -> str:
+            if not self.prompts:
+                memory.clear()
+                for n in range(3):
+                    memory.add("user", f"new {n}")
+            return await super().generate(prompt)
+
+    memory = HybridMemory(Clearing(), 1)
+    for _ in range(3):
+        memory.add("user", "something long")
+    shown = run(memory.get_messages_with_summary())
+    assert [each["content"] for each in shown] == [
+        "Summary of earlier conversation:\nanswer 2", "new 1", "new 2",
+    ]  # fmt: skip
+    memory.clear()
+    assert run(memory.get_messages_with_summary()) == []
+
+
+def test_what_a_hybrid_forgets_while_it_waits_its_turn_is_not_summarized() -> None:
+    async def main() -> None:
+        class Held(Echo):
+            async def generate(self, prompt: str) -> str:
+                await go_on.wait()
+                return await super().generate(prompt)
+
+        go_on = asyncio.Event()
+        memory = HybridMemory(Held(), 1)
+        for _ in range(3):
+            memory.add("user", "something long")
+        asked = [asyncio.ensure_future(memory.get_messages_with_summary()) for _ in range(2)]
+        await asyncio.sleep(0)
+        memory.clear()
+        go_on.set()
+        assert (await asyncio.gather(*asked), memory.summary) == ([[], []], "")
+
+    run(main())
+
+
+def test_entities_of_what_is_forgotten_do_not_come_back() -> None:
+    async def main() -> None:
+        class Held(Names):
+            async def generate(self, prompt: str) -> str:
+                await go_on.wait()
+                return await super().generate(prompt)
+
+        go_on = asyncio.Event()
+        memory = EntityMemory(Held())
+        adding = [asyncio.ensure_future(memory.add("user", name)) for name in ("Alice", "Bob")]
+        await asyncio.sleep(0)
+        memory.clear()  # one is being learned, one waits its turn
+        go_on.set()
+        await asyncio.gather(*adding)
+        assert (memory.get_entities(), len(memory)) == ({}, 0)
+        await memory.add("user", "Paris")
+        assert list(memory.get_entities()) == ["Paris"]
+
+    run(main())

@@ -27,3 +27,13 @@ class Recording:
     @property
     def characters(self) -> int:
         return sum(map(len, self.prompts))
+
+
+BROKEN_ENVIRONMENTS = [
+    ("ALL_PROXY", "socks5h://127.0.0.1:1", "ALL_PROXY is a SOCKS proxy"),
+    ("https_proxy", "magic://u:hunter2@h", "https_proxy is not the address of a proxy"),
+    ("HTTP_PROXY", "http://u:hunter2@h:port", "HTTP_PROXY is not the address of a proxy"),
+    ("SSL_CERT_FILE", "/nope", r"SSL_CERT_FILE \(/nope\) cannot be read: No such file"),
+    ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE .* cannot be read: .*certificate"),
+]
+"""Variables that keep every client from its server: name, value, and what is to be said."""

@@ -12,6 +12,7 @@ import pytest
 
 from synmem.errors import MissingExtra, ModelError
 from synmem.models import Model
+from tests.models.llms import BROKEN_ENVIRONMENTS
 from tests.services.llm import ModelServer, model_server
 
 
@@ -122,6 +123,43 @@ def test_nobody_there(provider: str) -> None:
         pass
     with pytest.raises(ModelError, match="cannot be reached"):
         ask(provider, **at(gone, provider, attempts=1))
+
+
+@SERVERS
+@pytest.mark.parametrize("key", ["sk-verysecret\r1", "sk-verysecret\n1", "sk-verysecrét"])
+def test_a_key_that_cannot_be_sent_is_not_shown(
+    server: ModelServer, provider: str, key: str
+) -> None:
+    with pytest.raises(ModelError, match="the key in api_key holds") as caught:
+        ask(provider, **at(server, provider, api_key=key))
+    assert "verysecr" not in f"{caught.value} {caught.value.hint}"
+    assert server.asked == []
+
+
+@SERVERS
+def test_a_header_of_the_environment_is_not_shown(
+    server: ModelServer, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{provider.upper()}_CUSTOM_HEADERS", "X-Mine: very\rsecret")
+    with pytest.raises(ModelError) as caught:
+        ask(provider, **at(server, provider, attempts=1))
+    assert "secret" not in str(caught.value)
+
+
+@SERVERS
+@pytest.mark.parametrize(("name", "value", "says"), BROKEN_ENVIRONMENTS)
+def test_an_environment_that_lets_nobody_be_asked_is_named(
+    server: ModelServer, provider: str, name: str, value: str, says: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:8080")  # is not at fault
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ModelError, match=says) as caught:
+        ask(provider, **at(server, provider))
+    assert "HTTPS_PROXY" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "unset it" in str(caught.value.hint)
 
 
 def test_the_settings_are_looked_up_when_it_is_asked() -> None:

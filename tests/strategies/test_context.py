@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,10 +16,17 @@ from pydantic import TypeAdapter
 from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import ConversationNotFound
 from synmem.messages import Conversation, Message, Unreadable
+from synmem.models.tokens import counter
 from synmem.store import Part
 from synmem.strategies.context import Background, Context, Strategy
 from synmem.strategies.meter import Meter
-from synmem.strategies.sending import as_anthropic, as_openai, as_text, from_user_on
+from synmem.strategies.sending import (
+    EMPTY_QUESTION,
+    as_anthropic,
+    as_openai,
+    as_text,
+    from_user_on,
+)
 from synmem.strategies.smart import Smart
 from synmem.strategies.summary import SUMMARY_HEAD
 from synmem.strategies.window import Window
@@ -180,6 +188,13 @@ def test_smart_takes_the_first_system_message_once() -> None:
     assert (only.background, texts(only)) == ([], ["first"])
 
 
+def test_a_first_system_message_without_text_is_a_message() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    picture = Message("system", "", parts=[image])
+    found = context([picture, say("user", "a")], Smart())
+    assert (found.background, found.messages[0].parts) == ([], [image])
+
+
 def test_search_results_are_cut_to_their_budget() -> None:
     found = context(TALK, Smart(max_search_tokens=10, search_results="x" * 100))
     assert found.background[0].text == "Search Results Context:\n" + "x" * 40
@@ -214,6 +229,7 @@ MESSAGES = st.lists(
         ),
         st.builds(call, st.sampled_from("123"), content=st.sampled_from(["", "see"])),
         st.builds(call, st.sampled_from("123"), st.sampled_from("456")),
+        st.builds(call, st.just("1"), st.just("1")),
         st.builds(result, st.sampled_from(["1", "2", "3", "4", None])),
     ),
     min_size=1,
@@ -251,6 +267,48 @@ def test_whatever_was_said_what_is_sent_keeps_its_promises(
         assert [each.what for each in taken] == [each.role for each in explained.messages]
 
 
+@settings(max_examples=300, deadline=None)
+@given(MESSAGES, st.integers(1, 60), st.integers(1, 9))
+def test_anthropic_gets_the_newest_message_and_no_more_than_the_budget(
+    messages: list[Message], tokens: int, window: int
+) -> None:
+    for strategy in strategies(tokens, window):
+        assert isinstance(strategy, (Window, Smart))
+        found = context(messages, replace(strategy, meter=Meter(question=EMPTY_QUESTION)))
+        body = as_anthropic(found)
+        check_anthropic(body)
+        assert messages[-1].content.strip() in "".join(said_to_anthropic(body))
+        if not any("alone is over" in warning for warning in found.warnings):
+            assert sum(map(len, said_to_anthropic(body))) / 4 <= strategy.max_tokens
+        explained = from_user_on(found)
+        in_front = body["messages"][0]["content"] == EMPTY_QUESTION
+        paid = any(each.what == "question" and each.taken for each in explained.decisions)
+        assert paid or not in_front
+        assert found.tokens <= strategy.max_tokens or found.warnings
+
+
+def said_to_anthropic(body: dict[str, Any]) -> list[str]:
+    """Every text in it."""
+    found = [each["text"] for each in body.get("system", ())]
+    for message in body["messages"]:
+        said = message["content"]
+        blocks = [{"type": "text", "text": said}] if isinstance(said, str) else said
+        found += [each.get("text", each.get("content", "")) for each in blocks]
+    return found
+
+
+def test_a_question_in_front_costs_only_where_there_is_one() -> None:
+    asked = Window(max_tokens=2, meter=Meter(question=EMPTY_QUESTION))
+    both = [say("assistant", "abcd"), say("user", "abcd")]
+    assert context(both, asked).tokens == 2
+    found = context(both[::-1], asked)
+    assert texts(found) == ["abcd"]
+    assert found.tokens == 1.75
+    assert (from_user_on(found).tokens, context(both[:1], Window()).tokens) == (1.75, 1)
+    freed = context(both[::-1], replace(asked, max_tokens=3))
+    assert (freed.tokens, from_user_on(freed).tokens) == (2.75, 2)
+
+
 def check_calls(sent: list[Message]) -> None:
     called: set[str] = set()
     for i, message in enumerate(sent[:-1]):
@@ -282,6 +340,7 @@ def check_anthropic(body: dict[str, Any]) -> None:
     assert roles == [["user", "assistant"][n % 2] for n in range(len(roles))]
     assert roles
     calls: list[str] = []
+    all_calls: list[str] = []
     for message in body["messages"]:
         said = message["content"]
         blocks = [{"type": "text", "text": said}] if isinstance(said, str) else said
@@ -294,6 +353,8 @@ def check_anthropic(body: dict[str, Any]) -> None:
         assert set(results) == set(calls) or (waiting and set(results) <= set(calls))
         assert len(set(results)) == len(results)
         calls = [each["id"] for each in blocks if each["type"] == "tool_use"]
+        all_calls += calls
+    assert len(set(all_calls)) == len(all_calls)
     if roles[-1] == "assistant" and blocks[-1]["type"] == "text":
         assert blocks[-1]["text"] == blocks[-1]["text"].rstrip()
 
@@ -307,6 +368,19 @@ def test_a_message_costs_its_text_its_parts_and_its_calls() -> None:
     ]
     assert message_tokens(Message("user", "abcd", parts=parts)) > 25
     assert message_tokens(call("1")) > 5
+
+
+def test_a_name_costs_what_is_sent_of_it() -> None:
+    cost = Meter(counter("o200k_base")).message
+    assert cost(Message("user", "hi", name="Ann Lee")) == cost(
+        Message("user", "hi", name="Ann_Lee")
+    )
+    for sent, stored in (("unnamed", None), ("files_read_it", "files.read it")):
+        one, other = (
+            Message("assistant", "", tool_calls=[{"id": "1", "name": name}])
+            for name in (sent, stored)
+        )
+        assert cost(one) == cost(other)
 
 
 def test_what_lies_before_the_window_is_not_said_to_be_over_the_budget() -> None:

@@ -12,6 +12,7 @@ import pytest
 from synmem.errors import MissingExtra, ModelError
 from synmem.vectors import OpenAIEmbedder, WordLlama, embedder_of
 from synmem.vectors.embedding import PIECE, Embedder, embed_query, pieces
+from tests.models.llms import BROKEN_ENVIRONMENTS
 from tests.services.embeddings import embedding_server
 
 OFFLINE = """
@@ -143,6 +144,34 @@ def test_the_key_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     with embedding_server() as server:
         embedded(OpenAIEmbedder("m", base_url=server.url), "x")
         assert server.asked[0][0] == "from-environment"
+
+
+def test_a_key_is_sent_without_the_end_of_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with embedding_server() as server:
+        embedded(OpenAIEmbedder("m", base_url=server.url, api_key="from-command\r\n"), "x")
+        monkeypatch.setenv("OPENAI_API_KEY", "from-crlf-file\r")
+        embedded(OpenAIEmbedder("m", base_url=server.url), "x")
+        assert [key for key, _ in server.asked] == ["from-command", "from-crlf-file"]
+
+
+def test_a_key_that_cannot_be_sent_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very\rsecret")
+    with embedding_server() as server:
+        with pytest.raises(ModelError, match="the key in OPENAI_API_KEY holds") as caught:
+            embedded(OpenAIEmbedder("m", base_url=server.url), "x")
+        assert "secret" not in f"{caught.value} {caught.value.hint}"
+        assert server.asked == []
+
+
+@pytest.mark.parametrize(("name", "value", "says"), BROKEN_ENVIRONMENTS)
+def test_an_environment_that_lets_no_endpoint_be_asked_is_named(
+    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(name, value)
+    with embedding_server() as server, pytest.raises(ModelError, match=says) as caught:
+        embedded(OpenAIEmbedder("m", base_url=server.url), "x")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_openai_itself_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

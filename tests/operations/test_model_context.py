@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -292,6 +293,34 @@ def test_a_summary_that_grows_leaves_fewer_messages_and_no_gap(tmp_path: Path) -
     built = ask(store, tmp_path, llm, "summary-buffer", max_tokens=1000, most=6000)
     assert built.context.tokens <= 1000
     assert set(range(100)) == {*numbers(llm.prompts), *sent(built)}
+
+
+def test_a_question_in_front_leaves_no_gap(tmp_path: Path) -> None:
+    for most in range(150, 180):
+        store, llm = Counting([said(1)]), Recording()
+        for n in range(3, 25, 2):  # the newest is never the user's
+            store.more([said(n)])
+            wanted: dict[str, Any] = {"max_tokens": most, "question": "." * 40}
+            built = ask(store, tmp_path / str(most), llm, "summary-buffer", **wanted)
+            assert {*numbers(llm.prompts), *sent(built)} == set(range(1, n + 1, 2)), most
+
+
+def test_a_result_goes_where_its_call_goes_when_the_summary_grows(tmp_path: Path) -> None:
+    """The call fits beside no summary, and not beside the one that is made: it alone was sent
+    away, and the result, which nothing can be made of without it, was left out."""
+    call = Message(
+        "assistant", "<0000008>".ljust(200, "."),
+        tool_calls=[{"id": "1", "name": "look", "arguments": {}}],
+    )  # fmt: skip
+    result = Message("tool", "<0000009>".ljust(SIZE, "."), tool_call_id="1")
+    long = [msgspec.structs.replace(said(n), content=said(n).content.ljust(200)) for n in range(8)]
+    store, llm = Counting([*long, call, result, said(10)]), Recording(lambda prompt: "S" * 300)
+    built = ask(store, tmp_path, llm, "summary-buffer", max_tokens=180)
+    assert numbers(llm.prompts) == list(range(10))
+    assert (sent(built), left_out(built)) == ([10], [])
+    calls = len(llm.prompts)
+    ask(store, tmp_path, llm, "summary-buffer", max_tokens=180)
+    assert len(llm.prompts) == calls
 
 
 @pytest.mark.parametrize("strategy", ["hybrid", "summary-buffer", "entity"])
