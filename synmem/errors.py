@@ -108,9 +108,18 @@ class ConversationNotFound(StoreError):
 
 
 class CorruptData(StoreError):
-    """The store is not what it should be, or a record of it cannot be read."""
+    """The store is not what it should be, or a record of it cannot be read.
+
+    `conversation` is set where nothing but that one is concerned: the others can go on.
+    """
 
     kind = "corrupt"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, conversation: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.conversation = conversation
 
 
 class Rejected(StoreError):

@@ -18,12 +18,14 @@ SECRET_KEY: Final = re.compile(
 """Keys of settings, and parameters of a URL, whose values are secret."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_LOCAL = {"sqlite", "file", "memory"}  # nothing but a path follows: `@` and `:` are its own
+_LOCAL = re.compile("(?:sqlite|memory|file):///|file://localhost/", re.IGNORECASE)
+"""Nothing but a path follows: `@` and `:` are its own."""
 _PARAMETER = re.compile(r"(?:^|[?&;])([^=&;?]+)=([^&]*)")
 _HOST = r"(?:\[[^\]]*\]|[^:@,\[\]]+)(?::(?:\d{0,5}|\$\{\w+\}))?"
 _HOSTS = re.compile(f"(?:{_HOST}(?:,{_HOST})*)?")
 _BARE_AT = re.compile(r"[?&][^=&]*@")  # no parameter looks like that; the rest of a password may
 _URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_NOT_IN_A_VALUE = re.compile(r"[\x00-\x20%&#\x7f]")
 _PAIR = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s']+)")
 
 
@@ -34,6 +36,16 @@ def mask(url: str) -> str:
         shown += url[last:start] + HIDDEN
         last = end
     return shown + url[last:]
+
+
+def mask_with(url: str, settings: Mapping[str, Any], *keys: str) -> str:
+    """The URL, masked, with those of these settings behind it, as one would type them."""
+    shown = mask(url)
+    for key in keys:
+        if key in settings:
+            text = _NOT_IN_A_VALUE.sub(lambda found: f"%{ord(found[0]):02X}", str(settings[key]))
+            shown += f"{'&' if '?' in shown else '?'}{key}={text}"
+    return shown
 
 
 def mask_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +93,7 @@ def secret_spans(url: str) -> list[tuple[int, int]]:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return [m.span(2) for m in _PAIR.finditer(url) if SECRET_KEY.search(m[1])]
-    if scheme[1].lower() in _LOCAL:
+    if _LOCAL.match(url):
         return []
     mark = url.find("?", scheme.end())
     parameters = [] if mark < 0 else _secret_parameters(url, mark)
@@ -99,7 +111,7 @@ def secret_spans(url: str) -> list[tuple[int, int]]:
 def userinfo_end(url: str) -> int:
     """Where the `@` stands that ends user and password, or -1."""
     start = _SCHEME.match(url)
-    if start is None or start[1].lower() in _LOCAL:
+    if start is None or _LOCAL.match(url):
         return -1
     mark = url.find("?", start.end())
     if mark < 0:

@@ -5,6 +5,7 @@ canonical line (`canonical`) is what equality and digests stand on. Both are exa
 any size, floats by value, NaN and Infinity as Python writes them, lone surrogates as `\\udXXX`.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -137,12 +138,24 @@ def format_time(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
+_LONGEST: Final = len("2026-11-21T06:00:00.123456Z")
+_FINER: Final = re.compile(r"[.,]\d{7}")
+
+
 def parse_time(text: str) -> datetime:
-    """An aware time in UTC from ISO 8601; ValueError where it has no zone."""
+    """An aware time in UTC from ISO 8601, to the nearest microsecond; ValueError where it has no
+    zone."""
     moment = datetime.fromisoformat(text)
+    if len(text) > _LONGEST and _FINER.search(text):
+        # It was cut, where `_fast_line` rounds: a time is read one way.
+        with contextlib.suppress(msgspec.ValidationError):
+            moment = msgspec.convert(text, datetime)
     if moment.tzinfo is None:
         raise ValueError(f"time without a zone: {text!r}")
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    try:
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"outside of the years 1 to 9999: {text!r}") from error
 
 
 # --- validity -------------------------------------------------------------------------------
@@ -459,29 +472,32 @@ _fast_line = msgspec.json.Decoder(_Line).decode
 
 
 _BETWEEN: Final = os.urandom(16).hex()
+_COMMAS: Final = f',"{_BETWEEN}",'
 _fast_lines = msgspec.json.Decoder(list[_Line | str]).decode
 _fast_objects = msgspec.json.Decoder(list[JSONObject | str]).decode
 
 
-def _all_at_once(texts: Sequence[bytes], decode: Callable[[bytes], list[Any]]) -> list[Any] | None:
-    """What each of these texts is in JSON, none of them text; None where any is not.
+def _all_at_once(
+    joined: bytes, count: int, decode: Callable[[bytes], list[Any]]
+) -> list[Any] | None:
+    """What each of so many texts, joined by `_COMMAS`, is in JSON; None where any is text or none.
 
     They are parsed as one array with a word between that nobody can guess: where it stands between
     any two values, each text was a value, and none went over into the next.
     """
     try:
-        found = decode(b"[" + f',"{_BETWEEN}",'.encode().join(texts) + b"]")
+        found = decode(b"[" + joined + b"]")
     except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError):
         return None
     values, between = found[::2], found[1::2]
-    fits = len(values) == len(texts) and between == [_BETWEEN] * (len(texts) - 1)
+    fits = len(values) == count and between == [_BETWEEN] * (count - 1)
     return values if fits and str not in map(type, values) else None
 
 
 def decode_objects(texts: Sequence[str]) -> list[JSONObject] | None:
     """The JSON objects of these texts, all at once; None where any is not plainly one."""
     try:
-        return _all_at_once([text.encode() for text in texts], _fast_objects)
+        return _all_at_once(_COMMAS.join(texts).encode(), len(texts), _fast_objects)
     except UnicodeEncodeError:
         return None
 
@@ -489,7 +505,8 @@ def decode_objects(texts: Sequence[str]) -> list[JSONObject] | None:
 def decode_lines(lines: Sequence[bytes], conversation: str) -> list[Message] | None:
     """The messages of lines of one conversation, all at once; None where any is not the usual
     line: wrong, of another conversation, with an `extra`, or with a time that is not in UTC."""
-    found: list[_Line] | None = _all_at_once(lines, _fast_lines)
+    joined = _COMMAS.encode().join(lines)
+    found: list[_Line] | None = _all_at_once(joined, len(lines), _fast_lines)
     if found is None or not all(
         line.conversation_id == conversation
         and line.extra is None

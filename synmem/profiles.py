@@ -17,7 +17,7 @@ from synmem.addresses import check_scheme, home, hosts_and_path, is_address, wit
 from synmem.backends import BACKENDS
 from synmem.config import Config, load
 from synmem.errors import ProfileError, ProfileNotFound
-from synmem.masking import mask, mask_settings, userinfo_end, with_password
+from synmem.masking import mask, mask_settings, mask_with, userinfo_end, with_password
 from synmem.settings import (
     KEYS,
     PATH_KEYS,
@@ -33,6 +33,9 @@ from synmem.variables import expanded, first_line_of
 
 __all__ = ["KEYS", "PLACE", "Config", "Profile", "is_address", "is_name", "load", "named", "names",
            "resolve"]  # fmt: skip
+
+_WITHIN: Final = ("prefix", "schema", "table", "db_name", "collection_name")
+"""Where on a server the store is, beside its URL."""
 
 DEFAULT: Final = "default"
 """The name of the profile that there is without any configuration."""
@@ -79,8 +82,7 @@ class Profile(msgspec.Struct, frozen=True):
         place = settings.get(PLACE.get(self.backend, ""), "")
         if PLACE.get(self.backend) in URL_KEYS:
             place = hosts_and_path(place)
-        inner = ("prefix", "schema", "table", "db_name", "collection_name", "region",
-                 "endpoint_url")  # fmt: skip
+        inner = (*_WITHIN, "region", "endpoint_url")
         parts = [f"{key}={mask(settings[key])}" for key in inner if key in settings]
         return " ".join([f"{self.backend}:{place}", *parts])
 
@@ -93,10 +95,13 @@ class Profile(msgspec.Struct, frozen=True):
 
     @property
     def where(self) -> str:
-        """The path or URL, masked; for people."""
+        """The path or URL, masked, with the prefix, table or collection that is set; for people."""
         if self.backend == "dynamodb":
-            return f"dynamodb://{self.settings.get('region', '')}/{self.settings['table_name']}"
-        return mask(self.settings.get(PLACE.get(self.backend, ""), "memory:"))
+            url = f"dynamodb://{self.settings.get('region', '')}/{self.settings['table_name']}"
+            endpoint = self.settings.get("endpoint_url")
+            return f"{url} at {mask(endpoint)}" if endpoint else url
+        place = self.settings.get(PLACE.get(self.backend, ""), "memory:")
+        return mask_with(place, self.settings, *_WITHIN)
 
     def described(self) -> dict[str, Any]:
         """The settings, masked."""

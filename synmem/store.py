@@ -43,7 +43,9 @@ class ConversationInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation as a listing shows it; without details only the id is set.
 
     `messages` is None where the store cannot tell cheaply; `first_at` and `last_at` are the
-    times of the first and of the last message, None where that one has none.
+    times of the first and of the last message, None where that one has none. `unreadable` says
+    what beside the messages cannot be read (its title or extra, which is then None, or where it
+    begins), why, and what to do about it.
     """
 
     id: str
@@ -52,6 +54,7 @@ class ConversationInfo(msgspec.Struct, frozen=True, kw_only=True):
     last_at: Any = None
     title: str | None = None
     extra: dict[str, Any] | None = None
+    unreadable: str | None = None
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -92,6 +95,8 @@ class Store(Protocol):
         A conversation stands in at most one part. Writers never take each other's place. A write
         whose answer was lost is tried again inside, and does not double.
         A part without messages sets title and extra of a conversation that exists.
+        Nothing is written to a conversation of which it cannot be read where it begins:
+        `CorruptData`, which names it, and so from `delete` and `replace`.
         """
         ...
 
@@ -108,8 +113,10 @@ class Store(Protocol):
         All pages of a conversation come in one run; the runs in any order; an absent one has
         none. `after` (one conversation only) goes on behind that message, in reading direction.
         `limit` bounds the messages of each conversation. A record that cannot be read comes as
-        `Unreadable` in its place. No cursor, transaction or connection is held across a page;
-        where the last message read is gone when the next page is due: `Changed`.
+        `Unreadable` in its place, and one stands for all messages of a conversation of which it
+        cannot be read where it begins: hidden ones never come. No cursor, transaction or
+        connection is held across a page; where the last message read is gone when the next page
+        is due: `Changed`.
         """
         ...
 
@@ -118,7 +125,8 @@ class Store(Protocol):
     ) -> AsyncIterator[list[ConversationInfo]]:
         """Every conversation once, or those of `ids` that exist, in pages, in any order.
 
-        Complete, or it raises. `details` adds counts, times, titles and extra.
+        Complete, or it raises. `details` adds counts, times, titles and extra; what of these
+        cannot be read is told as `unreadable`, and never hides the other conversations.
         """
         ...
 
@@ -248,6 +256,10 @@ class SupportsLines(Protocol):
         """
         ...
 
+    async def described(self, conversations: Sequence[str]) -> list[str]:
+        """Those of these conversations that have a title or extra, readable or not."""
+        ...
+
 
 @runtime_checkable
 class SupportsTotal(Protocol):
@@ -270,7 +282,7 @@ class Copied(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class SupportsCopy(Protocol):
-    """A store that copies from another of its own kind without making messages."""
+    """A store that copies from certain others without making messages."""
 
     async def copy(
         self, source: Store, conversations: Sequence[Conversation]
@@ -286,6 +298,35 @@ class SupportsCopy(Protocol):
     async def digests(self, conversations: Sequence[str]) -> dict[str, str]:
         """Digests of what of these conversations is here, read now: the same as `copy` told of
         the source, where all messages are the same. Where it cannot tell, one is left out."""
+        ...
+
+
+class Csv(msgspec.Struct, frozen=True):
+    """A whole conversation as CSV in UTF-8, where it ends, and how many messages it has.
+
+    A line for each: the conversation's id, role and content in quotes, metadata (an object, in
+    quotes), and the time as `messages.format_time` writes it. Nothing stands for what is absent.
+    """
+
+    conversation: str
+    messages: int
+    data: bytes
+    end: Position
+
+
+@runtime_checkable
+class SupportsCsv(Protocol):
+    """A store that makes CSV of its rows without making messages of them."""
+
+    async def csv(self, conversations: Sequence[str]) -> tuple[list[Csv], list[str]]:
+        """Some of these conversations, as `read` would give them now, and the ids of those that
+        were not looked at: for a next call.
+
+        Left out are those with a record that cannot be read, with NUL, with other fields than
+        these, with metadata that has other values than text, integers and booleans, and those of
+        more messages than should be held at once. Metadata is written as jsonb is shown: shorter
+        keys first, a space behind each comma and colon, no escape that JSON does not ask for.
+        """
         ...
 
 

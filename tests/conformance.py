@@ -12,11 +12,12 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
-from synmem.errors import Changed, Rejected
-from synmem.messages import Conversation, Message
-from synmem.store import START, Part, Store, SupportsNotes, once
+from synmem.errors import Changed, CorruptData, Rejected
+from synmem.messages import Conversation, Message, Unreadable
+from synmem.store import START, ConversationInfo, Part, Store, SupportsNotes, once
 
 PAGE_SIZE = 2
 
@@ -122,6 +123,11 @@ async def ids(store: Store) -> list[str]:
     found = [info.id async for page in store.conversations() for info in page]
     assert len(found) == len(set(found))
     return sorted(found)
+
+
+async def details(store: Store) -> dict[str, ConversationInfo]:
+    """Every conversation as a listing with details has it."""
+    return {i.id: i async for page in store.conversations(details=True) for i in page}
 
 
 async def add(store: Store, conversation: str, messages: Sequence[Message], **how: Any) -> str:
@@ -590,6 +596,99 @@ class Writing(Reading):
             assert await title(store) == (None, None)
 
         self.check(tmp_path, [], test)
+
+    def spoil(self, tmp_path: Any, conversation: str, field: str) -> None:
+        """Make the raw record of its "title" or "extra" one that cannot be read; or of its "head",
+        where that is what places the messages."""
+        pytest.skip(f"there is no record of a {field} here")
+
+    def test_a_title_that_cannot_be_read_is_told_and_hides_nothing_else(
+        self, tmp_path: Any
+    ) -> None:
+        if "title" not in self.conversation_fields():
+            pytest.skip("this layout holds no titles")
+        parts = [Part(Conversation(i, f"title {i}", {"k": i}), numbered(3)) for i in "abc"]
+
+        async def test(store: Store) -> None:
+            before = await details(store)
+            await asyncio.to_thread(self.spoil, tmp_path, "b", "title")
+            found = await details(store)
+            why = found["b"].unreadable
+            assert why is not None
+            assert why.startswith("title is not JSON: ")
+            assert found == {
+                **before,
+                "b": msgspec.structs.replace(before["b"], title=None, unreadable=why),
+            }
+            await asyncio.to_thread(self.spoil, tmp_path, "b", "extra")
+            both = (await details(store))["b"]
+            assert (both.title, both.extra, both.messages) == (None, None, 3)
+            assert "; extra is not JSON: " in str(both.unreadable)
+            assert await ids(store) == ["a", "b", "c"]
+            assert await contents(store, "b") == [f"message {n}" for n in range(3)]
+            await store.append([Part(Conversation("b", "new", {"k": "new"}), numbered(1, 3))])
+            mended = (await details(store))["b"]
+            assert (mended.title, mended.extra, mended.unreadable) == ("new", {"k": "new"}, None)
+            await asyncio.to_thread(self.spoil, tmp_path, "b", "title")
+            assert await store.delete("b")
+            assert await ids(store) == ["a", "c"]
+
+        self.check(tmp_path, parts, test)
+
+    def test_where_a_conversation_begins_cannot_be_read_it_is_one_unreadable_record(
+        self, tmp_path: Any
+    ) -> None:
+        async def test(store: Store) -> None:
+            for name in "abc":
+                end = await add(store, name, numbered(3))
+                await store.replace(Conversation(name, name), once(numbered(2, 7)), upto=end)
+            before = await details(store)
+            await asyncio.to_thread(self.spoil, tmp_path, "b", "head")
+            await self._read_around(store, before)
+            await self._refuse_to_write(store)
+
+        self.check(tmp_path, [], test)
+
+    async def _read_around(self, store: Store, before: dict[str, ConversationInfo]) -> None:
+        """Every way to read tells of b in its place, and of the others all."""
+        found = await details(store)
+        why = found["b"].unreadable
+        assert found == {**before, "b": ConversationInfo(id="b", title="b", unreadable=why)}
+        assert why is not None
+        assert why.startswith("its head, which says where it begins, cannot be read: ")
+        assert await ids(store) == ["a", "b", "c"]
+        there = [i.id async for page in store.conversations(["b", "x", "c"]) for i in page]
+        assert sorted(there) == ["b", "c"]
+        for how in ({}, {"reverse": True}, {"limit": 1}, {"limit": 1, "reverse": True}, {"limit": 3}):  # fmt: skip
+            many = {name: [] for name in "abc"}  # type: dict[str, list[Any]]
+            async for page in store.read(["a", "b", "c"], **how):  # type: ignore[arg-type]
+                many[page.conversation] += page.items
+            for name in "ac":
+                assert many[name] == await items(store, name, **how)
+                assert len(many[name]) == min(2, how.get("limit", 2))
+            for bad in (many["b"], await items(store, "b", **how)):
+                assert [(type(item), item.reason) for item in bad] == [(Unreadable, why)]
+        (end,) = [page.position(0) async for page in store.read(["b"])]
+        assert await items(store, "b", after=end) == []
+
+    async def _refuse_to_write(self, store: Store) -> None:
+        """Nothing is written to b, nor to others in the same call."""
+        new = Part(Conversation("new"), numbered(1))
+        for attempt in (
+            add(store, "b", numbered(1)),
+            store.append([new, Part(Conversation("b"), numbered(1)), Part(Conversation("a"), numbered(1))]),
+            store.append([Part(Conversation("b", "title"), [])]),
+            store.delete("b"),
+            store.replace(Conversation("b"), once(numbered(1)), upto=START),
+        ):  # fmt: skip
+            with pytest.raises(CorruptData, match="'b'") as caught:
+                await attempt
+            assert caught.value.conversation == "b"
+        with pytest.raises((Changed, CorruptData)):
+            await store.append([Part(Conversation("b"), numbered(1), START)])
+        assert await ids(store) == ["a", "b", "c"]
+        assert await contents(store, "a") == ["message 7", "message 8"]
+        assert await store.delete("a")
 
     def test_notes_are_kept_and_go_with_their_conversation(self, tmp_path: Any) -> None:
         async def test(store: Store) -> None:

@@ -11,11 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import services
 
 MEMORY_BYTES = 4_000_000_000
 """So much must be free in memory for the servers' data to lie there."""
+
+
+# A machine that is busy is no fault of the program's.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def pytest_configure() -> None:

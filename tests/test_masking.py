@@ -39,6 +39,11 @@ URLS = [
     ("host=h password='hunter 2' dbname=x", "host=h password=*** dbname=x"),
     ("redis://h:notaport", "redis://h:***"),
     ("sqlite:////home/me@work/a:b.db", "sqlite:////home/me@work/a:b.db"),
+    ("sqlite://u:pw@h/x", "sqlite://u:***@h/x"),
+    ("sqlite://u:p/w@h/x", "sqlite://u:***@h/x"),
+    ("file://u:pw@h/x", "file://u:***@h/x"),
+    ("memory://u:pw@h", "memory://u:***@h"),
+    ("file://localhost/me@work/a:b.json", "file://localhost/me@work/a:b.json"),
     ("/home/me@work/a:b.db", "/home/me@work/a:b.db"),
     ("memory:", "memory:"),
 ]  # fmt: skip

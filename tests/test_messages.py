@@ -134,6 +134,17 @@ def test_a_time_with_another_zone_is_the_same_moment() -> None:
     assert parse_time("2026-11-21T08:00:00.123456+02:00").tzinfo is UTC
 
 
+@pytest.mark.parametrize("metadata", ["{}", '{"a": NaN}'])
+def test_a_time_finer_than_microseconds_is_rounded_in_the_same_way_on_every_line(
+    metadata: str,
+) -> None:
+    line = (
+        '{"conversation_id": "c", "role": "u", "content": "x", '
+        f'"metadata": {metadata}, "created_at": "2026-11-21T06:00:00.1234557Z"}}'
+    )
+    assert decode_line(line.encode())[1].created_at == AT
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [("not json", "line 1"), ("[1]", "array"), ('{"role":"u","content":"x"}', "no conversation_id"),
@@ -143,6 +154,7 @@ def test_a_time_with_another_zone_is_the_same_moment() -> None:
      ('{"conversation_id":"c","role":"u","content":"x","metadata":[1]}', "metadata"),
      ('{"conversation_id":"c","role":"u","content":"x","parts":[1]}', "parts"),
      ('{"conversation_id":"c","role":"u","content":"x","created_at":"2026-01-01T00:00:00"}', "zone"),
+     ('{"conversation_id":"c","role":"u","content":"x","created_at":"0001-01-01T00:00:00+01:00"}', "years"),
      ('{"conversation_id":"c","role":"u","content":"x","created_at":5}', "created_at")],
 )  # fmt: skip
 def test_a_wrong_line_says_what_is_wrong(line: str, why: str) -> None:

@@ -23,6 +23,7 @@ A delete moves `begins` and then removes what is hidden. A replace takes the ver
 new messages hidden, far below the front (`n` may be negative), then moves `begins` down to them
 and lets `skip` cover the old front. A crash leaves hidden items, which the next delete or replace
 removes; each does so only while the version is its own, as nobody else writes hidden items then.
+Of a conversation whose head cannot be read nothing is shown, and nothing is written to it.
 Readers look at the head before and after each page (see `dynamodb_reading.py`).
 
 The table is made at the first write where the profile says `create = true`, on demand billing,
@@ -109,7 +110,7 @@ class DynamoDBStore(DynamoDBReplacer):
             ExpressionAttributeNames={"#note": field},
         )
         found = answer.get("Item")
-        return self._value(conversation, field, found[field].get("S")) if found else None
+        return self._note(conversation, field, found[field].get("S")) if found else None
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`; Rejected where it is too large for the head item."""

@@ -3,8 +3,16 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from synmem.backends.dynamodb_reading import NAMES, DynamoDBReader, following, storable
+from synmem.backends.dynamodb_reading import (
+    NAMES,
+    REMEDY,
+    DynamoDBReader,
+    following,
+    reason,
+    storable,
+)
 from synmem.backends.dynamodb_table import INDEX, SHARDS
+from synmem.layouts.beside import read_all_beside
 from synmem.layouts.dynamodb_items import (
     CONVERSATION,
     HEAD,
@@ -12,6 +20,7 @@ from synmem.layouts.dynamodb_items import (
     NUMBER,
     Head,
     Span,
+    head_of,
     number,
     time_of,
 )
@@ -50,15 +59,24 @@ class DynamoDBLister(DynamoDBReader):
                 yield found
 
     async def _infos(self, ids: Sequence[str], details: bool) -> list[ConversationInfo]:
-        heads = await self._heads(ids)
+        heads = await self._seen(ids)
 
         async def look(conversation: str, head: Head) -> ConversationInfo | None:
+            if head.unreadable is not None:
+                return await self._not_known(conversation, head)
             if not details:
                 there = await self._newest(conversation, head)
                 return ConversationInfo(id=conversation) if there else None
             return await self._info(conversation, head)
 
         return [info for info in await self._steadily(ids, heads, look) if info]
+
+    async def _not_known(self, conversation: str, head: Head) -> ConversationInfo | None:
+        """What can be told of a conversation whose head cannot be read."""
+        if not await self._any_of(conversation):
+            return None
+        beside = read_all_beside(head.title, head.extra, REMEDY)
+        return ConversationInfo(id=conversation, **{**beside, "unreadable": reason(head)})
 
     async def _info(self, conversation: str, head: Head) -> ConversationInfo | None:
         names = {"#at": "created_at"}
@@ -77,8 +95,7 @@ class DynamoDBLister(DynamoDBReader):
             messages=count,
             first_at=time_of(rows[0]),
             last_at=time_of(last),
-            title=self._value(conversation, "title", head.title),
-            extra=self._value(conversation, "extra", head.extra),
+            **read_all_beside(head.title, head.extra, REMEDY),
         )
 
     async def _count(self, conversation: str, spans: Sequence[Span]) -> int:
@@ -131,8 +148,8 @@ class DynamoDBLister(DynamoDBReader):
                 if conversation != current:
                     current, head, told = conversation, Head(), False
                 if where == HEAD:
-                    head = self._as_head(item)
-                elif where >= LOWEST and not told and head.shows(where):
+                    head = head_of(item)
+                elif where >= LOWEST and not told and (head.unreadable or head.shows(where)):
                     found.append(conversation)
                     told = True
             yield found

@@ -20,6 +20,8 @@ from synmem.layouts.beside import read_beside
 from synmem.layouts.dynamodb_items import (
     CONVERSATION,
     HEAD,
+    HIGHEST,
+    LOWEST,
     NUMBER,
     Head,
     Item,
@@ -47,6 +49,10 @@ _PLACES: Final[dict[str, Any]] = {
 }  # fmt: skip
 _HEAD: Final = ("version", "begins", "skip_from", "skip_to", "above", "listed", "title", "extra")
 _HEAD_NAMES: Final = {"#c": CONVERSATION, "#n": NUMBER, **{f"#{name}": name for name in _HEAD}}
+
+REMEDY: Final = f"mend its head, the item whose {NUMBER} is {HEAD}"
+_NOT_READ: Final = "!"
+"""Where the one record of a conversation stands whose head cannot be read."""
 
 T = TypeVar("T")
 
@@ -88,7 +94,7 @@ class DynamoDBReader:
             ids = []
         for start in range(0, len(ids), READ_AT_ONCE):
             chunk = ids[start : start + READ_AT_ONCE]
-            heads = await self._heads(chunk)
+            heads = await self._seen(chunk)
             size = self._page_size if limit is None else min(limit, self._page_size)
             for run in await self._pages(chunk, heads, after, reverse, size):
                 async for page in self._go_on(run, reverse, limit):
@@ -98,6 +104,10 @@ class DynamoDBReader:
         """The page that was read, and those that follow it."""
         left = limit
         while True:
+            if run.head.unreadable is not None:
+                if run.rows:
+                    yield _not_read(run.conversation, run.head)
+                return
             if run.rows:
                 left = None if left is None else left - len(run.rows)
                 anchor = position_of(run.rows[-1])
@@ -114,16 +124,29 @@ class DynamoDBReader:
         """A page of each of these conversations."""
 
         async def page(conversation: str, head: Head) -> _Run:
+            if head.unreadable is not None:
+                if after not in (START, _NOT_READ):
+                    raise self._changed(conversation)
+                rows = await self._any_of(conversation) if after == START else []
+                return _Run(conversation, head, rows, more=False)
             rows, more = await self._page(conversation, head, after, reverse, size)
             return _Run(conversation, head, rows, more)
 
         return await self._steadily(ids, heads, page)
+
+    async def _any_of(self, conversation: str) -> list[Item]:
+        """One of a conversation's messages, hidden or not, if there is any."""
+        answer = await self._query(conversation, (LOWEST, HIGHEST), Limit=1, **_PLACES)
+        found: list[Item] = answer["Items"]
+        return found
 
     async def _page(
         self, conversation: str, head: Head, after: Position, reverse: bool, size: int
     ) -> tuple[list[Item], bool]:
         if after == START:
             return await self._whole_rows(conversation, head.spans(), reverse, size)
+        if after == _NOT_READ:  # it can be read by now
+            raise self._changed(conversation)
         anchor = number_of(after)
         spans = head.spans(high=anchor) if reverse else head.spans(low=anchor)
         rows, more = await self._whole_rows(conversation, spans, reverse, size + 1)
@@ -187,7 +210,16 @@ class DynamoDBReader:
         return (await self._heads([conversation]))[conversation]
 
     async def _heads(self, ids: Sequence[str]) -> dict[str, Head]:
-        """The heads of these conversations."""
+        """The heads of these conversations, for who writes; CorruptData where one cannot be
+        read."""
+        heads = await self._seen(ids)
+        for conversation, head in heads.items():
+            if head.unreadable is not None:
+                raise self._broken(conversation, head.unreadable)
+        return heads
+
+    async def _seen(self, ids: Sequence[str]) -> dict[str, Head]:
+        """The heads of these conversations, also those that cannot be read."""
         chunks = [ids[i : i + HEADS_A_CALL] for i in range(0, len(ids), HEADS_A_CALL)]
         heads: dict[str, Head] = {}
         for found in await asyncio.gather(*(self._some_heads(chunk) for chunk in chunks)):
@@ -205,29 +237,24 @@ class DynamoDBReader:
         while asked:
             answer = await self.client.call("batch_get_item", RequestItems=asked)
             for item in answer["Responses"].get(self.client.table, []):
-                heads[item[CONVERSATION]["S"]] = self._as_head(item)
+                heads[item[CONVERSATION]["S"]] = head_of(item)
             asked = answer.get("UnprocessedKeys")
             if asked:
                 await pause()
         return heads
 
-    def _as_head(self, item: Item) -> Head:
-        try:
-            return head_of(item)
-        except ValueError as error:
-            raise self._broken_head(item[CONVERSATION]["S"], error) from error
-
-    def _value(self, conversation: str, field: str, text: str | None) -> Any:
-        """A title, an extra or a note, from its JSON text, if there is one."""
+    def _note(self, conversation: str, field: str, text: str | None) -> Any:
+        """A note, from its JSON text, if there is one."""
         try:
             return None if text is None else read_beside(field, text)
         except ValueError as error:
-            raise self._broken_head(conversation, error) from error
+            raise self._broken(conversation, str(error)) from error
 
-    def _broken_head(self, conversation: str, error: ValueError) -> CorruptData:
+    def _broken(self, conversation: str, why: str) -> CorruptData:
         return CorruptData(
-            f"{self.name}: conversation {conversation!r}: {error}",
-            hint=f"mend its head, the item whose {NUMBER} is {HEAD}",
+            f"{self.name}: conversation {conversation!r}: {why}",
+            hint=REMEDY,
+            conversation=conversation,
         )
 
     async def _steadily(
@@ -241,7 +268,7 @@ class DynamoDBReader:
         left = list(ids)
         for _ in range(_TRIES):
             looks = await asyncio.gather(*(look(c, heads[c]) for c in left), return_exceptions=True)
-            after = await self._heads(left)
+            after = await self._seen(left)
             moved = []
             for conversation, result in zip(left, looks, strict=True):
                 if after[conversation].version != heads[conversation].version:
@@ -318,6 +345,16 @@ def _torn(rows: Sequence[Item]) -> bool:
 
 def _as_page(conversation: str, rows: Sequence[Item]) -> Page:
     return Page(conversation, [_decoded(row) for row in rows], lambda i: position_of(rows[i]))
+
+
+def reason(head: Head) -> str:
+    """Why a head cannot be read, and what to do."""
+    return f"{head.unreadable} ({REMEDY})"
+
+
+def _not_read(conversation: str, head: Head) -> Page:
+    """All there is to see of a conversation whose head cannot be read."""
+    return Page(conversation, [Unreadable("head", reason(head))], lambda _: _NOT_READ)
 
 
 def _decoded(row: Item) -> Message | Unreadable:

@@ -22,7 +22,8 @@ there, hidden, and then switches: one write of the head, on condition that its `
 the one that was looked at. Then the old documents are deleted. A delete and a trim switch and
 delete likewise. Whoever dies between two of these steps leaves the old conversation or the new
 one, and perhaps hidden documents, which the next delete or replace there takes away after an
-hour. What a reader does is in `mongo_reading.py`.
+hour. Of a conversation whose head cannot be read nothing is shown, and nothing is written to it.
+What a reader does is in `mongo_reading.py`.
 
 Where MongoDB gives less than the contract, since single servers have no transactions: a call of
 `append` may be seen in part, each conversation's messages from the first on; and where somebody
@@ -173,7 +174,7 @@ class MongoStore(MongoReplacer):
         key, conversation = _note_key(name), layout.session_of(conversation)
         found = await self._documents([conversation], {f"notes.{key}": 1})
         text = found.get(conversation, {}).get("notes", {}).get(key)
-        return None if text is None else self._value(conversation, f"note:{name}", text)
+        return None if text is None else self._note(conversation, f"note:{name}", text)
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`."""

@@ -25,7 +25,8 @@ class Head(msgspec.Struct, frozen=True):
     one conditional write, which gives the head a new version. `low` is the lowest number that was
     ever set aside; `claimed` says when somebody last set numbers aside to write below the front,
     `gone` when the conversation was emptied; `recent` are the last versions, so that a writer
-    whose answer was lost finds its own.
+    whose answer was lost finds its own. Of one that cannot be read `unreadable` says why, and it
+    shows nothing: who knows what is hidden?
     """
 
     version: str | None = None
@@ -35,6 +36,7 @@ class Head(msgspec.Struct, frozen=True):
     gone: datetime | None = None
     claimed: datetime | None = None
     recent: tuple[str, ...] = ()
+    unreadable: str | None = None
 
     @property
     def floor(self) -> int:
@@ -48,10 +50,14 @@ class Head(msgspec.Struct, frozen=True):
 
     def shows(self, number: float) -> bool:
         """Whether a document of this number is one of its messages."""
+        if self.unreadable is not None:
+            return False
         return number >= self.begins and not any(low <= number <= to for low, to in self.skips)
 
     def where(self, first: int | None = None, last: int | None = None) -> JSONObject:
         """The filter for its messages, from number `first` to `last`."""
+        if self.unreadable is not None:
+            return {"n": {"$in": []}}
         bounds = [_between(*each) for each in self._visible(first, last)]
         if not bounds:
             return {"n": {"$in": []}}
@@ -106,7 +112,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 def head_of(document: JSONObject | None) -> Head:
-    """The head in a document of `_meta`; ValueError where it is none."""
+    """The head in a document of `_meta`; one that is `unreadable` where it cannot be read."""
     if document is None or document.get("version") is None:
         return Head()
     try:
@@ -120,7 +126,8 @@ def head_of(document: JSONObject | None) -> Head:
             recent=tuple(map(str, document["recent"])),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"it has no head that can be read: {error!r}") from error
+        why = f"its head, which says where it begins, cannot be read: {error!r}"
+        return Head(version=str(document["version"]), unreadable=why)
 
 
 def _time(value: Any) -> datetime | None:

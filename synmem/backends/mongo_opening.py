@@ -33,7 +33,7 @@ from synmem.errors import (
     StoreUnavailable,
     Unsupported,
 )
-from synmem.masking import mask, mask_text, secrets_of, with_password
+from synmem.masking import mask_text, mask_with, secrets_of, with_password
 from synmem.messages import JSONObject
 
 Document = JSONObject
@@ -52,7 +52,7 @@ _FULL: Final = {14031}
 
 # Dates as milliseconds: one that Python cannot express is read all the same.
 _OPTIONS: Final = CodecOptions[Document](datetime_conversion=DatetimeConversion.DATETIME_MS)
-_LENIENT: Final = CodecOptions[Document](
+LENIENT: Final = CodecOptions[Document](
     datetime_conversion=DatetimeConversion.DATETIME_MS,
     unicode_decode_error_handler="surrogateescape",
 )
@@ -76,7 +76,7 @@ class Place:
         uri = settings["uri"]
         if "password" in settings:
             uri = with_password(uri, settings["password"])
-        self.name = mask(uri)
+        self.name = mask_with(uri, settings, "db_name", "collection_name")
         self._secrets = secrets_of(settings) | secrets_of({"uri": uri})
         self._closed = False
         with self.translating(), warnings.catch_warnings():
@@ -90,7 +90,7 @@ class Place:
             database = self.client[name] if name else self.client.get_default_database(DATABASE)
             collection = settings.get("collection_name", COLLECTION)
             self.messages: Documents = database.get_collection(collection, _OPTIONS)
-            self.lenient: Documents = database.get_collection(collection, _LENIENT)
+            self.lenient: Documents = database.get_collection(collection, LENIENT)
             self.meta: Documents = database.get_collection(collection + META, _OPTIONS)
 
     async def close(self) -> None:

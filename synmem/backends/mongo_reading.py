@@ -22,11 +22,11 @@ import bson
 
 from synmem import messages as model
 from synmem.backends.mongo_head import Head, head_of
-from synmem.backends.mongo_opening import Document, Documents, Place
+from synmem.backends.mongo_opening import LENIENT, Document, Documents, Place
 from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.errors import Changed, CorruptData, Rejected
 from synmem.layouts import mongo_documents as layout
-from synmem.layouts.beside import read_beside
+from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.layouts.carried import plain_text
 from synmem.messages import Holds, Message, Unreadable
 from synmem.store import START, ConversationInfo, Page, Position
@@ -45,12 +45,20 @@ LARGEST: Final = 16 * 1024 * 1024 - 4096
 
 _KEY: Final = {"session_id": 1, "n": 1}
 _TIMES: Final = {**_KEY, "created_at": 1, "created_us": 1}
+_HEAD: Final = dict.fromkeys(sorted({*Head.__struct_fields__} - {"unreadable"}), 1)
 _ORDER: Final = [("session_id", 1), ("n", 1)]
+
+_NOT_READ: Final = "!"
+"""Where the one record of a conversation stands whose head cannot be read."""
 
 T = TypeVar("T")
 Heads = dict[str, Head]
 Run = tuple[str, list[Document] | None]
-"""A conversation and all its documents; None where they are more than a query's."""
+"""A conversation and all its documents; None where they are more than a query's, or where its
+head cannot be read."""
+
+Counted = tuple[int, Document, Document] | Head
+"""How many messages, the first and the last; or the head that cannot be read."""
 
 
 class MongoReader:
@@ -61,6 +69,7 @@ class MongoReader:
     def __init__(self, place: Place, *, page_size: int) -> None:
         self.name = place.name
         self._place = place
+        self._remedy = f"mend the document of this _id in {place.meta.full_name}"
         self._page_size = page_size
         self._paging = Paging(
             page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
@@ -89,9 +98,16 @@ class MongoReader:
 
         async def fetch(anchor: Position, reverse: bool, size: int) -> Page | None:
             nonlocal heads
+            if anchor == _NOT_READ:
+                if (await self._seen([conversation]))[conversation].unreadable is None:
+                    raise self._changed(conversation)
+                return None
             documents, heads = await self._settled(
                 [conversation], self._page_of(conversation, anchor, reverse, size), heads
             )
+            head = heads[conversation]
+            if head.unreadable is not None and anchor == START:
+                return self._not_read(conversation, head) if documents else None
             if anchor != START:
                 if not documents or position_of(documents[0]) != anchor:
                     raise self._changed(conversation)
@@ -109,6 +125,8 @@ class MongoReader:
 
         async def look(heads: Heads) -> list[Document]:
             head = heads[conversation]
+            if head.unreadable is not None:
+                return await self._any_of(conversation) if anchor == START else []
             where = head.where(last=number) if reverse else head.where(first=number)
             return await self._find(
                 {"session_id": conversation, **where}, [("n", -1 if reverse else 1)], many
@@ -139,7 +157,8 @@ class MongoReader:
         while left:
             chunk = left[:width]
             ranged = dense and len(chunk) > 1 and _sort_alike(chunk)
-            rows, _ = await self._settled(chunk, self._rows_of(chunk, fields, size, ranged=ranged))
+            look = self._rows_of(chunk, fields, size, ranged=ranged)
+            rows, heads = await self._settled(chunk, look)
             wanted = set(chunk)
             if ranged and 2 * sum(row["session_id"] in wanted for row, _ in rows) < len(rows):
                 dense = False
@@ -154,9 +173,10 @@ class MongoReader:
                 again = _not_yet(chunk, runs, last)
                 left = again + left
                 width = max(8, min(IDS_A_QUERY, 2 * (len(chunk) - len(again))))
-            for run in runs:
-                if run[0] in wanted:
-                    yield run
+            for conversation, documents in runs:
+                if conversation in wanted:
+                    read = heads[conversation].unreadable is None
+                    yield conversation, documents if read else None
 
     def _rows_of(
         self, ids: Sequence[str], fields: dict[str, int] | None, size: int, *, ranged: bool
@@ -173,8 +193,14 @@ class MongoReader:
     async def _end_pages(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
         """The first or last few of many conversations, several at a time."""
         looks = [self._page_of(conversation, START, reverse, each) for conversation in ids]
-        found, _ = await self._settled(ids, self._all(looks))
-        return [self._as_page(documents) for documents in found if documents]
+        found, heads = await self._settled(ids, self._all(looks))
+        return [
+            self._as_page(documents)
+            if heads[conversation].unreadable is None
+            else self._not_read(conversation, heads[conversation])
+            for conversation, documents in zip(ids, found, strict=True)
+            if documents
+        ]
 
     # --- listing ----------------------------------------------------------------------------
 
@@ -219,39 +245,40 @@ class MongoReader:
             return [ConversationInfo(id=layout.conversation_of(i)) for i in ids if i in there]
         infos = []
         async for conversation, documents in self._runs(ids, _TIMES):
-            counted = (
+            counted: Counted | None = (
                 await self._counted(conversation)
                 if documents is None
                 else (len(documents), documents[0], documents[-1])
             )
             if counted is not None:
-                infos.append((conversation, *counted))
+                infos.append((conversation, counted))
         described = await self._documents([info[0] for info in infos], {"title": 1, "extra": 1})
         return [self._info(*info, described.get(info[0], {})) for info in infos]
 
-    async def _counted(self, conversation: str) -> tuple[int, Document, Document] | None:
+    async def _counted(self, conversation: str) -> Counted | None:
         """How many messages a large conversation has, the first and the last."""
 
         async def look(heads: Heads) -> tuple[int, list[Document], list[Document]]:
+            if heads[conversation].unreadable is not None:
+                return 0, [], await self._any_of(conversation)
             where = {"session_id": conversation, **heads[conversation].where()}
             count = await self._place.ask(lambda: self._messages.count_documents(where))
             first = await self._find(where, [("n", 1)], 1, _TIMES)
             return count, first, await self._find(where, [("n", -1)], 1, _TIMES)
 
-        (count, first, last), _ = await self._settled([conversation], look)
+        (count, first, last), heads = await self._settled([conversation], look)
+        if last and heads[conversation].unreadable is not None:
+            return heads[conversation]
         return (count, first[0], last[0]) if first and last else None
 
-    def _info(
-        self, conversation: str, count: int, first: Document, last: Document, own: Document
-    ) -> ConversationInfo:
-        title, extra = own.get("title"), own.get("extra")
+    def _info(self, conversation: str, counted: Counted, own: Document) -> ConversationInfo:
+        beside = read_all_beside(_raw(own.get("title")), _raw(own.get("extra")), self._remedy)
+        name = layout.conversation_of(conversation)
+        if isinstance(counted, Head):
+            return ConversationInfo(id=name, **{**beside, "unreadable": self._reason(counted)})
+        count, first, last = counted
         return ConversationInfo(
-            id=layout.conversation_of(conversation),
-            messages=count,
-            first_at=_time(first),
-            last_at=_time(last),
-            title=None if title is None else self._value(conversation, "title", title),
-            extra=None if extra is None else self._value(conversation, "extra", extra),
+            id=name, messages=count, first_at=_time(first), last_at=_time(last), **beside
         )
 
     async def _existing(self, ids: Sequence[str], *, known: bool = False) -> set[str]:
@@ -265,10 +292,10 @@ class MongoReader:
                 return set()  # the common case of a copy: one step of the index
             among = {"session_id": {"$in": list(ids)}}
             there = set(await self._place.ask(lambda: self._messages.distinct("session_id", among)))
-        heads = await self._heads(sorted(there))
-        headed = sorted(i for i in there if heads[i].version is not None)
-        ends = await self._ends(headed)
-        return {i for i in there if i not in heads or heads[i].version is None or i in ends}
+        heads = await self._seen(sorted(there))
+        # One whose head cannot be read is there: nothing may be begun in its place.
+        doubted = {i for i in there if heads[i].version is not None and heads[i].unreadable is None}
+        return there - doubted | set(await self._ends(sorted(doubted)))
 
     async def _ends(self, ids: Sequence[str]) -> dict[str, Document]:
         """The last document of each of these conversations, those that exist."""
@@ -276,7 +303,8 @@ class MongoReader:
         for start in range(0, len(ids), IDS_A_QUERY):
             chunk = ids[start : start + IDS_A_QUERY]
             looks = [self._end_of(conversation) for conversation in chunk]
-            ends, _ = await self._settled(chunk, self._all(looks))
+            ends, heads = await self._settled(chunk, self._all(looks))
+            self._check_readable(heads)
             found.update((i, end[0]) for i, end in zip(chunk, ends, strict=True) if end)
         return found
 
@@ -300,10 +328,10 @@ class MongoReader:
         heads: Heads | None = None,
     ) -> tuple[T, Heads]:
         """What `look` finds while the heads of these conversations stay as they are, and these."""
-        heads = heads if heads is not None else await self._heads(ids)
+        heads = heads if heads is not None else await self._seen(ids)
         for _ in range(LOOKS):
             found = await look(heads)
-            before, heads = heads, await self._heads(ids)
+            before, heads = heads, await self._seen(ids)
             if all(heads[i].version == before[i].version for i in ids):
                 return found, heads
         raise self._changed(ids[0])
@@ -323,16 +351,25 @@ class MongoReader:
         return every
 
     async def _heads(self, ids: Sequence[str]) -> Heads:
-        """The head of each of these conversations, of those without one too."""
-        fields = dict.fromkeys(Head.__struct_fields__, 1)
-        found = await self._documents(ids, fields)
-        heads: Heads = {}
-        for conversation in ids:
-            try:
-                heads[conversation] = head_of(found.get(conversation))
-            except ValueError as error:
-                raise self._broken(conversation, error) from error
+        """The head of each of these conversations, of those without one too; CorruptData where
+        one cannot be read: for who writes."""
+        heads = await self._seen(ids)
+        self._check_readable(heads)
         return heads
+
+    def _check_readable(self, heads: Heads) -> None:
+        for conversation, head in heads.items():
+            if head.unreadable is not None:
+                raise self._broken(conversation, head.unreadable)
+
+    async def _seen(self, ids: Sequence[str]) -> Heads:
+        """The same, also those that cannot be read."""
+        found = await self._documents(ids, _HEAD)
+        return {conversation: head_of(found.get(conversation)) for conversation in ids}
+
+    async def _any_of(self, conversation: str) -> list[Document]:
+        """One of a conversation's documents, hidden or not, if there is any."""
+        return await self._find({"session_id": conversation}, None, 1, _KEY)
 
     async def _documents(self, ids: Sequence[str], fields: dict[str, int]) -> dict[str, Document]:
         """What lies beside these conversations."""
@@ -340,9 +377,7 @@ class MongoReader:
         for start in range(0, len(ids), IDS_A_QUERY):
             chunk = list(ids[start : start + IDS_A_QUERY])
             where = {"_id": chunk[0] if len(chunk) == 1 else {"$in": chunk}}
-            rows = await self._place.ask(
-                lambda where=where: self._place.meta.find(where, fields).to_list()  # type: ignore[misc]
-            )
+            rows = await self._found(self._place.meta, where, fields)
             found.update((row["_id"], row) for row in rows)
         return found
 
@@ -353,16 +388,19 @@ class MongoReader:
         limit: int,
         fields: dict[str, int] | None = None,
     ) -> list[Document]:
-        def step(documents: Documents) -> Awaitable[list[Document]]:
-            return documents.find(
-                where, fields, sort=order, limit=limit, batch_size=limit
-            ).to_list()
+        return await self._found(
+            self._messages, where, fields, sort=order, limit=limit, batch_size=limit
+        )
 
+    async def _found(
+        self, documents: Documents, where: Document, fields: dict[str, int] | None, **how: Any
+    ) -> list[Document]:
         try:
-            return await self._place.ask(lambda: step(self._messages))
+            return await self._place.ask(lambda: documents.find(where, fields, **how).to_list())
         except CorruptData:
             # Text that is not UTF-8: the bytes come as lone surrogates, and are found below.
-            return await self._place.ask(lambda: step(self._place.lenient))
+            lenient = documents.with_options(LENIENT)
+            return await self._place.ask(lambda: lenient.find(where, fields, **how).to_list())
 
     def _as_page(self, documents: Sequence[Document]) -> Page:
         items: list[Message | Unreadable]
@@ -376,17 +414,25 @@ class MongoReader:
             lambda i: position_of(documents[i]),
         )
 
-    def _value(self, conversation: str, field: str, text: Any) -> Any:
-        """A title, an extra or a note, from its JSON text."""
-        try:
-            return read_beside(field, text)
-        except ValueError as error:
-            raise self._broken(conversation, error) from error
+    def _not_read(self, conversation: str, head: Head) -> Page:
+        """All there is to see of a conversation whose head cannot be read."""
+        record = Unreadable("head", self._reason(head))
+        return Page(layout.conversation_of(conversation), [record], lambda _: _NOT_READ)
 
-    def _broken(self, conversation: str, error: ValueError) -> CorruptData:
+    def _reason(self, head: Head) -> str:
+        return f"{head.unreadable} ({self._remedy})"
+
+    def _note(self, conversation: str, field: str, text: Any) -> Any:
+        """A note, from its JSON text."""
+        try:
+            return read_beside(field, _raw(text))
+        except ValueError as error:
+            raise self._broken(conversation, str(error)) from error
+
+    def _broken(self, conversation: str, why: str) -> CorruptData:
+        name = layout.conversation_of(conversation)
         return CorruptData(
-            f"{self.name}: conversation {layout.conversation_of(conversation)!r}: {error}",
-            hint=f"mend the document of this _id in {self._place.meta.full_name}",
+            f"{self.name}: conversation {name!r}: {why}", hint=self._remedy, conversation=name
         )
 
     def _changed(self, conversation: str) -> Changed:
@@ -439,7 +485,9 @@ def _session(document: Document) -> str:
 
 def _is_seen(document: Document, heads: Heads) -> bool:
     head = heads.get(document["session_id"])
-    return head is not None and isinstance(document["n"], int | float) and head.shows(document["n"])
+    if head is None or head.unreadable is not None:
+        return head is not None
+    return isinstance(document["n"], int | float) and head.shows(document["n"])
 
 
 def _time(document: Document) -> Any:
@@ -447,6 +495,11 @@ def _time(document: Document) -> Any:
         return layout.time_of(document)
     except ValueError:
         return None
+
+
+def _raw(text: Any) -> Any:
+    """The bytes of a text, also of one that is not UTF-8."""
+    return text.encode("utf-8", "surrogateescape") if type(text) is str else text
 
 
 def _decoded(document: Document) -> Message | Unreadable:

@@ -174,8 +174,10 @@ class MongoReplacer(MongoWriter):
             lambda: self._place.meta.find(old, {"_id": 1}, limit=IDS_A_QUERY).to_list()
         )
         for conversation in [document["_id"] for document in found]:
-            head = (await self._heads([conversation]))[conversation]
-            if head.gone is None or head.is_claimed or await self._ends([conversation]):
+            head = (await self._seen([conversation]))[conversation]
+            if head.unreadable is not None or head.gone is None or head.is_claimed:
+                continue
+            if await self._ends([conversation]):
                 continue
             await self._clear(conversation, head, None)
             where = same_head(conversation, head)

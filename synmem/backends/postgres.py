@@ -39,12 +39,19 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from synmem import messages as model
-from synmem.backends.paging import changed
+from synmem.backends.paging import changed, storable
 from synmem.backends.patience import ANSWER_S, again
+from synmem.backends.postgres_copying import (
+    IDS_A_QUERY,
+    as_copied,
+    can_be_copied,
+    digests_sql,
+)
 from synmem.backends.postgres_errors import Lost
 from synmem.backends.postgres_inserting import (
     Aside,
     copy,
+    copy_csv,
     copy_numbered,
     ends_of,
     insert_few,
@@ -52,11 +59,11 @@ from synmem.backends.postgres_inserting import (
 )
 from synmem.backends.postgres_opening import Database, literal
 from synmem.backends.postgres_reading import PostgresReader, row_id
-from synmem.errors import Rejected, StoreNotFound, Unsupported
+from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
 from synmem.layouts import postgres_rows as layout
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import Conversation, Message
-from synmem.store import START, Part, Position
+from synmem.store import START, Copied, Csv, Part, Position, Store, SupportsCsv
 
 T = TypeVar("T")
 
@@ -156,11 +163,15 @@ class PostgresStore(PostgresReader):
         )  # fmt: skip
 
     async def _trim(self, connection: Any, names: Sequence[str], keep: int) -> None:
+        # MATERIALIZED: once for each conversation. Where its statistics are stale the planner would
+        # look for the cut anew for each message, and take a second for some thousand.
         await connection.execute(
-            f"DELETE FROM {self._table.rows} AS old USING unnest($1::text[]) AS wanted(session) "
+            "WITH cut AS MATERIALIZED (SELECT wanted.session, last.id "
+            "FROM unnest($1::text[]) AS wanted(session) "
             f"CROSS JOIN LATERAL (SELECT id FROM {self._table.rows} "
-            "WHERE session_id = wanted.session ORDER BY id DESC OFFSET $2 LIMIT 1) AS cut "
-            "WHERE old.session_id = wanted.session AND old.id <= cut.id",
+            "WHERE session_id = wanted.session ORDER BY id DESC OFFSET $2 LIMIT 1) AS last) "
+            f"DELETE FROM {self._table.rows} AS old USING cut "
+            "WHERE old.session_id = cut.session AND old.id <= cut.id",
             names, keep,
         )  # fmt: skip
         if keep == 0:
@@ -171,6 +182,40 @@ class PostgresStore(PostgresReader):
         await connection.execute(
             f"DELETE FROM {self._table.meta} WHERE session_id = ANY($1::text[])", names
         )
+
+    async def copy(
+        self, source: Store, conversations: Sequence[Conversation]
+    ) -> tuple[list[Copied], list[Conversation]]:
+        """See `SupportsCopy.copy`: a transaction of some thousand messages."""
+        if not isinstance(source, SupportsCsv):
+            return [], []
+        known = {c.id: c for c in conversations if model.conversation_refusal(c) is None}
+        try:
+            found, left = await source.csv([*known])
+        except StoreUnavailable:  # the ordinary way waits, and says what is locked
+            return [], []
+        found = [each for each in found if can_be_copied(each)]
+        names = [each.conversation for each in found]
+
+        async def write(connection: Any) -> list[Csv]:
+            there = await ends_of(connection, self._table, names)
+            absent = [each for each in found if each.conversation not in there]
+            if absent:
+                await copy_csv(connection, self._table, [each.data for each in absent])
+            await self._describe(connection, [known[each.conversation] for each in absent])
+            return absent
+
+        copied = await self._write(names, write) if found else []
+        return [as_copied(each) for each in copied], [known[each] for each in left]
+
+    async def digests(self, conversations: Sequence[str]) -> dict[str, str]:
+        """See `SupportsCopy.digests`: made by the server."""
+        names = [layout.stored_id(each) for each in storable(conversations)]
+        found: list[Any] = []
+        for start in range(0, len(names), IDS_A_QUERY):
+            chunk = names[start : start + IDS_A_QUERY]
+            found += await self._rows(digests_sql(self._table), chunk)
+        return {layout.shown_id(name): digest for name, digest in found if digest is not None}
 
     async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
         """See `Store.delete`: one transaction."""
@@ -266,7 +311,7 @@ class PostgresStore(PostgresReader):
             f"SELECT value FROM {self._table.meta} WHERE session_id = $1 AND name = $2",
             session, key,
         )  # fmt: skip
-        return self._value(session, key, rows[0][0]) if rows else None
+        return self._note(session, key, rows[0][0]) if rows else None
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`."""

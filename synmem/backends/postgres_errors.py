@@ -44,7 +44,11 @@ _ERRORS: Final[tuple[tuple[Any, type[StoreError], str | None], ...]] = (
         Lost,
         _TRY,
     ),
-    ((asyncpg.DiskFullError,), StoreError, "the server's disk is full; nothing was written"),
+    (
+        (asyncpg.DiskFullError,),
+        StoreError,
+        "the server's disk is full; nothing of this call was written",
+    ),
     ((asyncpg.InsufficientResourcesError,), StoreUnavailable, _TRY),
     ((asyncpg.PostgresError,), StoreError, None),
     ((asyncpg.TargetServerAttributeNotMatched,), StoreUnavailable, _TRY),

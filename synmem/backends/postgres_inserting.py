@@ -4,7 +4,7 @@ until they may."""
 import itertools
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any, Final
 
@@ -19,7 +19,8 @@ NamedRow = Sequence[Any]
 _NAMED: Final = ("session_id", *layout.COLUMNS)
 _NUMBERED: Final = ("session_id", "id", *layout.COLUMNS)
 _TIME: Final = _NAMED.index("created_at")
-_LAST: Final = datetime.max.replace(tzinfo=UTC)  # which asyncpg sends as infinity
+# What asyncpg sends as -infinity and infinity.
+_ENDS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _AT_ONCE: Final = 10_000  # rows in one COPY, ids in one answer: each done well within a timeout
 _IN_MEMORY_BYTES: Final = 4_000_000
 
@@ -52,7 +53,7 @@ async def copy(
 ) -> dict[str, Position]:
     """Insert rows by COPY, their ids given by the server, and tell where these conversations end
     then."""
-    if any(row[_TIME] == _LAST for row in rows):
+    if any(row[_TIME] in _ENDS for row in rows):
         numbers = await new_numbers(connection, table, len(rows))
         numbered = zip(rows, numbers, strict=True)
         await copy_numbered(connection, table, ((row[0], n, *row[1:]) for row, n in numbered))
@@ -62,19 +63,35 @@ async def copy(
     return await ends_of(connection, table, names)
 
 
+async def copy_csv(connection: Any, table: Table, lines: Sequence[bytes]) -> None:
+    """Insert rows by COPY as `store.Csv` has them, their ids given by the server."""
+
+    async def all_at_once() -> AsyncIterator[bytes]:
+        yield b"".join(lines)
+
+    await connection.copy_to_table(
+        table.name,
+        schema_name=table.schema,
+        columns=_NAMED[: _TIME + 1],
+        format="csv",
+        source=all_at_once(),
+    )
+
+
 async def copy_numbered(connection: Any, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
     """Write rows with their ids."""
     rows = iter(rows)
     while some := list(itertools.islice(rows, _AT_ONCE)):
         await _copy(connection, table, _NUMBERED, some)
-        last = [row[:2] for row in some if row[_TIME + 1] == _LAST]
-        if last:
+        ends = [
+            (row[0], row[1], format_time(at)) for row in some if (at := row[_TIME + 1]) in _ENDS
+        ]
+        if ends:
             await connection.execute(
-                f"UPDATE {table.rows} SET created_at = $3::text::timestamptz "
-                "WHERE (session_id, id) IN (SELECT * FROM unnest($1::text[], $2::bigint[]))",
-                [session for session, _ in last],
-                [number for _, number in last],
-                format_time(_LAST),
+                f"UPDATE {table.rows} AS wrong SET created_at = given.right_at::timestamptz "
+                "FROM unnest($1::text[], $2::bigint[], $3::text[]) AS given(session, n, right_at) "
+                "WHERE wrong.session_id = given.session AND wrong.id = given.n",
+                *map(list, zip(*ends, strict=True)),
             )
 
 

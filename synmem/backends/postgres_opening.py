@@ -6,6 +6,7 @@ no setting outlives a transaction, no lock a session; types are those that async
 
 import asyncio
 import contextlib
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -23,7 +24,7 @@ from synmem.errors import (
     Unsupported,
 )
 from synmem.layouts.postgres_rows import COLUMNS
-from synmem.masking import mask, mask_text, secrets_of
+from synmem.masking import mask, mask_text, secrets_of, unquoted
 
 TABLE: Final = "synapsekit_conversations"
 MOST_CONNECTIONS: Final = 4
@@ -126,10 +127,24 @@ class Database:
             ) from error
         except ssl.SSLCertVerificationError:  # which is a ValueError too
             raise
+        except OSError as error:
+            if not self._is_of_a_file(error):
+                raise
+            raise ProfileError(
+                f"{self.name}: the files for TLS cannot be used: {error}",
+                hint="sslrootcert, sslcert and sslkey name files in PEM form",
+            ) from error
         except ValueError as error:
             raise ProfileError(
                 f"{self.name}: {mask_text(str(error), self._secrets)}", hint=_FORM
             ) from error
+
+    def _is_of_a_file(self, error: OSError) -> bool:
+        """Whether a file for TLS that the DSN names is not there, or is none."""
+        if isinstance(error, ssl.SSLError):
+            return error.library in ("X509", "PEM")
+        named = [unquoted(name) for name in _TLS_FILE.findall(self._dsn)]
+        return isinstance(error, FileNotFoundError) and not all(map(os.path.exists, named))
 
     async def _settle(self, connection: Any) -> None:
         """Undo what the statement that failed belongs to, and keep the connection if it is good."""
@@ -252,6 +267,7 @@ _LIBPQ_ONLY: Final = (
 _PARAMETER: Final = re.compile(rf"(?<=[?&])({_LIBPQ_ONLY})=([^&#]*)(&|(?=#)|$)")
 
 
+_TLS_FILE: Final = re.compile("[?&]ssl(?:rootcert|cert|key|crl)=([^&#]*)")
 _FORM: Final = "postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE"
 _CUT: Final = re.compile(r"[a-z]+://[^/?#]*(?:[/#][^?]*|.*[?&][^=&]*)@", re.DOTALL)
 """An `@` behind the host, and not in a parameter's value: the end of a password with a raw `/`,

@@ -12,7 +12,7 @@ from synmem.backends.postgres_errors import Lost
 from synmem.backends.postgres_opening import Database, identifier
 from synmem.errors import CorruptData
 from synmem.layouts import postgres_rows as layout
-from synmem.layouts.beside import read_beside
+from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.messages import Holds, Message, Unreadable
 from synmem.store import START, ConversationInfo, Page, Position
 
@@ -23,12 +23,13 @@ _COLUMNS: Final = ", ".join(
     for name, kind in layout.COLUMNS.items()
 )
 _IS_TIME: Final = "created_at >= '0001-01-01 00:00Z' AND created_at < '10000-01-01 00:00Z'"
-_AS_TEXT: Final = _COLUMNS.replace(
-    '"created_at"',
+TIME_AS_TEXT: Final = (
     f"CASE WHEN {_IS_TIME} THEN to_char(created_at AT TIME ZONE 'UTC', "
-    """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') ELSE created_at::text END""",
+    """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') ELSE created_at::text END"""
 )
-"""The columns, with times as text, also those that no datetime can be."""
+"""A time as `messages.format_time` writes it, and any that no datetime can be in another form."""
+
+_AS_TEXT: Final = _COLUMNS.replace('"created_at"', TIME_AS_TEXT)
 
 _TIME: Final = f"CASE WHEN {_IS_TIME} THEN created_at END"
 
@@ -72,6 +73,7 @@ class PostgresReader:
         self._database = database
         self._table = database.table
         self._page_size = page_size
+        self._remedy = f"mend or delete its row in {self._table.meta}"
         self._paging = Paging(
             page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
         )
@@ -209,18 +211,17 @@ class PostgresReader:
             messages=messages,
             first_at=first,
             last_at=last,
-            title=self._value(session, "title", title),
-            extra=self._value(session, "extra", extra),
+            **read_all_beside(title, extra, self._remedy),
         )
 
-    def _value(self, session: str, name: str, text: str | None) -> Any:
-        """What lies beside a conversation under this name, if anything does."""
+    def _note(self, session: str, name: str, text: str | None) -> Any:
+        """A note, from its JSON text, if there is one."""
         try:
             return None if text is None else read_beside(name, text)
         except ValueError as error:
             raise CorruptData(
                 f"{self.name}: conversation {layout.shown_id(session)!r}: {error}",
-                hint=f"mend or delete its row in {self._table.meta}",
+                hint=self._remedy,
             ) from error
 
     async def close(self) -> None:

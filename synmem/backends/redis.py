@@ -34,7 +34,8 @@ What this store gives less: a server that evicts keys when its memory is full, o
 last second at a crash (`appendfsync everysec`), loses what it had acknowledged. A replica may be
 behind. A user whose rights end in the middle of a script (RPUSH, but not SADD) leaves it half
 done: the rights it takes are those of scripts, and of all commands on strings, lists, sets and
-hashes below the prefix; to read, also SCAN.
+hashes below the prefix; to read, also SCAN. While the slot of a cluster is moved to another node
+key by key, what needs several keys waits, and soon gives up: writes, listings, several lists.
 """
 
 import uuid
@@ -58,7 +59,7 @@ from synmem.backends.redis_scripts import (
 from synmem.errors import CorruptData, Rejected, Unsupported
 from synmem.layouts import redis_items
 from synmem.layouts.synapsekit import encodable
-from synmem.masking import mask
+from synmem.masking import mask, mask_with
 from synmem.messages import Conversation, Message, ascii_json
 from synmem.store import Part, Position
 
@@ -83,16 +84,24 @@ async def open(
     prefix, cluster = checked_settings(settings, PREFIX)
     server = Server(settings["url"], cluster=cluster)
     ttl_s = settings.get("ttl_seconds", 0)
-    return RedisStore(server, prefix, ttl_s=ttl_s, write=write, page_size=page_size)
+    name = mask_with(settings["url"], settings, "prefix")
+    return RedisStore(server, prefix, name=name, ttl_s=ttl_s, write=write, page_size=page_size)
 
 
 class RedisStore(RedisReader):
     """A `Store` in Redis (DESIGN: `redis`), with notes: `RedisReader` reads, this writes."""
 
     def __init__(
-        self, server: Server, prefix: bytes, *, ttl_s: int, write: bool, page_size: int
+        self,
+        server: Server,
+        prefix: bytes,
+        *,
+        name: str,
+        ttl_s: int,
+        write: bool,
+        page_size: int,
     ) -> None:
-        super().__init__(server, prefix, page_size=page_size)
+        super().__init__(server, prefix, name=name, page_size=page_size)
         self._ttl_s = ttl_s
         self._write = write
         self._spent: list[bytes] = []  # tokens of appends whose answers came at once
@@ -192,6 +201,7 @@ class RedisStore(RedisReader):
             raise CorruptData(
                 f"{self.name}: {answer[1]!r} is a {answer[2].decode()}; nothing was written",
                 hint="another program uses this key; name another prefix",
+                conversation=self._keys.whose(answer[1]),
             )
         return answer[1]
 

@@ -20,7 +20,10 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
+    ClusterDownError,
+    ClusterError,
     ConnectionError,
     NoScriptError,
     RedisClusterException,
@@ -41,6 +44,10 @@ from synmem.errors import (
 from synmem.masking import mask, mask_text, secrets_of, unquoted
 
 _SCAN_COUNT: Final = 1000
+_NOBODYS: Final = b":"
+"""No key of ours ends so. A node asked for one that it has not says whether its slot is moving."""
+
+_MOVING: Final = "its nodes send us from one to the other: a slot is on its way between them"
 
 T = TypeVar("T")
 
@@ -71,6 +78,11 @@ class Server:
             self._patience_s: float = given or FIRST_ANSWER_S
             self._answer_s: float = given or ANSWER_S
             self._client = _cluster(options) if cluster else _single(options)
+        except OSError as error:
+            raise ProfileError(
+                f"{self.shown}: the files for TLS cannot be used: {error}",
+                hint="ssl_ca_certs, ssl_certfile and ssl_keyfile name files in PEM form",
+            ) from error
         except (ValueError, TypeError, RedisError, RedisClusterException) as error:
             text = re.sub(r".*unexpected keyword argument", "there is no parameter", str(error))
             raise ProfileError(
@@ -110,7 +122,8 @@ class Server:
         """All that a SCAN or SSCAN of the node of this key finds, to the end of its cursor.
 
         On one connection, and from the beginning where that broke: a cursor means nothing to
-        another process, such as the same server restarted.
+        another process, such as the same server restarted. Where the slot of the key is on its way
+        to another node, each has a part of what there is: then it raises.
         """
 
         async def step() -> list[bytes]:
@@ -121,7 +134,10 @@ class Server:
                     cursor, some = await ask(*command, cursor, *options, "COUNT", _SCAN_COUNT)
                     found.update(dict.fromkeys(some))
                     if cursor == b"0":
-                        return list(found)
+                        break
+                if isinstance(self._client, RedisCluster):
+                    await ask("TYPE", key + _NOBODYS)
+            return list(found)
 
         return await self._again(step)
 
@@ -147,7 +163,7 @@ class Server:
         pool: Any = None
         async with asyncio.timeout(self._patience_s):
             if isinstance(self._client, RedisCluster):
-                await self._client.initialize()
+                await self._client.execute_command("TYPE", key)  # follows where the slot has moved
                 node = self._client.get_node_from_key(key.decode())
                 connection: Any = node.acquire_connection()
                 await connection.connect()
@@ -182,8 +198,13 @@ class Server:
             raise self._ours(error) from error
 
     def _ours(self, error: Exception) -> SynmemError:
+        asked = isinstance(error, AskError) and isinstance(self._client, RedisCluster)
+        if asked or type(error) is ClusterError:  # the latter: sent about too often
+            return StoreUnavailable(f"{self.shown}: {_MOVING}", hint=_LATER)
         code = getattr(error, "status_code", None)
         text = mask_text(str(error), self._secrets) or "no answer in time"
+        if isinstance(error, ClusterDownError):  # redis-py 6 keeps its code to itself
+            return StoreUnavailable(f"{self.shown}: {text}", hint=_LATER)
         said = f"{code} {text}" if code and not text.startswith(code) else text
         for pattern, kind, hint in _MEANINGS:
             if re.search(pattern, said):
@@ -191,22 +212,47 @@ class Server:
         if isinstance(error, AuthenticationError):
             return AccessDenied(f"{self.shown}: {text}", hint=_CREDENTIALS)
         if isinstance(error, ConnectionError | TimeoutError | RedisClusterException | OSError):
-            return StoreUnavailable(f"{self.shown}: {text}", hint="is the server running?")
+            hint = _REACH_TLS if self.shown.startswith("rediss:") else _REACH
+            return StoreUnavailable(f"{self.shown}: {text}", hint=hint)
         return StoreError(f"{self.shown}: {text}")
 
 
 def _single(options: dict[str, Any]) -> Redis:
     kind = options.pop("connection_class", Connection)
-    kind(**options)  # says at once which parameter it does not know
+    _tried(kind(**options))
     return Redis.from_pool(ConnectionPool(connection_class=kind, **options))
+
+
+def _tried(connection: AbstractConnection) -> None:
+    """It says at once which parameter it does not know, and which file for TLS it cannot use."""
+    if isinstance(connection, SSLConnection):
+        connection.ssl_context.get()
+
+
+class _Cluster(RedisCluster):
+    """The driver's, less its faults."""
+
+    def get_node(self, *args: Any, **kwargs: Any) -> Any:
+        """The node that it is sent to, which it knows as soon as the slot has arrived there."""
+        node = super().get_node(*args, **kwargs)
+        if node is None:
+            raise ClusterError("sent to a node that has no slots")
+        return node
+
+    async def aclose(self) -> None:
+        """Close every connection, which the driver's own does not where one was lost before."""
+        await super().aclose()
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await self.nodes_manager.aclose(nodes)
 
 
 def _cluster(options: dict[str, Any]) -> RedisCluster:
     kind = options.pop("connection_class", Connection)
     if "host" not in options or options.pop("db", 0) != 0:
         raise ValueError("a cluster is reached over TCP, and has database 0 only")
+    _tried(kind(**options))
     options.pop("retry_on_timeout")
-    return RedisCluster(ssl=kind is SSLConnection, **options)
+    return _Cluster(ssl=kind is SSLConnection, **options)
 
 
 def _options(url: str) -> dict[str, Any]:
@@ -249,6 +295,11 @@ def checked_settings(settings: Mapping[str, Any], default_prefix: str) -> tuple[
         raise ProfileError(f"{mask(settings['url'])}: the prefix is not UTF-8") from None
 
 
+_LATER: Final = "try again later"
+_REACH: Final = "is the server running? where it speaks TLS, the URL begins with rediss:"
+_REACH_TLS: Final = (
+    "is the server running, does it speak TLS, and does it want a certificate (ssl_certfile)?"
+)
 _CREDENTIALS: Final = "check user and password"
 _RIGHTS: Final = "the user needs scripts, SCAN, and the keys below the prefix"
 
@@ -259,12 +310,19 @@ _MEANINGS: Final[tuple[tuple[str, type[StoreError], str], ...]] = (
         AccessDenied,
         _CREDENTIALS,
     ),
+    (r"CERTIFICATE_VERIFY_FAILED", AccessDenied, "ssl_ca_certs names the authority's file"),
+    # With TLS 1.3 that is heard of late, or not at all: the connection only breaks.
+    (
+        r"_ALERT_\w*(CERTIFICATE|UNKNOWN_CA)",
+        AccessDenied,
+        "the server does not take our ssl_certfile",
+    ),
     (r"Permission denied", AccessDenied, "check the permissions of the socket"),
     (r"\bREADONLY\b", AccessDenied, "this is a replica: write to its primary"),
     (
         r"\b(LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|UNKILLABLE)\b",
         StoreUnavailable,
-        "try again later",
+        _LATER,
     ),
     (r"Cluster mode is not enabled", StoreError, "it is no cluster: leave out cluster = true"),
     (
@@ -274,7 +332,7 @@ _MEANINGS: Final[tuple[tuple[str, type[StoreError], str], ...]] = (
     ),
     (r"\bWRONGTYPE\b", CorruptData, "a key below the prefix belongs to another program"),
     (r"DB index is out of range", StoreError, "the URL ends with the number of the database"),
-    (r"\bOOM\b", StoreError, "its memory is full; nothing was written"),
+    (r"\bOOM\b", StoreError, "its memory is full; nothing of this call was written"),
     (r"\b(MISCONF|NOREPLICAS)\b", StoreError, "the server takes no writes at present"),
 )
 """What the server says, the error that it is, and what to do. The words are searched for, since

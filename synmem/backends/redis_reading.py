@@ -21,7 +21,7 @@ from synmem.backends.redis_scripts import (
 )
 from synmem.errors import CorruptData
 from synmem.layouts import redis_items
-from synmem.layouts.beside import read_beside
+from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import Holds, Message, Unreadable
 from synmem.store import (
@@ -46,6 +46,7 @@ MOST_ITEM_BYTES: Final = 512_000_000
 IDS_A_CALL: Final = 500
 _MOST_DAMAGE: Final = 100
 _NOT_A_LIST: Final = "!"
+_REMEDY: Final = "set that field of its hash, ...:synmem, to JSON, or HDEL it"
 
 
 class Keys:
@@ -69,6 +70,14 @@ class Keys:
         """Whose list it is."""
         return key[len(self._prefix) : -len(LIST)]
 
+    def whose(self, key: bytes) -> str | None:
+        """The conversation whose list this key would be, or what lies beside one; None for
+        others."""
+        for ending in (LIST, BESIDE):
+            if key.endswith(ending):
+                return _decoded(key[len(self._prefix) : -len(ending)]) or None
+        return None
+
     def own(self, kind: str, token: str) -> bytes:
         """A key of ours that belongs to no conversation, and passes."""
         return self._prefix + f"synmem:{kind}:{token}".encode()
@@ -79,8 +88,8 @@ class RedisReader:
 
     holds = HOLDS
 
-    def __init__(self, server: Server, prefix: bytes, *, page_size: int) -> None:
-        self.name = server.shown
+    def __init__(self, server: Server, prefix: bytes, *, name: str, page_size: int) -> None:
+        self.name = name
         self._server = server
         self._keys = Keys(prefix)
         self._page_size = page_size
@@ -192,19 +201,16 @@ class RedisReader:
             messages=length,
             first_at=_time_of(first),
             last_at=_time_of(last),
-            title=self._value(conversation, "title", title),
-            extra=self._value(conversation, "extra", extra),
+            **read_all_beside(title, extra, _REMEDY),
         )
 
-    def _value(self, conversation: str, field: str, text: bytes | None) -> Any:
-        key = self._keys.beside(conversation)
+    def _note(self, conversation: str, field: str, text: bytes | None) -> Any:
+        """A note, from its JSON text, if there is one."""
         try:
             return None if text is None else read_beside(field, text)
         except ValueError as error:
-            raise CorruptData(
-                f"{self.name}: the hash {key!r}: {error}",
-                hint="set that field to JSON, or remove it with HDEL",
-            ) from error
+            key = self._keys.beside(conversation)
+            raise CorruptData(f"{self.name}: the hash {key!r}: {error}", hint=_REMEDY) from error
 
     async def _all(self) -> list[str]:
         """Every id that the index or the lists name, once; those that are not UTF-8 left out."""
@@ -253,7 +259,7 @@ class RedisReader:
         keys = [self._keys.list(conversation), self._keys.beside(conversation)]
         field = note_field(name)
         text = await self._server.call(NOTE, keys, field)
-        return self._value(conversation, field.decode(), text)
+        return self._note(conversation, field.decode(), text)
 
     async def _call(self, script: Any, ids: Sequence[str], *arguments: bytes | int) -> Any:
         """Run a script on the lists of these conversations."""

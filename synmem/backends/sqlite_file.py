@@ -261,6 +261,12 @@ def _copy(path: Path, folder: Path) -> Path:
 
 _DENIED: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 _LATER: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_NOT_WRITTEN: Final = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+}
 
 
 @contextlib.contextmanager
@@ -285,7 +291,15 @@ def translating(store: str) -> Iterator[None]:
         if code == sqlite3.SQLITE_CORRUPT:
             raise CorruptData(f"{store}: damaged: {error}", hint="sqlite3's .recover") from error
         if code == sqlite3.SQLITE_FULL:
-            raise StoreError(f"{store}: the disk is full; nothing was written") from error
+            raise StoreError(
+                f"{store}: the disk is full; nothing of this call was written",
+                hint="make room, and run again",
+            ) from error
+        if getattr(error, "sqlite_errorcode", 0) in _NOT_WRITTEN:
+            raise StoreError(
+                f"{store}: {error}: it cannot be written; nothing of this call was",
+                hint="is the disk full, or a quota, or the limit on a file's size (ulimit -f)?",
+            ) from error
         raise StoreError(f"{store}: {error}") from error
     except PermissionError as error:
         raise AccessDenied(f"{store}: {error.strerror}") from error

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import sqlite3
+import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -35,6 +36,11 @@ _TEXT: Final = ("TEXT", 1)
 """Type and NOT NULL of a column in which nothing but text and BLOBs can lie."""
 
 
+_HANDOVER_S: Final = 0.00005
+"""To begin a query SQLite's thread needs Python's lock, and waits 5 ms where another one computes:
+longer than a query takes. So the lock is let go, until that thread has woken up."""
+
+
 class SqliteLines(SqliteReader):
     """The half of a reader that makes lines without messages."""
 
@@ -55,6 +61,23 @@ class SqliteLines(SqliteReader):
                 async for each in self._made(run, texts):
                     yield each
 
+    async def described(self, conversations: Sequence[str]) -> list[str]:
+        """See `SupportsLines.described`."""
+        if not self.holds.conversation_fields:
+            return []
+        ids = storable(conversations)
+        found: list[str] = []
+        for start in range(0, len(ids), IDS_A_QUERY):
+            chunk = ids[start : start + IDS_A_QUERY]
+            async with self._step():
+                rows = await self._file.rows(
+                    "SELECT DISTINCT conversation_id FROM messages_meta "
+                    f"WHERE conversation_id IN ({marks(chunk)}) AND name IN ('title', 'extra')",
+                    chunk,
+                )
+            found += [row[0] for row in rows]
+        return found
+
     async def _made(self, run: Run, texts: Sequence[str] | None) -> AsyncIterator[Lines | Page]:
         """Lines, and pages where there can be none."""
         data = finished(self._table, texts) if texts is not None else [None]
@@ -73,11 +96,17 @@ class SqliteLines(SqliteReader):
 
     async def _runs(self, ids: Sequence[str], apart: Collection[str]) -> list[Run]:
         """How to read these conversations."""
+        await self._is_usual()
         async with self._step():
-            if self._makes_lines is None:
-                self._makes_lines = await makes_lines(self._file, "main")
             rows = await self._file.rows(counts_sql("messages", marks(ids)), ids)
         return runs_of(rows, apart, most=2 * self._page_size)
+
+    async def _is_usual(self) -> bool:
+        """Whether SQLite and the tables are as `makes_lines` asks for."""
+        if self._makes_lines is None:
+            async with self._step():
+                self._makes_lines = await makes_lines(self._file, "main")
+        return self._makes_lines
 
     async def _texts(self, run: Run) -> list[str] | None:
         """The lines as SQLite makes them, of all together or of each; None where it cannot."""
@@ -99,6 +128,8 @@ async def one_ahead(
             coming = coming or asyncio.ensure_future(work(item))
             result = await coming
             coming = None if after is None else asyncio.ensure_future(work(after))
+            await asyncio.sleep(0)  # the task hands it to SQLite's thread
+            time.sleep(_HANDOVER_S)  # noqa: ASYNC251 - and that begins
             yield item, result
     finally:
         if coming is not None:
@@ -135,8 +166,16 @@ async def _is_plain(file: File, schema: str) -> bool:
 
 
 async def texts_of(file: File, sql: str, values: Sequence[Any], run: Run) -> list[str] | None:
-    """What a `lines_query` gives; None where the run is not as it was any more, or a value stands
-    in its way: a BLOB, text that is not UTF-8, more text than SQLite holds in one."""
+    """What a `lines_query` gives; None where it cannot tell, or the run is not as it was."""
+    rows = await told(file, sql, values)
+    if rows is None or [(row[0], row[1]) for row in rows] != run.expected():
+        return None
+    return [row[2] for row in rows]
+
+
+async def told(file: File, sql: str, values: Sequence[Any]) -> list[list[Any]] | None:
+    """The rows of a query whose last column is text as bytes; None where a value stands in its
+    way: a BLOB, text that is not UTF-8, more text than SQLite holds in one."""
     try:
         rows = await file.rows(sql, values)
     except (sqlite3.OperationalError, sqlite3.DataError) as error:
@@ -144,9 +183,7 @@ async def texts_of(file: File, sql: str, values: Sequence[Any], run: Run) -> lis
         if code not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG):
             raise
         return None
-    if [row[:2] for row in rows] != run.expected():
-        return None
     try:
-        return [row[2].decode() for row in rows]
+        return [[*row[:-1], row[-1].decode()] for row in rows]
     except UnicodeDecodeError:
         return None

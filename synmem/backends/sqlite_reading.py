@@ -13,7 +13,7 @@ from synmem import messages as model
 from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.backends.sqlite_file import File, translating
 from synmem.errors import CorruptData
-from synmem.layouts.beside import read_beside
+from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.layouts.sqlite_tables import Table
 from synmem.messages import Holds, Message, Unreadable
 from synmem.store import START, STRAY, ConversationInfo, Damage, Page, Position
@@ -24,6 +24,8 @@ MOST_DAMAGE: Final = 1000
 _KINDS: Final = {"text": "empty", "null": "NULL", "blob": "a BLOB"}
 
 IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
+
+_REMEDY: Final = "mend or delete its row in the table messages_meta"
 
 
 class SqliteReader:
@@ -196,18 +198,16 @@ class SqliteReader:
             messages=count,
             first_at=time_of(first),
             last_at=time_of(last),
-            title=self._value(conversation, "title", title),
-            extra=self._value(conversation, "extra", extra),
+            **read_all_beside(title, extra, _REMEDY),
         )
 
-    def _value(self, conversation: str, name: str, text: Any) -> Any:
-        """A title, an extra or a note, from its JSON text, if there is one."""
+    def _note(self, conversation: str, name: str, text: Any) -> Any:
+        """A note, from its JSON text, if there is one."""
         try:
             return None if text is None else read_beside(name, text)
         except ValueError as error:
             raise CorruptData(
-                f"{self.name}: conversation {conversation!r}: {error}",
-                hint="mend or delete its row in the table messages_meta",
+                f"{self.name}: conversation {conversation!r}: {error}", hint=_REMEDY
             ) from error
 
     async def damage(self) -> list[Damage]:

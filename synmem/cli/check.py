@@ -100,7 +100,8 @@ async def _sound(session: Session, store: "Store", match: str | None) -> int | N
         async for broken in sound(store, found, match=match):
             bar.advance(found.messages + found.unreadable - bar.done)
             for each in broken:
-                listed.add("!", each.conversation, f"message {each.number:,}: {each.reason}")
+                where = "" if each.number is None else f"message {each.number:,}: "
+                listed.add("!", each.conversation, where + each.reason)
     name_damage(store.name, found.damage)
     if session.json:
         listed.end(

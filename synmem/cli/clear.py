@@ -175,7 +175,7 @@ def _foresee(
     found = [
         ConversationInfo(
             id=each.conversation.id, messages=each.messages, first_at=each.first_at,
-            last_at=each.last_at, title=each.conversation.title,
+            last_at=each.last_at, title=each.conversation.title, unreadable=each.unreadable,
         )
         for each in doomed
     ]  # fmt: skip

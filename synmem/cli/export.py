@@ -94,6 +94,9 @@ async def export(
     for conversation, number, reason in job.unreadable:
         name = render.visible_line(conversation)
         render.note(f"{name}: message {number:,} cannot be read: {render.visible_line(reason)}")
+    for conversation, reason in job.bare.items():
+        name = render.visible_line(conversation)
+        render.note(f"{name}: written without: {render.visible_line(reason)}")
     if target is not None or session.verbose:
         session.note(
             f"{count(job.conversations, 'conversation')}, {count(job.messages, 'message')} written"

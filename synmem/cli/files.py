@@ -1,6 +1,7 @@
 """Writing a file that is there whole or not at all."""
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,8 @@ from synmem.errors import AccessDenied, StoreNotFound, SynmemError
 _SYNCED: Final = 32
 """So many files are brought to the disk one by one; for more, everything at once is cheaper."""
 
+_NO_ROOM: Final = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
 
 @contextlib.contextmanager
 def writing(path: Path, *, folders: bool = False) -> Iterator[Callable[[bytes], Any]]:
@@ -21,7 +24,7 @@ def writing(path: Path, *, folders: bool = False) -> Iterator[Callable[[bytes], 
     The mode of a file that is there is kept; a symbolic link stays one. What is no ordinary file
     (a pipe, /dev/null) is written directly. With `folders` those it lies in are made.
     """
-    with _translating(path):
+    with translating(path):
         if folders:
             _make_folder(path.parent)
         target = path.resolve()
@@ -67,7 +70,7 @@ class Several:
 
     def begin(self, path: Path) -> None:
         """The next file, which is to take its place at `path`."""
-        with _translating(path):
+        with translating(path):
             if self._folders:
                 _make_folder(path.parent)
             target = path.resolve()
@@ -79,12 +82,12 @@ class Several:
 
     def write(self, piece: bytes) -> None:
         """More of it."""
-        with _translating(self._waiting[-1][1]):
+        with translating(self._waiting[-1][1]):
             self._file.write(piece)
 
     def end(self) -> None:
         """It is whole."""
-        with _translating(self._waiting[-1][1]):
+        with translating(self._waiting[-1][1]):
             if len(self._waiting) <= _SYNCED or not hasattr(os, "sync"):
                 durable.sync(self._file)
             self._file.close()
@@ -99,7 +102,7 @@ class Several:
         folders = set()
         targets = [path.resolve() for path in places] or [target for _, target in self._waiting]
         for target in targets:
-            with _translating(target):
+            with translating(target):
                 self._waiting[0][0].replace(target)
             del self._waiting[0]
             folders.add(target.parent)
@@ -139,7 +142,8 @@ def _create(beside: Path, target: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _translating(path: Path) -> Iterator[None]:
+def translating(path: Path) -> Iterator[None]:
+    """What stops a file from being written, as one of ours that names it."""
     try:
         yield
     except BrokenPipeError:
@@ -149,7 +153,8 @@ def _translating(path: Path) -> Iterator[None]:
     except PermissionError as error:
         raise AccessDenied(f"{path}: {error.strerror}") from error
     except OSError as error:
-        raise SynmemError(f"{path}: {error.strerror or error}") from error
+        hint = "make room, or name a file elsewhere" if error.errno in _NO_ROOM else None
+        raise SynmemError(f"{path}: {error.strerror or error}", hint=hint) from error
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -67,6 +67,8 @@ async def import_(
     if form not in FORMATS:
         raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")
     names = list(files or [_STDIN])
+    for name in names:
+        _check_is_file(name)
     dest = session.resolve()
     if on_conflict == "replace" and dest.protected and not dry_run:
         raise Refused(
@@ -102,6 +104,20 @@ async def import_(
 
         render.error(error, as_json=session.json)
         return PARTLY
+
+
+def _check_is_file(name: str) -> None:
+    """UsageError where it is a URL: it may hold a password, which no path would be masked for."""
+    from synmem.backends import SCHEMES
+    from synmem.masking import mask
+
+    scheme, mark, _ = name.partition("://")
+    if not mark or not scheme.replace("+", "").isalnum():
+        return
+    hint = "the file's path, or - for stdin"
+    if scheme.lower() in SCHEMES:
+        hint = "`synmem migrate URL PROFILE` moves from a store"
+    raise UsageError(f"{mask(name)} is a URL, not a file", hint=hint)
 
 
 def _label(names: Sequence[str]) -> str:

@@ -136,14 +136,26 @@ def _age(info: "ConversationInfo") -> float:
 def print_conversations(
     found: "Sequence[ConversationInfo]", form: str, null: bool = False
 ) -> int | None:
-    """Print them in one of FORMATS; PARTLY where an id cannot be printed as it is."""
+    """Print them in one of FORMATS; PARTLY where an id cannot be printed as it is, or where of a
+    conversation something cannot be read, which is named."""
+    code = _name_unreadable(found)
     if form == "ids":
-        return _ids([info.id for info in found], null)
+        return _ids([info.id for info in found], null) or code
     if form == "table":
         _table(found)
     else:
         _json(found, form)
-    return None
+    return code
+
+
+def _name_unreadable(found: "Sequence[ConversationInfo]") -> int | None:
+    code = None
+    for info in found:
+        if info.unreadable is not None:
+            reason = render.visible_line(info.unreadable)
+            render.note(f"{render.visible_line(info.id)}: unreadable: {reason}")
+            code = PARTLY
+    return code
 
 
 def _ids(ids: list[str], null: bool) -> int | None:

@@ -82,7 +82,7 @@ async def migrate(
 
     ours, theirs = session.resolve(source), session.resolve(dest)
     if _same(ours, theirs):
-        raise UsageError(f"{source} and {dest} are the same store")
+        raise UsageError(f"{ours.where} and {theirs.where} are the same store")
     options = Options(
         match=match,
         since=optional_moment(since, option="--since"),
@@ -125,9 +125,13 @@ def _ask(
     if options.dry_run:
         return
     if options.move:
-        what = f"Remove from {ours.name} ({ours.where}) what was copied to {theirs.name}"
+        what = f"Remove from {_place(ours)} what was copied to {_place(theirs)}"
         what += ", once it is verified" + ("" if order.backup else "; without a backup")
         confirm(ours.name, what, yes=yes, confirmed=confirmed, protected=ours.protected)
     elif options.on_conflict == "replace" and theirs.protected:
-        what = f"Replace what is different in {theirs.name} ({theirs.where})"
+        what = f"Replace what is different in {_place(theirs)}"
         confirm(theirs.name, what, yes=yes, confirmed=confirmed, protected=True)
+
+
+def _place(profile: "Profile") -> str:
+    return f"{profile.name} ({profile.where})"

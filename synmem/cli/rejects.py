@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synmem import durable
-from synmem.errors import SynmemError
+from synmem.cli.files import translating
 
 if TYPE_CHECKING:
     from synmem.messages import Message, Unreadable
@@ -23,11 +23,6 @@ class Rejects:
 
         if self.path is None:
             return
-        if self._file is None:
-            try:
-                self._file = self.path.open("wb")
-            except OSError as error:
-                raise SynmemError(f"{self.path}: {error.strerror}") from error
         if isinstance(item, Message):
             body = as_dict(item)
         else:
@@ -35,11 +30,15 @@ class Rejects:
             if item.text is not None:
                 body["text"] = item.text
         line = {"conversation_id": conversation, **body, "reason": reason, "at": at}
-        self._file.write(dump_json(line) + b"\n")
+        with translating(self.path):
+            if self._file is None:
+                self._file = self.path.open("wb")
+            self._file.write(dump_json(line) + b"\n")
 
     def close(self) -> None:
         """Finish the file, safe from a power cut: what came by stdin may be nowhere else."""
-        if self._file is not None:
-            with self._file as file:
-                if self.path is not None and self.path.is_file():
-                    durable.sync(file)
+        if self._file is None or self.path is None:
+            return
+        with translating(self.path), self._file as file:
+            if self.path.is_file():
+                durable.sync(file)

@@ -17,3 +17,24 @@ def read_beside(field: str, text: str | bytes) -> Any:
     if value is not None and not isinstance(value, kind):
         raise ValueError(f"{field} is JSON, but not {called}")
     return value
+
+
+def read_all_beside(title: Any, extra: Any, remedy: str) -> dict[str, Any]:
+    """The fields `title`, `extra` and `unreadable` of a `ConversationInfo`, those that are set.
+
+    From JSON texts, None where there is none. What cannot be read does not hide the other;
+    `remedy` says where to mend it.
+    """
+    found: dict[str, Any] = {}
+    if title is None and extra is None:
+        return found
+    wrong = []
+    for field, text in (("title", title), ("extra", extra)):
+        try:
+            if text is not None:
+                found[field] = read_beside(field, text)
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        found["unreadable"] = f"{'; '.join(wrong)} ({remedy})"
+    return found

@@ -46,6 +46,8 @@ class Head(msgspec.Struct, frozen=True):
 
     Visible are the numbers from `begins` on, but for `skip`: from its first up to, and without,
     its second. New messages take numbers above `above`. `version` changes with what is visible.
+    Of one that cannot be read `unreadable` says why, and it shows nothing: who knows what is
+    hidden? `title` and `extra` are as they stand there.
     """
 
     version: str | None = None
@@ -53,11 +55,14 @@ class Head(msgspec.Struct, frozen=True):
     skip: Span | None = None
     above: Number = 0
     listed: bool = False
-    title: str | None = None
-    extra: str | None = None
+    title: Any = None
+    extra: Any = None
+    unreadable: str | None = None
 
     def spans(self, low: Number = LOWEST, high: Number = HIGHEST) -> list[Span]:
         """The visible numbers from `low` to `high`, as up to two spans."""
+        if self.unreadable is not None:
+            return []
         low = max(low, self.begins)
         if self.skip is None:
             spans = [(low, high)]
@@ -68,6 +73,8 @@ class Head(msgspec.Struct, frozen=True):
 
     def shows(self, number: Number) -> bool:
         """Whether a message of this number is visible."""
+        if self.unreadable is not None:
+            return False
         inside = self.skip is not None and self.skip[0] <= number < self.skip[1]
         return number >= self.begins and not inside
 
@@ -78,9 +85,10 @@ class Head(msgspec.Struct, frozen=True):
 
 
 def head_of(item: Item | None) -> Head:
-    """A head item, or none; ValueError where it is not one of ours."""
+    """A head item, or none; one that is `unreadable` where it is not one of ours."""
     if item is None:
         return Head()
+    title, extra = (next(iter(item[f].values())) if f in item else None for f in ("title", "extra"))
     try:
         skip = None
         if "skip_from" in item:
@@ -91,10 +99,12 @@ def head_of(item: Item | None) -> Head:
             skip,
             number(item["above"]["N"]) if "above" in item else 0,
             "listed" in item,
-            *(item[name]["S"] if name in item else None for name in ("title", "extra")),
+            title,
+            extra,
         )
     except (KeyError, ArithmeticError) as error:
-        raise ValueError(f"not a head item of synmem's: {error!r}") from error
+        why = f"its head, which says where it begins, cannot be read: {error!r}"
+        return Head(title=title, extra=extra, unreadable=why)
 
 
 def key_of(conversation: str, where: Number) -> Item:

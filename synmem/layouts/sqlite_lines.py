@@ -9,6 +9,8 @@ and is for the ordinary way: what cannot be read, what is packed, and what has `
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import repeat
+from operator import contains
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -39,11 +41,10 @@ _LINE: Final = "json_object('conversation_id', conversation_id, 'role', role, 'c
 
 def line_sql(columns: Sequence[str], there: Sequence[str] | None = None) -> str:
     """The expression of a row's line; of these columns the table has those that are `there`."""
-    rest = [c if there is None or c in there else "NULL" for c in columns[2:]]
-    nothing = " AND ".join(f"{column} IS NULL" for column in rest)
+    rest = ", ".join(c if there is None or c in there else "NULL" for c in columns[2:])
     return (
-        f"{_LINE} || CASE WHEN {nothing} THEN '' "
-        f"ELSE char(1) || json_array({', '.join(rest)}) || char(1) END"
+        f"CASE WHEN coalesce({rest}, NULL) IS NULL THEN {_LINE} "
+        f"ELSE {_LINE} || char(1) || json_array({rest}) || char(1) END"
     )
 
 
@@ -174,7 +175,9 @@ def _finished(table: Table, texts: Sequence[str]) -> list[bytes]:
         joined = "".join(pieces)
     if "null" in joined:
         raise ValueError("null is written the slow way")
-    return [lines + b"\n" for lines in joined.encode().split(_BETWEEN.encode())]
+    data = joined.encode()
+    each = data.split(_BETWEEN.encode()) if len(texts) > 1 else [data]
+    return [lines + b"\n" for lines in each]
 
 
 def _rests(table: Table, arrays: Sequence[str]) -> list[str]:
@@ -248,4 +251,5 @@ def _metadata_of(rows: Sequence[Sequence[str | None]]) -> list[JSONObject] | Non
     nothing = [None] * (len(rows[0]) - 1)
     texts = [row[0] for row in rows if row[0] and row[1:] == nothing]
     found = decode_objects(texts) if len(texts) == len(rows) else None
-    return None if found is None or any(RESERVED in each for each in found) else found
+    reserved = found is not None and any(map(contains, found, repeat(RESERVED)))
+    return None if reserved else found

@@ -55,7 +55,16 @@ from synmem.operations.backups import (
 )
 from synmem.store import Page, Position, Store
 
-__all__ = ["Backup", "Kept", "NotKept", "Origin", "Replacement", "backups", "new_backup"]
+__all__ = [
+    "Backup",
+    "Kept",
+    "NotKept",
+    "Origin",
+    "Replacement",
+    "backups",
+    "new_backup",
+    "not_to_be_kept",
+]
 
 _encode = msgspec.json.Encoder().encode
 _CALL = 500  # conversations in one read
@@ -66,6 +75,15 @@ class NotKept(msgspec.Struct, frozen=True):
 
     conversation: str
     error: SynmemError
+
+
+def not_to_be_kept(conversation: str, why: str) -> CorruptData:
+    """What is said of a conversation of which something cannot be read, and so not be kept."""
+    return CorruptData(
+        f"conversation {conversation!r}, {why}",
+        hint="what cannot be read cannot be backed up; --no-backup removes it anyway",
+        conversation=conversation,
+    )
 
 
 @contextlib.contextmanager
@@ -298,17 +316,15 @@ class _Run:
         items, reached = _cut(page, upto)
         for item in items:
             if isinstance(item, Unreadable):
-                raise CorruptData(
-                    f"conversation {self.conversation.id!r}, record {item.position}: {item.reason}",
-                    hint="what cannot be read cannot be backed up; --no-backup removes it anyway",
-                )
+                raise not_to_be_kept(self.conversation.id, f"record {item.position}: {item.reason}")
         self._write(self._lines.messages(cast("Sequence[Message]", items)))
         self.messages += len(items)
         self.upto = page.position(len(items) - 1)
         return reached
 
     def take_back(self) -> None:
-        self._section.take_back(self.offset, self._before)
+        with writing():
+            self._section.take_back(self.offset, self._before)
 
     def _write(self, lines: bytes) -> None:
         with writing():

@@ -24,6 +24,7 @@ from synmem.store import Position
 
 OPENING = jsonl.Writer(seal=True).begin()
 _SEAL = b'{"synmem": '  # no other line of ours begins like this
+_HINT = "what is not in it was not removed; --no-backup does without"
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -239,13 +240,14 @@ def folder_of(manifest: Manifest) -> Path:
 
 
 @contextlib.contextmanager
-def writing(hint: str | None = "nothing was removed; --no-backup does without") -> Iterator[None]:
+def writing(hint: str | None = _HINT) -> Iterator[None]:
     """An error of the disk, as one of ours."""
     try:
         yield
     except OSError as error:
         why = error.strerror or error
-        raise SynmemError(f"the backup cannot be written: {why}", hint=hint) from error
+        place = folders.state_path("backups")
+        raise SynmemError(f"{place}: the backup cannot be written: {why}", hint=hint) from error
 
 
 def sha(digest: Any) -> str:

@@ -10,7 +10,14 @@ import msgspec
 from synmem.errors import UsageError
 from synmem.messages import Conversation, Holds
 from synmem.operations.backup import Backup
-from synmem.operations.compare import Found, State, compare_one, own_data, own_line
+from synmem.operations.compare import (
+    Found,
+    State,
+    compare_one,
+    own_data,
+    own_line,
+    own_problem,
+)
 from synmem.operations.copying import Copy, Reject, Writer
 from synmem.operations.proof import Proof
 from synmem.operations.receipt import Entry
@@ -82,10 +89,12 @@ class Route:
         theirs: ConversationInfo | None,
         target: str,
         after: Position = START,
+        before: int = 0,
     ) -> AsyncGenerator[Found, None]:
-        """The state of a conversation against `target` of the destination, from `after` on."""
+        """The state of a conversation against `target` of the destination, from `after` on, where
+        `before` messages stand before."""
         return compare_one(
-            self.source, self.dest, ours, theirs, ours.id, target, after, exact=self.exact
+            self.source, self.dest, ours, theirs, ours.id, target, after, before, exact=self.exact
         )
 
 
@@ -143,6 +152,7 @@ class Batch:
         conversation = Conversation(target or info.id, own.get("title"), own.get("extra"))
         copy = Copy(info.id, conversation, action, proof, end=end)
         copy.own = own_hashes(own)
+        copy.own_problem = own_problem(info, None, self.route.holds)
         self._copies.append(copy)
         return copy
 
@@ -170,6 +180,9 @@ class Batch:
         if theirs is not None:
             copy.conversation = _missing(copy.conversation, theirs)
             copy.described = copy.conversation == Conversation(target)
+            copy.own_problem = found.own_problem
+            if theirs.unreadable is not None:
+                copy.own = {}
         copy.last, copy.base, copy.at, copy.after = found.last, base, base, after
         if bare:
             self.writer.describe(copy)
@@ -188,7 +201,10 @@ class Batch:
         """Remember what needs nothing, or gets nothing; it is compared from message `at` on."""
         self.watch(found.at)
         proven = kind is None
-        own = own_data(self.left[found.conversation], self.route.holds) if self.route.exact else {}
+        if proven and found.own_problem is not None:
+            kind, problem = "unreadable", found.own_problem
+        compared = proven and kind is None and self.route.exact
+        own = own_data(self.left[found.conversation], self.route.holds) if compared else {}
         self._entries.append(
             Entry(
                 conversation=target or found.conversation,
@@ -197,7 +213,7 @@ class Batch:
                 messages=found.at if proven else 0,
                 digest=str(found.proof) if proven else None,
                 at=at if proven else 0,
-                own=own_hashes(own) if proven else {},
+                own=own_hashes(own),
                 source_end=self.source_end(found.last),
                 verified=True,
                 kind=kind,
@@ -210,6 +226,9 @@ class Batch:
         return last.position(-1) if last is not None and self.route.options.move else START
 
     def _entry(self, copy: Copy) -> Entry:
+        problems = [copy.problem] if copy.problem is not None else []
+        if copy.own_problem is not None and (copy.proof.messages or not problems):
+            problems.append(copy.own_problem)
         return Entry(
             conversation=copy.conversation.id,
             source=copy.source,
@@ -222,14 +241,16 @@ class Batch:
             own=copy.own if copy.proof.messages else {},
             source_end=self.source_end(copy.last),
             verified=self.route.options.dry_run,
-            kind=copy.kind,
-            problem=_text(copy.problem) if copy.problem else None,
+            kind=copy.kind or ("unreadable" if problems else None),
+            problem=_text("; ".join(problems)) if problems else None,
         )
 
     def copied(self, each: Copied) -> None:
         """Remember what the destination copied by itself."""
         self.watch(each.messages)
         self.replaced += each.messages
+        info = self.left[each.conversation]
+        problem = own_problem(info, None, self.route.holds)
         self._entries.append(
             Entry(
                 conversation=each.conversation,
@@ -239,8 +260,10 @@ class Batch:
                 written=each.messages,
                 digest=each.digest,
                 rows=True,
-                own=own_hashes(own_data(self.left[each.conversation], self.route.holds)),
+                own=own_hashes(own_data(info, self.route.holds)),
                 source_end=each.source_end if self.route.options.move else START,
+                kind="unreadable" if problem else None,
+                problem=_text(problem) if problem else None,
             )
         )
 
@@ -261,7 +284,10 @@ def own_hashes(own: dict[str, Any]) -> dict[str, str]:
 
 
 def _missing(conversation: Conversation, theirs: ConversationInfo) -> Conversation:
-    """Title and extra, as far as the destination has none."""
+    """Title and extra, as far as the destination has none; neither where it is not known what it
+    has."""
+    if theirs.unreadable is not None:
+        return Conversation(conversation.id)
     return Conversation(
         conversation.id,
         conversation.title if theirs.title is None else None,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from synmem.messages import Holds, Message, Unreadable, canonical
-from synmem.operations.compare import State, compare, own_state
+from synmem.operations.compare import State, compare, own_problem, own_state
 from synmem.operations.listing import listing, select
 from synmem.operations.looking import infos_of
 from synmem.store import ConversationInfo, Damage, Store, SupportsDamage
@@ -32,10 +32,11 @@ class Soundness(msgspec.Struct):
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """A record that cannot be read: its conversation, the message's number, and why."""
+    """What cannot be read: its conversation, the message's number, and why. Without a number it
+    lies beside the messages."""
 
     conversation: str
-    number: int
+    number: int | None
     reason: str
 
 
@@ -45,9 +46,11 @@ async def sound(
     """Read every message, and yield, page by page, what cannot be read; counts go to `found`."""
     if isinstance(store, SupportsDamage):
         found.damage = await store.damage()
-    async for ids in select(store, match=match):
+    details = bool(store.holds.conversation_fields)
+    async for infos in listing(store, match=match, details=details):
         seen: dict[str, int] = {}
-        async for page in store.read(ids):
+        beside = {info.id: info.unreadable for info in infos if info.unreadable is not None}
+        async for page in store.read([info.id for info in infos]):
             before = seen.get(page.conversation, 0)
             seen[page.conversation] = before + len(page.items)
             broken = [
@@ -57,7 +60,11 @@ async def sound(
             ]
             found.messages += len(page.items) - len(broken)
             found.unreadable += len(broken)
+            if [each.reason for each in broken] == [beside.get(page.conversation)]:
+                del beside[page.conversation]  # the same, told in the place of its messages
             yield broken
+        found.unreadable += len(beside)
+        yield [Broken(conversation, None, why) for conversation, why in beside.items()]
         found.conversations += len(seen)
 
 
@@ -82,7 +89,11 @@ async def check(
     async for infos in listing(source, match=match, details=details):
         ours = {info.id: info for info in infos}
         theirs = await infos_of(dest, list(ours), details=details)
-        absent = [Checked(i, State.ABSENT) for i in ours if i not in theirs]
+        absent = [
+            Checked(i, State.ABSENT, info.unreadable or "")
+            for i, info in ours.items()
+            if i not in theirs
+        ]
         if absent:
             yield absent
         if theirs:
@@ -109,7 +120,7 @@ async def _compare(
     theirs: dict[str, ConversationInfo],
 ) -> AsyncIterator[list[Checked]]:
     async for found in compare(source, dest, ours, theirs):
-        yield [Checked(found.conversation, found.checked, found.detail)]
+        yield [Checked(found.conversation, *found.checked)]
 
 
 async def _look(
@@ -120,13 +131,18 @@ async def _look(
 ) -> AsyncIterator[list[Checked]]:
     """Counts, titles and last messages."""
     holds = source.holds.common(dest.holds)
-    checked, same = [], []
+    checked, same = list[Checked](), list[str]()
+    unread: dict[str, str] = {}
     for i, our in ours.items():
         their = theirs[i]
         state, detail = own_state(our, their, holds)
+        problem = own_problem(our, their, holds)
         if None not in (our.messages, their.messages) and our.messages != their.messages:
             detail = f"{our.messages:,} messages, in the destination {their.messages:,}"
             checked.append(Checked(i, State.DIFFERENT, detail))
+        elif problem is not None:
+            unread[i] = problem
+            same.append(i)
         elif state is not State.EQUAL:
             checked.append(Checked(i, state, detail))
         else:
@@ -134,7 +150,10 @@ async def _look(
     last, other = await _last(source, same), await _last(dest, same)
     for i in same:
         if i in last and i in other:  # else it is gone meanwhile
-            checked.append(_compared_last(i, last[i], other[i], holds))
+            compared = _compared_last(i, last[i], other[i], holds)
+            if compared.state is State.EQUAL and i in unread:
+                compared = Checked(i, State.UNREADABLE, unread[i])
+            checked.append(compared)
     yield checked
 
 

@@ -204,6 +204,8 @@ class _Stretch:
             for field in sorted({*self.line.own} & common.conversation_fields):
                 if own.get(field) != self.line.own[field]:
                     state, detail = State.DIFFERENT, field
+                    if info is not None and info.unreadable is not None:
+                        state, detail = State.UNREADABLE, info.unreadable
         return Checked(self.line.conversation_id, state, detail)
 
     def _messages(self) -> tuple[State, str]:

@@ -7,7 +7,7 @@ import msgspec
 
 from synmem.errors import Changed, ConversationNotFound, CorruptData, SynmemError
 from synmem.messages import Conversation, Message
-from synmem.operations.backup import Backup, Kept, NotKept
+from synmem.operations.backup import Backup, Kept, NotKept, not_to_be_kept
 from synmem.operations.looking import before_last
 from synmem.store import START, ConversationInfo, Position, Store
 
@@ -39,6 +39,8 @@ class Doomed(msgspec.Struct, frozen=True):
     messages: int | None = None
     first_at: datetime | None = None
     last_at: datetime | None = None
+    unreadable: str | None = None
+    """What goes with its messages and cannot be read, and so not be kept in a backup."""
 
 
 class Cleared(msgspec.Struct, frozen=True):
@@ -67,7 +69,10 @@ async def plan(
     """What `clear` would remove of these conversations (listed with details); writes nothing."""
     for info in infos:
         if trim.whole:
-            yield Doomed(_conversation(info), None, info.messages, info.first_at, info.last_at)
+            yield Doomed(
+                _conversation(info), None, info.messages, info.first_at, info.last_at,
+                info.unreadable,
+            )  # fmt: skip
         elif (doomed := await _front(store, info, trim)) is not None:
             yield doomed
 
@@ -119,6 +124,10 @@ async def _round(
             backup.void(each)
             again.append(each.conversation.id)
             continue
+        except CorruptData as error:
+            backup.void(each)
+            yield _not_cleared(each.conversation.id, error)
+            continue
         if there:
             backup.removed(each)
             yield Cleared(each.conversation.id, each.messages)
@@ -129,6 +138,11 @@ async def _round(
 async def _save(
     store: Store, doomed: Sequence[Doomed], backup: Backup
 ) -> AsyncIterator[Kept | NotKept]:
+    for each in doomed:
+        if each.unreadable is not None:
+            name = each.conversation.id
+            yield NotKept(name, not_to_be_kept(name, each.unreadable))
+    doomed = [each for each in doomed if each.unreadable is None]
     whole = [each.conversation for each in doomed if each.upto is None]
     async for outcome in backup.keep_whole(store, whole):
         yield outcome
@@ -146,6 +160,8 @@ async def _remove_unsaved(store: Store, doomed: Doomed) -> Cleared | NotCleared:
         there = await store.delete(conversation, upto=doomed.upto)
     except Changed as error:
         return NotCleared(conversation, error)
+    except CorruptData as error:
+        return _not_cleared(conversation, error)
     return Cleared(conversation, doomed.messages if there else 0)
 
 
@@ -154,6 +170,13 @@ async def _plan_again(store: Store, ids: list[str], trim: Trim) -> list[Doomed]:
     async for page in store.conversations(ids, details=True):
         doomed += [each async for each in plan(store, page, trim)]
     return doomed
+
+
+def _not_cleared(conversation: str, error: CorruptData) -> NotCleared:
+    """Raises where not that conversation is corrupt, but the store itself."""
+    if error.conversation != conversation:
+        raise error
+    return NotCleared(conversation, error)
 
 
 def _changed(conversation: str, store: Store) -> Changed:
@@ -185,10 +208,13 @@ async def _front(store: Store, info: ConversationInfo, trim: Trim) -> Doomed | N
             first_at = _time(first) if upto is None else first_at
             count, upto, last_at = count + stop, page.position(stop - 1), _time(last)
         if reached or stop < len(page.items):
+            lost = None  # something stays, and with it what lies beside
             break
+    else:
+        lost = info.unreadable
     if upto is None:
         return None
-    return Doomed(_conversation(info), upto, count, first_at, last_at)
+    return Doomed(_conversation(info), upto, count, first_at, last_at, lost)
 
 
 def _goes(items: Sequence[object], older_than: datetime | None) -> int:

@@ -53,13 +53,19 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     more: AsyncIterator[Page] | None = None
     last: Page | None = None
     """The last page of the source that was read."""
+    own_problem: str | None = None
+    """Why title and extra could not be compared: the state is that of the messages alone."""
 
     @property
-    def checked(self) -> State:
-        """The state as `check` shows it: a record that cannot be read hides what is behind it."""
+    def checked(self) -> tuple[State, str]:
+        """State and detail as `check` shows them: a record that cannot be read hides what is
+        behind it, a title no difference."""
         if self.state in (State.BEHIND, State.ABSENT) and unreadable(self.rest[:1]):
-            return State.UNREADABLE
-        return self.state
+            return State.UNREADABLE, self.detail
+        if self.own_problem is None or self.state is State.UNREADABLE:
+            return self.state, self.detail
+        detail = f"{self.detail}; {self.own_problem}" if self.detail else self.own_problem
+        return State.UNREADABLE if self.state is State.EQUAL else self.state, detail
 
 
 def not_compared(one: Holds, other: Holds) -> list[str]:
@@ -106,14 +112,16 @@ async def compare_one(
     conversation: str,
     target: str,
     after: Position = START,
+    before: int = 0,
     *,
     exact: bool = False,
 ) -> AsyncGenerator[Found, None]:
     """The state of one conversation, of any length, against `target` of the destination.
 
-    `after` is where in the destination the source is taken to begin.
+    `after` is where in the destination the source is taken to begin; there `before` messages
+    stand before.
     """
-    comparison = Comparison(conversation, source.holds.common(dest.holds), exact)
+    comparison = Comparison(conversation, source.holds.common(dest.holds), exact, before)
     comparison.end = after
     async with (
         aclosing(_pages(source, conversation)) as our_pages,
@@ -179,12 +187,15 @@ async def _pages(
 class Comparison:
     """One conversation from two sides, compared as far as both have come.
 
-    Each side hands in its pages in order, then None.
+    Each side hands in its pages in order, then None. `before` messages stand before the first.
     """
 
-    def __init__(self, conversation: str, holds: Holds, exact: bool = False) -> None:
+    def __init__(
+        self, conversation: str, holds: Holds, exact: bool = False, before: int = 0
+    ) -> None:
         self.conversation = conversation
         self.at = 0
+        self._before = before
         self.taken = 0
         self.end: Position = START
         self.last: Page | None = None
@@ -230,13 +241,15 @@ class Comparison:
         """What came out, title and extra included."""
         assert self._verdict is not None
         state, detail = self._verdict
-        if theirs is not None:
+        problem = own_problem(ours, theirs, self._holds)
+        if theirs is not None and problem is None:
             state, detail = _with_own(state, detail, own_state(ours, theirs, self._holds))
         if self._their_last is not None and state is State.BEHIND:
             self.end = self._their_last.position(-1)
         return Found(
             conversation=self.conversation, state=state, detail=detail, at=self.at,
             proof=self.proof, end=self.end, rest=self._ours.items, more=more, last=self.last,
+            own_problem=problem,
         )  # fmt: skip
 
     def _step(self) -> None:
@@ -254,10 +267,15 @@ class Comparison:
         if self._verdict is None:
             self._verdict = self._ending()
 
+    @property
+    def _number(self) -> int:
+        """The number of the message that is compared next."""
+        return self._before + self.at + 1
+
     def _difference(
         self, our: Message | Unreadable, their: Message | Unreadable
     ) -> tuple[State, str]:
-        number = self.at + 1
+        number = self._number
         for item, where in ((our, "source"), (their, "destination")):
             if isinstance(item, Unreadable):
                 return State.UNREADABLE, f"message {number:,} in the {where}: {item.reason}"
@@ -271,14 +289,17 @@ class Comparison:
             return State.EQUAL, ""
         if theirs.done and not theirs.left and ours.left:
             bad = unreadable(ours.items[:1])
-            detail = f"message {self.at + 1:,} in the source: {bad.reason}" if bad else ""
-            more = detail or f"from message {self.at + 1:,} on"
+            detail = f"message {self._number:,} in the source: {bad.reason}" if bad else ""
+            more = detail or f"from message {self._number:,} on"
             return (State.BEHIND, more) if self.at else (State.ABSENT, detail)
         if ours.done and not ours.left and theirs.left:
             bad = unreadable(theirs.items[:1])
             if bad:
-                return State.UNREADABLE, f"message {self.at + 1:,} in the destination: {bad.reason}"
-            return State.AHEAD, f"from message {self.at + 1:,} on"
+                return (
+                    State.UNREADABLE,
+                    f"message {self._number:,} in the destination: {bad.reason}",
+                )
+            return State.AHEAD, f"from message {self._number:,} on"
         return None
 
 
@@ -352,6 +373,17 @@ def own_data(info: ConversationInfo, holds: Holds) -> dict[str, Any]:
 def own_line(value: Any) -> bytes:
     """A line that is the same for the same title, or the same extra."""
     return canonical(Message("", "", {"own": value}))
+
+
+def own_problem(
+    ours: ConversationInfo, theirs: ConversationInfo | None, holds: Holds
+) -> str | None:
+    """Why title and extra cannot be compared, where both sides can hold them."""
+    if holds.conversation_fields:
+        for info, where in ((ours, "source"), (theirs, "destination")):
+            if info is not None and info.unreadable is not None:
+                return f"in the {where}: {info.unreadable}"
+    return None
 
 
 def own_state(ours: ConversationInfo, theirs: ConversationInfo, holds: Holds) -> tuple[State, str]:

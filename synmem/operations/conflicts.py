@@ -4,9 +4,9 @@ import hashlib
 from array import array
 from contextlib import aclosing
 
-from synmem.errors import Changed
+from synmem.errors import Changed, CorruptData
 from synmem.messages import Conversation, Digest, Holds, Unreadable, conversation_refusal
-from synmem.operations.backup import Replacement
+from synmem.operations.backup import Replacement, not_to_be_kept
 from synmem.operations.batch import Batch, Route, own_hashes
 from synmem.operations.compare import Found, State, own_data
 from synmem.operations.looking import before_last, first_messages, infos_of, last_position
@@ -59,8 +59,12 @@ async def _rename(batch: Batch, found: Found, info: ConversationInfo) -> None:
 
 
 async def _replace(batch: Batch, found: Found, info: ConversationInfo) -> None:
-    """Let the whole conversation give way, in one step, after a backup."""
+    """Let the whole conversation give way, in one step, after a backup; never to what cannot be
+    read whole."""
     route = batch.route
+    if info.unreadable is not None and route.holds.conversation_fields:
+        batch.book(found, "nothing", kind="unreadable", problem=found.own_problem)
+        return
     own = own_data(info, route.holds)
     conversation = Conversation(info.id, own.get("title"), own.get("extra"))
     sight = await _look_through(route, conversation)
@@ -68,7 +72,13 @@ async def _replace(batch: Batch, found: Found, info: ConversationInfo) -> None:
         batch.book(found, "nothing", kind=sight.kind, problem=sight.problem)
         return
     if not route.options.dry_run:
-        await _replace_now(route, conversation, sight)
+        try:
+            await _replace_now(route, conversation, sight)
+        except CorruptData as error:
+            if error.conversation != info.id:
+                raise
+            batch.book(found, "nothing", kind="unreadable", problem=str(error))
+            return
         batch.replaced += sight.proof.messages
     batch.record(
         Entry(
@@ -134,6 +144,8 @@ async def _replace_now(route: Route, conversation: Conversation, sight: _Sight) 
     if conversation.id not in there:
         raise Changed(f"conversation {conversation.id!r} changed meanwhile", hint="run again")
     info = there[conversation.id]
+    if info.unreadable is not None:
+        raise not_to_be_kept(info.id, f"in the destination: {info.unreadable}")
     before = Conversation(info.id, info.title, info.extra)
     after = Replacement(sight.proof.messages, str(sight.stored))
     kept = await route.backup.keep_sealed(route.dest, before, upto=end, replacement=after)

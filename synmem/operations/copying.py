@@ -7,7 +7,7 @@ doubles nothing. Memory holds one call.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from synmem.errors import Changed, Rejected
+from synmem.errors import Changed, CorruptData, Rejected
 from synmem.messages import (
     Conversation,
     Holds,
@@ -55,6 +55,8 @@ class Copy:
         self.last: Page | None = None
         self.kind: str | None = None
         self.problem: str | None = None
+        self.own_problem: str | None = None
+        """Why not all of title and extra came along: the messages did."""
         self.changed = False
         self.finished = False
         """Whether its source was read to the end."""
@@ -82,6 +84,7 @@ class _Refused(NamedTuple):
     copy: Copy
     at: int
     messages: list[Message]
+    kind: str
     problem: str
 
 
@@ -133,11 +136,13 @@ class Writer:
                 return
             except Rejected as error:
                 refused += _cut(waiting, error)
+            except CorruptData as error:
+                refused.append(_without(waiting, error))
             else:
                 self._book(waiting, ends)
                 break
         for each in refused:
-            each.copy.stop("rejected", each.problem)
+            each.copy.stop(each.kind, each.problem)
             self._leave(each.copy, each.at, each.messages)
 
     def is_waiting(self, copy: Copy) -> bool:
@@ -222,10 +227,21 @@ def _cut(waiting: dict[Copy, _Waiting], error: Rejected) -> list[_Refused]:
         part = waiting[copy]
         index, why = first[copy.conversation.id]
         problem = f"message {copy.base + part.first + index + 1:,}: {why}"
-        refused.append(_Refused(copy, part.first + index, part.messages[index:], problem))
+        left = part.messages[index:]
+        refused.append(_Refused(copy, part.first + index, left, "rejected", problem))
         del part.messages[index:], part.lines[index:]
         if not part.messages:
             del waiting[copy]
     if not refused:
         raise error
     return refused
+
+
+def _without(waiting: dict[Copy, _Waiting], error: CorruptData) -> _Refused:
+    """Take out of a call the one conversation that cannot be written to; raises where it is none
+    of these."""
+    for copy, part in waiting.items():
+        if copy.conversation.id == error.conversation:
+            del waiting[copy]
+            return _Refused(copy, part.first, part.messages, "unreadable", str(error))
+    raise error

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from synmem.formats import TakesLines, Writer
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.operations.listing import listing
+from synmem.operations.looking import infos_of
 from synmem.store import ConversationInfo, Lines, Page, Store, SupportsLines
 
 _PIECE = 1 << 18
@@ -18,9 +19,14 @@ class Export:
         self.unreadable: list[tuple[str, int, str]] = []
         """Records left out: conversation, number of the message, why; the first 1,000."""
         self.left_out = 0
+        self.bare: dict[str, str] = {}
+        """Conversations that go without their title or extra, and why; the first 1,000."""
         self._store = store
         self._writer = writer
         self._takes_lines = writer if isinstance(writer, TakesLines) else None
+        self._with_lines = (
+            store if self._takes_lines is not None and isinstance(store, SupportsLines) else None
+        )
         self._current: str | None = None
         self._begun = False
         self._number = 0
@@ -33,7 +39,7 @@ class Export:
         ConversationNotFound, before the first piece, where one of `ids` is not there. A record
         that cannot be read is left out and remembered; the conversation goes on behind it.
         """
-        details = bool(self._store.holds.conversation_fields)
+        details = bool(self._store.holds.conversation_fields) and self._with_lines is None
         piece: list[bytes] = []
         size = 0
         begun = False
@@ -52,14 +58,16 @@ class Export:
         yield b"".join(piece) + end
 
     async def _read(self, infos: dict[str, ConversationInfo]) -> AsyncIterator[Lines | Page]:
-        """The conversations, as lines where the store makes what the writer takes."""
-        if isinstance(self._store, SupportsLines) and self._takes_lines is not None:
-            titled = {i for i, info in infos.items() if info.title is not None or info.extra}
-            async for each in self._store.lines(list(infos), apart=titled):
-                yield each
-        else:
+        """The conversations, as lines where the store makes what the writer takes: then titles
+        and extras are put into `infos` of those few that have any."""
+        if self._with_lines is None:
             async for page in self._store.read(list(infos)):
                 yield page
+            return
+        described = await self._with_lines.described(list(infos))
+        infos |= await infos_of(self._store, described, details=True)
+        async for each in self._with_lines.lines(list(infos), apart=described):
+            yield each
 
     def _written(self, each: Lines | Page, infos: dict[str, ConversationInfo]) -> bytes:
         return self._lines(each, infos) if isinstance(each, Lines) else self._page(each, infos)
@@ -89,6 +97,10 @@ class Export:
         info = infos[conversation]
         self._current, self._begun = conversation, True
         self.conversations += 1
+        if info.unreadable is not None:
+            self.left_out += 1
+            if len(self.bare) < 1_000:
+                self.bare[conversation] = info.unreadable
         return self._writer.conversation(Conversation(info.id, info.title, info.extra))
 
     def _readable(self, page: Page) -> Sequence[Message]:

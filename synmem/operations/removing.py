@@ -1,19 +1,20 @@
 """Removing from the source what was moved: it is whole in the destination, and in a backup."""
 
 import contextlib
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import msgspec
 
-from synmem.errors import Changed, ConversationNotFound, CorruptData
+from synmem.errors import Changed, ConversationNotFound, CorruptData, UsageError
 from synmem.messages import FIELDS, Conversation, Message
 from synmem.operations.backup import Backup, Kept, NotKept
 from synmem.operations.batch import Route
 from synmem.operations.compare import own_data, own_line
 from synmem.operations.looking import infos_of
 from synmem.operations.receipt import Entry
-from synmem.store import ConversationInfo
+from synmem.store import ConversationInfo, Store, SupportsNotes
 
 
 class Removing:
@@ -21,6 +22,7 @@ class Removing:
 
     def __init__(self, route: Route, backup: Backup | None) -> None:
         self.removed = 0
+        self._apart = False
         self._source = route.source
         self._dest = route.dest
         self._backup = backup
@@ -33,12 +35,14 @@ class Removing:
         """Remove these, each up to the end that was verified; one that stays comes back.
 
         What grew meanwhile stays, and so does a conversation of which anything was not compared,
-        because the destination cannot hold it: here is the only place where that is.
+        because the destination cannot hold it: here is the only place where that is. UsageError
+        where both turn out to be the same store.
         """
         infos = await infos_of(self._source, _sources(entries), details=True)
         there = [each for each in entries if each.source in infos]
         reasons = await self._reasons(there, infos)
         going = [each for each in there if each.source not in reasons]
+        await self._check_apart(going)
         kept = await self._keep(going, infos)
         for each in there:
             if each.source in reasons:
@@ -46,12 +50,24 @@ class Removing:
             elif (left := await self._remove_one(each, kept.get(each.source))) is not None:
                 yield left
 
+    async def _check_apart(self, entries: Sequence[Entry]) -> None:
+        if not self._apart:
+            same = await _same_store(self._source, self._dest, entries)
+            if same:
+                raise UsageError(
+                    f"{self._source.name} and {self._dest.name} are the same store",
+                    hint="nothing was removed",
+                )
+            self._apart = same is not None
+
     async def _reasons(
         self, entries: Sequence[Entry], infos: Mapping[str, ConversationInfo]
     ) -> dict[str, str]:
         """Why some of them must stay."""
         try:
-            reasons = await self._own_lost(entries, infos)
+            reasons = {i: why for i, info in infos.items() if (why := info.unreadable)}
+            readable = [each for each in entries if each.source not in reasons]
+            reasons |= await self._own_lost(readable, infos)
             rest = [each.source for each in entries if each.source not in reasons]
             return reasons | await self._messages_lost(rest)
         except Changed as error:
@@ -140,6 +156,11 @@ class Removing:
         except Changed as error:
             self._note(kept, removed=False)
             return self._left(entry, "changed", f"{error}; run again")
+        except CorruptData as error:
+            self._note(kept, removed=False)
+            if error.conversation != entry.source:
+                raise
+            return self._left(entry, "left", str(error))
         self._note(kept, removed=there)  # where somebody else was faster it is theirs to undo
         self.removed += there
         return None
@@ -151,6 +172,39 @@ class Removing:
     def _left(self, entry: Entry, kind: str, why: str) -> Entry:
         problem = f"left in {self._source.name}: {why}".encode("utf-8", "backslashreplace")
         return msgspec.structs.replace(entry, kind=kind, problem=problem.decode())
+
+
+async def _same_store(source: Store, dest: Store, entries: Sequence[Entry]) -> bool | None:
+    """Whether both names lead to one store, which no name can tell (an alias, a tunnel, a proxy).
+
+    None where none of these conversations is there any more. Files that hold no notes are told
+    apart by their paths, before they are opened.
+    """
+    if type(source) is not type(dest):
+        return False
+    if not isinstance(source, SupportsNotes) or not isinstance(dest, SupportsNotes):
+        return False
+    for each in entries:
+        # Both ways: either may be read from a replica, which hears of what is written later.
+        with contextlib.suppress(CorruptData):  # it will not be removed, either
+            seen = await _sees(dest, source, each.source)
+            if seen or await _sees(source, dest, each.conversation):
+                return True
+            if seen is False:
+                return False
+    return None
+
+
+async def _sees(reader: SupportsNotes, writer: SupportsNotes, conversation: str) -> bool | None:
+    """Whether `reader` has a note that `writer` sets for a moment; None where it cannot be set."""
+    name = f"same-store:{secrets.token_hex(16)}"
+    try:
+        await writer.set_note(conversation, name, value=True)
+        if await reader.note(conversation, name) is not None:
+            return True
+        return None if await writer.note(conversation, name) is None else False
+    finally:
+        await writer.set_note(conversation, name, None)
 
 
 def _sources(entries: Sequence[Entry]) -> list[str]:

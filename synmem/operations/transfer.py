@@ -292,7 +292,8 @@ class _Round:
             problem = f"begins behind message {number:,}, but the destination has {there:,}"
             self._batch.book(found, "nothing", kind="conflict", problem=problem)
             return
-        async with aclosing(self._route.compare_one(info, theirs, conversation, after)) as founds:
+        compared = self._route.compare_one(info, theirs, conversation, after, before=number)
+        async with aclosing(compared) as founds:
             async for found in founds:
                 if found.state in (State.ABSENT, State.BEHIND):
                     await self._batch.append_rest(

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from synmem.errors import Changed, Rejected, SynmemError
+from synmem.errors import Changed, CorruptData, Rejected, SynmemError
 from synmem.messages import Conversation, Digest, Message
 from synmem.operations import backups
 from synmem.operations.backups import Journal, Kept, Manifest
@@ -103,7 +103,7 @@ class _Batch:
         try:
             self._journal.write("restoring", *(each.number for each in batch), sync=True)
             await self._store.append(parts)
-        except (Changed, Rejected):
+        except (Changed, Rejected, CorruptData):
             return []  # one by one, the one that is refused can be named
         self._journal.write("restored", *(each.number for each in batch))
         return batch
@@ -117,7 +117,9 @@ class _Batch:
             upto = START if info is None else await self._gives_way(kept)
             self._journal.write("restoring", kept.number, sync=True)
             await self._store.replace(_described(kept, info), self._stream(kept), upto=upto)
-        except (Changed, Rejected) as error:
+        except (Changed, Rejected, CorruptData) as error:
+            if isinstance(error, CorruptData) and error.conversation is None:
+                raise  # the backup or the store itself
             return NotRestored(kept.conversation.id, error)
         self._journal.write("restored", kept.number)
         return Restored(kept.conversation.id, kept.messages)
@@ -179,8 +181,12 @@ class _Batch:
 def _described(kept: Kept, info: ConversationInfo | None) -> Conversation:
     """The conversation with the title and extra it had, where it has none of its own now.
 
-    Where others replaced its messages, what it had before comes back with them.
+    Where others replaced its messages, what it had before comes back with them. CorruptData where
+    it is not known what it has now.
     """
+    described = kept.conversation.title is not None or kept.conversation.extra
+    if described and info is not None and info.unreadable is not None:
+        raise CorruptData(f"conversation {info.id!r}: {info.unreadable}", conversation=info.id)
     if info is None or kept.replacement is not None:
         return kept.conversation
     return Conversation(

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import redis
 
 from synmem.backends.redis import open as open_redis
@@ -73,3 +74,10 @@ def drop(url: str, prefix: str) -> None:
         for key in raw.scan_iter(count=1000):
             if key.startswith(prefix.encode()):
                 raw.delete(key)
+
+
+def spoil(raw: Any, prefix: str, conversation: str, field: str) -> None:
+    """Make a title or extra one that cannot be read."""
+    if field == "head":
+        pytest.skip("in Redis no head places the messages")
+    raw.hset(f"{prefix}{conversation}:synmem", field, "no")

@@ -28,6 +28,7 @@ from tests.conformance import (
     Writing,
     add,
     contents,
+    details,
     ids,
     items,
     numbered,
@@ -62,6 +63,21 @@ class TestOwnTable(Writing):
 
     def stores(self, tmp_path: Any) -> Opener:
         return lambda: opened(self.url, self.table, create=True)
+
+    def spoil(self, tmp_path: Any, conversation: str, field: str) -> None:
+        spoil(self.url, self.table, conversation, "begins" if field == "head" else field)
+
+
+def spoil(url: str, table: str, conversation: str, attribute: str, value: Any = None) -> None:
+    """Make this attribute of the head another one."""
+    with client(url) as boto:
+        boto.update_item(
+            TableName=table,
+            Key=key_of(conversation, HEAD),
+            UpdateExpression="SET #name = :value",
+            ExpressionAttributeNames={"#name": attribute},
+            ExpressionAttributeValues={":value": value or {"S": "no"}},
+        )
 
 
 class TestTableWithoutIndex(TestOwnTable):
@@ -525,25 +541,20 @@ def test_times_of_a_long_conversation_are_of_its_ends(url: str, table: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("title", "no JSON"), ("title", "5"), ("extra", "[]")]
-)
+    ("field", "value"),
+    [("title", {"S": "5"}), ("title", {"NULL": True}), ("title", {"B": b"\xff"}),
+     ("extra", {"S": "[]"}), ("extra", {"M": {}})],
+)  # fmt: skip
 def test_what_lies_beside_and_cannot_be_read_is_named(
-    url: str, table: str, field: str, value: str
+    url: str, table: str, field: str, value: Any
 ) -> None:
     async def main() -> None:
         async with opened(url, table, create=True) as store:
             await store.append([Part(Conversation("c", "Title", {"k": 1}), numbered(1))])
             await store.set_note("c", "n", 1)
-            with client(url) as boto:
-                boto.update_item(
-                    TableName=table,
-                    Key=key_of("c", HEAD),
-                    UpdateExpression="SET #field = :value, #note = :note",
-                    ExpressionAttributeNames={"#field": field, "#note": "note:n"},
-                    ExpressionAttributeValues={":value": {"S": value}, ":note": {"S": "no JSON"}},
-                )
-            with pytest.raises(CorruptData, match=f"'c': {field} is"):
-                _ = [page async for page in store.conversations(details=True)]
+            spoil(url, table, "c", field, value)
+            spoil(url, table, "c", "note:n")
+            assert str((await details(store))["c"].unreadable).startswith(f"{field} is")
             with pytest.raises(CorruptData, match="note:n is not JSON"):
                 await store.note("c", "n")
             assert [m.content async for p in store.read(["c"]) for m in p.items] == ["message 0"]

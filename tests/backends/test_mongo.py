@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
 from bson.raw_bson import RawBSONDocument
 
@@ -30,6 +31,7 @@ from tests.conformance import (
     Writing,
     add,
     contents,
+    details,
     ids,
     items,
     numbered,
@@ -52,6 +54,10 @@ class TestMongo(Writing):
 
     def stores(self, tmp_path: Any) -> Opener:
         return lambda: self.place.opened(write=True)
+
+    def spoil(self, tmp_path: Any, conversation: str, field: str) -> None:
+        value = {"begins": "no"} if field == "head" else {field: "no"}
+        self.place.database["conversations_meta"].update_one({"_id": conversation}, {"$set": value})
 
 
 # --- the data layout ---
@@ -291,6 +297,24 @@ def test_text_that_is_not_utf8_hides_no_other_message(place: Place) -> None:
             assert (first.content, last.content) == ("message 0", "message 2")
             assert isinstance(bad, Unreadable)
             assert "UTF-8" in bad.reason
+
+    run(main())
+
+
+def test_a_title_that_is_not_utf8_hides_nothing_else(place: Place) -> None:
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            for name in "ab":
+                await store.append([Part(Conversation(name, f"title {name}"), numbered(1))])
+            await add(store, "c", numbered(1))
+            document = bson.encode({"_id": "c", "title": '"caf~"'}).replace(b"caf~", b"caf\xe9")
+            meta = place.database["conversations_meta"]
+            meta.insert_one(RawBSONDocument(document))
+            if b"\xe9" not in bytes(meta.with_options(_RAW).find_one({"_id": "c"}).raw):
+                pytest.skip("this server mends text that is not UTF-8")
+            found = await details(store)
+            assert [each.title for each in found.values()] == ["title a", "title b", None]
+            assert "title is not JSON" in str(found["c"].unreadable)
 
     run(main())
 
@@ -588,8 +612,6 @@ def test_the_commands_work_on_it(place: Place, tmp_path: Path, own_folders: Path
 
 
 def _latin1(session: str, number: int) -> RawBSONDocument:
-    import bson
-
     document = {
         "_id": "latin1",
         "session_id": session,

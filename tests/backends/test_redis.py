@@ -1,5 +1,5 @@
-"""The Redis store: the contract on a server and on a cluster; the raw keys as the docstring has
-them; keys shared with SynapseKit; records and keys that are not what they should be."""
+"""The Redis store: the contract on a server; the raw keys as the docstring has them; keys shared
+with SynapseKit; records and keys that are not what they should be."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from synmem.store import (
     SupportsDamage,
     once,
 )
-from tests.backends.redis_place import Place, drop, opened
+from tests.backends.redis_place import Place, drop, opened, spoil
 from tests.conformance import (
     AT,
     FULL,
@@ -32,8 +32,7 @@ from tests.conformance import (
     items,
     numbered,
 )
-from tests.services import Missing, unique, without
-from tests.services.redis import running
+from tests.services import unique
 
 FIXTURE = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "synapsekit-redis"
 
@@ -48,23 +47,9 @@ class TestRedis(Writing):
     def stores(self, tmp_path: Any) -> Opener:
         return lambda: opened(self.url, prefix=self.prefix)
 
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    try:
-        with running(tmp_path_factory.mktemp("cluster"), cluster=True) as server:
-            yield server
-    except Missing as missing:
-        without("redis", str(missing))
-
-
-class TestCluster(Writing):
-    @pytest.fixture(autouse=True)
-    def server(self, cluster: Any) -> None:
-        self.url, self.prefix = cluster.url, "{" + unique() + "}:"
-
-    def stores(self, tmp_path: Any) -> Opener:
-        return lambda: opened(self.url, prefix=self.prefix, cluster=True)
+    def spoil(self, tmp_path: Any, conversation: str, field: str) -> None:
+        with redis.Redis.from_url(self.url) as raw:
+            spoil(raw, self.prefix, conversation, field)
 
 
 @pytest.fixture

@@ -1,19 +1,13 @@
 """Opening a Redis store: settings and addresses, a cluster, a Unix socket; reading leaves no trace."""
 
-import asyncio
-import contextlib
 import hashlib
-import shutil
-import ssl
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from synmem.errors import ProfileError, StoreError, StoreUnavailable, Unsupported
+from synmem.errors import ProfileError, StoreError, Unsupported
 from synmem.messages import Conversation
 from synmem.store import (
     START,
@@ -54,8 +48,9 @@ def place(redis_server: Any) -> Iterator[Place]:
 
 def test_a_cluster_needs_a_hash_tag_in_its_prefix(cluster: Any) -> None:
     async def main(prefix: str) -> None:
-        async with opened(cluster.url, cluster=True, prefix=prefix):
-            pass
+        async with opened(cluster.url, cluster=True, prefix=prefix) as store:
+            await add(store, "c", numbered(3))
+            assert await ids(store) == ["c"]
 
     for prefix in ("synapsekit:memory:", "a{}b{c}:", "a}b{:", "{"):
         with pytest.raises(ProfileError, match="hash tag") as caught:
@@ -157,48 +152,3 @@ def fingerprint(place: Place) -> dict[str, str]:
     return {
         key: hashlib.sha256(place.raw.dump(place.key(key))).hexdigest() for key in place.names()
     }
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """One for 127.0.0.1, signed by itself, and its key."""
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("no openssl to make a certificate with")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=t",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return cert, key
-
-
-def test_rediss_is_redis_over_tls(place: Place, tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path)
-    inside = place.raw.connection_pool.connection_kwargs
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.close()
-        await writer.wait_closed()
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server = await asyncio.open_connection(inside["host"], inside["port"])
-        with contextlib.suppress(OSError):
-            await asyncio.gather(copy(reader, server[1]), copy(server[0], writer))
-
-    async def main() -> None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(cert, key)
-        async with await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context) as tls:
-            url = f"rediss://127.0.0.1:{tls.sockets[0].getsockname()[1]}"
-            async with opened(f"{url}?ssl_ca_certs={cert}", prefix=place.prefix) as store:
-                await add(store, "c", numbered(3))
-                assert len(await contents(store, "c")) == 3
-            async with opened(url, prefix=place.prefix) as store:
-                with pytest.raises(StoreUnavailable, match="certificate"):
-                    await ids(store)
-
-    run(main())
-    assert place.raw.llen(place.key("c:messages")) == 3

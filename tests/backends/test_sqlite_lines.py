@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synmem.backends.sqlite import open as open_sqlite
+from synmem.backends.sqlite_lines import one_ahead
 from synmem.formats import open_writer
 from synmem.formats.jsonl import Writer
 from synmem.messages import Conversation, Message
@@ -255,6 +256,41 @@ def test_stopping_early_leaves_nothing_running(tmp_path: Path) -> None:
             await lines.aclose()
             assert len(asyncio.all_tasks()) == 1
             assert len(await kinds(store)) > 1
+
+    asyncio.run(main())
+
+
+def test_the_next_query_has_begun_while_one_is_looked_at() -> None:
+    begun = []
+
+    async def work(item: int) -> int:
+        begun.append(item)
+        await asyncio.sleep(0)
+        return item
+
+    async def main() -> None:
+        async for item, result in one_ahead(work, [1, 2, 3]):
+            assert item == result
+            assert begun == [1, 2, 3][: item + 1]
+
+    asyncio.run(main())
+
+
+def test_only_what_lies_beside_is_described(tmp_path: Path, layout: str) -> None:
+    async def main() -> None:
+        async with opened(tmp_path / "s.db", layout=layout) as store:
+            titled = [Conversation(f"t{n}", title="T") for n in range(600)]
+            extra = Conversation("e", extra={"k": 1})
+            described = [*titled, extra] if layout == "synmem" else []
+            bare = [Conversation(c.id) for c in [*titled, extra] if not described]
+            noted = Conversation("noted")
+            parts = [*described, *bare, noted]
+            await store.append([Part(c, numbered(1)) for c in parts])
+            if layout == "synmem":
+                await store.set_note("noted", "summary", {"k": 1})
+            asked = [*(c.id for c in parts), "absent", "\ud800"]
+            assert sorted(await store.described(asked)) == sorted(c.id for c in described)
+            await both_ways(store)
 
     asyncio.run(main())
 

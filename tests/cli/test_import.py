@@ -256,6 +256,36 @@ def test_mended_rejects_complete_their_conversation_in_order(tmp_path: Path, des
     assert run("import", left, "-p", make(other, {"a": ["1"]})).exit_code == 6
     assert said(other) == {"a": ["1"]}
 
+    another = run("import", left, "-p", make(tmp_path / "4.db", {"a": ["1", "2", "3", "x"]}))
+    assert another.exit_code == 6
+    assert "a: different: message 4: content" in another.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "hint"),
+    [
+        ("postgresql://u:s3crpw@h/x", "postgresql://u:***@h/x", "synmem migrate URL PROFILE"),
+        ("https://u:s3crpw@h/x.jsonl", "https://u:***@h/x.jsonl", "the file's path"),
+    ],
+)
+def test_a_url_is_no_file_and_its_password_is_not_printed(
+    dest: Path, name: str, shown: str, hint: str
+) -> None:
+    result = run("import", name, "-p", dest)
+    assert result.exit_code == 2
+    assert shown in result.stderr
+    assert hint in result.stderr
+    assert "s3crpw" not in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_under_the_rejects_is_named(tmp_path: Path, dest: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(b'{"conversation_id": "a", "role": "user", "content": 7}\n')
+    result = run("import", file, "-p", dest, "--rejects", "/dev/full")
+    assert result.exit_code == 1
+    assert "/dev/full: No space left on device (make room, " in result.stderr
+
 
 def test_nothing_in_a_protected_profile_gives_way(tmp_path: Path) -> None:
     make(tmp_path / "prod.db", {"a": ["1"]})

@@ -126,6 +126,19 @@ def test_a_failing_model_is_exit_1_and_one_line(configured: ModelServer, chat: s
     assert Path(chat).read_bytes() == before
 
 
+def test_a_proxy_that_cannot_be_used_is_exit_1_and_one_line(
+    configured: ModelServer, chat: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a process of its own: what a half made client says, it says when the program ends."""
+    monkeypatch.setenv("ALL_PROXY", "socks9://127.0.0.1:1")
+    process = start("summarize", "a", "-p", chat)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, b"")
+    assert err.startswith(b"synmem: ALL_PROXY is not the address of a proxy")
+    assert len(err.splitlines()) == 1
+    assert configured.asked == []
+
+
 def test_without_a_model_the_hint_says_what_to_configure(chat: str) -> None:
     for arguments in (
         ("context", "a", "-s", "hybrid"),

@@ -456,3 +456,21 @@ def test_start_is_no_position_to_keep_up_to() -> None:
             await backup.keep(store, Conversation("a"), upto=START)
 
     asyncio.run(run())
+
+
+def test_a_full_disk_is_said_of_the_backup_and_of_its_folder() -> None:
+    resource = pytest.importorskip("resource")
+
+    async def main() -> None:
+        store = InMemoryStore()
+        await store.append([Part(Conversation("a"), [Message("user", "x" * 300_000)])])
+        _, most = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with new_backup(ORIGIN) as backup:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+            try:
+                with pytest.raises(SynmemError, match=r"backups: the backup .* File too large"):
+                    await backup.keep(store, Conversation("a"))
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    asyncio.run(main())

