@@ -23,7 +23,7 @@ the one that was looked at. Then the old documents are deleted. A delete and a t
 delete likewise. Whoever dies between two of these steps leaves the old conversation or the new
 one, and perhaps hidden documents, which the next delete or replace there takes away after an
 hour. Of a conversation whose head cannot be read nothing is shown, and nothing is written to it.
-What a reader does is in `mongo_reading.py`.
+What a reader does is in `mongo_reading.py` and `mongo_listing.py`.
 
 Where MongoDB gives less than the contract, since single servers have no transactions: a call of
 `append` may be seen in part, each conversation's messages from the first on; and where somebody

@@ -26,10 +26,10 @@ from synmem.backends.mongo_opening import LENIENT, Document, Documents, Place
 from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.errors import Changed, CorruptData, Rejected
 from synmem.layouts import mongo_documents as layout
-from synmem.layouts.beside import read_all_beside, read_beside
+from synmem.layouts.beside import read_beside
 from synmem.layouts.carried import plain_text
 from synmem.messages import Holds, Message, Unreadable
-from synmem.store import START, ConversationInfo, Page, Position
+from synmem.store import START, Page, Position
 
 IDS_A_QUERY: Final = 500
 ROWS_A_PAGE: Final = 5
@@ -43,10 +43,9 @@ AT_ONCE: Final = 16
 LARGEST: Final = 16 * 1024 * 1024 - 4096
 """Bytes of a message's document: the server's limit, less the id and our own keys."""
 
-_KEY: Final = {"session_id": 1, "n": 1}
-_TIMES: Final = {**_KEY, "created_at": 1, "created_us": 1}
+KEY: Final = {"session_id": 1, "n": 1}
 _HEAD: Final = dict.fromkeys(sorted({*Head.__struct_fields__} - {"unreadable"}), 1)
-_ORDER: Final = [("session_id", 1), ("n", 1)]
+ORDER: Final = [("session_id", 1), ("n", 1)]
 
 _NOT_READ: Final = "!"
 """Where the one record of a conversation stands whose head cannot be read."""
@@ -56,9 +55,6 @@ Heads = dict[str, Head]
 Run = tuple[str, list[Document] | None]
 """A conversation and all its documents; None where they are more than a query's, or where its
 head cannot be read."""
-
-Counted = tuple[int, Document, Document] | Head
-"""How many messages, the first and the last; or the head that cannot be read."""
 
 
 class MongoReader:
@@ -164,7 +160,9 @@ class MongoReader:
                 dense = False
                 continue
             shown = [row for row, is_shown in rows if is_shown]
-            runs: list[Run] = [(i, list(group)) for i, group in itertools.groupby(shown, _session)]
+            runs: list[Run] = [
+                (i, list(group)) for i, group in itertools.groupby(shown, session_of)
+            ]
             left = left[width:]
             if len(rows) == size:
                 # The last one may go on: it is asked for again, with those that follow.
@@ -185,7 +183,7 @@ class MongoReader:
         among = {"$gte": ids[0], "$lte": ids[-1]} if ranged else {"$in": list(ids)}
 
         async def look(heads: Heads) -> list[tuple[Document, bool]]:
-            rows = await self._find({"session_id": among}, _ORDER, size, fields)
+            rows = await self._find({"session_id": among}, ORDER, size, fields)
             return [(row, _is_seen(row, heads)) for row in rows]
 
         return look
@@ -202,84 +200,7 @@ class MongoReader:
             if documents
         ]
 
-    # --- listing ----------------------------------------------------------------------------
-
-    async def conversations(
-        self, ids: Sequence[str] | None = None, *, details: bool = False
-    ) -> AsyncIterator[list[ConversationInfo]]:
-        """See `Store.conversations`; in the order of the ids' bytes."""
-        if ids is None:
-            async for page in self._listed():
-                for start in range(0, len(page), self._page_size):
-                    some = page[start : start + self._page_size]
-                    if infos := await self._infos(some, details=details, known=True):
-                        yield infos
-            return
-        wanted = sessions(ids)
-        size = min(IDS_A_QUERY, self._page_size)
-        for start in range(0, len(wanted), size):
-            if infos := await self._infos(wanted[start : start + size], details=details):
-                yield infos
-
-    async def _listed(self) -> AsyncIterator[list[str]]:
-        """Every conversation that has documents, in pages, by the index alone. Of a huge one only
-        the first rows are looked at."""
-        last, rows = "", self._page_size * KEYS_A_PAGE
-        while True:
-            found = await self._find(
-                {"session_id": {"$gt": last}}, _ORDER, rows, {"session_id": 1, "_id": 0}
-            )
-            page = [session for session, _ in itertools.groupby(found, _session)]
-            # What is no text sorts in other places: it is no id.
-            if page:
-                last = page[-1]
-                yield page
-            if len(found) < rows:
-                return
-
-    async def _infos(
-        self, ids: Sequence[str], *, details: bool, known: bool = False
-    ) -> list[ConversationInfo]:
-        if not details:
-            there = await self._existing(ids, known=known)
-            return [ConversationInfo(id=layout.conversation_of(i)) for i in ids if i in there]
-        infos = []
-        async for conversation, documents in self._runs(ids, _TIMES):
-            counted: Counted | None = (
-                await self._counted(conversation)
-                if documents is None
-                else (len(documents), documents[0], documents[-1])
-            )
-            if counted is not None:
-                infos.append((conversation, counted))
-        described = await self._documents([info[0] for info in infos], {"title": 1, "extra": 1})
-        return [self._info(*info, described.get(info[0], {})) for info in infos]
-
-    async def _counted(self, conversation: str) -> Counted | None:
-        """How many messages a large conversation has, the first and the last."""
-
-        async def look(heads: Heads) -> tuple[int, list[Document], list[Document]]:
-            if heads[conversation].unreadable is not None:
-                return 0, [], await self._any_of(conversation)
-            where = {"session_id": conversation, **heads[conversation].where()}
-            count = await self._place.ask(lambda: self._messages.count_documents(where))
-            first = await self._find(where, [("n", 1)], 1, _TIMES)
-            return count, first, await self._find(where, [("n", -1)], 1, _TIMES)
-
-        (count, first, last), heads = await self._settled([conversation], look)
-        if last and heads[conversation].unreadable is not None:
-            return heads[conversation]
-        return (count, first[0], last[0]) if first and last else None
-
-    def _info(self, conversation: str, counted: Counted, own: Document) -> ConversationInfo:
-        beside = read_all_beside(_raw(own.get("title")), _raw(own.get("extra")), self._remedy)
-        name = layout.conversation_of(conversation)
-        if isinstance(counted, Head):
-            return ConversationInfo(id=name, **{**beside, "unreadable": self._reason(counted)})
-        count, first, last = counted
-        return ConversationInfo(
-            id=name, messages=count, first_at=_time(first), last_at=_time(last), **beside
-        )
+    # --- which are there ---------------------------------------------------------------------
 
     async def _existing(self, ids: Sequence[str], *, known: bool = False) -> set[str]:
         """Which of these conversations, which are sorted, exist; `known` to have documents."""
@@ -288,7 +209,7 @@ class MongoReader:
         there = set(ids)
         if not known:
             among: Document = {"session_id": {"$gte": ids[0], "$lte": ids[-1]}}
-            if _sort_alike(ids) and not await self._find(among, None, 1, _KEY):
+            if _sort_alike(ids) and not await self._find(among, None, 1, KEY):
                 return set()  # the common case of a copy: one step of the index
             among = {"session_id": {"$in": list(ids)}}
             there = set(await self._place.ask(lambda: self._messages.distinct("session_id", among)))
@@ -311,7 +232,7 @@ class MongoReader:
     def _end_of(self, conversation: str) -> Callable[[Heads], Coroutine[Any, Any, list[Document]]]:
         async def look(heads: Heads) -> list[Document]:
             where = {"session_id": conversation, **heads[conversation].where()}
-            return await self._find(where, [("n", -1)], 1, _KEY)
+            return await self._find(where, [("n", -1)], 1, KEY)
 
         return look
 
@@ -369,7 +290,7 @@ class MongoReader:
 
     async def _any_of(self, conversation: str) -> list[Document]:
         """One of a conversation's documents, hidden or not, if there is any."""
-        return await self._find({"session_id": conversation}, None, 1, _KEY)
+        return await self._find({"session_id": conversation}, None, 1, KEY)
 
     async def _documents(self, ids: Sequence[str], fields: dict[str, int]) -> dict[str, Document]:
         """What lies beside these conversations."""
@@ -425,7 +346,7 @@ class MongoReader:
     def _note(self, conversation: str, field: str, text: Any) -> Any:
         """A note, from its JSON text."""
         try:
-            return read_beside(field, _raw(text))
+            return read_beside(field, raw(text))
         except ValueError as error:
             raise self._broken(conversation, str(error)) from error
 
@@ -479,7 +400,7 @@ def _not_yet(chunk: Sequence[str], runs: Sequence[Run], last: str) -> list[str]:
     return [i for i in chunk if i not in done and (i >= last or not ordered)]
 
 
-def _session(document: Document) -> str:
+def session_of(document: Document) -> str:
     return str(document["session_id"])
 
 
@@ -490,14 +411,7 @@ def _is_seen(document: Document, heads: Heads) -> bool:
     return isinstance(document["n"], int | float) and head.shows(document["n"])
 
 
-def _time(document: Document) -> Any:
-    try:
-        return layout.time_of(document)
-    except ValueError:
-        return None
-
-
-def _raw(text: Any) -> Any:
+def raw(text: Any) -> Any:
     """The bytes of a text, also of one that is not UTF-8."""
     return text.encode("utf-8", "surrogateescape") if type(text) is str else text
 

@@ -14,11 +14,11 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from synmem import messages as model
 from synmem.backends.mongo_head import Head
+from synmem.backends.mongo_listing import MongoLister
 from synmem.backends.mongo_opening import DUPLICATE, Document, Place, token
 from synmem.backends.mongo_reading import (
     IDS_A_QUERY,
     LOOKS,
-    MongoReader,
 )
 from synmem.errors import Unsupported
 from synmem.layouts import mongo_documents as layout
@@ -29,7 +29,7 @@ ATTEMPTS: Final = 500
 """So often messages are given new numbers where others write to the same conversation."""
 
 
-class MongoWriter(MongoReader):
+class MongoWriter(MongoLister):
     """The steps that every write to a store in MongoDB is made of."""
 
     def __init__(self, place: Place, *, write: bool, page_size: int) -> None:
