@@ -82,6 +82,19 @@ class Unreadable(msgspec.Struct, frozen=True):
     text: str | None = None
 
 
+class Damage(msgspec.Struct, frozen=True):
+    """What is wrong with a store's own form: "cut short", "altered", "malformed", or a kind that
+    `synmem.store` names; where; why.
+
+    `position` names the line or row at which it begins; what is malformed comes from `read` as
+    `Unreadable` too.
+    """
+
+    kind: str
+    position: str
+    reason: str
+
+
 # --- JSON -----------------------------------------------------------------------------------
 
 _fast_parse = msgspec.json.Decoder().decode

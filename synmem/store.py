@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
-from synmem.messages import Conversation, Holds, Message, Unreadable
+from synmem.messages import Conversation, Damage, Holds, Message, Unreadable
 
 Position = str
 
@@ -181,19 +181,6 @@ ORPHAN: Final = "orphan"
 
 HARMLESS: Final = frozenset({GHOST, ORPHAN})
 """Kinds that are worth telling, and no fault: every conversation is whole, and is listed."""
-
-
-class Damage(msgspec.Struct, frozen=True):
-    """What is wrong with a store's own form: "cut short", "altered", "malformed", STRAY, GHOST or
-    ORPHAN; where; why.
-
-    `position` names the line or row at which it begins; what is malformed comes from `read` as
-    `Unreadable` too.
-    """
-
-    kind: str
-    position: str
-    reason: str
 
 
 @runtime_checkable

@@ -36,8 +36,8 @@ from synmem.layouts.files import (
     translating,
 )
 from synmem.layouts.line_index import NONE, Index
-from synmem.messages import Conversation, Holds, Message, Unreadable, parse_json
-from synmem.store import START, ConversationInfo, Damage, Page, Part, Position
+from synmem.messages import Conversation, Damage, Holds, Message, Unreadable, parse_json
+from synmem.store import START, ConversationInfo, Page, Part, Position
 
 _SLICE_S: Final = 0.1  # how long a thread works before an interrupt is heard
 
@@ -145,7 +145,7 @@ class FileStore:
         conversation cannot be told; one that is no message otherwise comes from `read`.
         """
         index = await self._look()
-        return [Damage(*found) for found in index.damage()]
+        return index.damage()
 
     def begins_at(self, conversation: str) -> int:
         """How many messages stand before its first one here; more than 0 in a rejects file."""

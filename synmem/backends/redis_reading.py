@@ -23,14 +23,13 @@ from synmem.errors import CorruptData
 from synmem.layouts import redis_items
 from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.layouts.synapsekit import encodable
-from synmem.messages import Holds, Message, Unreadable
+from synmem.messages import Damage, Holds, Message, Unreadable
 from synmem.store import (
     GHOST,
     ORPHAN,
     START,
     STRAY,
     ConversationInfo,
-    Damage,
     Page,
     Position,
 )

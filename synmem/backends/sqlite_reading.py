@@ -15,8 +15,8 @@ from synmem.backends.sqlite_file import File, translating
 from synmem.errors import CorruptData
 from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.layouts.sqlite_tables import Table
-from synmem.messages import Holds, Message, Unreadable
-from synmem.store import START, STRAY, ConversationInfo, Damage, Page, Position
+from synmem.messages import Damage, Holds, Message, Unreadable
+from synmem.store import START, STRAY, ConversationInfo, Page, Position
 
 MOST_DAMAGE: Final = 1000
 """So many rows that belong nowhere are named."""

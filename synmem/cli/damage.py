@@ -8,7 +8,8 @@ from synmem.cli import render
 from synmem.errors import CorruptData
 
 if TYPE_CHECKING:
-    from synmem.store import Damage, Store
+    from synmem.messages import Damage
+    from synmem.store import Store
 
 
 class Harm(IntEnum):

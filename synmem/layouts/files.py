@@ -126,12 +126,12 @@ def indexing(index: Index, file: BinaryIO, name: str) -> Steps[None]:
             break
         yield
     if not index.fits and index.malformed:
-        _, position, reason = index.damage()[0]
-        what = f" has {reason}" if reason.startswith("no ") else f": {reason}"
+        first = index.damage()[0]
+        what = f" has {first.reason}" if first.reason.startswith("no ") else f": {first.reason}"
         hint = "`import --conversation ID` takes lines that have a role and content but no id"
         raise CorruptData(
-            f"{name} is not a synmem export: line {position}{what}",
-            hint=hint if reason == "no conversation_id" else READABLE,
+            f"{name} is not a synmem export: line {first.position}{what}",
+            hint=hint if first.reason == "no conversation_id" else READABLE,
         )
 
 

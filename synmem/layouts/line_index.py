@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from synmem.layouts import jsonlines
-from synmem.layouts.seals import Damage, Seals
-from synmem.messages import Conversation, JSONObject, conversation_refusal, parse_json
+from synmem.layouts.seals import Seals
+from synmem.messages import Conversation, Damage, JSONObject, conversation_refusal, parse_json
 
 NONE: Final = 0xFFFFFFFF
 """No run, no conversation."""

@@ -2,17 +2,9 @@
 
 import hashlib
 from array import array
-from typing import NamedTuple
 
 from synmem.layouts import jsonlines
-
-
-class Damage(NamedTuple):
-    """What is wrong: "cut short", "altered" or "malformed", from which line on, and why."""
-
-    kind: str
-    position: str
-    reason: str
+from synmem.messages import Damage
 
 
 class Seals:

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from synmem.messages import Holds, Message, Unreadable, canonical
+from synmem.messages import Damage, Holds, Message, Unreadable, canonical
 from synmem.operations.compare import State, compare, own_problem, own_state
 from synmem.operations.listing import listing, select
 from synmem.operations.looking import infos_of
-from synmem.store import ConversationInfo, Damage, Store, SupportsDamage
+from synmem.store import ConversationInfo, Store, SupportsDamage
 
 
 class Checked(msgspec.Struct, frozen=True):
