@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from synmem.backends.dynamodb_calls import Client, pause
 from synmem.backends.dynamodb_table import Table
-from synmem.backends.paging import changed
+from synmem.backends.paging import NOT_READ, changed, not_read
 from synmem.errors import Changed, CorruptData, StoreUnavailable
 from synmem.layouts.beside import read_beside
 from synmem.layouts.dynamodb_items import (
@@ -51,8 +51,6 @@ _HEAD: Final = ("version", "begins", "skip_from", "skip_to", "above", "listed", 
 _HEAD_NAMES: Final = {"#c": CONVERSATION, "#n": NUMBER, **{f"#{name}": name for name in _HEAD}}
 
 REMEDY: Final = f"mend its head, the item whose {NUMBER} is {HEAD}"
-_NOT_READ: Final = "!"
-"""Where the one record of a conversation stands whose head cannot be read."""
 
 T = TypeVar("T")
 
@@ -106,7 +104,7 @@ class DynamoDBReader:
         while True:
             if run.head.unreadable is not None:
                 if run.rows:
-                    yield _not_read(run.conversation, run.head)
+                    yield not_read(run.conversation, reason(run.head))
                 return
             if run.rows:
                 left = None if left is None else left - len(run.rows)
@@ -125,7 +123,7 @@ class DynamoDBReader:
 
         async def page(conversation: str, head: Head) -> _Run:
             if head.unreadable is not None:
-                if after not in (START, _NOT_READ):
+                if after not in (START, NOT_READ):
                     raise self._changed(conversation)
                 rows = await self._any_of(conversation) if after == START else []
                 return _Run(conversation, head, rows, more=False)
@@ -145,7 +143,7 @@ class DynamoDBReader:
     ) -> tuple[list[Item], bool]:
         if after == START:
             return await self._whole_rows(conversation, head.spans(), reverse, size)
-        if after == _NOT_READ:  # it can be read by now
+        if after == NOT_READ:  # it can be read by now
             raise self._changed(conversation)
         anchor = number_of(after)
         spans = head.spans(high=anchor) if reverse else head.spans(low=anchor)
@@ -350,11 +348,6 @@ def _as_page(conversation: str, rows: Sequence[Item]) -> Page:
 def reason(head: Head) -> str:
     """Why a head cannot be read, and what to do."""
     return f"{head.unreadable} ({REMEDY})"
-
-
-def _not_read(conversation: str, head: Head) -> Page:
-    """All there is to see of a conversation whose head cannot be read."""
-    return Page(conversation, [Unreadable("head", reason(head))], lambda _: _NOT_READ)
 
 
 def _decoded(row: Item) -> Message | Unreadable:

@@ -23,7 +23,7 @@ import bson
 from synmem import messages as model
 from synmem.backends.mongo_head import Head, head_of
 from synmem.backends.mongo_opening import LENIENT, Document, Documents, Place
-from synmem.backends.paging import Fetch, Paging, changed, storable
+from synmem.backends.paging import NOT_READ, Fetch, Paging, changed, not_read, storable
 from synmem.errors import Changed, CorruptData, Rejected
 from synmem.layouts import mongo_documents as layout
 from synmem.layouts.beside import read_beside
@@ -46,9 +46,6 @@ LARGEST: Final = 16 * 1024 * 1024 - 4096
 KEY: Final = {"session_id": 1, "n": 1}
 _HEAD: Final = dict.fromkeys(sorted({*Head.__struct_fields__} - {"unreadable"}), 1)
 ORDER: Final = [("session_id", 1), ("n", 1)]
-
-_NOT_READ: Final = "!"
-"""Where the one record of a conversation stands whose head cannot be read."""
 
 T = TypeVar("T")
 Heads = dict[str, Head]
@@ -94,7 +91,7 @@ class MongoReader:
 
         async def fetch(anchor: Position, reverse: bool, size: int) -> Page | None:
             nonlocal heads
-            if anchor == _NOT_READ:
+            if anchor == NOT_READ:
                 if (await self._seen([conversation]))[conversation].unreadable is None:
                     raise self._changed(conversation)
                 return None
@@ -337,8 +334,7 @@ class MongoReader:
 
     def _not_read(self, conversation: str, head: Head) -> Page:
         """All there is to see of a conversation whose head cannot be read."""
-        record = Unreadable("head", self._reason(head))
-        return Page(layout.conversation_of(conversation), [record], lambda _: _NOT_READ)
+        return not_read(layout.conversation_of(conversation), self._reason(head))
 
     def _reason(self, head: Head) -> str:
         return f"{head.unreadable} ({self._remedy})"

@@ -6,13 +6,17 @@ fetches: each goes on behind the last message of the one before.
 
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from synmem.errors import Changed
 from synmem.layouts.synapsekit import encodable
+from synmem.messages import Unreadable
 from synmem.store import START, Page, Position
 
 _Row = TypeVar("_Row")
+
+NOT_READ: Final = "!"
+"""The position of what `not_read` gives: where that is relied on, the head may be mended by now."""
 
 Fetch = Callable[[Position, bool, int], Awaitable[Page | None]]
 """The page of a conversation behind a position (newest first where that is true) of so many
@@ -136,6 +140,12 @@ async def pages_along(
 def storable(ids: Sequence[str]) -> list[str]:
     """Those that can be in a store at all, each once: an id that is not UTF-8 is in none."""
     return [conversation for conversation in dict.fromkeys(ids) if encodable(conversation)]
+
+
+def not_read(conversation: str, why: str) -> Page:
+    """All there is to see of a conversation whose head, which says where it begins, cannot be
+    read."""
+    return Page(conversation, [Unreadable("head", why)], lambda _: NOT_READ)
 
 
 def changed(conversation: str, store: str) -> Changed:

@@ -1,11 +1,15 @@
 """New, empty stores on every backend, as the URLs that a user would type."""
 
+import contextlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.moved import run
 from tests.services import Given, unique
+from tests.services.proxy import Proxy
 
 BACKENDS = ("sqlite", "redis", "postgres", "mongo", "dynamodb")
 
@@ -36,6 +40,16 @@ class Places:
         """Empty every store on a server of the user's; our own servers end with all they hold."""
         for url in self._made:
             run("clear", "-p", url, "--match", "*", "--yes", "--no-backup")
+
+
+@contextlib.contextmanager
+def proxied(place: str) -> Iterator[tuple[Proxy, str]]:
+    """A proxy in front of the server of this place, and the place's address through it."""
+    server = re.search(r"(?:127\.0\.0\.1|localhost):(\d+)", place)
+    if server is None:
+        pytest.skip("the server of the environment is not on loopback")
+    with Proxy(int(server[1])) as proxy:
+        yield proxy, place.replace(server[0], f"127.0.0.1:{proxy.port}")
 
 
 def _address(backend: str, url: str, name: str) -> str:

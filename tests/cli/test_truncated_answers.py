@@ -1,7 +1,6 @@
 """Answers that break off: after so many whole ones, the next comes in part, or not at all."""
 
 import random
-import re
 
 import pytest
 
@@ -9,9 +8,8 @@ from synmem.backends import open_store
 from synmem.messages import Conversation
 from synmem.profiles import resolve
 from synmem.store import Part, Store
-from tests.cli.places import BACKENDS, Places
+from tests.cli.places import BACKENDS, Places, proxied
 from tests.conformance import PAGE_SIZE, contents, ids, numbered, run
-from tests.services.proxy import Proxy
 
 SIZES = (0, 1, 10, 25, 60, 150)
 """So many bytes come: within a length, a status line, the headers."""
@@ -19,12 +17,8 @@ SIZES = (0, 1, 10, 25, 60, 150)
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_what_breaks_off_is_asked_again_and_never_taken_for_the_whole(
-    places: Places, request: pytest.FixtureRequest, backend: str
+    places: Places, backend: str
 ) -> None:
-    server = request.getfixturevalue(f"{backend}_server")
-    place = re.search(r"(?:127\.0\.0\.1|localhost):(\d+)", server.url)
-    if place is None:
-        pytest.skip("the server of the environment is not on loopback")
     expected = [f"message {n}" for n in range(20)]
 
     async def used(store: Store, number: int) -> None:
@@ -39,8 +33,6 @@ def test_what_breaks_off_is_asked_again_and_never_taken_for_the_whole(
                 await used(store, number)
         assert proxy.cuts > 6
 
-    dest = places.new(backend)
-    with Proxy(int(place[1])) as proxy:
-        through = dest.replace(place[0], f"127.0.0.1:{proxy.port}")
+    with proxied(places.new(backend)) as (proxy, through):
         settings = resolve(through).connection()
         run(main())

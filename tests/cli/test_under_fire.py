@@ -4,7 +4,6 @@ source grows, through a connection that breaks. One more run always ends in an e
 import itertools
 import os
 import random
-import re
 import time
 from pathlib import Path
 
@@ -12,9 +11,8 @@ import pytest
 
 from tests import services
 from tests.cli.moved import make, run
-from tests.cli.places import BACKENDS, Places
+from tests.cli.places import BACKENDS, Places, proxied
 from tests.cli.processes import in_pipe, start
-from tests.services.proxy import Proxy
 
 PAIRS = list(itertools.product(BACKENDS, BACKENDS))
 KILLS = int(os.environ.get("SYNMEM_TEST_KILLS", "25"))
@@ -103,15 +101,10 @@ def test_messages_that_arrive_meanwhile_come_with_this_run_or_the_next(
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_through_a_connection_that_breaks_again_and_again_nothing_is_lost_or_doubled(
-    places: Places, source_file: Path, request: pytest.FixtureRequest, backend: str
+    places: Places, source_file: Path, backend: str
 ) -> None:
-    server = request.getfixturevalue(f"{backend}_server")
     dest = places.new(backend)
-    place = re.search(r"(?:127\.0\.0\.1|localhost):(\d+)", server.url)
-    if place is None:
-        pytest.skip("the server of the environment is not on loopback")
-    with Proxy(int(place[1])) as proxy:
-        through = dest.replace(place[0], f"127.0.0.1:{proxy.port}")
+    with proxied(dest) as (proxy, through):
         running = start("migrate", str(source_file), through)
         while running.poll() is None:
             time.sleep(random.uniform(0.1, 0.6))
