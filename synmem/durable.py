@@ -11,6 +11,16 @@ def create(path: Path, *, mode: int = 0o600) -> Any:
     return os.fdopen(os.open(path, flags, mode), "w+b")
 
 
+def replace(path: Path, data: bytes) -> None:
+    """A file that has these bytes, or what it had before."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with create(fresh) as file:
+        file.write(data)
+        sync(file)
+    fresh.replace(path)
+
+
 def sync(file: Any) -> None:
     """What was written to an open file is on the disk."""
     file.flush()

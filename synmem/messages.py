@@ -350,7 +350,10 @@ class Holds(msgspec.Struct, frozen=True):
 
     `call_messages` and `call_bytes` bound one `append`; a larger one is the caller's to split.
     `own` is False where the rows are shared with another program's: `add` then stamps a time only
-    when it is asked to.
+    when it is asked to. An append of `atomic_messages`, two more counted for each part, is one
+    atomic step. `lasting_positions` is False where a position may come to be that of another
+    message with the same content. `columns` are somebody's own columns, as keys of `extra`: (the
+    layout's name, the column's); those of `defaults` the store fills where a message says nothing.
     """
 
     fields: frozenset[str] = frozenset(FIELDS)
@@ -359,14 +362,20 @@ class Holds(msgspec.Struct, frozen=True):
     call_messages: int = 10_000
     call_bytes: int = 64_000_000
     own: bool = True
+    atomic_messages: int = 10_000
+    lasting_positions: bool = True
+    columns: frozenset[tuple[str, str]] = frozenset()
+    defaults: frozenset[tuple[str, str]] = frozenset()
 
     def common(self, other: "Holds") -> "Holds":
-        """What both sides hold: the ground on which they can be compared."""
+        """What both sides hold: the ground on which they can be compared; without what the other
+        fills by itself in messages of ours, which know nothing of it."""
         fields = self.fields & other.fields
         return Holds(
             fields=EVERYTHING.fields if fields == EVERYTHING.fields else fields,
             conversation_fields=self.conversation_fields & other.conversation_fields,
             time_us=max(self.time_us, other.time_us),
+            defaults=other.defaults - self.columns,
         )
 
     def lacking(self, other: "Holds") -> list[str]:
@@ -407,7 +416,21 @@ def canonical(message: Message, holds: Holds = EVERYTHING) -> bytes:
         value = getattr(message, field)
         if field in fields and value not in _ABSENT:
             data[field] = _canonical_time(value, holds.time_us) if field == "created_at" else value
+    if holds.defaults and "extra" in data:
+        _drop_defaults(data, holds.defaults)
     return _canonical_dump(data).encode("utf-8", "surrogatepass")
+
+
+def _drop_defaults(data: dict[Any, Any], defaults: Iterable[tuple[str, str]]) -> None:
+    """Take out of the extra what a store fills by itself."""
+    extra = dict(data["extra"])
+    for layout, column in defaults:
+        if isinstance(extra.get(layout), dict) and column in extra[layout]:
+            extra[layout] = {key: value for key, value in extra[layout].items() if key != column}
+    extra = {layout: value for layout, value in extra.items() if value != {}}
+    data.pop("extra")
+    if extra:
+        data["extra"] = extra
 
 
 def _canonical_time(moment: datetime, time_us: int) -> str:

@@ -13,9 +13,9 @@ import hashlib
 import os
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -174,6 +174,25 @@ class Notes:
 
     def _path(self, conversation: str, name: str) -> Path:
         return note_file(self._folder, conversation, name)
+
+
+def positions_in(notes: Mapping[str, Any]) -> set[Position]:
+    """The positions that these notes (as stores have them, by name) name in their conversation."""
+    reaches = [note.reach for value in notes.values() if (note := _as_note(value)) is not None]
+    return {each for reach in reaches for each in (reach.position, reach.before)} - {START}
+
+
+def moved(value: Any, positions: Mapping[Position, Position]) -> Any:
+    """A note (as stores have it) on a conversation whose messages have these new positions."""
+    note = _as_note(value)
+    if note is None:
+        return value
+    reach = msgspec.structs.replace(
+        note.reach,
+        position=positions.get(note.reach.position, note.reach.position),
+        before=positions.get(note.reach.before, note.reach.before),
+    )
+    return msgspec.to_builtins(msgspec.structs.replace(note, reach=reach))
 
 
 def note_file(folder: Path, conversation: str, name: str) -> Path:

@@ -14,8 +14,8 @@ Failures. No driver's exception leaves a backend: it becomes one of `synmem.erro
 masked. A server that does not answer is `StoreUnavailable` within seconds.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -84,7 +84,9 @@ class Store(Protocol):
         """Why this store cannot hold the message, or None; no I/O."""
         ...
 
-    async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
+    async def append(
+        self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
+    ) -> list[Position]:
         """Add messages behind the last of each conversation; return each part's new end.
 
         Checked whole before the first write: `Rejected` lists every message that cannot be held,
@@ -95,6 +97,7 @@ class Store(Protocol):
         A conversation stands in at most one part. Writers never take each other's place. A write
         whose answer was lost is tried again inside, and does not double.
         A part without messages sets title and extra of a conversation that exists.
+        `token` (see `SupportsSteps`) goes with a call of at most `holds.atomic_messages`.
         Nothing is written to a conversation of which it cannot be read where it begins:
         `CorruptData`, which names it, and so from `delete` and `replace`.
         """
@@ -130,10 +133,18 @@ class Store(Protocol):
         """
         ...
 
-    async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
+    async def delete(
+        self,
+        conversation: str,
+        *,
+        upto: Position | None = None,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> bool:
         """Forget a conversation, or its messages up to and with `upto`; tell if there was one.
 
-        Atomic. What arrived behind `upto` stays. `Changed` where `upto` is not there any more.
+        Atomic. What arrived behind `upto` stays. `Changed` where `upto` is not there any more, or
+        where its first message is not the one at `begins`. `token`: see `SupportsSteps`.
         """
         ...
 
@@ -143,11 +154,15 @@ class Store(Protocol):
         messages: AsyncIterable[Sequence[Message]],
         *,
         upto: Position,
+        begins: Position | None = None,
+        token: str | None = None,
     ) -> None:
         """Let the front, up to and with `upto`, give way to these messages (START: nothing of it).
 
         Atomic, and checked whole as `append` is: whoever reads sees the old front or the new one.
-        A title or extra that is not None is set. `Changed` where `upto` is not there any more.
+        A title or extra that is not None is set. `Changed` where `upto` is not there any more, or
+        where its first message is not the one at `begins` (START: where it is not absent).
+        `token`: see `SupportsSteps`.
         """
         ...
 
@@ -166,6 +181,61 @@ class SupportsNotes(Protocol):
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """Remember a note; None forgets it. Deleting the conversation forgets it too."""
+        ...
+
+    async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """All notes of these conversations, by conversation and name, those that have any.
+
+        One that cannot be read is left out: it can be made anew.
+        """
+        ...
+
+
+class Step(NamedTuple):
+    """One write to one conversation, by the token that it was given."""
+
+    conversation: str
+    token: str
+
+
+REMEMBERED_DAYS: Final = 90
+"""So long, at least, a store remembers a token that nobody tells it to forget."""
+
+
+@runtime_checkable
+class SupportsSteps(Protocol):
+    """A store that remembers the token of a write, in the same atomic step as the write.
+
+    `append`, `delete` and `replace` take one: 32 hexadecimal digits, then perhaps `.` and a
+    number. A write whose token is known does nothing: where it was done it returns as it would
+    have, where it was called off it is `Changed`. So whoever died between a write and its answer
+    asks the store, and guesses nothing from its content. Reading shows nothing of it.
+    """
+
+    async def steps_done(self, steps: Collection[Step]) -> set[Step]:
+        """Those of these steps that were done so far; nothing is written."""
+        ...
+
+    async def call_off(self, steps: Collection[Step]) -> set[Step]:
+        """Those of these steps that were done; none of the others will ever be, also where such
+        a write is still on its way to the server."""
+        ...
+
+    async def forget_steps(self, steps: Collection[Step]) -> None:
+        """Remember these no longer: what became of them is written down elsewhere."""
+        ...
+
+
+@runtime_checkable
+class SupportsTrial(Protocol):
+    """A store whose tables may be somebody's own: they may refuse what was taken from them."""
+
+    async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
+        """Why the store would not take these conversations back as they are; those it would not.
+
+        Tried out on the first record of each, in a transaction that is rolled back: removed,
+        written as `replace` and `append` do, read, and compared column by column.
+        """
         ...
 
 
@@ -199,6 +269,10 @@ class SupportsExpiry(Protocol):
 
     async def expiring(self, conversations: Sequence[str]) -> dict[str, float]:
         """How many seconds those of these conversations have left that expire."""
+        ...
+
+    async def expire(self, left_s: Mapping[str, float]) -> None:
+        """Let these conversations pass in so many seconds from now; one that is not there, not."""
         ...
 
 

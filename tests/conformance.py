@@ -17,7 +17,17 @@ import pytest
 
 from synmem.errors import Changed, CorruptData, Rejected
 from synmem.messages import Conversation, Message, Unreadable
-from synmem.store import START, ConversationInfo, Part, Store, SupportsNotes, once
+from synmem.store import (
+    START,
+    ConversationInfo,
+    Part,
+    Step,
+    Store,
+    SupportsExpiry,
+    SupportsNotes,
+    SupportsSteps,
+    once,
+)
 
 PAGE_SIZE = 2
 
@@ -134,6 +144,11 @@ async def add(store: Store, conversation: str, messages: Sequence[Message], **ho
     """Append to one conversation; its new end."""
     (end,) = await store.append([Part(Conversation(conversation), messages)], **how)
     return end
+
+
+async def begin(store: Store, conversation: str) -> str:
+    """The position of the first message."""
+    return await anext(page.position(0) async for page in store.read([conversation], limit=1))
 
 
 class Reading:
@@ -705,6 +720,167 @@ class Writing(Reading):
             await store.delete("a")
             await add(store, "a", numbered(1))
             assert await store.note("a", "summary") is None
+
+        self.check(tmp_path, [], test)
+
+    def test_all_notes_of_many_conversations(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            if not isinstance(store, SupportsNotes):
+                return
+            names = [f"c{n}" for n in range(5)] + ["nul\x00inside"]
+            for name in names:
+                await add(store, name, numbered(1))
+            for name in names[1:]:
+                await store.set_note(name, "summary", {"of": name})
+                await store.set_note(name, "a.b$c:d", [2**70, "\ud800"])
+            expected = {n: {"summary": {"of": n}, "a.b$c:d": [2**70, "\ud800"]} for n in names[1:]}
+            assert await store.notes([*names, "none"]) == expected
+            assert await store.notes([]) == {}
+
+        self.check(tmp_path, [], test)
+
+    def test_delete_and_replace_look_where_it_begins(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            await add(store, "a", numbered(5))
+            first, second, third = [
+                p.position(i) async for p in store.read(["a"], limit=3) for i in range(len(p.items))
+            ]
+            for begins in (START, second):
+                with pytest.raises(Changed):
+                    await store.delete("a", upto=third, begins=begins)
+                with pytest.raises(Changed):
+                    new = once(numbered(1, 9))
+                    await store.replace(Conversation("a"), new, upto=second, begins=begins)
+            assert await contents(store, "a") == [f"message {n}" for n in range(5)]
+            assert await store.delete("a", upto=first, begins=first)
+            new = once(numbered(1, 9))
+            begins = await begin(store, "a")
+            await store.replace(Conversation("a"), new, upto=START, begins=begins)
+            assert await contents(store, "a") == [f"message {n}" for n in (9, 1, 2, 3, 4)]
+            with pytest.raises(Changed):
+                new = once(numbered(1, 8))
+                await store.replace(Conversation("b"), new, upto=START, begins=begins)
+            await store.replace(Conversation("b"), once(numbered(1)), upto=START, begins=START)
+            assert await contents(store, "b") == ["message 0"]
+            assert sorted(await ids(store)) == ["a", "b"]
+
+        self.check(tmp_path, [], test)
+
+    def test_a_write_whose_token_is_known_is_not_done_again(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            if not isinstance(store, SupportsSteps):
+                return
+            end = await add(store, "a", numbered(4))
+            await add(store, "a", numbered(4))
+            steps = [Step("a", f"{n:032x}.{n}") for n in range(4)]
+            assert await store.steps_done(steps) == set()
+            for _ in range(2):
+                assert await store.delete("a", upto=end, token=steps[0].token)
+            assert await contents(store, "a") == [f"message {n}" for n in range(4)]
+            begins = await begin(store, "a")
+            for _ in range(2):
+                new = once(numbered(3, 7))
+                await store.replace(
+                    Conversation("a"), new, upto=START, begins=begins, token=steps[1].token
+                )
+            assert await contents(store, "a") == [f"message {n}" for n in (7, 8, 9, 0, 1, 2, 3)]
+            for _ in range(2):
+                assert await store.delete("a", token=steps[2].token)
+            assert await store.steps_done(steps) == set(steps[:3])
+            await add(store, "a", numbered(1))
+            assert await store.steps_done(steps) == set(steps[:3])
+            assert await store.delete("a", token=steps[2].token)
+            assert await contents(store, "a") == ["message 0"]
+            assert await store.call_off(steps[:3]) == set(steps[:3])
+            await store.forget_steps(steps[:3])
+            await store.forget_steps(steps)
+            assert await store.steps_done(steps) == set()
+            assert await contents(store, "a") == ["message 0"]
+            assert await ids(store) == ["a"]
+
+        self.check(tmp_path, [], test)
+
+    def test_an_append_whose_token_is_known_is_not_done_again(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            if not isinstance(store, SupportsSteps) or not store.holds.atomic_messages:
+                return
+            names = [f"c{n}" for n in range(5)]
+            parts = [Part(Conversation(n, f"title of {n}"), numbered(3), START) for n in names]
+            token = "a" * 32
+            ends = await store.append(parts, token=token)
+            assert await store.append(parts, token=token) == ends
+            steps = {Step(name, token) for name in names}
+            assert await store.steps_done(steps) == steps
+            for name in names:
+                assert await contents(store, name) == ["message 0", "message 1", "message 2"]
+            with pytest.raises(Changed):
+                await store.append(parts, token="b" * 32)
+            assert await store.call_off([Step(n, "b" * 32) for n in names]) == set()
+            await store.forget_steps(steps)
+            assert await store.steps_done(steps) == set()
+
+        self.check(tmp_path, [], test)
+
+    def test_a_step_that_was_called_off_is_never_done(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            if not isinstance(store, SupportsSteps):
+                return
+            end = await add(store, "a", numbered(4))
+            steps = [Step("a", f"{n:032x}") for n in range(4)] + [Step("none", "c" * 32)]
+            for _ in range(2):
+                assert await store.call_off(steps) == set()
+            with pytest.raises(Changed):
+                await store.delete("a", upto=end, token=steps[0].token)
+            with pytest.raises(Changed):
+                await store.delete("a", token=steps[1].token)
+            with pytest.raises(Changed):
+                new = once(numbered(2, 7))
+                await store.replace(Conversation("a"), new, upto=end, token=steps[2].token)
+            with pytest.raises(Changed):
+                new = once(numbered(2, 7))
+                await store.replace(Conversation("none"), new, upto=START, token="c" * 32)
+            if store.holds.atomic_messages:
+                with pytest.raises(Changed):
+                    part = Part(Conversation("a"), numbered(1, 4))
+                    await store.append([part], token=steps[3].token)
+            assert await store.steps_done(steps) == set()
+            assert await contents(store, "a") == [f"message {n}" for n in range(4)]
+            assert await ids(store) == ["a"]
+            await store.forget_steps(steps)
+            assert await store.delete("a", upto=end, token=steps[0].token)
+            assert await ids(store) == []
+
+        self.check(tmp_path, [], test)
+
+    def test_a_step_that_is_under_way_is_done_or_called_off(self, tmp_path: Any) -> None:
+        async def main() -> None:
+            opener = self.stores(tmp_path)
+            async with opener() as one, opener() as two:
+                if not isinstance(one, SupportsSteps) or not isinstance(two, SupportsSteps):
+                    return
+                for n in range(12):
+                    name, token = f"c{n}", f"{n:032x}"
+                    end = await add(one, name, numbered(3))
+                    removing = asyncio.create_task(one.delete(name, upto=end, token=token))
+                    for _ in range(n):
+                        await asyncio.sleep(0)
+                    done = await two.call_off([Step(name, token)])
+                    outcome = (await asyncio.gather(removing, return_exceptions=True))[0]
+                    assert (outcome is True) if done else isinstance(outcome, Changed), outcome
+                    assert len(await contents(two, name)) == (0 if done else 3)
+
+        run(main())
+
+    def test_how_long_it_has_left_can_be_said(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            if not isinstance(store, SupportsExpiry):
+                return
+            await add(store, "a", numbered(1))
+            await add(store, "b", numbered(1))
+            await store.expire({"a": 5000.0, "none": 5.0})
+            left = await store.expiring(["a", "b", "none"])
+            assert 4900 < left.pop("a") <= 5000
+            assert "none" not in left
 
         self.check(tmp_path, [], test)
 

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "folders": set(),
     "masking": set(),
     "durable": set(),
+    "locks": {"errors"},
     "store": {"messages", "errors"},
     "layouts": {"messages", "errors", "layouts"},
     "backends": {*CORE, "backends", "layouts", "masking"},
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "vectors": {*CORE, "vectors", "models", "masking"},
     "operations": {
         *CORE, "operations", "strategies", "formats", "models", "notes", "folders", "durable",
-        "vectors",
+        "locks", "vectors",
     },
     "cli": {
         *CORE, "cli", "operations", "strategies", "formats", "models", "notes", "folders",

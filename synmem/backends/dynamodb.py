@@ -14,7 +14,7 @@ one, or 1. A message that takes more than 400 KB as an item is refused.
 A conversation may have a head item at `n` = -10^37, below all messages:
 
     version (S), begins, skip_from, skip_to, above (N), listed (S),
-    title, extra, note:NAME (S: JSON)
+    title, extra, note:NAME (S: JSON), steps (SS)
 
 Messages below `begins`, or from `skip_from` up to and without `skip_to`, are hidden; new ones go
 above `above`. Whatever hides or shows messages is one conditional write of the head, under a new
@@ -26,6 +26,15 @@ removes; each does so only while the version is its own, as nobody else writes h
 Of a conversation whose head cannot be read nothing is shown, and nothing is written to it.
 Readers look at the head before and after each page (see `dynamodb_reading.py`).
 
+`steps` are tokens (`SupportsSteps`): TOKEN of a write that was done, put there by its own
+transaction, and -TOKEN of one that was called off, with or without a head before. The write has
+the condition that neither is there, whatever the version. A head with tokens outlives its
+conversation, without `listed`, title, extra and notes, until they are forgotten.
+
+Any other attribute of a message's item is somebody else's: it comes as `extra["dynamodb"]`, and is
+written as an attribute again (see `layouts/dynamodb_items.py`). Only `listed` stays in `extra`
+where the table has our index.
+
 The table is made at the first write where the profile says `create = true`, on demand billing,
 with the sparse index `synmem_conversations` (`listed`, `session_id`; keys only). In a table that
 has it each conversation gets a head with its first message, and listing reads the index, which
@@ -34,20 +43,22 @@ these keys heads are made when they are needed, and listing is a Scan.
 
 Less than the contract: an append is all or nothing up to 98 messages and 4 MB, also over several
 conversations (each takes up to two more steps); beyond, an in-order prefix of each part is seen
-first, and a `Changed` then may leave that prefix behind.
+first, and a `Changed` then may leave that prefix behind. With a token it is Rejected.
 """
 
+import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.backends.dynamodb_calls import Client
 from synmem.backends.dynamodb_reading import storable
-from synmem.backends.dynamodb_replacing import DynamoDBReplacer
+from synmem.backends.dynamodb_remembering import DynamoDBRememberer
 from synmem.backends.dynamodb_steps import note as note_step
 from synmem.backends.dynamodb_table import Table
 from synmem.errors import Rejected, Unsupported
-from synmem.layouts.dynamodb_items import HEAD, MOST_BESIDE, key_of
+from synmem.layouts.beside import read_beside
+from synmem.layouts.dynamodb_items import CONVERSATION, HEAD, MOST_BESIDE, Item, key_of
 from synmem.messages import ascii_json
 from synmem.store import Part, Position
 
@@ -79,14 +90,19 @@ async def open(
     return DynamoDBStore(client, table, write=write, page_size=page_size)
 
 
-class DynamoDBStore(DynamoDBReplacer):
-    """A `Store` in a DynamoDB table (DESIGN: `dynamodb`); with notes."""
+class DynamoDBStore(DynamoDBRememberer):
+    """A `Store` in a DynamoDB table (DESIGN: `dynamodb`); with notes, and it remembers steps."""
 
-    async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
-        """See `Store.append`; more than a transaction takes is written in several."""
+    async def append(
+        self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
+    ) -> list[Position]:
+        """See `Store.append`; more than a transaction takes is written in several, and with a
+        token Rejected."""
         self._check([(part.conversation, part.messages) for part in parts])
         await self._make()
-        ends, trimmed = await self._append(parts, keep or None)
+        ends, trimmed = await self._append(parts, keep or None, token)
+        if trimmed is None:
+            return ends
         for conversation, head in trimmed:
             await self._clean(conversation, head)
         if keep == 0:
@@ -112,6 +128,15 @@ class DynamoDBStore(DynamoDBReplacer):
         found = answer.get("Item")
         return self._note(conversation, field, found[field].get("S")) if found else None
 
+    async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """See `SupportsNotes.notes`."""
+        ids = storable(conversations)
+        if not ids or not await self.table.is_there():
+            return {}
+        items = await self._head_items(ids)
+        found = {item[CONVERSATION]["S"]: _notes(item) for item in items}
+        return {conversation: notes for conversation, notes in found.items() if notes}
+
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`; Rejected where it is too large for the head item."""
         text = None if value is None else ascii_json(value)
@@ -128,3 +153,13 @@ class DynamoDBStore(DynamoDBReplacer):
             version = head.version or uuid.uuid4().hex
             if await self.client.transact([note_step(conversation, head, version, name, text)]):
                 return
+
+
+def _notes(head: Item) -> dict[str, Any]:
+    """The notes of a head item that can be read, by name."""
+    notes = {}
+    for field, value in head.items():
+        if field.startswith("note:") and "S" in value:
+            with contextlib.suppress(ValueError):
+                notes[field.removeprefix("note:")] = read_beside(field, value["S"])
+    return notes

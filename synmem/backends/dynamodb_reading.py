@@ -47,7 +47,9 @@ NAMES: Final = {"#c": CONVERSATION, "#n": NUMBER}
 _PLACES: Final[dict[str, Any]] = {
     "ProjectionExpression": "#n, #call, #i", "names": {"#call": "call", "#i": "i"},
 }  # fmt: skip
-_HEAD: Final = ("version", "begins", "skip_from", "skip_to", "above", "listed", "title", "extra")
+_HEAD: Final = (
+    "version", "begins", "skip_from", "skip_to", "above", "listed", "title", "extra", "steps"
+)  # fmt: skip
 _HEAD_NAMES: Final = {"#c": CONVERSATION, "#n": NUMBER, **{f"#{name}": name for name in _HEAD}}
 
 REMEDY: Final = f"mend its head, the item whose {NUMBER} is {HEAD}"
@@ -58,7 +60,7 @@ T = TypeVar("T")
 class DynamoDBReader:
     """The reading half of a store in a DynamoDB table."""
 
-    holds = Holds(call_messages=5_000, call_bytes=16_000_000)
+    holds = Holds(call_messages=5_000, call_bytes=16_000_000, atomic_messages=100)
 
     def __init__(self, client: Client, table: Table, *, page_size: int) -> None:
         self.client = client
@@ -218,28 +220,32 @@ class DynamoDBReader:
 
     async def _seen(self, ids: Sequence[str]) -> dict[str, Head]:
         """The heads of these conversations, also those that cannot be read."""
-        chunks = [ids[i : i + HEADS_A_CALL] for i in range(0, len(ids), HEADS_A_CALL)]
-        heads: dict[str, Head] = {}
-        for found in await asyncio.gather(*(self._some_heads(chunk) for chunk in chunks)):
-            heads.update(found)
-        return heads
-
-    async def _some_heads(self, ids: Sequence[str]) -> dict[str, Head]:
         heads = dict.fromkeys(ids, Head())
-        asked: Any = {self.client.table: {
-            "Keys": [key_of(conversation, HEAD) for conversation in heads],
-            "ConsistentRead": True,
+        how = {
             "ProjectionExpression": ", ".join(_HEAD_NAMES),
             "ExpressionAttributeNames": _HEAD_NAMES,
-        }}  # fmt: skip
+        }
+        for item in await self._head_items(list(heads), **how):
+            heads[item[CONVERSATION]["S"]] = head_of(item)
+        return heads
+
+    async def _head_items(self, ids: Sequence[str], **how: Any) -> list[Item]:
+        """The head items of these conversations, each named once, that are there."""
+        chunks = [ids[i : i + HEADS_A_CALL] for i in range(0, len(ids), HEADS_A_CALL)]
+        found = await asyncio.gather(*(self._some_heads(chunk, how) for chunk in chunks))
+        return list(itertools.chain.from_iterable(found))
+
+    async def _some_heads(self, ids: Sequence[str], how: dict[str, Any]) -> list[Item]:
+        keys = [key_of(conversation, HEAD) for conversation in ids]
+        asked: Any = {self.client.table: {"Keys": keys, "ConsistentRead": True, **how}}
+        found: list[Item] = []
         while asked:
             answer = await self.client.call("batch_get_item", RequestItems=asked)
-            for item in answer["Responses"].get(self.client.table, []):
-                heads[item[CONVERSATION]["S"]] = head_of(item)
+            found += answer["Responses"].get(self.client.table, [])
             asked = answer.get("UnprocessedKeys")
             if asked:
                 await pause()
-        return heads
+        return found
 
     def _note(self, conversation: str, field: str, text: str | None) -> Any:
         """A note, from its JSON text, if there is one."""

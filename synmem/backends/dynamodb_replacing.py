@@ -20,17 +20,19 @@ from synmem.backends.dynamodb_steps import (
     BYTES,
     STEPS,
     Step,
+    all_there,
     begins_at,
+    guarded,
+    marked,
     nobody,
     put,
     remove,
     remove_head,
     replace_head,
-    there,
     unchanged,
     update,
 )
-from synmem.backends.dynamodb_table import Table, shard
+from synmem.backends.dynamodb_table import Table, reserved, shard
 from synmem.backends.dynamodb_writing import PATIENCE_S, DynamoDBAppender
 from synmem.errors import Rejected, StoreError, StoreUnavailable, Unsupported
 from synmem.layouts.dynamodb_items import (
@@ -49,10 +51,22 @@ from synmem.layouts.dynamodb_items import (
     position_of,
 )
 from synmem.messages import Conversation, Message
-from synmem.store import START, Part, Position
+from synmem.store import START, Position
 
 ROOM: Final = 10**9
 """So many numbers below the front are free for what a replace brings."""
+
+
+class _Switch(msgspec.Struct, frozen=True):
+    """What one write of the head is to bring about: of a conversation, that `count` messages from
+    the number `base` on are seen instead of the front up to `upto`."""
+
+    conversation: Conversation
+    base: int
+    count: int
+    upto: Position
+    begins: Position | None
+    token: str | None
 
 
 class DynamoDBReplacer(DynamoDBAppender):
@@ -62,52 +76,79 @@ class DynamoDBReplacer(DynamoDBAppender):
         super().__init__(client, table, page_size=page_size)
         self._write = write
 
-    async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
+    async def delete(
+        self,
+        conversation: str,
+        *,
+        upto: Position | None = None,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> bool:
         """See `Store.delete`: one write of the head hides the messages, then they are removed."""
         self._may_write()
         if not storable([conversation]) or not await self.table.is_there():
             return False
-        token = uuid.uuid4().hex
+        version = uuid.uuid4().hex
         async for _ in self._attempts():
             head = await self._head(conversation)
-            if head.version == token:  # done, though the answer was lost
+            if head.version == version:  # done, though the answer was lost
                 await self._clear_up(conversation, head)
+                return True
+            if self._is_known(head, token):
                 return True
             rows = await self._from(conversation, head, upto)
             if not rows and head.version is None:
                 return False
-            new, steps = self._cut(conversation, head, token, rows)
+            if rows:
+                await self._check_begin(conversation, head, begins)
+            new, steps = self._cut(conversation, head, version, rows, begins, token)
             if await self.client.transact(steps):
                 await self._clear_up(conversation, new)
                 return bool(rows)
         raise AssertionError("attempts end by returning or raising")
 
     def _cut(
-        self, conversation: str, head: Head, token: str, rows: Sequence[Item]
+        self,
+        conversation: str,
+        head: Head,
+        version: str,
+        rows: Sequence[Item],
+        begins: Position | None,
+        token: str | None,
+        values: dict[str, Any] | None = None,
     ) -> tuple[Head, list[Step]]:
-        """How to let it begin behind the first of these items: at the second, if there is one.
+        """How to let it begin behind the first of these items: at the second, if there is one,
+        and with these values in its head.
 
         Without items there is no conversation: then the version is taken, to clear up what an
         earlier delete or replace left when it was killed.
         """
         if not rows:
             new = head
-            steps = [update(conversation, head, token, new)]
+            steps = [update(conversation, head, version, new)]
         elif len(rows) > 1:
             last = position_of(rows[0])
-            new = begins_at(head, number(rows[1][NUMBER]["N"]), last)
-            steps = [update(conversation, head, token, new), there(conversation, last)]
+            new = begins_at(head, number(rows[1][NUMBER]["N"]), last).remembering(token)
+            step = marked(update(conversation, head, version, new, values), token)
+            steps = [step, *all_there(conversation, [last, begins])]
         else:
             last = position_of(rows[0])
             above = max(math.floor(number_of(last)), math.floor(head.above))
-            new = Head(begins=above + 1, above=above)
+            new = Head(begins=above + 1, above=above, steps=head.steps).remembering(token)
             # What is appended meanwhile must not be left without what stood before it.
             steps = [
-                replace_head(conversation, head, token, new),
-                there(conversation, last),
+                replace_head(conversation, head, version, new),
+                *all_there(conversation, [last, begins]),
                 nobody(conversation, above + 1),
             ]
-        return msgspec.structs.replace(new, version=token), steps
+        return msgspec.structs.replace(new, version=version), steps
+
+    async def _check_begin(self, conversation: str, head: Head, begins: Position | None) -> None:
+        """Changed, where its first message is not this one."""
+        if begins is not None:
+            rows, _ = await self._rows(conversation, head.spans(), False, 1)
+            if begins != (position_of(rows[0]) if rows else START):
+                raise self._changed(conversation)
 
     async def _from(self, conversation: str, head: Head, upto: Position | None) -> list[Item]:
         """The item at `upto` and the next one; without `upto` the last; Changed if it is gone."""
@@ -148,42 +189,55 @@ class DynamoDBReplacer(DynamoDBAppender):
         messages: AsyncIterable[Sequence[Message]],
         *,
         upto: Position,
+        begins: Position | None = None,
+        token: str | None = None,
     ) -> None:
         """See `Store.replace`: written where nobody sees it, shown by one write of the head."""
         self._check([(conversation, [])])
         await self._make()
-        claim = await self._claim(conversation.id, upto)
+        claim = await self._claim(conversation.id, upto, begins, token)
+        if claim is None:
+            return
         base = math.floor(claim.begins) - ROOM
         try:
             await self._clean(conversation.id, claim)
             count = await self._stage(conversation, claim, messages, base)
-            if count:
-                await self._show(conversation, claim, base, count, upto)
+            switch = _Switch(conversation, base, count, upto, begins, token)
+            await self._show(claim, switch)
         except StoreError:
             with contextlib.suppress(StoreError):
-                await self._clear_up(conversation.id, claim)
+                await self._abandon(conversation.id, claim)
             raise
-        if not count:
-            if upto != START:
-                await self.delete(conversation.id, upto=upto)
-            await self._append([Part(conversation, [])], None)
-            await self._clear_up(conversation.id, claim)
 
-    async def _claim(self, conversation: str, upto: Position) -> Head:
+    async def _claim(
+        self, conversation: str, upto: Position, begins: Position | None, token: str | None
+    ) -> Head | None:
         """Take the version, with `begins` where the conversation does begin, so that nothing is
-        seen below."""
-        token = uuid.uuid4().hex
+        seen below; None where the token says that all is done."""
+        version = uuid.uuid4().hex
         async for _ in self._attempts():
             head = await self._head(conversation)
-            if head.version == token:  # done, though the answer was lost
+            if head.version == version:  # done, though the answer was lost
                 return head
+            if self._is_known(head, token):
+                return None
             rows, _ = await self._rows(conversation, head.spans(), False, 1)
+            await self._check_begin(conversation, head, begins)
             await self._find(conversation, head, upto)
             front = number(rows[0][NUMBER]["N"]) if rows else math.floor(head.above) + 1
-            new = msgspec.structs.replace(head, begins=front, version=token)
-            if await self.client.transact([update(conversation, head, token, new)]):
+            new = msgspec.structs.replace(head, begins=front, version=version)
+            step = guarded(update(conversation, head, version, new), token)
+            if await self.client.transact([step]):
                 return new
         raise AssertionError("attempts end by returning or raising")
+
+    async def _abandon(self, conversation: str, claim: Head) -> None:
+        """Clear up after a replace that failed, under another version: a request of it that is
+        still on its way would show what is being removed."""
+        version = uuid.uuid4().hex
+        if await self.client.transact([update(conversation, claim, version, claim)]):
+            new = msgspec.structs.replace(claim, version=version)
+            await self._clear_up(conversation, new)
 
     async def _find(self, conversation: str, head: Head, upto: Position) -> None:
         """Changed, where no message stands there any more."""
@@ -198,11 +252,11 @@ class DynamoDBReplacer(DynamoDBAppender):
         base: int,
     ) -> int:
         """Write the new messages where nobody sees them; tell how many."""
-        count = 0
+        count, names = 0, reserved(self.table)
         async for page in messages:
             if reasons := model.refusals([(conversation, page)], self.refusal):
                 raise Rejected([(c, count + n, why) for c, n, why in reasons])
-            for items in _transactions([encode(message) for message in page]):
+            for items in _transactions([encode(message, names) for message in page]):
                 keyed = [
                     _staged(conversation.id, claim, base, count + index, item)
                     for index, item in enumerate(items)
@@ -223,41 +277,55 @@ class DynamoDBReplacer(DynamoDBAppender):
         )
         return bool(answer.get("Item", {}).get("call") == item["call"])
 
-    async def _show(
-        self, conversation: Conversation, claim: Head, base: int, count: int, upto: Position
-    ) -> None:
+    async def _show(self, claim: Head, switch: "_Switch") -> None:
         """One write of the head: the new messages are seen, and the old front is not."""
-        token = uuid.uuid4().hex
-        values: Any = {name: {"S": text} for name, text in described(conversation).items()}
-        if self.table.indexed:
-            values["listed"] = {"S": shard(conversation.id)}
+        conversation = switch.conversation.id
+        version = uuid.uuid4().hex
         async for _ in self._attempts():
-            head = await self._head(conversation.id)
-            if head.version == token:
+            head = await self._head(conversation)
+            if head.version == version:  # done, though the answer was lost
                 break
+            if self._is_known(head, switch.token):
+                return
             if head.version != claim.version:
-                raise self._changed(conversation.id)
-            await self._find(conversation.id, head, upto)
-            again, above = await self._behind(conversation.id, head, upto)
-            new = msgspec.structs.replace(
-                head, begins=base, skip=(base + count, again), above=above
-            )
-            steps = [update(conversation.id, head, token, new, values)]
-            if upto != START:
-                steps.append(there(conversation.id, upto))
+                raise self._changed(conversation)
+            new, steps = await self._switched(head, version, switch)
             if await self.client.transact(steps):
-                head = msgspec.structs.replace(new, version=token)
+                head = new
                 break
-        await self._clean(conversation.id, head)
+        if switch.count:
+            await self._clean(conversation, head)
+        else:
+            await self._clear_up(conversation, head)
 
-    async def _behind(self, conversation: str, head: Head, upto: Position) -> tuple[Number, Number]:
-        """The number from which on the old messages stay, and that above which new ones go."""
-        if upto == START:
-            return head.begins, head.above
-        rows = await self._from(conversation, head, upto)
-        last = math.floor(number_of(upto))
-        again = number(rows[1][NUMBER]["N"]) if len(rows) > 1 else last + 1
-        return again, max(head.above, last)
+    async def _switched(
+        self, head: Head, version: str, switch: "_Switch"
+    ) -> tuple[Head, list[Step]]:
+        """The head by which the new messages are seen, and the steps that make it so."""
+        conversation, upto, begins, token = (
+            switch.conversation.id, switch.upto, switch.begins, switch.token
+        )  # fmt: skip
+        rows = await self._from(conversation, head, upto) if upto != START else []
+        if upto != START and not rows:
+            raise self._changed(conversation)
+        await self._check_begin(conversation, head, begins)
+        values: Any = {n: {"S": text} for n, text in described(switch.conversation).items()}
+        if rows and not switch.count:
+            return self._cut(conversation, head, version, rows, begins, token, values)
+        new = head
+        if switch.count:
+            again, above = _behind(head, rows)
+            skip = (switch.base + switch.count, again)
+            new = msgspec.structs.replace(head, begins=switch.base, skip=skip, above=above)
+            if self.table.indexed:
+                values["listed"] = {"S": shard(conversation)}
+        elif not await self._newest(conversation, head):
+            values = {}  # it is nothing, and nothing comes to it
+        step = marked(update(conversation, head, version, new, values), token)
+        steps = [step, *all_there(conversation, [upto, begins])]
+        if begins == START:
+            steps.append(nobody(conversation, math.floor(head.above) + 1))
+        return msgspec.structs.replace(new.remembering(token), version=version), steps
 
     def _check(self, parts: Sequence[tuple[Conversation, Sequence[Message]]]) -> None:
         reasons = model.refusals(parts, self.refusal)
@@ -288,6 +356,16 @@ class DynamoDBReplacer(DynamoDBAppender):
             f"{self.name}: others change the same conversation all the time",
             hint="try again later",
         )
+
+
+def _behind(head: Head, rows: Sequence[Item]) -> tuple[Number, Number]:
+    """The number from which on the old messages stay, and that above which new ones go; `rows`
+    are the last message that goes, and the first that stays."""
+    if not rows:
+        return head.begins, head.above
+    last = math.floor(number(rows[0][NUMBER]["N"]))
+    again = number(rows[1][NUMBER]["N"]) if len(rows) > 1 else last + 1
+    return again, max(head.above, last)
 
 
 def _staged(conversation: str, claim: Head, base: int, index: int, item: Item) -> Item:

@@ -1,6 +1,7 @@
 """What a DynamoDB transaction is made of: conditions and writes of items, in the API's form."""
 
 import math
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from synmem.layouts.dynamodb_items import (
     Head,
     Item,
     Number,
+    called_off,
     key_of,
     number,
     number_of,
@@ -35,6 +37,14 @@ def put(item: Item) -> Step:
             "ExpressionAttributeNames": {"#c": CONVERSATION},
         }
     }
+
+
+def all_there(conversation: str, positions: Iterable[Position | None]) -> list[Step]:
+    """See that the messages of these positions are there; START and None say nothing.
+
+    Each once: a transaction takes no two steps about one item.
+    """
+    return [there(conversation, each) for each in dict.fromkeys(positions) if each]
 
 
 def there(conversation: str, position: Position) -> Step:
@@ -97,17 +107,84 @@ def update(
 
 
 def replace_head(conversation: str, head: Head, version: str, new: Head) -> Step:
-    """Put a head of nothing but these spans in the place of one of the same version."""
+    """Put a head of nothing but these spans and tokens in the place of one of the same version
+    that knows the same tokens."""
     item = {**key_of(conversation, HEAD), "version": {"S": version}, **_spans(new)}
-    return {"Put": {"Item": item, **_same(head)}}
+    if new.steps:
+        item["steps"] = _set(new.steps)
+    same = _same(head)
+    same["ExpressionAttributeNames"]["#steps"] = "steps"
+    if head.steps:
+        same["ConditionExpression"] += " AND #steps = :steps"
+        same["ExpressionAttributeValues"][":steps"] = _set(head.steps)
+    else:
+        same["ConditionExpression"] += " AND attribute_not_exists(#steps)"
+    return {"Put": {"Item": item, **same}}
 
 
 def remove_head(conversation: str, head: Head) -> Step:
-    """Remove a head of the same version, where nobody has listed the conversation again."""
+    """Remove a head of the same version, where nobody has listed the conversation again, and no
+    token is to be known."""
     same = _same(head)
-    same["ConditionExpression"] += " AND attribute_not_exists(#listed)"
-    same["ExpressionAttributeNames"] = {"#version": "version", "#listed": "listed"}
+    for name in ("listed", "steps"):
+        same["ConditionExpression"] += f" AND attribute_not_exists(#{name})"
+        same["ExpressionAttributeNames"][f"#{name}"] = name
     return {"Delete": {"Key": key_of(conversation, HEAD), **same}}
+
+
+def guarded(step: Step, token: str | None) -> Step:
+    """This update of a head, where that knows nothing of the token: the write was neither done
+    nor called off. So it is also for a request that comes late."""
+    if token is not None:
+        inner = step["Update"]
+        inner["ConditionExpression"] += " AND NOT contains(#steps, :done)"
+        inner["ConditionExpression"] += " AND NOT contains(#steps, :off)"
+        inner["ExpressionAttributeNames"]["#steps"] = "steps"
+        inner["ExpressionAttributeValues"][":done"] = {"S": token}
+        inner["ExpressionAttributeValues"][":off"] = {"S": called_off(token)}
+    return step
+
+
+def marked(step: Step, token: str | None) -> Step:
+    """As `guarded`; and the head remembers that the write of this token was done."""
+    if token is not None:
+        inner = guarded(step, token)["Update"]
+        inner["UpdateExpression"] += " ADD #steps :step"
+        inner["ExpressionAttributeValues"][":step"] = _set([token])
+    return step
+
+
+def call_off(conversation: str, tokens: Collection[str], version: str) -> Step:
+    """Let a head know that the writes of these tokens are never to be done, where none was; it
+    is made, with this version, if it is missing."""
+    numbered = {f":done{n}": {"S": token} for n, token in enumerate(tokens)}
+    return {
+        "Update": {
+            "Key": key_of(conversation, HEAD),
+            "UpdateExpression": "SET #version = if_not_exists(#version, :new) ADD #steps :off",
+            "ConditionExpression": " AND ".join(f"NOT contains(#steps, {n})" for n in numbered),
+            "ExpressionAttributeNames": {"#version": "version", "#steps": "steps"},
+            "ExpressionAttributeValues": {
+                ":new": {"S": version},
+                ":off": _set(map(called_off, tokens)),
+                **numbered,
+            },
+        }
+    }
+
+
+def forget(conversation: str, tokens: Iterable[str]) -> Step:
+    """Let a head that is there know nothing of these tokens any more."""
+    known = [word for token in tokens for word in (token, called_off(token))]
+    return {
+        "Update": {
+            "Key": key_of(conversation, HEAD),
+            "UpdateExpression": "DELETE #steps :known",
+            "ConditionExpression": "attribute_exists(#version)",
+            "ExpressionAttributeNames": {"#version": "version", "#steps": "steps"},
+            "ExpressionAttributeValues": {":known": _set(known)},
+        }
+    }
 
 
 def remove(conversation: str, where: Number) -> Step:
@@ -148,8 +225,12 @@ def _spans(head: Head) -> dict[str, Any]:
     return {name: {"N": str(value)} for name, value in spans.items()}
 
 
+def _set(words: Iterable[str]) -> dict[str, Any]:
+    return {"SS": sorted(words)}
+
+
 def _same(head: Head) -> dict[str, Any]:
-    """The condition that the head is as it was seen."""
+    """The condition that the head is of the version that was seen."""
     if head.version is None:
         return {
             "ConditionExpression": "attribute_not_exists(#version)",

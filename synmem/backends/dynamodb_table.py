@@ -112,6 +112,11 @@ class Table:
         )
 
 
+def reserved(table: Table) -> tuple[str, ...]:
+    """Names that no attribute of a message may have there: the index would list it."""
+    return ("listed",) if table.indexed else ()
+
+
 def shard(conversation: str) -> str:
     """The value of `listed` for a conversation."""
     return str(zlib.crc32(conversation.encode()) % SHARDS)

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,13 +16,14 @@ from synmem.backends.dynamodb_steps import (
     STEPS,
     Step,
     begins_at,
+    marked,
     put,
     there,
     unchanged,
     update,
 )
-from synmem.backends.dynamodb_table import shard
-from synmem.errors import StoreUnavailable
+from synmem.backends.dynamodb_table import reserved, shard
+from synmem.errors import Changed, Rejected, StoreUnavailable
 from synmem.layouts.dynamodb_items import (
     LOWEST,
     NUMBER,
@@ -47,11 +48,21 @@ class Work:
     head = Head()
     end: Position = START
 
-    def __init__(self, part: Part, token: str, keep: int | None) -> None:
+    def __init__(
+        self,
+        part: Part,
+        call: str,
+        keep: int | None,
+        token: str | None,
+        reserved: Collection[str],
+    ) -> None:
         self.conversation = part.conversation
         self.expect = part.expect
-        self.token = token
-        self.items = [encode(message) for message in part.messages]
+        self.call = call
+        """What the items carry, so that this append knows them again."""
+        self.unmarked = token
+        """The token that the head is still to remember."""
+        self.items = [encode(message, reserved) for message in part.messages]
         self.sizes = [item_size(item) for item in self.items]
         self.done = 0
         self.described = not described(part.conversation)
@@ -64,16 +75,29 @@ class Work:
         return len(self.items) - self.done + 2
 
     @property
+    def bytes(self) -> int:
+        """What they count, at most: a head has room for little beside title and extra."""
+        return sum(self.sizes) + sum(map(len, described(self.conversation).values())) + 2000
+
+    @property
+    def absent(self) -> bool:
+        """Whether it is nothing, and nothing comes to it: that is not described, nor listed."""
+        return not self.items and self.end == START
+
+    @property
     def next(self) -> Number:
         """The number of the next message."""
         last = math.floor(number_of(self.end)) if self.end != START else LOWEST
         return max(last, math.floor(self.head.above)) + 1
 
     def is_done(self) -> bool:
-        """Whether all is done; a conversation without messages is neither described nor trimmed."""
-        absent = not self.items and self.end == START
+        """Whether all is done."""
         left = self.done < len(self.items) or not self.described or self.keep is not None
-        return absent or not left
+        return self.unmarked is None and (self.absent or not left)
+
+    def settle(self) -> None:
+        """It was done before, and the head knows it."""
+        self.done, self.described, self.keep, self.unmarked = len(self.items), True, None, None
 
     def room(self) -> int:
         """How many of the messages that are left fit in one transaction."""
@@ -90,12 +114,17 @@ class DynamoDBAppender(DynamoDBLister):
     """The appending half of a store in a DynamoDB table."""
 
     async def _append(
-        self, parts: Sequence[Part], keep: int | None
-    ) -> tuple[list[Position], list[tuple[str, Head]]]:
-        """Append; the new ends, and the conversations that were trimmed, with their heads."""
-        token = uuid.uuid4().hex
-        works = [Work(part, token, keep) for part in parts]
+        self, parts: Sequence[Part], keep: int | None, token: str | None
+    ) -> tuple[list[Position], list[tuple[str, Head]] | None]:
+        """Append; the new ends, and the conversations that were trimmed, with their heads: None
+        where the token says that all this was done before."""
+        call = uuid.uuid4().hex
+        works = [Work(part, call, keep, token, reserved(self.table)) for part in parts]
+        if token is not None:
+            _check_whole(works)
         await self._see(works)
+        if self._are_known(works):
+            return [work.end for work in works], None
         self._check_ends(works)
         writer = _Writer(self)
         outcomes = await asyncio.gather(
@@ -121,6 +150,17 @@ class DynamoDBAppender(DynamoDBLister):
         for work in works:
             if work.expect is not None and work.expect != work.end:
                 raise self._changed(work.conversation.id)
+
+    def _are_known(self, works: Sequence[Work]) -> bool:
+        """Whether these parts, which are one step, were done before; Changed if called off."""
+        return any(self._is_known(work.head, work.unmarked) for work in works)
+
+    def _is_known(self, head: Head, token: str | None) -> bool:
+        """Whether the write of this token was done before; Changed where it was called off."""
+        known = head.knows(token)
+        if known is False:
+            raise Changed(f"this write to {self.name} was called off", hint="run again")
+        return bool(known)
 
 
 class _Writer:
@@ -159,7 +199,11 @@ class _Writer:
             )
         await pause()
         await self._store._see(works)
-        self._store._check_ends(works)
+        if self._store._are_known(works):  # done, though the answer was lost
+            for work in works:
+                work.settle()
+        else:
+            self._store._check_ends(works)
 
     async def _was_done(self, slices: Sequence[tuple[Work, int]]) -> bool:
         """Whether a transaction that was refused had been done before, its answer lost: then the
@@ -175,7 +219,7 @@ class _Writer:
                     ExpressionAttributeNames={"#call": "call", "#i": "i"},
                 )
                 item = answer.get("Item", {})
-                ours = {"call": {"S": work.token}, "i": {"N": str(work.done)}}
+                ours = {"call": {"S": work.call}, "i": {"N": str(work.done)}}
                 return bool(item == ours)
         return False
 
@@ -188,7 +232,7 @@ class _Writer:
         for index in range(work.done, work.done + count):
             item = {
                 **key_of(work.conversation.id, first + index - work.done),
-                "call": {"S": work.token},
+                "call": {"S": work.call},
                 "i": {"N": str(index)},
                 **work.items[index],
             }
@@ -199,17 +243,17 @@ class _Writer:
         """Update the head where something of it changes; else see that it did not change."""
         conversation, head = work.conversation, work.head
         values: dict[str, Any] = {}
-        if self._store.table.indexed and not head.listed:
+        if self._store.table.indexed and not head.listed and not work.absent:
             values["listed"] = {"S": shard(conversation.id)}
-        if not work.described:
+        if not work.described and not work.absent:
             values.update((n, {"S": text}) for n, text in described(conversation).items())
         if trim is not None:
-            return update(
-                conversation.id, head, work.token, begins_at(head, trim, work.end), values
-            )
-        if not values:
+            step = update(conversation.id, head, work.call, begins_at(head, trim, work.end), values)
+        elif values or work.unmarked is not None:
+            step = update(conversation.id, head, head.version or work.call, head, values)
+        else:
             return unchanged(conversation.id, head)
-        return update(conversation.id, head, head.version or work.token, head, values)
+        return marked(step, work.unmarked)
 
     async def _trim(self, work: Work, count: int) -> Number | None:
         """Where the conversation is to begin, when the last of the part is written with these."""
@@ -224,10 +268,12 @@ class _Writer:
     def _advance(self, work: Work, count: int, trim: Number | None) -> None:
         """The transaction is done: what a part is now."""
         first, indexed = work.next, self._store.table.indexed
-        written = (indexed and not work.head.listed) or not work.described
-        version = work.head.version or (work.token if written else None)
+        written = (indexed and not work.head.listed) or not work.described or work.unmarked
+        version = work.head.version or (work.call if written else None)
         if trim is not None:
-            work.head, version = begins_at(work.head, trim, work.end), work.token
+            work.head, version = begins_at(work.head, trim, work.end), work.call
+        work.head = work.head.remembering(work.unmarked)
+        work.unmarked = None
         work.head = msgspec.structs.replace(work.head, version=version, listed=indexed)
         if trim is not None:
             self.trimmed.append((work.conversation.id, work.head))
@@ -236,7 +282,7 @@ class _Writer:
         if work.done == len(work.items):
             work.keep = None
         if count:
-            work.end = f"{first + count - 1}:{work.token}:{work.done - 1}"
+            work.end = f"{first + count - 1}:{work.call}:{work.done - 1}"
             if work.expect is not None:
                 work.expect = work.end
 
@@ -246,10 +292,18 @@ def _groups(works: Sequence[Work]) -> list[list[Work]]:
     groups: list[list[Work]] = []
     steps = size = 0
     for work in works:
-        more = sum(work.sizes) + 2000
+        more = work.bytes
         if not groups or steps + work.steps > STEPS or size + more > BYTES:
             groups.append([])
             steps = size = 0
         groups[-1].append(work)
         steps, size = steps + work.steps, size + more
     return groups
+
+
+def _check_whole(works: Sequence[Work]) -> None:
+    """Rejected, where these are more than one transaction takes: a token is for one step."""
+    steps, size = sum(work.steps for work in works), sum(work.bytes for work in works)
+    if steps > STEPS or size > BYTES:
+        why = f"{steps} items of {size:,} bytes; one step takes {STEPS} of {BYTES:,} together"
+        raise Rejected([(work.conversation.id, 0, why) for work in works])

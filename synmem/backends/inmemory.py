@@ -8,13 +8,13 @@ known to be gone. Nothing is kept when the process ends.
 
 import copy
 from bisect import bisect_left
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 from synmem import messages as model
 from synmem.errors import Changed, Rejected
 from synmem.messages import Conversation, Holds, JSONObject, Message, Unreadable
-from synmem.store import START, ConversationInfo, Page, Part, Position
+from synmem.store import START, ConversationInfo, Page, Part, Position, Step
 
 
 async def open(
@@ -57,7 +57,7 @@ class _Held:
 
 
 class InMemoryStore:
-    """A `Store` in this process (DESIGN: `memory:`); with notes."""
+    """A `Store` in this process (DESIGN: `memory:`); with notes, and it remembers steps."""
 
     name = "memory:"
     holds = Holds()
@@ -65,6 +65,8 @@ class InMemoryStore:
     def __init__(self, *, page_size: int = 1000) -> None:
         self._page_size = page_size
         self._held: dict[str, _Held] = {}
+        self._steps: dict[str, bool] = {}
+        """Of each token whether its write was done; else it was called off."""
         self._last = 0
         self._first = 1
 
@@ -72,9 +74,14 @@ class InMemoryStore:
         """What no store can hold; this one holds all else."""
         return model.refusal(message)
 
-    async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
+    async def append(
+        self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
+    ) -> list[Position]:
         """See `Store.append`."""
+        if self._is_known(token):
+            return [self._end(part.conversation.id) for part in parts]
         self._check(parts)
+        self._remember(token)
         return [self._append(part, keep) for part in parts]
 
     async def read(
@@ -108,12 +115,23 @@ class InMemoryStore:
             if found:
                 yield found
 
-    async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
+    async def delete(
+        self,
+        conversation: str,
+        *,
+        upto: Position | None = None,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> bool:
         """See `Store.delete`."""
+        if self._is_known(token):
+            return True
         held = self._held.get(conversation)
         if held is None:
             return False
+        self._check_begin(conversation, begins)
         self._cut(conversation, len(held.numbers) if upto is None else held.cut(upto))
+        self._remember(token)
         return True
 
     async def replace(
@@ -122,12 +140,18 @@ class InMemoryStore:
         messages: AsyncIterable[Sequence[Message]],
         *,
         upto: Position,
+        begins: Position | None = None,
+        token: str | None = None,
     ) -> None:
         """See `Store.replace`."""
         new = [message async for page in messages for message in page]
+        if self._is_known(token):
+            return
         self._check([Part(conversation, new)])
+        self._check_begin(conversation.id, begins)
         held = self._held.get(conversation.id, _Held())
         cut = held.cut(upto)
+        self._remember(token)
         self._first -= len(new)
         held.numbers[:cut] = range(self._first, self._first + len(new))
         held.messages[:cut] = copy.deepcopy(new)
@@ -150,6 +174,38 @@ class InMemoryStore:
             if value is not None:
                 held.notes[name] = copy.deepcopy(value)
 
+    async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """See `SupportsNotes.notes`."""
+        held = {each: self._held[each] for each in conversations if each in self._held}
+        return {each: copy.deepcopy(one.notes) for each, one in held.items() if one.notes}
+
+    # --- steps ---
+
+    async def steps_done(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.steps_done`."""
+        return {step for step in steps if self._steps.get(step.token)}
+
+    async def call_off(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.call_off`."""
+        return {step for step in steps if self._steps.setdefault(step.token, False)}
+
+    async def forget_steps(self, steps: Collection[Step]) -> None:
+        """See `SupportsSteps.forget_steps`."""
+        for step in steps:
+            self._steps.pop(step.token, None)
+
+    def _is_known(self, token: str | None) -> bool:
+        """Whether a write with this token was done; Changed where it was called off."""
+        if token is None or (done := self._steps.get(token)) is None:
+            return False
+        if not done:
+            raise Changed(f"this write to {self.name} was called off", hint="run again")
+        return True
+
+    def _remember(self, token: str | None) -> None:
+        if token is not None:
+            self._steps[token] = True
+
     async def total(self) -> int:
         """See `SupportsTotal`."""
         return sum(len(held.messages) for held in self._held.values())
@@ -164,12 +220,21 @@ class InMemoryStore:
         ):
             raise Rejected(reasons)
         for part in parts:
-            held = self._held.get(part.conversation.id)
-            if part.expect is not None and part.expect != (held.end if held else START):
+            if part.expect is not None and part.expect != self._end(part.conversation.id):
                 raise Changed(
                     f"conversation {part.conversation.id!r} in {self.name} changed meanwhile",
                     hint="run again",
                 )
+
+    def _end(self, conversation: str) -> Position:
+        held = self._held.get(conversation)
+        return held.end if held else START
+
+    def _check_begin(self, conversation: str, begins: Position | None) -> None:
+        """Changed, where its first message is not this one."""
+        held = self._held.get(conversation)
+        if begins is not None and begins != (str(held.numbers[0]) if held else START):
+            raise Changed(f"conversation {conversation!r} changed meanwhile", hint="run again")
 
     def _append(self, part: Part, keep: int | None) -> Position:
         held = self._held.get(part.conversation.id, _Held())

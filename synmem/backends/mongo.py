@@ -10,10 +10,13 @@ is tried again meets itself; the other fields are as in `layouts/mongo_documents
 index (session_id, n) orders a conversation: a new message takes the number of the last one plus
 one, and of two writers who take the same number one is told. Numbers begin at 1 and may go below.
 
+A document whose `n` is no number, or whose `session_id` is not text, belongs to no conversation:
+it is not shown and not touched. One whose number is not whole cannot be read.
+
 Beside it the collection `..._meta` has at most one document a conversation:
 
     {_id: session_id, title, extra: JSON text, notes: {NAME: JSON text},
-     version, begins, low, skips: [{from, to}], gone, claimed, recent}
+     version, begins, low, skips: [{from, to}], gone, claimed, recent, steps: [TOKEN or -TOKEN]}
 
 Its second line is the *head*, made when the front of a conversation first changes. Only messages
 from number `begins` on are the conversation's, without those whose numbers lie in a span of
@@ -23,17 +26,25 @@ the one that was looked at. Then the old documents are deleted. A delete and a t
 delete likewise. Whoever dies between two of these steps leaves the old conversation or the new
 one, and perhaps hidden documents, which the next delete or replace there takes away after an
 hour. Of a conversation whose head cannot be read nothing is shown, and nothing is written to it.
-What a reader does is in `mongo_reading.py` and `mongo_listing.py`.
+
+A token that is given to a delete or replace joins `steps` in its switch; calling it off adds it
+with `-` before, under a new version, so that the switch of a writer that was killed, and that
+arrives after all, finds no head like the one it looked at. An `append` has no switch, and takes
+no token. What a reader does is in `mongo_reading.py` and `mongo_listing.py`.
 
 Where MongoDB gives less than the contract, since single servers have no transactions: a call of
 `append` may be seen in part, each conversation's messages from the first on; and where somebody
 else writes to one of its conversations in the very moment between look and write, `Changed` is
 raised though other parts of the call, and what stands before the collision, are written. Whoever
 looks again finds them. A rolling window is trimmed right after its append, by a second write. A
-delete takes away what it saw: a message that is appended at the same moment stays. A deleted
-conversation leaves its head, without title or notes, for an hour or until somebody deletes again.
+delete takes away what it saw: a message that is appended at the same moment stays, and is behind
+what a replace brings to a conversation that was absent. A deleted conversation leaves its head,
+without title or notes, for an hour, with steps for 90 days, or until somebody deletes then.
+FerretDB 1 does not look and write in one step: there two who change the front of a conversation
+that has a head, in the same moment, may both be let in.
 """
 
+import contextlib
 import functools
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -43,17 +54,21 @@ import msgspec
 
 from synmem import messages as model
 from synmem.backends.mongo_head import Head
-from synmem.backends.mongo_opening import Document, opened, token
+from synmem.backends.mongo_opening import Document, new_token, opened
 from synmem.backends.mongo_reading import (
     IDS_A_QUERY,
     LOOKS,
     check,
     number_of,
     position_of,
+    raw,
+    sessions,
 )
 from synmem.backends.mongo_replacing import MongoReplacer
-from synmem.backends.mongo_writing import documents_of, renumber, stored
+from synmem.backends.mongo_writing import renumber, stored
+from synmem.errors import Unsupported
 from synmem.layouts import mongo_documents as layout
+from synmem.layouts.beside import read_beside
 from synmem.layouts.synapsekit import encodable
 from synmem.store import START, Part, Position
 
@@ -69,18 +84,22 @@ async def open(
 
 
 class MongoStore(MongoReplacer):
-    """A `Store` in MongoDB (DESIGN: `mongo`); with notes."""
+    """A `Store` in MongoDB (DESIGN: `mongo`); with notes, and it remembers steps."""
 
-    async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
+    async def append(
+        self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
+    ) -> list[Position]:
         """See `Store.append`, and the end of this module's docstring."""
+        if token is not None:
+            raise Unsupported(f"{self.name}: an append is not one step here, and takes no token")
         check(model.refusals(((p.conversation, p.messages) for p in parts), self.refusal))
         await self._make()
         parts = [stored(part) for part in parts]
         ends = await self._checked(parts)
-        call = token()
+        call = new_token()
         documents: list[list[Document]] = []
         for part in parts:
-            documents.append(documents_of(part, call, sum(map(len, documents))))
+            documents.append(self._documents_of(part, call, sum(map(len, documents))))
         await self._number(parts, documents, ends)
         await self._insert(parts, documents)
         await self._uncover(parts, documents)
@@ -123,7 +142,7 @@ class MongoStore(MongoReplacer):
             end = ends.get(part.conversation.id, START)
             if end == START and head.version is not None:
                 head = await self._revive(part.conversation.id, head)
-            renumber(mine, max(head.floor, number_of(end) if end != START else 0) + 1)
+            renumber(mine, max(head.floor, int(number_of(end)) if end != START else 0) + 1)
 
     async def _revive(self, conversation: str, head: Head) -> Head:
         """Make the head of a deleted conversation one that is not swept away, unless somebody
@@ -166,7 +185,8 @@ class MongoStore(MongoReplacer):
         end = (await self._ends([conversation])).get(conversation)
         if end is None:
             head = await self._revive(conversation, head)
-        renumber(mine, max(head.floor, int(end["n"]) if end else 0) + 1)
+        last = int(number_of(position_of(end))) if end else 0
+        renumber(mine, max(head.floor, last) + 1)
         await self._insert([part], [mine])
 
     async def note(self, conversation: str, name: str) -> Any | None:
@@ -175,6 +195,12 @@ class MongoStore(MongoReplacer):
         found = await self._documents([conversation], {f"notes.{key}": 1})
         text = found.get(conversation, {}).get("notes", {}).get(key)
         return None if text is None else self._note(conversation, f"note:{name}", text)
+
+    async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """See `SupportsNotes.notes`."""
+        found = await self._documents(sessions(conversations), {"notes": 1})
+        notes = {layout.conversation_of(i): _notes(found[i].get("notes")) for i in found}
+        return {conversation: mine for conversation, mine in notes.items() if mine}
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`."""
@@ -188,3 +214,13 @@ class MongoStore(MongoReplacer):
 def _note_key(name: str) -> str:
     """A note's name as a key, which may not hold a dot or begin with a dollar."""
     return urllib.parse.quote(name, safe="", errors="surrogatepass").replace(".", "%2E")
+
+
+def _notes(texts: Any) -> dict[str, Any]:
+    """The notes of a document of `_meta`, those that can be read."""
+    notes = {}
+    for key, text in texts.items() if isinstance(texts, dict) else ():
+        with contextlib.suppress(ValueError):
+            name = urllib.parse.unquote(key, errors="surrogatepass")
+            notes[name] = read_beside(f"note:{name}", raw(text))
+    return notes

@@ -1,11 +1,13 @@
 """A conversation's head in MongoDB: which of its documents are its messages."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from synmem.messages import JSONObject
+from synmem.store import REMEMBERED_DAYS
 
 REGION: Final = 2**32
 """So many numbers are set aside for the messages of one `replace`."""
@@ -13,7 +15,10 @@ REGION: Final = 2**32
 STALE: Final = timedelta(hours=1)
 """So long what another writer began is left alone, and a deleted conversation's head stays."""
 
-_REMEMBERED: Final = 8
+REMEMBERED: Final = timedelta(days=REMEMBERED_DAYS)
+"""So long it stays where it remembers steps."""
+
+_VERSIONS: Final = 8
 
 Span = tuple[int, int]
 
@@ -25,7 +30,8 @@ class Head(msgspec.Struct, frozen=True):
     one conditional write, which gives the head a new version. `low` is the lowest number that was
     ever set aside; `claimed` says when somebody last set numbers aside to write below the front,
     `gone` when the conversation was emptied; `recent` are the last versions, so that a writer
-    whose answer was lost finds its own. Of one that cannot be read `unreadable` says why, and it
+    whose answer was lost finds its own; `steps` are tokens of writes that were done, with `-`
+    before those that were called off. Of one that cannot be read `unreadable` says why, and it
     shows nothing: who knows what is hidden?
     """
 
@@ -36,6 +42,7 @@ class Head(msgspec.Struct, frozen=True):
     gone: datetime | None = None
     claimed: datetime | None = None
     recent: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
     unreadable: str | None = None
 
     @property
@@ -54,7 +61,7 @@ class Head(msgspec.Struct, frozen=True):
             return False
         return number >= self.begins and not any(low <= number <= to for low, to in self.skips)
 
-    def where(self, first: int | None = None, last: int | None = None) -> JSONObject:
+    def where(self, first: float | None = None, last: float | None = None) -> JSONObject:
         """The filter for its messages, from number `first` to `last`."""
         if self.unreadable is not None:
             return {"n": {"$in": []}}
@@ -70,9 +77,9 @@ class Head(msgspec.Struct, frozen=True):
             whole["$lte"] = bounds[-1]["$lte"]
         return {"n": whole, "$or": [{"n": bound} for bound in bounds]}
 
-    def _visible(self, first: int | None, last: int | None) -> list[tuple[int, int | None]]:
+    def _visible(self, first: float | None, last: float | None) -> list[tuple[float, float | None]]:
         at = self.begins if first is None else max(self.begins, first)
-        found: list[tuple[int, int | None]] = []
+        found: list[tuple[float, float | None]] = []
         for low, to in self.skips:
             if to >= at:
                 found.append((at, low - 1))
@@ -82,9 +89,9 @@ class Head(msgspec.Struct, frozen=True):
             found = [(low, last if to is None else min(to, last)) for low, to in found]
         return [(low, to) for low, to in found if to is None or low <= to]
 
-    def cut(self, number: int) -> "Head":
+    def cut(self, number: float) -> "Head":
         """As it is when its front, up to and with this number, is gone."""
-        begins = number + 1
+        begins = math.floor(number) + 1
         left = []
         for low, to in self.skips:
             if low <= begins <= to:
@@ -99,7 +106,7 @@ class Head(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, begins=first, skips=skips)
 
     def stored(self, version: str) -> JSONObject:
-        """The keys and values of its document, under a new version."""
+        """The keys and values of its document, under a new version; steps are only added."""
         return {
             "version": version,
             "begins": self.begins,
@@ -107,7 +114,7 @@ class Head(msgspec.Struct, frozen=True):
             "skips": [{"from": low, "to": to} for low, to in self.skips],
             "gone": self.gone,
             "claimed": self.claimed,
-            "recent": [*self.recent, version][-_REMEMBERED:],
+            "recent": [*self.recent, version][-_VERSIONS:],
         }
 
 
@@ -124,10 +131,17 @@ def head_of(document: JSONObject | None) -> Head:
             gone=_time(document.get("gone")),
             claimed=_time(document.get("claimed")),
             recent=tuple(map(str, document["recent"])),
+            steps=steps_of(document),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         why = f"its head, which says where it begins, cannot be read: {error!r}"
         return Head(version=str(document["version"]), unreadable=why)
+
+
+def steps_of(document: JSONObject) -> tuple[str, ...]:
+    """The tokens in a document of `_meta`; those that were called off have `-` before them."""
+    steps = document.get("steps")
+    return tuple(map(str, steps)) if isinstance(steps, list) else ()
 
 
 def _time(value: Any) -> datetime | None:
@@ -135,5 +149,5 @@ def _time(value: Any) -> datetime | None:
     return None if value is None else datetime.fromtimestamp(int(value) / 1000, UTC)
 
 
-def _between(low: int, to: int | None) -> dict[str, int]:
+def _between(low: float, to: float | None) -> dict[str, float]:
     return {"$gte": low} if to is None else {"$gte": low, "$lte": to}

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from synmem.backends.mongo_head import Head
-from synmem.backends.mongo_opening import Document
+from synmem.backends.mongo_opening import NUMBERED, Document
 from synmem.backends.mongo_reading import (
     IDS_A_QUERY,
     KEY,
@@ -53,7 +53,7 @@ class MongoLister(MongoReader):
         last, rows = "", self._page_size * KEYS_A_PAGE
         while True:
             found = await self._find(
-                {"session_id": {"$gt": last}}, ORDER, rows, {"session_id": 1, "_id": 0}
+                {"session_id": {"$gt": last}, **NUMBERED}, ORDER, rows, {"session_id": 1, "_id": 0}
             )
             page = [session for session, _ in itertools.groupby(found, session_of)]
             # What is no text sorts in other places: it is no id.

@@ -46,9 +46,16 @@ META: Final = "_meta"
 
 LAYOUT: Final = "synmem"
 
+INDEX: Final = [("session_id", 1), ("n", 1)]
+NUMBERED: Final = {"n": {"$gte": -(2**63)}}
+"""The filter for documents that have a number, and so may belong to a conversation."""
+
+_SAMPLE: Final = 100
+
 DUPLICATE: Final = 11000
 _DENIED: Final = {13, 18, 8000}
-_FULL: Final = {14031}
+_OTHERWISE_MADE: Final = {85, 86}
+"""The index is there already, with other options."""
 
 # Dates as milliseconds: one that Python cannot express is read all the same.
 _OPTIONS: Final = CodecOptions[Document](datetime_conversion=DatetimeConversion.DATETIME_MS)
@@ -92,6 +99,41 @@ class Place:
             self.messages: Documents = database.get_collection(collection, _OPTIONS)
             self.lenient: Documents = database.get_collection(collection, LENIENT)
             self.meta: Documents = database.get_collection(collection + META, _OPTIONS)
+        self.is_mongodb = True
+        """Whether a document may have all that BSON has; others of its kind hold less."""
+
+    async def prepare(self) -> None:
+        """Make the index that keeps writers out of each other's way; look what it is."""
+        await self.ask(self._make_index)
+        try:
+            about = await self.ask(lambda: self.client.admin.command("buildInfo"))
+        except StoreError:
+            self.is_mongodb = False
+        else:
+            self.is_mongodb = not any(key.lower().startswith("ferretdb") for key in about)
+
+    async def _make_index(self) -> None:
+        try:
+            await self.messages.create_index(INDEX, unique=True)
+        except OperationFailure as error:
+            is_double = error.code == DUPLICATE or "unique" in str(error)
+            if not (is_double or error.code in _OTHERWISE_MADE):
+                raise
+            # Documents of nobody's may stand in its way: MongoDB can leave them out of it.
+            only = {"session_id": {"$gte": ""}, **NUMBERED}
+            try:
+                await self.messages.create_index(INDEX, unique=True, partialFilterExpression=only)
+            except OperationFailure:
+                if is_double:
+                    raise self._doubled(error) from error
+                raise
+
+    def _doubled(self, error: OperationFailure) -> CorruptData:
+        return CorruptData(
+            f"{self.name}: nothing can be written: two documents of {self.messages.full_name} have"
+            f" the same session_id and n, or have none: {self._shown(_NOISE.sub('', str(error)))}",
+            hint="take one of them away, or give it another n",
+        )
 
     async def close(self) -> None:
         """Give the connections back; twice is once."""
@@ -191,7 +233,7 @@ def _options(uri: str) -> dict[str, Any]:
     }
 
 
-def token() -> str:
+def new_token() -> str:
     """What lies with everything that one call writes."""
     return secrets.token_urlsafe(12)
 
@@ -214,13 +256,27 @@ async def opened(settings: Mapping[str, Any]) -> Place:
 
 async def _look(place: Place) -> None:
     found = await place.ask(lambda: place.lenient.find_one())
-    if found is not None and not _is_ours(found):
+    if found is not None and not _is_ours(found) and not await _has_ours(place):
         keys = ", ".join(sorted(found))
         raise CorruptData(
             f"{place.name}: the documents in {place.messages.full_name} are not synmem's"
             f" (one has: {mask_text(keys)[:200]})",
             hint="name another collection: collection_name, or ?collection_name=",
         )
+
+
+async def _has_ours(place: Place) -> bool:
+    """Whether the collection is ours all the same, with a record of somebody else's in it."""
+    indexes = await place.ask(lambda: _listed(place))
+    if any(index.get("unique") and list(index["key"].items()) == INDEX for index in indexes):
+        return True
+    fields = {"session_id": 1, "n": 1, "role": 1}
+    some = await place.ask(lambda: place.lenient.find({}, fields, limit=_SAMPLE).to_list())
+    return any(map(_is_ours, some))
+
+
+async def _listed(place: Place) -> list[Any]:
+    return await (await place.messages.list_indexes()).to_list()
 
 
 def _is_ours(document: Document) -> bool:

@@ -6,12 +6,14 @@ sees the old front or the new one, never a part of each.
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Coroutine,
     Iterable,
     Sequence,
@@ -19,17 +21,19 @@ from collections.abc import (
 from typing import Any, Final, TypeVar
 
 import bson
+from bson.decimal128 import Decimal128
 
 from synmem import messages as model
-from synmem.backends.mongo_head import Head, head_of
-from synmem.backends.mongo_opening import LENIENT, Document, Documents, Place
+from synmem.backends.mongo_fields import fields_of, json_of
+from synmem.backends.mongo_head import Head, head_of, steps_of
+from synmem.backends.mongo_opening import LENIENT, NUMBERED, Document, Documents, Place
 from synmem.backends.paging import NOT_READ, Fetch, Paging, changed, not_read, storable
 from synmem.errors import Changed, CorruptData, Rejected
 from synmem.layouts import mongo_documents as layout
 from synmem.layouts.beside import read_beside
 from synmem.layouts.carried import plain_text
-from synmem.messages import Holds, Message, Unreadable
-from synmem.store import START, Page, Position
+from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.store import START, Page, Position, Step
 
 IDS_A_QUERY: Final = 500
 ROWS_A_PAGE: Final = 5
@@ -57,7 +61,7 @@ head cannot be read."""
 class MongoReader:
     """The reading half of a store in MongoDB."""
 
-    holds = Holds(call_bytes=32_000_000)
+    holds = Holds(call_bytes=32_000_000, atomic_messages=0)
 
     def __init__(self, place: Place, *, page_size: int) -> None:
         self.name = place.name
@@ -71,7 +75,7 @@ class MongoReader:
 
     def refusal(self, message: Message) -> str | None:
         """What no store can hold, and what is over the server's 16 MB a document."""
-        return model.refusal(message) or _too_large(message)
+        return model.refusal(message) or self._too_large(message)
 
     def read(
         self,
@@ -180,7 +184,7 @@ class MongoReader:
         among = {"$gte": ids[0], "$lte": ids[-1]} if ranged else {"$in": list(ids)}
 
         async def look(heads: Heads) -> list[tuple[Document, bool]]:
-            rows = await self._find({"session_id": among}, ORDER, size, fields)
+            rows = await self._find({"session_id": among, **NUMBERED}, ORDER, size, fields)
             return [(row, _is_seen(row, heads)) for row in rows]
 
         return look
@@ -205,10 +209,10 @@ class MongoReader:
             return set()
         there = set(ids)
         if not known:
-            among: Document = {"session_id": {"$gte": ids[0], "$lte": ids[-1]}}
+            among: Document = {"session_id": {"$gte": ids[0], "$lte": ids[-1]}, **NUMBERED}
             if _sort_alike(ids) and not await self._find(among, None, 1, KEY):
                 return set()  # the common case of a copy: one step of the index
-            among = {"session_id": {"$in": list(ids)}}
+            among = {"session_id": {"$in": list(ids)}, **NUMBERED}
             there = set(await self._place.ask(lambda: self._messages.distinct("session_id", among)))
         heads = await self._seen(sorted(there))
         # One whose head cannot be read is there: nothing may be begun in its place.
@@ -287,7 +291,7 @@ class MongoReader:
 
     async def _any_of(self, conversation: str) -> list[Document]:
         """One of a conversation's documents, hidden or not, if there is any."""
-        return await self._find({"session_id": conversation}, None, 1, KEY)
+        return await self._find({"session_id": conversation, **NUMBERED}, None, 1, KEY)
 
     async def _documents(self, ids: Sequence[str], fields: dict[str, int]) -> dict[str, Document]:
         """What lies beside these conversations."""
@@ -323,7 +327,9 @@ class MongoReader:
     def _as_page(self, documents: Sequence[Document]) -> Page:
         items: list[Message | Unreadable]
         try:
-            items = [*layout.decode_all(documents)]
+            if not all(_is_whole(document["n"]) for document in documents):
+                raise ValueError("one has a number that is not whole")
+            items = [*layout.decode_all(documents, json_of)]
         except (ValueError, TypeError):
             items = [_decoded(document) for document in documents]
         return Page(
@@ -338,6 +344,31 @@ class MongoReader:
 
     def _reason(self, head: Head) -> str:
         return f"{head.unreadable} ({self._remedy})"
+
+    async def steps_done(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.steps_done`."""
+        found = await self._documents(sessions([step.conversation for step in steps]), {"steps": 1})
+        known = {i: steps_of(document) for i, document in found.items()}
+        return {s for s in steps if s.token in known.get(layout.session_of(s.conversation), ())}
+
+    def _encode(self, message: Message) -> Document:
+        """The keys and values that hold a message here."""
+        return layout.encode(message, self._fields_of)
+
+    def _fields_of(self, others: JSONObject) -> JSONObject:
+        return fields_of(others, everywhere=not self._place.is_mongodb)
+
+    def _too_large(self, message: Message) -> str | None:
+        if model.plain(message):
+            return None
+        texts = len(message.content) + len(message.role) + len(message.name or "")
+        structured = message.metadata or message.tool_calls or message.parts or message.extra
+        if structured is None and 6 * texts < LARGEST:
+            return None
+        size = len(bson.encode(self._encode(message)))
+        if size <= LARGEST:
+            return None
+        return f"takes {size:,} bytes as a document; MongoDB holds {LARGEST:,}"
 
     def _note(self, conversation: str, field: str, text: Any) -> Any:
         """A note, from its JSON text."""
@@ -367,13 +398,19 @@ def sessions(ids: Sequence[str]) -> list[str]:
 
 def position_of(document: Document) -> Position:
     """Where a document stands: its number, and its id, which no other document ever has."""
-    return f"{int(document['n'])}:{document['_id']}"
+    number = _number(document["n"])
+    whole = int(number) if number is not None and float(number).is_integer() else number
+    return f"{whole}:{document['_id']}"
 
 
-def number_of(position: Position) -> int:
-    """The number in a position; ValueError where no position of ours looks like that."""
+def number_of(position: Position) -> float:
+    """The number in a position, an `int` where it is whole; ValueError where no position of ours
+    looks like that."""
+    text = position.partition(":")[0]
     try:
-        return int(position.partition(":")[0])
+        with contextlib.suppress(ValueError):
+            return int(text)
+        return float(text)
     except ValueError:
         raise ValueError(f"not a position of a MongoDB store: {position!r}") from None
 
@@ -404,7 +441,19 @@ def _is_seen(document: Document, heads: Heads) -> bool:
     head = heads.get(document["session_id"])
     if head is None or head.unreadable is not None:
         return head is not None
-    return isinstance(document["n"], int | float) and head.shows(document["n"])
+    number = _number(document["n"])
+    return number is not None and head.shows(number)
+
+
+def _number(value: Any) -> float | None:
+    """The number that somebody may have given a document, in whatever type."""
+    if isinstance(value, Decimal128):
+        return float(value.to_decimal())
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, int) or (isinstance(number, float) and number.is_integer())
 
 
 def raw(text: Any) -> Any:
@@ -414,22 +463,11 @@ def raw(text: Any) -> Any:
 
 def _decoded(document: Document) -> Message | Unreadable:
     try:
+        if not _is_whole(document["n"]):
+            raise ValueError(f"n is {document['n']}, not an integer")
         for field, value in document.items():
             if type(value) is str and not value.isascii() and not plain_text(value):
                 raise ValueError(f"{field} is not UTF-8")
-        return layout.decode(document)
+        return layout.decode(document, json_of)
     except ValueError as error:
         return Unreadable(position_of(document), f"document {document['_id']}: {error}")
-
-
-def _too_large(message: Message) -> str | None:
-    if model.plain(message):
-        return None
-    texts = len(message.content) + len(message.role) + len(message.name or "")
-    structured = message.metadata or message.tool_calls or message.parts or message.extra
-    if structured is None and 6 * texts < LARGEST:
-        return None
-    size = len(bson.encode(layout.encode(message)))
-    if size <= LARGEST:
-        return None
-    return f"takes {size:,} bytes as a document; MongoDB holds {LARGEST:,}"

@@ -15,11 +15,8 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from synmem import messages as model
 from synmem.backends.mongo_head import Head
 from synmem.backends.mongo_listing import MongoLister
-from synmem.backends.mongo_opening import DUPLICATE, Document, Place, token
-from synmem.backends.mongo_reading import (
-    IDS_A_QUERY,
-    LOOKS,
-)
+from synmem.backends.mongo_opening import DUPLICATE, Document, Place, new_token
+from synmem.backends.mongo_reading import IDS_A_QUERY, LOOKS, number_of, position_of
 from synmem.errors import Unsupported
 from synmem.layouts import mongo_documents as layout
 from synmem.messages import Conversation, JSONObject
@@ -40,13 +37,12 @@ class MongoWriter(MongoLister):
         self._making = asyncio.Lock()
 
     async def _make(self) -> None:
-        """Make the index at the first write: it is what keeps writers out of each other's way."""
+        """Make the index at the first write."""
         if not self._write:
             raise Unsupported(f"{self.name} was opened for reading")
         async with self._making:
             if not self._is_made:
-                keys = [("session_id", 1), ("n", 1)]
-                await self._place.ask(lambda: self._messages.create_index(keys, unique=True))
+                await self._place.prepare()
                 self._is_made = True
 
     # --- documents --------------------------------------------------------------------------
@@ -99,19 +95,29 @@ class MongoWriter(MongoLister):
         end = (await self._ends([conversation])).get(conversation)
         head = (await self._heads([conversation]))[conversation]
         mine = [document for document in left if document["session_id"] == conversation]
-        renumber(mine, max(head.floor, int(end["n"]) if end else 0, number) + 1)
+        last = int(number_of(position_of(end))) if end else 0
+        renumber(mine, max(head.floor, last, number) + 1)
 
     # --- heads, and what lies beside --------------------------------------------------------
 
     async def _switch(
-        self, conversation: str, head: Head, new: Head, own: JSONObject | None = None
+        self,
+        conversation: str,
+        head: Head,
+        new: Head,
+        own: JSONObject | None = None,
+        *,
+        steps: Sequence[str] = (),
+        empties: bool = True,
     ) -> bool:
-        """The one write that moves a front: to this head, if `head` is still the one there."""
-        version = token()
-        # A deleted conversation's title and notes go in the same step.
+        """The one write that moves a front: to this head, if `head` is still the one there; the
+        same remembers steps, and forgets a deleted conversation's title and notes (`empties`)."""
+        version = new_token()
         values = {**new.stored(version), **(own or {})}
         update: Document = {"$set": values}
-        if new.gone is not None:
+        if steps:
+            update["$push"] = {"steps": {"$each": list(steps)}}
+        if new.gone is not None and empties:
             update["$unset"] = {"title": "", "extra": "", "notes": ""}
         where = same_head(conversation, head)
 
@@ -161,6 +167,14 @@ class MongoWriter(MongoLister):
             return False
         return result.matched_count + result.upserted_count >= len(updates)
 
+    def _documents_of(self, part: Part, call: str, index: int) -> list[Document]:
+        """A part's messages as documents that have no numbers yet."""
+        session, encode = part.conversation.id, self._encode
+        return [
+            {"_id": f"{call}:{index + place}", "session_id": session, "n": 0, **encode(message)}
+            for place, message in enumerate(part.messages)
+        ]
+
 
 def stored(part: Part) -> Part:
     """The part under the `session_id` of its conversation."""
@@ -169,15 +183,6 @@ def stored(part: Part) -> Part:
         return part
     conversation = msgspec.structs.replace(part.conversation, id=session)
     return msgspec.structs.replace(part, conversation=conversation)
-
-
-def documents_of(part: Part, call: str, index: int) -> list[Document]:
-    """A part's messages as documents that have no numbers yet."""
-    session, encode = part.conversation.id, layout.encode
-    return [
-        {"_id": f"{call}:{index + place}", "session_id": session, "n": 0, **encode(message)}
-        for place, message in enumerate(part.messages)
-    ]
 
 
 def renumber(documents: Sequence[Document], first: int) -> None:

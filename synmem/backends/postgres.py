@@ -8,8 +8,15 @@ row a message, in the order of `id`; made at the first write, with its companion
     extra jsonb, carried text, PRIMARY KEY (session_id, id)
 
     TABLE_meta(session_id, name, value): JSON in ASCII under the names `title`, `extra` and
-    `note:NAME`;  TABLE_calls(token uuid, at): what was written within the hour;  TABLE_seq, the
-    sequence of all ids
+    `note:NAME`; under the session_id '', which no conversation has, `step:TOKEN` is "done" or
+    "off";  TABLE_calls(token uuid, at): what was written within the hour;  TABLE_seq, the sequence
+    of all ids
+
+Other columns of the table are somebody's own: `tenant`, say. What is in them is read as text
+(smallint, integer and bigint as integers, boolean as booleans) into the message's
+`extra["synmem"]`, by name, and written back to them, cast to their type. NULL is left out; where
+the column has a default, it is None there, and what is left out takes the default. Generated
+columns, and identities that are always the server's to give, are left alone.
 
 What a column cannot hold as it is (NUL, lone surrogates; in jsonb NaN, -0.0, whole floats from
 1e15) rides in `carried`, an ASCII JSON object by field; `role` and `content` then have `?` in its
@@ -22,9 +29,12 @@ Before it looks, it takes the advisory locks (oid of the table, crc32 of `sessio
 of its conversations in sorted order and holds them to its commit: so ids within a conversation
 become visible in their order, and whoever follows it misses none. Programs that insert rows
 themselves may take the same locks. The call's token in `TABLE_calls` tells a write whose answer
-was lost, and which is tried again, that it was done.
+was lost, and which is tried again, that it was done. A step's token is looked for under the locks
+and written in the same transaction; who calls a step off takes the same locks, so that a write
+under way is waited for, and one that comes later finds itself called off.
 """
 
+import functools
 import random
 import zlib
 from array import array
@@ -32,6 +42,7 @@ from collections.abc import (
     AsyncIterable,
     Awaitable,
     Callable,
+    Collection,
     Mapping,
     Sequence,
 )
@@ -39,6 +50,8 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from synmem import messages as model
+from synmem.backends import postgres_steps as steps_of
+from synmem.backends import postgres_trial as trial
 from synmem.backends.paging import changed, storable
 from synmem.backends.patience import ANSWER_S, again
 from synmem.backends.postgres_copying import (
@@ -50,20 +63,23 @@ from synmem.backends.postgres_copying import (
 from synmem.backends.postgres_errors import Lost
 from synmem.backends.postgres_inserting import (
     Aside,
+    NamedRow,
+    brings_own,
     copy,
     copy_csv,
     copy_numbered,
     ends_of,
     insert_few,
     new_numbers,
+    put_beside,
 )
 from synmem.backends.postgres_opening import Database, literal
 from synmem.backends.postgres_reading import PostgresReader, row_id
-from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
+from synmem.errors import Changed, Rejected, StoreNotFound, StoreUnavailable, Unsupported
 from synmem.layouts import postgres_rows as layout
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import Conversation, Message
-from synmem.store import START, Copied, Csv, Part, Position, Store, SupportsCsv
+from synmem.store import START, Copied, Csv, Part, Position, Step, Store, SupportsCsv
 
 T = TypeVar("T")
 
@@ -109,17 +125,19 @@ class PostgresStore(PostgresReader):
         super().__init__(database, page_size=page_size)
         self._writable = write
 
-    async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
+    async def append(
+        self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
+    ) -> list[Position]:
         """See `Store.append`: one transaction."""
         given = [(part.conversation, part.messages) for part in parts]
-        encoded, reasons = model.encoded(given, self.refusal, layout.encode, layout.encode_plain)
+        encoded, reasons = model.encoded(given, self.refusal, self._encode(), layout.encode_plain)
         if reasons:
             raise Rejected(reasons)
         names = [layout.stored_id(part.conversation.id) for part in parts]
         rows = [(name, *row) for name, some in zip(names, encoded, strict=True) for row in some]
 
         async def write(connection: Any) -> list[Position]:
-            if len(rows) <= _FEW:
+            if len(rows) <= _FEW and not any(map(brings_own, rows)):
                 before, after = await insert_few(connection, self._table, names, rows)
                 self._check_ends(parts, names, before)
             else:
@@ -133,7 +151,16 @@ class PostgresStore(PostgresReader):
                 await self._trim(connection, list(ends), keep)
             return [ends.get(name, START) for name in names]
 
-        return await self._write(names, write)
+        async def known(connection: Any) -> list[Position]:
+            ends = await ends_of(connection, self._table, names)
+            return [ends.get(name, START) for name in names]
+
+        return await self._write(names, write, token=token, known=known)
+
+    def _encode(self) -> Callable[[Message], NamedRow]:
+        """How messages become rows of the table as it is."""
+        own = self._table.own
+        return functools.partial(layout.encode_own, own) if own else layout.encode
 
     def _check_ends(
         self, parts: Sequence[Part], names: Sequence[str], ends: Mapping[str, Position]
@@ -144,23 +171,13 @@ class PostgresStore(PostgresReader):
 
     async def _describe(self, connection: Any, conversations: Sequence[Conversation]) -> None:
         """Write the titles and extras that are set."""
-        values: list[tuple[str, str, Any]] = [
-            (layout.stored_id(c.id), name, value)
+        rows = [
+            (layout.stored_id(c.id), name, model.ascii_json(value))
             for c in conversations
             for name, value in (("title", c.title), ("extra", c.extra))
             if value is not None
         ]
-        if values:
-            await self._set_meta(connection, values)
-
-    async def _set_meta(self, connection: Any, values: Sequence[tuple[str, str, Any]]) -> None:
-        ids, names, texts = zip(*((i, n, model.ascii_json(v)) for i, n, v in values), strict=True)
-        await connection.execute(
-            f"INSERT INTO {self._table.meta} (session_id, name, value) "
-            "SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) "
-            "ON CONFLICT (session_id, name) DO UPDATE SET value = excluded.value",
-            ids, names, texts,
-        )  # fmt: skip
+        await put_beside(connection, self._table, rows)
 
     async def _trim(self, connection: Any, names: Sequence[str], keep: int) -> None:
         # MATERIALIZED: once for each conversation. Where its statistics are stale the planner would
@@ -178,16 +195,20 @@ class PostgresStore(PostgresReader):
             await self._forget(connection, names)
 
     async def _forget(self, connection: Any, names: Sequence[str]) -> None:
-        """Drop what lies beside conversations that have no messages any more."""
+        """Drop what lies beside those of these conversations that have no messages any more."""
+        # Another program may have written rows for the session_id of the steps, and they go.
         await connection.execute(
-            f"DELETE FROM {self._table.meta} WHERE session_id = ANY($1::text[])", names
+            f"DELETE FROM {self._table.meta} AS beside WHERE session_id = ANY($1::text[]) "
+            f"AND session_id <> '' AND NOT EXISTS (SELECT FROM {self._table.rows} "
+            "WHERE session_id = beside.session_id)",
+            names,
         )
 
     async def copy(
         self, source: Store, conversations: Sequence[Conversation]
     ) -> tuple[list[Copied], list[Conversation]]:
         """See `SupportsCopy.copy`: a transaction of some thousand messages."""
-        if not isinstance(source, SupportsCsv):
+        if not isinstance(source, SupportsCsv) or not await self._is_copied_to():
             return [], []
         known = {c.id: c for c in conversations if model.conversation_refusal(c) is None}
         try:
@@ -208,8 +229,15 @@ class PostgresStore(PostgresReader):
         copied = await self._write(names, write) if found else []
         return [as_copied(each) for each in copied], [known[each] for each in left]
 
+    async def _is_copied_to(self) -> bool:
+        """Whether all that a row has is in what is copied, and in its digest."""
+        await self._is_made()
+        return self._table.is_ours_alone
+
     async def digests(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsCopy.digests`: made by the server."""
+        if not await self._is_copied_to():
+            return {}
         names = [layout.stored_id(each) for each in storable(conversations)]
         found: list[Any] = []
         for start in range(0, len(names), IDS_A_QUERY):
@@ -217,35 +245,54 @@ class PostgresStore(PostgresReader):
             found += await self._rows(digests_sql(self._table), chunk)
         return {layout.shown_id(name): digest for name, digest in found if digest is not None}
 
-    async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
+    async def delete(
+        self,
+        conversation: str,
+        *,
+        upto: Position | None = None,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> bool:
         """See `Store.delete`: one transaction."""
         if not encodable(conversation) or not await self._is_made():
             return False
         name = layout.stored_id(conversation)
 
         async def write(connection: Any) -> bool:
-            if not await self._exists(connection, name):
+            first, fits = await self._look(connection, name, upto)
+            if first == START:
                 return False
-            await self._cut(connection, conversation, upto)
-            if not await self._exists(connection, name):
-                await self._forget(connection, [name])
+            if not fits or begins not in (None, first):
+                raise changed(conversation, self.name)
+            await self._cut(connection, name, upto)
+            await self._forget(connection, [name])
             return True
 
-        return await self._write([name], write)
+        async def known(connection: Any) -> bool:
+            return True
 
-    async def _cut(self, connection: Any, conversation: str, upto: Position | None) -> None:
+        return await self._write([name], write, token=token, known=known)
+
+    async def _look(
+        self, connection: Any, name: str, upto: Position | None
+    ) -> tuple[Position, bool]:
+        """Where a conversation begins, and whether it has a message at `upto`."""
+        number = row_id(upto) if upto else None
+        first, fits = await connection.fetchrow(
+            f"SELECT (SELECT min(id) FROM {self._table.rows} WHERE session_id = $1), "
+            f"$2::bigint IS NULL OR EXISTS (SELECT FROM {self._table.rows} "
+            "WHERE session_id = $1 AND id = $2::bigint)",
+            name, number,
+        )  # fmt: skip
+        return START if first is None else str(first), fits
+
+    async def _cut(self, connection: Any, name: str, upto: Position | None) -> None:
         """Delete the messages up to and with `upto`; all without."""
-        name = layout.stored_id(conversation)
         delete = f"DELETE FROM {self._table.rows} WHERE session_id = $1"
         if upto is None:
             await connection.execute(delete, name, timeout=_LONG_S)
-            return
-        if upto == START:
-            return
-        find = f"SELECT true FROM {self._table.rows} WHERE session_id = $1 AND id = $2"
-        if not await connection.fetchval(find, name, row_id(upto)):
-            raise changed(conversation, self.name)
-        await connection.execute(f"{delete} AND id <= $2", name, row_id(upto), timeout=_LONG_S)
+        elif upto != START:
+            await connection.execute(f"{delete} AND id <= $2", name, row_id(upto), timeout=_LONG_S)
 
     async def _exists(self, connection: Any, name: str) -> bool:
         return bool(
@@ -260,6 +307,8 @@ class PostgresStore(PostgresReader):
         messages: AsyncIterable[Sequence[Message]],
         *,
         upto: Position,
+        begins: Position | None = None,
+        token: str | None = None,
     ) -> None:
         """See `Store.replace`: laid aside on this side, however slow they come; then one
         transaction, which nobody waits for longer than the copying takes."""
@@ -268,14 +317,20 @@ class PostgresStore(PostgresReader):
             name = layout.stored_id(conversation.id)
 
             async def write(connection: Any) -> None:
-                await self._cut(connection, conversation.id, upto)
+                first, fits = await self._look(connection, name, upto)
+                if not fits or begins not in (None, first):
+                    raise changed(conversation.id, self.name)
+                await self._cut(connection, name, upto)
                 await self._put_in_front(connection, name, aside)
                 if await self._exists(connection, name):
                     await self._describe(connection, [conversation])
                 else:
                     await self._forget(connection, [name])
 
-            await self._write([name], write)
+            async def known(connection: Any) -> None:
+                return None
+
+            await self._write([name], write, token=token, known=known)
 
     async def _lay_aside(
         self,
@@ -295,11 +350,12 @@ class PostgresStore(PostgresReader):
         numbers = await new_numbers(connection, self._table, aside.count)
         if await self._exists(connection, name):
             numbers = array("q", [-number for number in reversed(numbers)])
+        encode = self._encode()
         messages = zip(numbers, aside.messages(), strict=True)
         await copy_numbered(
             connection,
             self._table,
-            ((name, n, *layout.encode(message)) for n, message in messages),
+            ((name, n, *encode(message)) for n, message in messages),
         )
 
     async def note(self, conversation: str, name: str) -> Any | None:
@@ -324,49 +380,127 @@ class PostgresStore(PostgresReader):
                     session, key,
                 )  # fmt: skip
             elif await self._exists(connection, session):
-                await self._set_meta(connection, [(session, key, value)])
+                row = (session, key, model.ascii_json(value))
+                await put_beside(connection, self._table, [row])
 
         if await self._is_made():
             await self._write([session], write)
 
-    async def _write(self, names: Sequence[str], write: Callable[[Any], Awaitable[T]]) -> T:
-        """Run `write` in one transaction, under the locks of these conversations; again where the
-        server was lost, unless the token says that it was done."""
+    async def steps_done(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.steps_done`."""
+        done: set[Step] = set()
+        for some in steps_of.chunks(steps):
+            found = await self._rows(steps_of.done_sql(self._table), steps_of.names(some))
+            done |= steps_of.done_of(some, found)
+        return done
+
+    async def call_off(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.call_off`: it waits for what is under way."""
+        done: set[Step] = set()
+        for some in steps_of.chunks(steps):
+            write = functools.partial(steps_of.call_off, table=self._table, steps=some)
+            done |= await self._write(steps_of.conversations(some), write)
+        return done
+
+    async def forget_steps(self, steps: Collection[Step]) -> None:
+        """See `SupportsSteps.forget_steps`."""
+        for some in steps_of.chunks(steps) if await self._is_made() else ():
+            write = functools.partial(steps_of.forget, table=self._table, steps=some)
+            await self._write([], write)
+
+    async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
+        """See `SupportsTrial.refuses_back`: under the locks, as a write is."""
+        self._check_writable()
+        names = [layout.stored_id(each) for each in storable(conversations)]
+        found: dict[str, str] = {}
+        for start in range(0, len(names) if await self._is_made() else 0, trial.AT_ONCE):
+            chunk = names[start : start + trial.AT_ONCE]
+            found |= await again(functools.partial(self._try_back, chunk), (Lost,))
+        return {layout.shown_id(name): why for name, why in found.items()}
+
+    async def _try_back(self, names: Sequence[str]) -> dict[str, str]:
+        encode = self._encode()
+
+        def checked(message: Message) -> NamedRow:
+            if why := self.refusal(message):
+                raise ValueError(why)
+            return encode(message)
+
+        async with self._database.connection() as connection:
+            await connection.execute(self._begin(names))
+            found = await trial.refusals(connection, self._table, names, checked)
+            await connection.execute("ROLLBACK")
+            return found
+
+    def _check_writable(self) -> None:
         if not self._writable:
             raise Unsupported(f"{self.name} was opened for reading")
+
+    async def _write(
+        self,
+        names: Sequence[str],
+        write: Callable[[Any], Awaitable[T]],
+        *,
+        token: str | None = None,
+        known: Callable[[Any], Awaitable[T]] | None = None,
+    ) -> T:
+        """Run `write` in one transaction, under the locks of these conversations; again where the
+        server was lost, unless the call's token says that it was done.
+
+        `token` is remembered with it; where that is known as done, `known` answers. A `write` that
+        answers False did nothing, and nothing is remembered of it.
+        """
+        self._check_writable()
         await again(self._database.make, (Lost,))
-        token = uuid4()
+        call = uuid4()
         answers: list[T] = []  # of tries that may have been committed
 
         async def step() -> T:
             async with self._database.connection() as connection:
-                await connection.execute(self._begin(names))
+                status = await connection.execute(self._begin(names, token))
                 if answers and await connection.fetchval(
-                    f"SELECT true FROM {self._table.calls} WHERE token = $1", token
+                    f"SELECT true FROM {self._table.calls} WHERE token = $1", call
                 ):
                     await connection.execute("ROLLBACK")
                     return answers[0]
+                # What the last statement found, the one that looks for the token.
+                if token is not None and known is not None and status != "SELECT 0":
+                    await self._check_done(connection, token)
+                    answer = await known(connection)
+                    await connection.execute("ROLLBACK")
+                    return answer
                 answer = await write(connection)
                 answers[:] = [answer]
-                await connection.execute(self._commit(str(token)))
+                done = None if answer is False else token
+                await connection.execute(self._commit(str(call), done))
                 return answer
 
         return await again(step, (Lost,))
 
-    def _begin(self, names: Sequence[str]) -> str:
-        """Begin a transaction and take the locks: each statement after it sees what was committed
-        before it (READ COMMITTED, whatever the server's default)."""
+    async def _check_done(self, connection: Any, token: str) -> None:
+        """Changed, where a write that is known was called off."""
+        value = await connection.fetchval(steps_of.find_sql(self._table, token))
+        if not steps_of.is_done(value):
+            raise Changed(f"this write to {self.name} was called off", hint="run again")
+
+    def _begin(self, names: Sequence[str], token: str | None = None) -> str:
+        """Begin a transaction, take the locks, and look for a token: each statement after it sees
+        what was committed before it (READ COMMITTED, whatever the server's default)."""
+        look = "" if token is None else f"; {steps_of.find_sql(self._table, token)}"
         slots = sorted({zlib.crc32(name.encode()) % SLOTS for name in names})
         return (
             "BEGIN ISOLATION LEVEL READ COMMITTED; "
             # A client that stops here does not keep the others waiting for ever.
             f"SET LOCAL idle_in_transaction_session_timeout = '{ANSWER_S:.0f}s'; "
             f"SELECT pg_advisory_xact_lock(to_regclass({literal(self._table.rows)})::oid::int, "
-            f"slot) FROM unnest(ARRAY{slots}::int[]) AS wanted(slot)"
+            f"slot) FROM unnest(ARRAY{slots}::int[]) AS wanted(slot){look}"
         )
 
-    def _commit(self, token: str) -> str:
-        statements = [f"INSERT INTO {self._table.calls} (token) VALUES ('{token}')"]
+    def _commit(self, call: str, token: str | None = None) -> str:
+        """Remember the call, and perhaps a step's token, and commit."""
+        statements = [f"INSERT INTO {self._table.calls} (token) VALUES ('{call}')"]
+        if token is not None:
+            statements.append(steps_of.remember_sql(self._table, token))
         if random.randrange(_PRUNE_ONE_IN) == 0:
             statements.append(
                 f"DELETE FROM {self._table.calls} WHERE token IN (SELECT token FROM "

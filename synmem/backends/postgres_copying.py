@@ -1,8 +1,8 @@
 """Conversations that come as CSV, and a digest of them that the server makes of its rows.
 
 The digest is SHA-256 over the CSV: over the bytes that were loaded, and over those that the server
-makes of what is stored. Of rows that are not in that form (another column is not NULL, a time is
-none) it makes what is no such CSV.
+makes of what is stored. Of rows that are not in that form (another column of ours is not NULL, a
+time is none) it makes what is no such CSV. None is made of a table with columns that are not ours.
 """
 
 import hashlib

@@ -50,6 +50,11 @@ _ERRORS: Final[tuple[tuple[Any, type[StoreError], str | None], ...]] = (
         "the server's disk is full; nothing of this call was written",
     ),
     ((asyncpg.InsufficientResourcesError,), StoreUnavailable, _TRY),
+    (
+        (asyncpg.NotNullViolationError,),
+        StoreError,
+        "give the column a default, or bring a value for it in the message's extra, under synmem",
+    ),
     ((asyncpg.PostgresError,), StoreError, None),
     ((asyncpg.TargetServerAttributeNotMatched,), StoreUnavailable, _TRY),
     ((asyncpg.DataError, asyncpg.UnsupportedServerFeatureError), StoreError, None),
@@ -67,7 +72,7 @@ def translating(store: str, secrets: Iterable[str]) -> Iterator[None]:
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        kind, hint = next((k, h) for classes, k, h in _ERRORS if isinstance(error, classes))
+        kind, hint = _kind(error)
         raise kind(_text(store, error, secrets), hint=hint) from error
     except ssl.SSLCertVerificationError as error:
         raise AccessDenied(
@@ -85,6 +90,15 @@ def translating(store: str, secrets: Iterable[str]) -> Iterator[None]:
                 _text(store, error, secrets), hint="sslmode=prefer goes without where it must"
             ) from error
         raise Lost(_text(store, error, secrets), hint=_REACH) from error
+
+
+def _kind(error: BaseException) -> tuple[type[StoreError], str | None]:
+    return next((kind, hint) for classes, kind, hint in _ERRORS if isinstance(error, classes))
+
+
+def may_pass(error: asyncpg.PostgresError) -> bool:
+    """Whether it says nothing of the statement: it may be well another time."""
+    return issubclass(_kind(error)[0], StoreUnavailable)
 
 
 def _text(store: str, error: BaseException, secrets: Iterable[str]) -> str:

@@ -4,17 +4,22 @@ until they may."""
 import itertools
 import tempfile
 from array import array
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any, Final
 
+import asyncpg
+
 from synmem.backends.postgres_opening import Table, identifier
+from synmem.errors import Rejected
 from synmem.layouts import postgres_rows as layout
 from synmem.messages import Message, decode_line, encode_line, format_time, line_prefix
 from synmem.store import Position
 
 NamedRow = Sequence[Any]
-"""A row, behind the session_id that it goes to."""
+"""A row, behind the session_id that it goes to; as `layout.encode_own` makes it, it may have one
+value more than our columns."""
 
 _NAMED: Final = ("session_id", *layout.COLUMNS)
 _NUMBERED: Final = ("session_id", "id", *layout.COLUMNS)
@@ -53,7 +58,7 @@ async def copy(
 ) -> dict[str, Position]:
     """Insert rows by COPY, their ids given by the server, and tell where these conversations end
     then."""
-    if any(row[_TIME] in _ENDS for row in rows):
+    if any(row[_TIME] in _ENDS for row in rows) or (table.own and any(map(brings_own, rows))):
         numbers = await new_numbers(connection, table, len(rows))
         numbered = zip(rows, numbers, strict=True)
         await copy_numbered(connection, table, ((row[0], n, *row[1:]) for row, n in numbered))
@@ -79,9 +84,15 @@ async def copy_csv(connection: Any, table: Table, lines: Sequence[bytes]) -> Non
 
 
 async def copy_numbered(connection: Any, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Write rows with their ids."""
+    """Write rows with their ids, which stand behind their session_ids."""
     rows = iter(rows)
+    seen: Counter[str] = Counter()  # messages of each conversation that were written
     while some := list(itertools.islice(rows, _AT_ONCE)):
+        if table.own and any(map(_own, some)):
+            await _insert_own(connection, table, some, seen)
+            continue
+        if table.own:
+            seen.update(row[0] for row in some)
         await _copy(connection, table, _NUMBERED, some)
         ends = [
             (row[0], row[1], format_time(at)) for row in some if (at := row[_TIME + 1]) in _ENDS
@@ -100,6 +111,98 @@ async def _copy(
 ) -> None:
     await connection.copy_records_to_table(
         table.name, schema_name=table.schema, columns=columns, records=rows
+    )
+
+
+def brings_own(row: NamedRow) -> bool:
+    """Whether it has values for columns that are not ours."""
+    return len(row) > len(_NAMED)
+
+
+_OF_THE_ROW: Final = ("22", "23")
+"""How the codes of errors begin that are of a value, or of what the table asks of one."""
+
+
+async def _insert_own(
+    connection: Any, table: Table, rows: Sequence[NamedRow], seen: "Counter[str]"
+) -> None:
+    """Insert rows with their ids and with what they bring for columns that are not ours, cast by
+    the server; Rejected names those that it does not take."""
+    await connection.execute("SAVEPOINT own")
+    try:
+        for filled, run in itertools.groupby(rows, lambda row: _filled(table, row)):
+            await _insert_run(connection, table, filled, list(run))
+        await connection.execute("RELEASE SAVEPOINT own")
+        seen.update(row[0] for row in rows)
+    except asyncpg.PostgresError as error:
+        if not (error.sqlstate or "").startswith(_OF_THE_ROW):
+            raise
+        if reasons := await _refused(connection, table, rows, seen):
+            raise Rejected(reasons) from error
+        raise
+
+
+async def _refused(
+    connection: Any, table: Table, rows: Sequence[NamedRow], seen: "Counter[str]"
+) -> list[tuple[str, int, str]]:
+    """Which of these rows the server does not take, and why: each is tried by itself."""
+    reasons = []
+    for row in rows:
+        await connection.execute("ROLLBACK TO SAVEPOINT own")
+        try:
+            await _insert_run(connection, table, _filled(table, row), [row])
+        except asyncpg.PostgresError as error:
+            if not (error.sqlstate or "").startswith(_OF_THE_ROW):
+                raise
+            reasons.append((layout.shown_id(row[0]), seen[row[0]], error.message))
+        seen[row[0]] += 1
+    return reasons
+
+
+def _filled(table: Table, row: NamedRow) -> frozenset[str]:
+    """What it brings for columns that the server fills where they are left out: an INSERT cannot
+    leave one out of some of its rows."""
+    return frozenset(
+        column.name for column in table.own if column.filled and column.name in _own(row)
+    )
+
+
+def _own(row: NamedRow) -> dict[str, str | None]:
+    return row[-1] if len(row) > len(_NUMBERED) else {}
+
+
+async def _insert_run(
+    connection: Any, table: Table, filled: frozenset[str], rows: Sequence[NamedRow]
+) -> None:
+    """Insert rows that all bring the same for columns that the server fills; others are NULL
+    where a row brings nothing, as they would be without."""
+    brought = filled.union(*map(_own, rows))
+    own = [column for column in table.own if column.name in brought]
+    columns = [[row[i] for row in rows] for i in range(len(_NUMBERED))]
+    columns[_TIME + 1] = [None if at is None else format_time(at) for at in columns[_TIME + 1]]
+    columns += [[_own(row).get(column.name) for row in rows] for column in own]
+    # By numbers: a column that is not ours may be called as any of these.
+    given = [f"c{n}" for n in range(len(columns))]
+    kinds = ["text", "bigint", *layout.COLUMNS.values(), *(column.type for column in own)]
+    values = [f"{name}::{kind}" for name, kind in zip(given, kinds, strict=True)]
+    names = [*_NUMBERED, *(column.name for column in own)]
+    arrays = [f"${n + 1}::{'bigint' if n == 1 else 'text'}[]" for n in range(len(columns))]
+    await connection.execute(
+        f"INSERT INTO {table.rows} ({', '.join(map(identifier, names))}) "
+        f"SELECT {', '.join(values)} FROM unnest({', '.join(arrays)}) AS given({', '.join(given)})",
+        *columns,
+    )
+
+
+async def put_beside(connection: Any, table: Table, rows: Sequence[Sequence[str]]) -> None:
+    """Set titles, extras and notes: session_id, name, and the value as JSON."""
+    if not rows:
+        return
+    await connection.execute(
+        f"INSERT INTO {table.meta} (session_id, name, value) "
+        "SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) "
+        "ON CONFLICT (session_id, name) DO UPDATE SET value = excluded.value",
+        *map(list, zip(*rows, strict=True)),
     )
 
 

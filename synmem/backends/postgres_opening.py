@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 
 from synmem.backends.patience import ANSWER_S, CONNECT_S
 from synmem.backends.postgres_errors import translating
@@ -23,7 +24,7 @@ from synmem.errors import (
     StoreUnavailable,
     Unsupported,
 )
-from synmem.layouts.postgres_rows import COLUMNS
+from synmem.layouts.postgres_rows import COLUMNS, Own
 from synmem.masking import mask, mask_text, secrets_of, unquoted
 
 TABLE: Final = "synapsekit_conversations"
@@ -46,6 +47,13 @@ class Table:
         self.schema: str | None = settings.get("schema")
         self.name: str = settings.get("table", TABLE)
         self.made = False
+        self.own: list[Own] = []
+        """Its columns that are not ours, as they were when it was found: those that are written
+        and that this role may read."""
+        self.bound: list[str] = []
+        """Those that nobody may write: an identity that is always the server's to give."""
+        self.hidden: list[str] = []
+        """Those that this role may not read."""
         for key, name, most in (("schema", self.schema, 63), ("table", self.name, _MAX_NAME)):
             if name is not None and ("\x00" in name or not 1 <= len(name.encode()) <= most):
                 raise ProfileError(f"{key} is a name of 1 to {most} bytes of UTF-8, without NUL")
@@ -64,6 +72,11 @@ class Table:
     def calls(self) -> str:
         """The table of the tokens of what was written within the hour."""
         return self._quoted("_calls")
+
+    @property
+    def is_ours_alone(self) -> bool:
+        """Whether all that is in a row is in our columns."""
+        return not (self.own or self.bound or self.hidden)
 
     @property
     def numbers(self) -> str:
@@ -164,7 +177,7 @@ class Database:
         table = self.table
         async with self.connection() as connection:
             found = await connection.fetchrow(
-                _LOOK, table.rows, [table.name + ending for ending in _BESIDE]
+                _LOOK, table.rows, [table.name + ending for ending in _BESIDE], [*_NEEDED]
             )
         self.encoding = found["encoding"]
         if found["schema"] is None:
@@ -183,6 +196,7 @@ class Database:
                 f"{self.name}: beside the table {table.name} there is no {', no '.join(lacks)}",
                 hint="restore it from a backup, or name another table with ?table=",
             )
+        _tell_apart(table, found["own"])
         table.schema = found["schema"]  # whatever the search path becomes, it is this one
         table.made = True
 
@@ -227,11 +241,31 @@ SELECT current_setting('server_encoding') AS encoding, n.nspname::text AS schema
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         ORDER BY a.attnum) AS columns,
     ARRAY(SELECT b.relname::text FROM pg_class AS b
-        WHERE b.relnamespace = c.relnamespace AND b.relname = ANY($2::text[])) AS beside
+        WHERE b.relnamespace = c.relnamespace AND b.relname = ANY($2::text[])) AS beside,
+    (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, -1),
+            a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
+            a.attidentity = 'a', has_column_privilege(c.oid, a.attnum, 'SELECT'))
+            ORDER BY a.attnum)::text
+        FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            AND a.attgenerated = '' AND a.attname <> ALL ($3::text[])) AS own
 FROM (SELECT to_regclass($1::text)) AS wanted(oid)
     LEFT JOIN pg_class AS c ON c.oid = wanted.oid
     LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace
 """
+
+
+def _tell_apart(table: Table, found: str | None) -> None:
+    """Which of the columns that are not ours are carried, and why others are not. Those that are
+    generated come back by themselves."""
+    columns = msgspec.json.decode(found or "[]", type=list[tuple[str, str, bool, bool, bool]])
+    table.hidden = [name for name, _, _, _, seen in columns if not seen]
+    table.bound = [name for name, _, _, always, seen in columns if seen and always]
+    table.own = [
+        Own(name, kind, filled)
+        for name, kind, filled, always, seen in columns
+        if seen and not always
+    ]
 
 
 def _schema(table: Table) -> str:

@@ -1,5 +1,6 @@
 """Reading a PostgreSQL store: pages by key, many conversations in a query, nothing held between."""
 
+import contextlib
 import functools
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -9,29 +10,41 @@ from synmem import messages as model
 from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.backends.patience import again
 from synmem.backends.postgres_errors import Lost
-from synmem.backends.postgres_opening import Database, identifier
+from synmem.backends.postgres_opening import Database, Table, identifier
 from synmem.errors import CorruptData
 from synmem.layouts import postgres_rows as layout
 from synmem.layouts.beside import read_all_beside, read_beside
-from synmem.messages import Holds, Message, Unreadable
+from synmem.messages import EVERYTHING, Holds, Message, Unreadable
 from synmem.store import START, ConversationInfo, Page, Position
 
 IDS_A_QUERY: Final = 1000
+
+TIMESTAMP: Final = layout.COLUMNS["created_at"]
 
 _COLUMNS: Final = ", ".join(
     f"{identifier(name)}{'::text' if kind == 'jsonb' else ''}"
     for name, kind in layout.COLUMNS.items()
 )
-_IS_TIME: Final = "created_at >= '0001-01-01 00:00Z' AND created_at < '10000-01-01 00:00Z'"
-TIME_AS_TEXT: Final = (
-    f"CASE WHEN {_IS_TIME} THEN to_char(created_at AT TIME ZONE 'UTC', "
-    """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') ELSE created_at::text END"""
-)
-"""A time as `messages.format_time` writes it, and any that no datetime can be in another form."""
+_IS_TIME: Final = "{0} >= '0001-01-01 00:00Z' AND {0} < '10000-01-01 00:00Z'"
+
+
+def _time_as_text(column: str) -> str:
+    """A time as `messages.format_time` writes it, and any that no datetime can be in another
+    form."""
+    return (
+        f"CASE WHEN {_IS_TIME.format(column)} THEN to_char({column} AT TIME ZONE 'UTC', "
+        f"""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') ELSE {column}::text END"""
+    )
+
+
+TIME_AS_TEXT: Final = _time_as_text("created_at")
 
 _AS_TEXT: Final = _COLUMNS.replace('"created_at"', TIME_AS_TEXT)
 
-_TIME: Final = f"CASE WHEN {_IS_TIME} THEN created_at END"
+_TIME: Final = f"CASE WHEN {_IS_TIME.format('created_at')} THEN created_at END"
+
+_OURS: Final = 2 + len(layout.COLUMNS)
+"""So many columns of ours stand in what is read, before those that are not."""
 
 _NEXT_IDS: Final = """
 WITH RECURSIVE ids(session) AS (
@@ -66,8 +79,6 @@ ORDER BY session COLLATE "C"
 class PostgresReader:
     """The reading half of a store in PostgreSQL."""
 
-    holds = Holds()
-
     def __init__(self, database: Database, *, page_size: int) -> None:
         self.name = database.name
         self._database = database
@@ -78,9 +89,22 @@ class PostgresReader:
             page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
         )
 
+    @property
+    def holds(self) -> Holds:
+        """All, and what the table's own columns do."""
+        own = self._table.own
+        if not own:
+            return EVERYTHING
+        return Holds(
+            columns=frozenset((layout.NAME, column.name) for column in own),
+            defaults=frozenset((layout.NAME, column.name) for column in own if column.filled),
+        )
+
     def refusal(self, message: Message) -> str | None:
-        """What no store can hold, and texts that do not fit into 1 GB."""
-        return model.refusal(message) or layout.too_long(message)
+        """What no store can hold, texts that do not fit into 1 GB, and what does not fit the kind
+        of a column that is not ours."""
+        why = model.refusal(message) or layout.too_long(message)
+        return why or layout.own_refusal(self._table.own, message)
 
     def read(
         self,
@@ -107,7 +131,7 @@ class PostgresReader:
             where += f" AND id {'<=' if reverse else '>='} $3"
             values = [values[0], size + 1, row_id(anchor)]
         rows = await self._messages(
-            f"FROM {self._table.rows} WHERE {where} ORDER BY id {order} LIMIT $2", values
+            f"FROM {self._table.rows} AS found WHERE {where} ORDER BY id {order} LIMIT $2", values
         )
         if anchor != START:
             if not rows or rows[0][1] != row_id(anchor):
@@ -131,19 +155,24 @@ class PostgresReader:
     ) -> list[list[Any]]:
         """The first `each` rows of these conversations, one after another as they were named, up
         to `limit` in all."""
+        if not await self._is_made():
+            return []
         rows = await self._messages(
-            f"FROM unnest($1::text[]) AS wanted(session) CROSS JOIN LATERAL (SELECT * FROM "
-            f"{self._table.rows} WHERE session_id = wanted.session ORDER BY id {order} LIMIT $2) "
-            "AS found LIMIT $3",
+            "FROM unnest($1::text[]) AS wanted(session) CROSS JOIN LATERAL (SELECT "
+            f"{raw_columns_sql(self._table)} FROM {self._table.rows} "
+            f"WHERE session_id = wanted.session ORDER BY id {order} LIMIT $2) AS found LIMIT $3",
             [[layout.stored_id(conversation) for conversation in ids], each, limit],
         )
         return [list(group) for _, group in itertools.groupby(rows, key=lambda row: row[0])]
 
     async def _messages(self, tail: str, values: Sequence[Any]) -> list[Any]:
+        if not await self._is_made():  # which tells the columns that are not ours
+            return []
         try:
-            return await self._rows(f"SELECT session_id, id, {_COLUMNS} {tail}", *values)
+            return await self._rows(f"SELECT {columns_sql(self._table)} {tail}", *values)
         except OverflowError:  # a time outside the years 1 to 9999, which another program wrote
-            return await self._rows(f"SELECT session_id, id, {_AS_TEXT} {tail}", *values)
+            texts = columns_sql(self._table, times_as_text=True)
+            return await self._rows(f"SELECT {texts} {tail}", *values)
 
     async def _rows(self, sql: str, *values: Any) -> list[Any]:
         """All rows of a query; none where our tables are not made yet."""
@@ -163,14 +192,14 @@ class PostgresReader:
     def _as_page(self, rows: Sequence[Any]) -> Page:
         items: list[Message | Unreadable]
         try:
-            items = [*layout.decode_all(rows)]
+            items = [*decode_rows(self._table, rows)]
         except ValueError:
             items = [self._decoded(row) for row in rows]
         return Page(layout.shown_id(rows[0][0]), items, lambda i: str(rows[i][1]))
 
     def _decoded(self, row: Any) -> Message | Unreadable:
         try:
-            return layout.decode(row[2:])
+            return decode_rows(self._table, [row])[0]
         except ValueError as error:
             return Unreadable(str(row[1]), f"row {row[1]}: {error}")
 
@@ -214,6 +243,22 @@ class PostgresReader:
             **read_all_beside(title, extra, self._remedy),
         )
 
+    async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """See `SupportsNotes.notes`."""
+        names = [layout.stored_id(each) for each in storable(conversations)]
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(names), IDS_A_QUERY):
+            rows = await self._rows(
+                f"SELECT session_id, name, value FROM {self._table.meta} "
+                "WHERE session_id = ANY($1::text[]) AND name LIKE 'note:%'",
+                names[start : start + IDS_A_QUERY],
+            )
+            for session, name, text in rows:
+                with contextlib.suppress(ValueError):
+                    notes = found.setdefault(layout.shown_id(session), {})
+                    notes[name.removeprefix("note:")] = read_beside(name, text)
+        return {conversation: notes for conversation, notes in found.items() if notes}
+
     def _note(self, session: str, name: str, text: str | None) -> Any:
         """A note, from its JSON text, if there is one."""
         try:
@@ -227,6 +272,36 @@ class PostgresReader:
     async def close(self) -> None:
         """See `Store.close`."""
         await self._database.close()
+
+
+def columns_sql(table: Table, *, times_as_text: bool = False) -> str:
+    """What is read of the rows that a query names `found`: for `decode_rows`."""
+    own = "".join(f", {_own_sql(column)}" for column in table.own)
+    return f"session_id, id, {_AS_TEXT if times_as_text else _COLUMNS}{own}"
+
+
+def raw_columns_sql(table: Table) -> str:
+    """The columns as they are: all that this role may read, without those that are generated."""
+    own = [*(column.name for column in table.own), *table.bound]
+    return ", ".join(map(identifier, ["session_id", "id", *layout.COLUMNS, *own]))
+
+
+def _own_sql(column: layout.Own) -> str:
+    """A column that is not ours, as text. A time is the same whatever the session's zone is: two
+    servers are compared by it."""
+    name = f"found.{identifier(column.name)}"
+    return _time_as_text(name) if column.type == TIMESTAMP else f"{name}::text"
+
+
+def decode_rows(table: Table, rows: Sequence[Any]) -> list[Message]:
+    """The messages of rows that were read so; ValueError where any cannot be read."""
+    if not table.own:
+        return layout.decode_all(rows)
+    messages = layout.decode_all([row[:_OURS] for row in rows])
+    return [
+        layout.with_own(table.own, message, row[_OURS:])
+        for message, row in zip(messages, rows, strict=True)
+    ]
 
 
 def row_id(position: Position) -> int:

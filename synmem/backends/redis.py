@@ -14,9 +14,13 @@ All else that a message has rides in `metadata["synmem"]` (`layouts/redis_items.
     {prefix}synmem:token:TOKEN     string, for at most an hour: what a write has returned, for
                                    when its answer is lost; the store's next append removes it
     {prefix}synmem:staged:TOKEN    list, for at most an hour: what `replace` is about to bring
+    {prefix}synmem:step:TOKEN      string, for 90 days or until it is forgotten: of a write whose
+                                   token was given, what it has returned, or `off` where it was
+                                   called off; set by the script that writes
 
 Keys are told apart by how they end, so no id makes one the key of another: `:messages`,
-`:synmem`, 32 hexadecimal digits, or `conversations` right behind the prefix.
+`:synmem`, 32 hexadecimal digits, these with `.` and a number, or `conversations` right behind the
+prefix.
 
 `ttl_seconds` is set on the list by what adds messages, title or extra; reading never touches it,
 and without the setting a list keeps the TTL that it has. A conversation that has expired, or
@@ -28,10 +32,12 @@ Every write, and every page, is one script: all or nothing, and visible at once 
 Items have no id. A position is the index and the trace of the last 16 items: where another
 program trims the front, it is found again; in a list of fewer than 16 items that was trimmed, and
 where two places look alike, it is lost (`Changed`). Where a conversation was deleted and written
-again with the same items, it is the same.
+again with the same items, it is the same. A list begins with the item of a position where the
+position was read at its begin, and the item there is the same.
 
 What this store gives less: a server that evicts keys when its memory is full, or that loses its
-last second at a crash (`appendfsync everysec`), loses what it had acknowledged. A replica may be
+last second at a crash (`appendfsync everysec`), loses what it had acknowledged, and what it knew
+of tokens. A replica may be
 behind. A user whose rights end in the middle of a script (RPUSH, but not SADD) leaves it half
 done: the rights it takes are those of scripts, and of all commands on strings, lists, sets and
 hashes below the prefix; to read, also SCAN. While the slot of a cluster is moved to another node
@@ -39,29 +45,34 @@ key by key, what needs several keys waits, and soon gives up: writes, listings, 
 """
 
 import uuid
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from synmem import messages as model
-from synmem.backends.paging import changed
+from synmem.backends.paging import changed, storable
 from synmem.backends.redis_opening import Server, checked_settings
-from synmem.backends.redis_reading import RedisReader, checked, note_field
+from synmem.backends.redis_reading import IDS_A_CALL, RedisReader, checked, note_field
 from synmem.backends.redis_scripts import (
     ANY,
     APPEND,
+    CALL_OFF,
     DELETE,
+    EXPIRE,
+    FORGET,
     REPLACE,
     SET_NOTE,
     STAGE,
+    STEP_S,
+    TOKEN_S,
     Script,
     packed,
 )
-from synmem.errors import CorruptData, Rejected, Unsupported
+from synmem.errors import Changed, CorruptData, Rejected, Unsupported
 from synmem.layouts import redis_items
 from synmem.layouts.synapsekit import encodable
 from synmem.masking import mask, mask_with
 from synmem.messages import Conversation, Message, ascii_json
-from synmem.store import Part, Position
+from synmem.store import Part, Position, Step
 
 PREFIX: Final = "synapsekit:memory:"
 
@@ -89,7 +100,8 @@ async def open(
 
 
 class RedisStore(RedisReader):
-    """A `Store` in Redis (DESIGN: `redis`), with notes: `RedisReader` reads, this writes."""
+    """A `Store` in Redis (DESIGN: `redis`), with notes, and it remembers steps: `RedisReader`
+    reads, this writes."""
 
     def __init__(
         self,
@@ -106,13 +118,15 @@ class RedisStore(RedisReader):
         self._write = write
         self._spent: list[bytes] = []  # tokens of appends whose answers came at once
 
-    async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
+    async def append(
+        self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
+    ) -> list[Position]:
         """See `Store.append`: one script."""
         self._check(parts)
         if not parts:
             return []
-        token = self._token("token")
-        keys = [token, self._keys.index]
+        mark, kept_s = self._mark(token)
+        keys = [mark, self._keys.index]
         for part in parts:
             keys += [self._keys.list(part.conversation.id), self._keys.beside(part.conversation.id)]
         spent, self._spent = self._spent, []
@@ -120,20 +134,29 @@ class RedisStore(RedisReader):
         given = [b"%d" % number for number in numbers]
         for part in parts:
             given += _given(part)
-        answer, tries = await self._server.call_counted(APPEND, [*keys, *spent], *packed(given))
+        answer, tries = await self._server.call_counted(
+            APPEND, [*keys, *spent], *packed(given), kept_s
+        )
         ends = self._done(answer).decode().split("\n")
-        if tries == 1:
+        if tries == 1 and token is None:
             # Else the first try may still be on its way to the server, to be known there again.
-            self._spent.append(token)
+            self._spent.append(mark)
         return ends
 
-    async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
+    async def delete(
+        self,
+        conversation: str,
+        *,
+        upto: Position | None = None,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> bool:
         """See `Store.delete`: one script."""
         self._may_write()
         if not encodable(conversation):
             return False
-        position = ANY if upto is None else checked(upto)
-        return self._done(await self._step(DELETE, conversation, position)) == b"1"
+        given = (token, conversation, _or_any(begins), _or_any(upto))
+        return self._done(await self._step(DELETE, *given)) == b"1"
 
     async def replace(
         self,
@@ -141,14 +164,16 @@ class RedisStore(RedisReader):
         messages: AsyncIterable[Sequence[Message]],
         *,
         upto: Position,
+        begins: Position | None = None,
+        token: str | None = None,
     ) -> None:
         """See `Store.replace`: staged in a list of its own, then one script."""
         self._check([Part(conversation, [])])
-        position = checked(upto)
+        front = _or_any(begins), checked(upto)
         staged = self._token("staged")
         count = await self._stage(staged, conversation, messages)
         answer = await self._step(
-            REPLACE, conversation.id, position, self._ttl_s, *_named(conversation), count,
+            REPLACE, token, conversation.id, *front, self._ttl_s, *_named(conversation), count,
             beside=staged,
         )  # fmt: skip
         self._done(answer)
@@ -180,21 +205,57 @@ class RedisStore(RedisReader):
         keys = [self._keys.list(conversation), self._keys.beside(conversation)]
         self._done(await self._server.call(SET_NOTE, keys, note_field(name), _json(value)))
 
+    async def call_off(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.call_off`."""
+        self._may_write()
+        return await self._done_of(CALL_OFF, steps)
+
+    async def forget_steps(self, steps: Collection[Step]) -> None:
+        """See `SupportsSteps.forget_steps`."""
+        self._may_write()
+        keys = [self._keys.step(step.token) for step in steps]
+        for start in range(0, len(keys), IDS_A_CALL):
+            await self._server.call(FORGET, keys[start : start + IDS_A_CALL])
+
+    async def expire(self, left_s: Mapping[str, float]) -> None:
+        """See `SupportsExpiry.expire`."""
+        self._may_write()
+        ids = storable(list(left_s))
+        for start in range(0, len(ids), IDS_A_CALL):
+            some = ids[start : start + IDS_A_CALL]
+            keys = [key for i in some for key in (self._keys.list(i), self._keys.beside(i))]
+            # With none left it would not pass, but be deleted at once.
+            await self._server.call(EXPIRE, keys, *[max(1, int(left_s[i] * 1000)) for i in some])
+
     async def _step(
-        self, script: Script, conversation: str, *arguments: bytes | int, beside: bytes = b""
+        self,
+        script: Script,
+        token: str | None,
+        conversation: str,
+        *arguments: bytes | int,
+        beside: bytes = b"",
     ) -> Any:
-        """Run a script that writes to one conversation, with a token of its own."""
+        """Run a script that writes to one conversation, with this token or one of its own."""
+        mark, kept_s = self._mark(token)
         keys = [
-            self._token("token"),
+            mark,
             self._keys.index,
             self._keys.list(conversation),
             self._keys.beside(conversation),
         ]
         keys += [beside] if beside else []
-        return await self._server.call(script, keys, conversation.encode(), *arguments)
+        return await self._server.call(script, keys, conversation.encode(), kept_s, *arguments)
+
+    def _mark(self, token: str | None) -> tuple[bytes, int]:
+        """The key that says that a write was done, and for how many seconds."""
+        if token is None:
+            return self._token("token"), TOKEN_S
+        return self._keys.step(token), STEP_S
 
     def _done(self, answer: Sequence[bytes]) -> bytes:
         """What a script that writes has returned; raises where it has not written."""
+        if answer[0] == b"off":
+            raise Changed(f"this write to {self.name} was called off", hint="run again")
         if answer[0] == b"changed":
             raise changed(answer[1].decode(), self.name)
         if answer[0] == b"kind":
@@ -230,6 +291,10 @@ def _given(part: Part) -> list[bytes]:
         b"%d" % len(part.messages),
         *[redis_items.encode(message) for message in part.messages],
     ]
+
+
+def _or_any(position: Position | None) -> bytes:
+    return ANY if position is None else checked(position)
 
 
 def _named(conversation: Conversation) -> tuple[bytes, bytes]:

@@ -306,7 +306,9 @@ _RIGHTS: Final = "the user needs scripts, SCAN, and the keys below the prefix"
 _MEANINGS: Final[tuple[tuple[str, type[StoreError], str], ...]] = (
     (r"\bNOPERM\b|\bno permissions\b|executing the script can't", AccessDenied, _RIGHTS),
     (
-        r"\b(NOAUTH|WRONGPASS)\b|invalid password|without any password configured",
+        # Who is not let in yet may not even send a command of many words.
+        r"\b(NOAUTH|WRONGPASS)\b|invalid password|without any password configured"
+        r"|unauthenticated (multi)?bulk",
         AccessDenied,
         _CREDENTIALS,
     ),

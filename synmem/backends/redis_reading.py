@@ -1,8 +1,10 @@
 """Reading a Redis store: each page is one script, many small conversations come in one, and
 nothing is held between."""
 
+import contextlib
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from typing import Any, Final
 
 from synmem import messages as model
@@ -13,8 +15,11 @@ from synmem.backends.redis_scripts import (
     DETAILS,
     EXPIRING,
     GO_ON,
+    KNOWN,
     LENGTHS,
     NOTE,
+    NOTES,
+    Script,
     is_position,
     position_of,
     unpacked,
@@ -32,9 +37,15 @@ from synmem.store import (
     ConversationInfo,
     Page,
     Position,
+    Step,
 )
 
-HOLDS: Final = Holds(call_messages=10_000, call_bytes=32_000_000, own=False)
+CALL_MESSAGES: Final = 10_000
+
+HOLDS: Final = Holds(
+    call_messages=CALL_MESSAGES, call_bytes=32_000_000, own=False,
+    atomic_messages=CALL_MESSAGES, lasting_positions=False,
+)  # fmt: skip
 
 LIST: Final = b":messages"
 BESIDE: Final = b":synmem"
@@ -46,6 +57,8 @@ IDS_A_CALL: Final = 500
 _MOST_DAMAGE: Final = 100
 _NOT_A_LIST: Final = "!"
 _REMEDY: Final = "set that field of its hash, ...:synmem, to JSON, or HDEL it"
+_NOTE: Final = b"note:"
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}(\.[0-9]+)?")
 
 
 class Keys:
@@ -81,6 +94,13 @@ class Keys:
         """A key of ours that belongs to no conversation, and passes."""
         return self._prefix + f"synmem:{kind}:{token}".encode()
 
+    def step(self, token: str) -> bytes:
+        """The key of a token that was given; ValueError where it is none, and the key might be
+        another's."""
+        if not _TOKEN.fullmatch(token):
+            raise ValueError(f"not a token: {token!r}")
+        return self.own("step", token)
+
 
 class RedisReader:
     """The reading half of a store in Redis."""
@@ -100,7 +120,9 @@ class RedisReader:
         if why := model.refusal(message):
             return why
         # Nothing takes more than six bytes a character; only what may be too large is counted.
-        if len(message.content) < MOST_ITEM_BYTES // 12 and not (message.metadata or message.parts):
+        m = message
+        structured = m.metadata or m.parts or m.tool_calls or m.extra
+        if len(m.content) < MOST_ITEM_BYTES // 12 and not structured:
             return None
         size = len(redis_items.encode(message))
         return f"it takes {size:,} bytes, and Redis 512 MB" if size > MOST_ITEM_BYTES else None
@@ -260,6 +282,35 @@ class RedisReader:
         text = await self._server.call(NOTE, keys, field)
         return self._note(conversation, field.decode(), text)
 
+    async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """See `SupportsNotes.notes`."""
+        notes: dict[str, dict[str, Any]] = {}
+        ids = storable(conversations)
+        for start in range(0, len(ids), IDS_A_CALL):
+            some = ids[start : start + IDS_A_CALL]
+            keys = [key for i in some for key in (self._keys.list(i), self._keys.beside(i))]
+            found = await self._server.call(NOTES, keys)
+            notes.update(
+                {i: mine for i, raw in zip(some, found, strict=True) if (mine := _notes(raw))}
+            )
+        return notes
+
+    async def steps_done(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.steps_done`."""
+        return await self._done_of(KNOWN, steps)
+
+    async def _done_of(self, script: Script, steps: Collection[Step]) -> set[Step]:
+        """Those of these steps that were done, by a script that tells of tokens."""
+        done: set[Step] = set()
+        left = list(steps)
+        for start in range(0, len(left), IDS_A_CALL):
+            some = left[start : start + IDS_A_CALL]
+            found = await self._server.call(script, [self._keys.step(s.token) for s in some])
+            done.update(
+                s for s, said in zip(some, found, strict=True) if said not in (None, b"off")
+            )
+        return done
+
     async def _call(self, script: Any, ids: Sequence[str], *arguments: bytes | int) -> Any:
         """Run a script on the lists of these conversations."""
         return await self._server.call(script, [self._keys.list(i) for i in ids], *arguments)
@@ -315,7 +366,18 @@ def _decoded(name: bytes) -> str:
 
 def note_field(name: str) -> bytes:
     """The field of a note beside its conversation."""
-    return f"note:{name}".encode("utf-8", "surrogatepass")
+    return _NOTE + name.encode("utf-8", "surrogatepass")
+
+
+def _notes(raw: Sequence[bytes]) -> dict[str, Any]:
+    """The notes among the fields and values of what lies beside a conversation."""
+    notes = {}
+    for field, text in zip(raw[::2], raw[1::2], strict=True):
+        if field.startswith(_NOTE):
+            with contextlib.suppress(ValueError):
+                name = field[len(_NOTE) :].decode("utf-8", "surrogatepass")
+                notes[name] = read_beside(name, text)
+    return notes
 
 
 def checked(position: Position) -> bytes:

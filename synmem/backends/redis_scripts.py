@@ -3,7 +3,8 @@
 Redis does not roll a script back. So each looks at everything first (its token, the type of every
 key, every expected end), and after its first write nothing can fail: that first write is of a
 kind that the server refuses where its memory is full, unless the script makes room itself. Every
-key that a script touches is passed to it; the token is set last.
+key that a script touches is passed to it; the token is set last. A token's key holds what the
+write returned, or `off` where it was called off.
 
 A position is `index:count:last:all`: the index of the message, how many items its trace covers
 (the last 16 up to and with it), the SHA-1 of the item, and that of the SHA-1s of all.
@@ -15,16 +16,19 @@ from typing import Final
 
 import msgspec
 
-from synmem.store import START, Position
+from synmem.store import REMEMBERED_DAYS, START, Position
 
 TRACE: Final = 16
 """So many items, up to and with the message itself, tell where a position stands."""
 
 TOKEN_S: Final = 3600
-"""So long a call's token, and what a replacement has staged, are kept."""
+"""So long a call's own token, and what a replacement has staged, are kept."""
+
+STEP_S: Final = REMEMBERED_DAYS * 24 * 3600
+"""So long a token that was given is kept."""
 
 ANY: Final = b"*"
-"""For an expected end: any. For what is deleted: all. No position reads like that."""
+"""For an expected end or begin: any. For what is deleted: all. No position reads like that."""
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -72,7 +76,7 @@ def _script(text: str) -> Script:
 
 _COMMON = (
     f"""
-local TRACE, TOKEN_S, SLICE = {TRACE}, {TOKEN_S}, 4000
+local TRACE, TOKEN_S, STEP_S, SLICE = {TRACE}, {TOKEN_S}, {STEP_S}, 4000
 """
     + """
 local call = redis.call
@@ -81,6 +85,13 @@ local call = redis.call
 local function misfit(key, wanted)
   local kind = call('TYPE', key)['ok']
   if kind ~= 'none' and kind ~= wanted then return kind end
+end
+
+-- The answer of a write that is known already: it was done, or called off; else nil.
+local function known(token)
+  local done = call('GET', token)
+  if done == 'off' then return {'off', ''} end
+  if done then return {'done', done} end
 end
 
 local function trace(items)
@@ -123,6 +134,14 @@ local function find(list, position)
     top = low - 1
   end
   return found
+end
+
+-- Whether a list begins with the item of this position; for '', whether there is no list.
+local function begins_with(list, position)
+  if position == '*' then return true end
+  if position == '' then return call('LLEN', list) == 0 end
+  local items = call('LRANGE', list, 0, 0)
+  return #items == 1 and string.match(position, '^%d+:(.+)$') == trace(items)
 end
 
 -- What lies beside a list lives as long as the list.
@@ -171,9 +190,10 @@ end
 
 APPEND: Final = _script("""
 -- KEYS: token, index; of each part its list and what lies beside it; tokens that are spent
--- ARGV, packed: ttl, keep (-1: all), parts; of each: id, expected end, title, extra, count, items
-local done = call('GET', KEYS[1])
-if done then return {'done', done} end
+-- ARGV, packed: ttl, keep (-1: all), parts; of each: id, expected end, title, extra, count, items;
+-- then for how many seconds the token is kept
+local done = known(KEYS[1])
+if done then return done end
 local given = unpacked(ARGV[1], ARGV[2])
 local ttl, keep, parts = tonumber(given[1]), tonumber(given[2]), tonumber(given[3])
 local kind = misfit(KEYS[2], 'set')
@@ -209,16 +229,18 @@ for part = 1, parts do
   ends[part] = ending(list)
   at = at + 5 + count
 end
-done = table.concat(ends, '\\n')
-call('SET', KEYS[1], done, 'EX', TOKEN_S)
+ends = table.concat(ends, '\\n')
+call('SET', KEYS[1], ends, 'EX', ARGV[3])
 for spent = 2 * parts + 3, #KEYS do call('DEL', KEYS[spent]) end
-return {'done', done}
+return {'done', ends}
 """)
 
 DELETE: Final = _script("""
--- KEYS: token, index, list, beside;  ARGV: id, position up to which, or '*'
-local done = call('GET', KEYS[1])
-if done then return {'done', done} end
+-- KEYS: token, index, list, beside
+-- ARGV: id, for how many seconds the token is kept, position with which it begins, or '*',
+--       position up to which, or '*'
+local done = known(KEYS[1])
+if done then return done end
 local index, list, beside = KEYS[2], KEYS[3], KEYS[4]
 for key, wanted in pairs({[index] = 'set', [list] = 'list', [beside] = 'hash'}) do
   local kind = misfit(key, wanted)
@@ -226,18 +248,19 @@ for key, wanted in pairs({[index] = 'set', [list] = 'list', [beside] = 'hash'}) 
 end
 local length = call('LLEN', list)
 if length == 0 then
-  if ARGV[2] == '*' then forget(index, list, beside, ARGV[1]) end -- a ghost is nothing to tell of
+  if ARGV[4] == '*' then forget(index, list, beside, ARGV[1]) end -- a ghost is nothing to tell of
   return {'done', ''}
 end
+if not begins_with(list, ARGV[3]) then return {'changed', ARGV[1]} end
 local last = length - 1
-if ARGV[2] == '' then last = -1
-elseif ARGV[2] ~= '*' then
-  last = find(list, ARGV[2])
+if ARGV[4] == '' then last = -1
+elseif ARGV[4] ~= '*' then
+  last = find(list, ARGV[4])
   if not last then return {'changed', ARGV[1]} end
 end
 if last == length - 1 then forget(index, list, beside, ARGV[1])
 elseif last >= 0 then call('LTRIM', list, last + 1, -1) end
-call('SET', KEYS[1], '1', 'EX', TOKEN_S)
+call('SET', KEYS[1], '1', 'EX', ARGV[2])
 return {'done', '1'}
 """)
 
@@ -255,19 +278,24 @@ return 'done'
 
 REPLACE: Final = _script("""
 -- KEYS: token, index, list, beside, staged
--- ARGV: id, position up to which, ttl, title, extra, how many items are staged
-local done = call('GET', KEYS[1])
-if done then return {'done', done} end
+-- ARGV: id, for how many seconds the token is kept, position with which it begins, or '*',
+--       position up to which, ttl, title, extra, how many items are staged
+local done = known(KEYS[1])
+if done then
+  call('DEL', KEYS[5])
+  return done
+end
 local index, list, beside, staged = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 for key, wanted in pairs({[index] = 'set', [list] = 'list', [beside] = 'hash'}) do
   local kind = misfit(key, wanted)
   if kind then return {'kind', key, kind} end
 end
-local id, count, cut = ARGV[1], tonumber(ARGV[6]), 0
+local id, count, cut = ARGV[1], tonumber(ARGV[8]), 0
 if call('LLEN', staged) ~= count then return {'changed', id} end
+if not begins_with(list, ARGV[3]) then return {'changed', id} end
 local length = call('LLEN', list)
-if ARGV[2] ~= '' then
-  local last = find(list, ARGV[2])
+if ARGV[4] ~= '' then
+  local last = find(list, ARGV[4])
   if not last then return {'changed', id} end
   cut = last + 1
 end
@@ -285,11 +313,37 @@ else
   if length == 0 then call('DEL', beside) end -- of one that another program deleted
   call('SADD', index, id)
   if left > 0 then call('PEXPIRE', list, left) end -- trimmed to nothing it had lost it
-  describe(list, beside, ARGV[4], ARGV[5], tonumber(ARGV[3]))
+  describe(list, beside, ARGV[6], ARGV[7], tonumber(ARGV[5]))
 end
 call('DEL', staged)
-call('SET', KEYS[1], '1', 'EX', TOKEN_S)
+call('SET', KEYS[1], '1', 'EX', ARGV[2])
 return {'done', '1'}
+""")
+
+CALL_OFF: Final = _script("""
+-- KEYS: tokens; of each what is known of it, once none that was not done ever will be
+local found = {}
+for i, token in ipairs(KEYS) do
+  call('SET', token, 'off', 'EX', STEP_S, 'NX')
+  found[i] = call('GET', token)
+end
+return found
+""")
+
+FORGET: Final = _script("""
+-- KEYS: tokens
+for _, token in ipairs(KEYS) do call('DEL', token) end
+return 'done'
+""")
+
+EXPIRE: Final = _script("""
+-- KEYS: of each conversation its list and what lies beside it;  ARGV: milliseconds left of each
+for i = 1, #KEYS, 2 do
+  if not misfit(KEYS[i], 'list') and call('PEXPIRE', KEYS[i], ARGV[(i + 1) / 2]) == 1 then
+    align(KEYS[i], KEYS[i + 1])
+  end
+end
+return 'done'
 """)
 
 NOTE: Final = _script("""
@@ -315,6 +369,23 @@ return {'done', ''}
 """)
 
 # --- reading: these write nothing -----------------------------------------------------------
+
+KNOWN: Final = _script("""
+-- KEYS: tokens; of each what is known of it
+local found = {}
+for i, token in ipairs(KEYS) do found[i] = call('GET', token) end
+return found
+""")
+
+NOTES: Final = _script("""
+-- KEYS: of each conversation its list and what lies beside it; of each fields and values of this
+local found = {}
+for i = 1, #KEYS, 2 do
+  local is_there = call('TYPE', KEYS[i])['ok'] == 'list' and not misfit(KEYS[i + 1], 'hash')
+  found[#found + 1] = is_there and call('HGETALL', KEYS[i + 1]) or {}
+end
+return found
+""")
 
 BEGIN: Final = _script("""
 -- KEYS: lists;  ARGV: how many items of each, '1' for the last, and for how many there is room

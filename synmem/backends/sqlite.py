@@ -8,11 +8,18 @@ Data layout. One row a message, in the table `messages` of SynapseKit 2.0.1, ord
 A file that synmem made (layout `synmem`) is in WAL mode and has in that table the nullable
 columns `created_at` (ISO 8601, UTC, microseconds, `Z`), `tool_calls`, `tool_call_id`, `name`,
 `parts` and `extra` (JSON), and beside it `messages_meta(conversation_id, name, value)`: JSON
-under the names `title`, `extra` and `note:NAME`. In a file that SynapseKit made (layout
-`synapsekit`) no column is added and no mode changed: what a row has no column for rides in
-`metadata["synmem"]` (see `layouts/synapsekit.py`); it holds no title. Text with a lone surrogate,
-which SQLite cannot store, is carried in that key in both layouts. New ids are the highest ever
-given plus one, under the write lock; what `replace` puts in front takes ids below the lowest.
+under the names `title`, `extra` and `note:NAME`. There too, under the conversation `''`, which is
+none, and the name `step:TOKEN` stands `"done"` or `"off"` (see `SupportsSteps`). In a file that
+SynapseKit made (layout `synapsekit`) no column is added and no mode changed: what a row has no
+column for rides in `metadata["synmem"]` (see `layouts/synapsekit.py`); it holds no title and
+remembers no step. Text with a lone surrogate, which SQLite cannot store, is carried in that key in
+both layouts. New ids are the highest ever given plus one, under the write lock; what `replace` puts
+in front takes ids below the lowest.
+
+The table may be somebody's own: what stands in its other columns rides in `extra` under the
+layout's name (`layouts/sqlite_columns.py`), and goes back to them. Without AUTOINCREMENT an id may
+be given twice, so a position is the id and a hash of the row. Where `id` is no integer that no two
+rows have, the table is read in the order of its rows, and not written.
 
 Reading leaves the file byte for byte as it was; `sqlite_file.py` says how. What another program
 could have written is read row by row; the usual row comes as a line (`sqlite_lines.py`), as CSV
@@ -23,24 +30,24 @@ SQLite.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from synmem import messages as model
 from synmem.backends.paging import changed, storable
 from synmem.backends.sqlite_copying import BESIDE, Copying, attach, detach, digests_of
 from synmem.backends.sqlite_csv import SqliteCsv
 from synmem.backends.sqlite_file import TABLES, File, create, detect, translating
+from synmem.backends.sqlite_inserting import by_columns, insert, last_number, lowest_number
 from synmem.backends.sqlite_lines import makes_lines
-from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks, row_id
-from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
-from synmem.layouts.sqlite_tables import OwnTable, Row, Table
+from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks
+from synmem.backends.sqlite_trial import Trial
+from synmem.errors import Changed, Rejected, StoreNotFound, StoreUnavailable, Unsupported
+from synmem.layouts.beside import read_beside
+from synmem.layouts.sqlite_tables import Row, Table
 from synmem.messages import Conversation, Message
-from synmem.store import START, Copied, Part, Position, Store
-
-_ROWS_A_STATEMENT: Final = 50  # of eleven columns: SQLite before 3.32 takes 999 parameters
+from synmem.store import START, Copied, Part, Position, Step, Store
 
 
 async def open(
@@ -67,7 +74,7 @@ async def open(
     except BaseException:
         await file.close()
         raise
-    kind = OwnSqliteStore if isinstance(table, OwnTable) else SqliteStore
+    kind = OwnSqliteStore if table.holds.own else SqliteStore
     return kind(file, table, write=write, page_size=page_size)
 
 
@@ -80,23 +87,31 @@ class SqliteStore(SqliteCsv):
         self._copying = asyncio.Lock()  # one copy at a time has another file attached
         self._staging = asyncio.Lock()  # one replace at a time has the temporary table
 
-    async def append(self, parts: Sequence[Part], *, keep: int | None = None) -> list[Position]:
+    async def append(
+        self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
+    ) -> list[Position]:
         """See `Store.append`: one transaction."""
+        self._check_token(token)
         encoded = self._encoded(parts)
         async with self._transaction():
             ends = await self._ends([part.conversation.id for part in parts])
+            if await self._is_known(token):
+                return [ends.get(part.conversation.id, START) for part in parts]
             for part in parts:
                 if part.expect is not None and part.expect != ends.get(part.conversation.id, START):
                     raise changed(part.conversation.id, self.name)
-            number = await self._last_number()
+            number = await last_number(self._file)
             await self._insert(parts, encoded, number + 1)
             for part in parts:
                 number += len(part.messages)
                 if part.messages:
                     ends[part.conversation.id] = str(number)
+            if not self._file.shape.lasting:
+                ends = await self._ends([*ends])
             await self._describe([p.conversation for p in parts if p.conversation.id in ends])
             if keep is not None:
                 await self._trim(list(ends), keep)
+            await self._remember(token)
         return [ends.get(part.conversation.id, START) for part in parts]
 
     def _encoded(self, parts: Sequence[Part]) -> list[list[Row]]:
@@ -122,37 +137,22 @@ class SqliteStore(SqliteCsv):
 
     def _short(self, row: Row) -> Row:
         """A row without the columns that are not common, where nothing is in them."""
+        if self._table.others:
+            return row
         common = self._table.common
         return row[:common] if all(value is None for value in row[common:]) else row
 
     async def _insert(
         self, parts: Sequence[Part], encoded: Sequence[Sequence[Row]], first: int
     ) -> None:
-        """Write rows, numbered from `first` on; those with nothing in the rarer columns bind only
-        the common ones, which takes a quarter less."""
-        columns = self._table.columns
+        """Write the rows of each part, numbered from `first` on."""
         numbers = itertools.count(first)
-        bare: list[Row] = []
-        full: list[Row] = []
-        for part, rows in zip(parts, encoded, strict=True):
-            conversation = part.conversation.id
-            for row in rows:
-                some = bare if len(row) == self._table.common else full
-                some.append((next(numbers), conversation, *row))
-        await self._insert_rows(columns[: self._table.common], bare)
-        await self._insert_rows(columns, full)
-
-    async def _insert_rows(self, names: Sequence[str], rows: Sequence[Row]) -> None:
-        """Write rows of these columns, many a statement: that takes half the time of one a row."""
-        into = f"INSERT INTO messages (id, conversation_id, {', '.join(names)}) VALUES "
-        row = f"(?, ?, {marks(names)})"
-        whole = len(rows) - len(rows) % _ROWS_A_STATEMENT
-        if whole:
-            starts = range(0, whole, _ROWS_A_STATEMENT)
-            several = [[*chain.from_iterable(rows[i : i + _ROWS_A_STATEMENT])] for i in starts]
-            await self._file.many(into + marks(range(_ROWS_A_STATEMENT), row), several)
-        if whole < len(rows):
-            await self._file.many(into + row, rows[whole:])
+        rows = (
+            (next(numbers), part.conversation.id, *row)
+            for part, some in zip(parts, encoded, strict=True)
+            for row in some
+        )
+        await insert(self._file, self._table, rows)
 
     async def _ends(self, ids: Sequence[str]) -> dict[str, Position]:
         """Where each of these conversations ends, those that exist."""
@@ -164,16 +164,13 @@ class SqliteStore(SqliteCsv):
                 f"WHERE conversation_id IN ({marks(chunk)}) GROUP BY conversation_id",
                 chunk,
             )
-            ends.update((conversation, str(number)) for conversation, number in rows)
+            if self._file.shape.lasting:
+                ends.update((conversation, str(number)) for conversation, number in rows)
+            else:
+                last = [number for _, number in rows]
+                rows = await self._rows(f"id IN ({marks(last)})", last)
+                ends.update((row[0], self._position(row)) for row in rows)
         return ends
-
-    async def _last_number(self) -> int:
-        """The highest id ever given: a deleted one is not given again."""
-        rows = await self._file.rows(
-            "SELECT max(coalesce((SELECT max(id) FROM messages), 0), "
-            "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'messages'), 0))"
-        )
-        return int(rows[0][0])
 
     async def _describe(self, conversations: Sequence[Conversation]) -> None:
         """Write the titles and extras that are set; this layout has no place for them."""
@@ -189,6 +186,18 @@ class SqliteStore(SqliteCsv):
 
     async def _forget(self, conversation: str) -> None:
         """Drop what lies beside a conversation that has no messages any more."""
+
+    def _check_token(self, token: str | None) -> None:
+        """Unsupported, where there is no place in which to remember one."""
+        if token is not None:
+            raise Unsupported(f"{self.name} belongs to SynapseKit: it remembers no step of ours")
+
+    async def _is_known(self, token: str | None) -> bool:
+        """Whether a write with this token was done; Changed where it was called off."""
+        return False
+
+    async def _remember(self, token: str | None) -> None:
+        """That the write with this token is done."""
 
     async def copy(
         self, source: Store, conversations: Sequence[Conversation]
@@ -220,7 +229,8 @@ class SqliteStore(SqliteCsv):
             await attach(self._file, source._file)
         try:
             async with self._step():
-                if not await makes_lines(self._file, "main", BESIDE):
+                tables = {"main": self._table, BESIDE: source._table}
+                if not await makes_lines(self._file, tables):
                     raise StoreUnavailable(f"{source.name}: no plain table")
             yield Copying(self._file, self._table, source._table, most=2 * self._page_size)
         finally:
@@ -237,22 +247,34 @@ class SqliteStore(SqliteCsv):
                 found |= await digests_of(self._file, self._table, chunk, most=2 * self._page_size)
         return found
 
-    async def delete(self, conversation: str, *, upto: Position | None = None) -> bool:
+    async def delete(
+        self,
+        conversation: str,
+        *,
+        upto: Position | None = None,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> bool:
         """See `Store.delete`: one transaction."""
+        self._check_token(token)
         if not self._file.made or not storable([conversation]):
             return False
         async with self._transaction():
+            if await self._is_known(token):
+                return True
             if not await self._ends([conversation]):
                 return False
+            await self._check_begin(conversation, begins)
             where = "conversation_id = ?"
             values: list[Any] = [conversation]
             if upto is not None:
                 await self._find(conversation, upto)
                 where += " AND id <= ?"
-                values.append(row_id(upto))
+                values.append(self._number_at(upto))
             await self._file.execute(f"DELETE FROM messages WHERE {where}", values)
             if not await self._ends([conversation]):
                 await self._forget(conversation)
+            await self._remember(token)
         return True
 
     async def replace(
@@ -261,63 +283,117 @@ class SqliteStore(SqliteCsv):
         messages: AsyncIterable[Sequence[Message]],
         *,
         upto: Position,
+        begins: Position | None = None,
+        token: str | None = None,
     ) -> None:
         """See `Store.replace`: staged in a temporary table, then one transaction."""
+        self._check_token(token)
         await self._make()
         async with self._staging:
-            staged = await self._stage(conversation, messages)
+            count, kinds = await self._stage(conversation, messages)
             async with self._transaction():
+                if await self._is_known(token):
+                    return
+                await self._check_begin(conversation.id, begins)
                 await self._find(conversation.id, upto)
                 if upto != START:
                     await self._file.execute(
                         "DELETE FROM messages WHERE conversation_id = ? AND id <= ?",
-                        [conversation.id, row_id(upto)],
+                        [conversation.id, self._number_at(upto)],
                     )
-                await self._unstage(conversation.id, staged)
+                await self._unstage(conversation.id, count, kinds)
                 if await self._ends([conversation.id]):
                     await self._describe([conversation])
                 else:
                     await self._forget(conversation.id)
+                await self._remember(token)
 
     async def _stage(
         self, conversation: Conversation, messages: AsyncIterable[Sequence[Message]]
-    ) -> int:
-        """Put the new messages where nobody sees them; tell how many. Temporary tables are a
-        file of their own: the database is not locked while a slow source is read."""
-        columns = ", ".join(self._table.columns)
-        insert = f"INSERT INTO temp.staged VALUES ({marks(self._table.columns)})"
-        count = 0
+    ) -> tuple[int, list[Sequence[str]]]:
+        """Put the new messages where nobody sees them; tell how many, and which columns those of
+        each kind fill. Temporary tables are a file of their own: the database is not locked while
+        a slow source is read."""
+        places = _places(self._table)
         async with self._step():
             await self._file.execute("DROP TABLE IF EXISTS temp.staged")
-            await self._file.execute(f"CREATE TEMP TABLE staged ({columns})")
+            await self._file.execute(
+                "CREATE TEMP TABLE staged "
+                f"(number INTEGER PRIMARY KEY, conversation_id, kind, {', '.join(places.values())})"
+            )
+        kinds: list[Sequence[str]] = []
+        count = 0
         async for page in messages:
             if reasons := model.refusals([(conversation, page)], self.refusal):
                 raise Rejected([(i, count + n, why) for i, n, why in reasons])
-            async with self._step():
-                await self._file.many(insert, [self._table.encode(m) for m in page])
+            rows = [
+                (number, conversation.id, *self._table.encode(message))
+                for number, message in enumerate(page, count + 1)
+            ]
+            for names, some in by_columns(self._table, rows):
+                if names not in kinds:
+                    kinds.append(names)
+                columns = ["number", "conversation_id", *(places[name] for name in names), "kind"]
+                values = f"{marks(columns[1:])}, {kinds.index(names)}"
+                async with self._step():
+                    await self._file.many(
+                        f"INSERT INTO temp.staged ({', '.join(columns)}) VALUES ({values})", some
+                    )
             count += len(page)
-        return count
+        return count, kinds
 
-    async def _unstage(self, conversation: str, count: int) -> None:
+    async def _unstage(self, conversation: str, count: int, kinds: list[Sequence[str]]) -> None:
         """Move the staged messages in front of the conversation's others."""
-        columns = ", ".join(self._table.columns)
-        base = await self._last_number()
         if await self._ends([conversation]):
-            # No id is free between two conversations' rows: the front goes below all others.
-            rows = await self._file.rows("SELECT min(id) FROM messages")
-            base = min(rows[0][0], 1) - count - 1
-        await self._file.execute(
-            f"INSERT INTO messages (id, conversation_id, {columns}) "
-            f"SELECT ? + rowid, ?, {columns} FROM temp.staged ORDER BY rowid",
-            [base, conversation],
+            base = await lowest_number(self._file) - count - 1
+        else:
+            base = await last_number(self._file)
+        places = _places(self._table)
+        for kind, names in enumerate(kinds):
+            taken = [places[name] for name in names]
+            await self._file.execute(
+                f"INSERT INTO messages ({', '.join(('id', 'conversation_id', *names))}) "
+                f"SELECT {', '.join(('? + number', 'conversation_id', *taken))} "
+                "FROM temp.staged WHERE kind = ? ORDER BY number",
+                [base, kind],
+            )
+
+    async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
+        """See `SupportsTrial.refuses_back`: some hundred conversations in a transaction."""
+        if not self._file.made:
+            return {}
+        await self._make()
+        trial = Trial(self._file, self._table, self.refusal, self._firsts)
+        ids = storable(conversations)
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), IDS_A_QUERY):
+            async with self._step():
+                found |= await trial.refusals(ids[start : start + IDS_A_QUERY])
+        return found
+
+    async def _firsts(self, ids: Sequence[str]) -> list[Row]:
+        """The first row of each of these conversations."""
+        return await self._rows(
+            "id IN (SELECT min(id) FROM messages "
+            f"WHERE conversation_id IN ({marks(ids)}) GROUP BY conversation_id)",
+            ids,
         )
+
+    async def _check_begin(self, conversation: str, begins: Position | None) -> None:
+        """Changed, where its first message is not this one."""
+        if begins is None:
+            return
+        rows = await self._firsts([conversation])
+        if begins != (self._position(rows[0]) if rows else START):
+            raise changed(conversation, self.name)
 
     async def _find(self, conversation: str, position: Position) -> None:
         """Changed, where no message stands there any more."""
-        if position != START and not await self._file.rows(
-            "SELECT 1 FROM messages WHERE id = ? AND conversation_id = ?",
-            [row_id(position), conversation],
-        ):
+        if position == START:
+            return
+        number = self._number_at(position)
+        rows = await self._rows("id = ? AND conversation_id = ?", [number, conversation])
+        if not rows or self._position(rows[0]) != position:
             raise changed(conversation, self.name)
 
     @contextlib.asynccontextmanager
@@ -325,8 +401,9 @@ class SqliteStore(SqliteCsv):
         """The write lock from the first look to the commit; everything or nothing."""
         await self._make()
         async with self._step():
-            await self._file.execute("BEGIN IMMEDIATE")
             try:
+                # Within: whoever is cut off here does not know whether it has begun.
+                await self._file.execute("BEGIN IMMEDIATE")
                 yield
                 await self._file.execute("COMMIT")
             except BaseException:
@@ -337,14 +414,26 @@ class SqliteStore(SqliteCsv):
         """Make the file at the first write, and in it the tables."""
         if not self._write:
             raise Unsupported(f"{self.name} was opened for reading")
+        if not self._file.shape.numbered:
+            raise Unsupported(
+                f"{self.name}: in its table messages, id is no INTEGER PRIMARY KEY: where a new "
+                "row stands cannot be said",
+                hint="it can be read, and copied to another store",
+            )
         if self._file.made:
             return
         async with self._step():
             await create(self._file, self._table)
 
 
+def _places(table: Table) -> dict[str, str]:
+    """What each column is called in the temporary table: somebody's own may be called anything."""
+    return {name: f"c{index}" for index, name in enumerate(table.columns)}
+
+
 class OwnSqliteStore(SqliteStore):
-    """A store in a file that synmem made: with titles, extras and notes in `messages_meta`."""
+    """A store in a file that synmem made: with titles, extras, notes and the steps that were done
+    in `messages_meta`."""
 
     async def note(self, conversation: str, name: str) -> Any | None:
         """See `SupportsNotes.note`."""
@@ -362,6 +451,81 @@ class OwnSqliteStore(SqliteStore):
             if await self._ends([conversation]):
                 await self._set_meta([(conversation, f"note:{name}", value)])
 
+    async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """See `SupportsNotes.notes`."""
+        ids = storable(conversations)
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(ids), IDS_A_QUERY):
+            chunk = ids[start : start + IDS_A_QUERY]
+            async with self._step():
+                rows = await self._file.rows(
+                    "SELECT conversation_id, name, CAST(value AS BLOB) FROM messages_meta WHERE "
+                    f"conversation_id IN ({marks(chunk)}) AND name >= 'note:' AND name < 'note;'",
+                    chunk,
+                )
+            for conversation, name, text in rows:
+                with contextlib.suppress(ValueError):  # it can be made anew
+                    if (value := read_beside(name, text)) is not None:
+                        found.setdefault(conversation, {})[name.removeprefix("note:")] = value
+        return found
+
+    # --- steps ---
+
+    async def steps_done(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.steps_done`."""
+        async with self._step():
+            return await self._done(steps)
+
+    async def call_off(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.call_off`."""
+        if not steps:
+            return set()
+        async with self._transaction():
+            await self._file.many(
+                "INSERT INTO messages_meta (conversation_id, name, value) VALUES ('', ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                [(f"step:{step.token}", model.ascii_json("off")) for step in steps],
+            )
+            return await self._done(steps)
+
+    async def forget_steps(self, steps: Collection[Step]) -> None:
+        """See `SupportsSteps.forget_steps`."""
+        if not steps or not self._file.made:
+            return
+        async with self._transaction():
+            await self._set_meta([("", f"step:{step.token}", None) for step in steps])
+
+    async def _done(self, steps: Collection[Step]) -> set[Step]:
+        """Those that were done."""
+        words = await self._words([step.token for step in steps])
+        return {step for step in steps if words.get(step.token) == "done"}
+
+    async def _words(self, tokens: Sequence[str]) -> dict[str, str]:
+        """What is remembered of these tokens: done, or called off."""
+        words: dict[str, str] = {}
+        for start in range(0, len(tokens), IDS_A_QUERY):
+            names = [f"step:{token}" for token in tokens[start : start + IDS_A_QUERY]]
+            rows = await self._file.rows(
+                "SELECT name, value FROM messages_meta "
+                f"WHERE conversation_id = '' AND name IN ({marks(names)})",
+                names,
+            )
+            words.update((name.removeprefix("step:"), read_beside(name, v)) for name, v in rows)
+        return words
+
+    def _check_token(self, token: str | None) -> None:
+        """There is a place for it."""
+
+    async def _is_known(self, token: str | None) -> bool:
+        word = None if token is None else (await self._words([token])).get(token)
+        if word is not None and word != "done":
+            raise Changed(f"this write to {self.name} was called off", hint="run again")
+        return word is not None
+
+    async def _remember(self, token: str | None) -> None:
+        if token is not None:
+            await self._set_meta([("", f"step:{token}", "done")])
+
     async def _describe(self, conversations: Sequence[Conversation]) -> None:
         values = [(c.id, "title", c.title) for c in conversations if c.title is not None]
         values += [(c.id, "extra", c.extra) for c in conversations if c.extra is not None]  # type: ignore[misc]
@@ -376,7 +540,7 @@ class OwnSqliteStore(SqliteStore):
             [(conversation, name) for conversation, name, _ in values],
         )
         await self._file.many(
-            "INSERT INTO messages_meta VALUES (?, ?, ?)",
+            "INSERT INTO messages_meta (conversation_id, name, value) VALUES (?, ?, ?)",
             [
                 (conversation, name, model.ascii_json(value))
                 for conversation, name, value in values
@@ -386,5 +550,6 @@ class OwnSqliteStore(SqliteStore):
 
     async def _forget(self, conversation: str) -> None:
         await self._file.execute(
-            "DELETE FROM messages_meta WHERE conversation_id = ?", [conversation]
+            "DELETE FROM messages_meta WHERE conversation_id = ? AND conversation_id <> ''",
+            [conversation],
         )

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from synmem.backends.sqlite_file import File
-from synmem.backends.sqlite_lines import one_ahead, texts_of
+from synmem.backends.sqlite_lines import is_plain, one_ahead, texts_of
 from synmem.backends.sqlite_reading import marks
 from synmem.errors import StoreUnavailable
 from synmem.layouts.sqlite_lines import (
@@ -140,6 +140,8 @@ class Copying:
 async def digests_of(file: File, table: Table, ids: Sequence[str], *, most: int) -> dict[str, str]:
     """The digests of the rows of these conversations, as `copy` tells them; those it cannot make
     are left out."""
+    if not await is_plain(file, table):
+        return {}
     counts = await file.rows(counts_sql("messages", marks(ids)), ids)
     counts = [row for row in counts if row[1] <= most]
     line = line_sql(table.columns)

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiosqlite
 
@@ -19,6 +20,7 @@ from synmem.errors import (
     StoreNotFound,
     StoreUnavailable,
 )
+from synmem.layouts.sqlite_columns import Column, WideTable
 from synmem.layouts.sqlite_tables import OwnTable, SynapseKitTable, Table
 
 if TYPE_CHECKING:
@@ -33,6 +35,25 @@ TABLES: Final[dict[str, Callable[[], Table]]] = {
 }
 
 
+class Shape(NamedTuple):
+    """How the rows of a table `messages` are numbered: perhaps not as we and SynapseKit do it."""
+
+    columns: tuple[Column, ...] = ()
+    key: str = "id"
+    """What numbers them, in their order."""
+    numbered: bool = True
+    """Whether that is `id`, an integer that no two rows have: else nothing is written."""
+    unique: bool = True
+    """Whether no two rows of different conversations have the same."""
+    lasting: bool = True
+    """Whether no number is given twice."""
+
+    @property
+    def names(self) -> set[str]:
+        """Of the columns."""
+        return {column.name for column in self.columns}
+
+
 class File:
     """A database file and the one connection to it, which an empty or absent file has not."""
 
@@ -44,6 +65,8 @@ class File:
         self.connection: aiosqlite.Connection | None = None
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._uri = ""
+        self.shape = Shape()
+        """Of the table of messages."""
 
     def uri_to_read(self) -> str:
         """How another connection reads what this one does, and never writes to it."""
@@ -149,17 +172,21 @@ class File:
 
 async def detect(file: File, layout: str | None, *, write: bool) -> Table:
     """Whose tables these are, by their columns; a file without any is ours to make."""
-    columns = await _columns(file)
+    shape = await _shape(file)
     for name in ("synmem", "synapsekit"):  # the first has all columns of the second
         table = TABLES[name]()
-        if columns >= _needed(table) and layout in (None, name):
+        if shape.names >= needed(table) and layout in (None, name):
             file.made = True
-            return table
+            file.shape = shape
+            others = [each for each in shape.columns if each.name not in needed(table)]
+            if shape.key != "id":
+                others.insert(0, next(each for each in shape.columns if each.name == "id"))
+            return WideTable(table, others) if others else table
     if not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1"):
         # Nothing but perhaps a header, where who made it was killed before its tables.
         await file.close()
         return TABLES[layout or "synmem"]()
-    if layout and write and not columns:
+    if layout and write and not shape.columns:
         return TABLES[layout]()  # asked for by name, beside somebody's other tables
     tables = [
         row[0] for row in await file.look("SELECT name FROM sqlite_schema WHERE type='table'")
@@ -180,12 +207,12 @@ async def create(file: File, table: Table) -> None:
         await file.connect(write=True)
         if table.holds.own and not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1"):
             await _switch_on_wal(file)
-    await file.execute("BEGIN IMMEDIATE")
     try:
-        columns = await _columns(file)
-        for statement in () if columns else table.schema:
+        await file.execute("BEGIN IMMEDIATE")
+        shape = await _shape(file)
+        for statement in () if shape.columns else table.schema:
             await file.execute(statement)
-        if columns and not columns >= _needed(table):
+        if shape.columns and not (shape.lasting and shape.names == needed(table)):
             raise Changed(f"{file.path}: another program made it meanwhile", hint="run again")
         await file.execute("COMMIT")
     except BaseException:
@@ -194,12 +221,56 @@ async def create(file: File, table: Table) -> None:
     file.made = True
 
 
-async def _columns(file: File) -> set[str]:
-    return {row[1] for row in await file.look("PRAGMA table_info(messages)")}
+async def _shape(file: File) -> Shape:
+    """Of the table as it is now; generated and hidden columns are not told."""
+    told = await file.look("PRAGMA table_info(messages)")
+    if not told:
+        return Shape()
+    [(kind, sql)] = await file.look(
+        "SELECT type, coalesce(sql, '') FROM sqlite_schema "
+        "WHERE lower(name) = 'messages' AND type IN ('table', 'view')"
+    )
+    strict = kind == "table" and "strict" in sql.rpartition(")")[2].lower()
+    columns = tuple(_column(row, strict=strict) for row in told)
+    keys = [row for row in told if row[5]]
+    alone = len(keys) == 1 and keys[0][1] == "id"
+    declared = keys[0][2].upper() if alone else ""
+    if declared == "INTEGER" or ("INT" in declared and keys[0][3]):
+        return Shape(columns, lasting=_LASTING.search(sql) is not None)
+    key = await _row_number(file, columns) if kind == "table" else None
+    return Shape(columns, key or "id", False, alone or key is not None, False)
 
 
-def _needed(table: Table) -> set[str]:
-    return {"id", "conversation_id", *table.columns}
+def _column(row: Sequence[Any], *, strict: bool) -> Column:
+    _, name, declared, required, default, _ = row
+    declared = "" if strict and declared.upper() == "ANY" else declared
+    return Column(name, declared, bool(required), (default or "NULL").upper() != "NULL")
+
+
+async def _row_number(file: File, columns: Sequence[Column]) -> str | None:
+    """What SQLite numbers the rows of the table by, beside all of its columns; or None."""
+    taken = {column.name.lower() for column in columns}
+    name = next((each for each in ("rowid", "oid", "_rowid_") if each not in taken), None)
+    if name is None:
+        return None
+    try:
+        await file.look(f"SELECT {name} FROM messages LIMIT 0")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+            raise
+        return None
+    return name
+
+
+_LASTING: Final = re.compile(
+    r"primary\s+key\s+((asc|desc)\s+)?(on\s+conflict\s+\w+\s+)?autoincrement", re.IGNORECASE
+)
+
+
+def needed(table: Table) -> set[str]:
+    """The columns without which a table is none of this layout."""
+    others = len(table.columns) - len(table.others)
+    return {"id", "conversation_id", *table.columns[:others]}
 
 
 async def _switch_on_wal(file: File) -> None:

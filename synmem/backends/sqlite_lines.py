@@ -11,12 +11,13 @@ from collections.abc import (
     Callable,
     Collection,
     Coroutine,
+    Mapping,
     Sequence,
 )
 from typing import Any, Final, TypeVar
 
 from synmem.backends.paging import storable
-from synmem.backends.sqlite_file import File
+from synmem.backends.sqlite_file import File, needed
 from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks
 from synmem.layouts.sqlite_lines import (
     Run,
@@ -27,6 +28,7 @@ from synmem.layouts.sqlite_lines import (
     probe,
     runs_of,
 )
+from synmem.layouts.sqlite_tables import Table
 from synmem.store import Lines, Page
 
 _T = TypeVar("_T")
@@ -51,6 +53,10 @@ class SqliteLines(SqliteReader):
     ) -> AsyncIterator[Lines | Page]:
         """See `SupportsLines.lines`. While what one query gave goes out, the next one runs."""
         ids = sorted(storable(conversations))
+        if not await self._is_usual():
+            async for page in self.read(ids):
+                yield page
+            return
         runs = [
             run
             for start in range(0, len(ids), IDS_A_QUERY)
@@ -96,7 +102,6 @@ class SqliteLines(SqliteReader):
 
     async def _runs(self, ids: Sequence[str], apart: Collection[str]) -> list[Run]:
         """How to read these conversations."""
-        await self._is_usual()
         async with self._step():
             rows = await self._file.rows(counts_sql("messages", marks(ids)), ids)
         return runs_of(rows, apart, most=2 * self._page_size)
@@ -105,12 +110,12 @@ class SqliteLines(SqliteReader):
         """Whether SQLite and the tables are as `makes_lines` asks for."""
         if self._makes_lines is None:
             async with self._step():
-                self._makes_lines = await makes_lines(self._file, "main")
+                self._makes_lines = await makes_lines(self._file, {"main": self._table})
         return self._makes_lines
 
     async def _texts(self, run: Run) -> list[str] | None:
         """The lines as SQLite makes them, of all together or of each; None where it cannot."""
-        if not self._makes_lines or run.messages > 2 * self._page_size:
+        if run.messages > 2 * self._page_size:
             return None
         sql, values = lines_query("messages", line_sql(self._table.columns), run)
         async with self._step():
@@ -139,19 +144,21 @@ async def one_ahead(
                 coming.exception()  # nobody is to hear of it any more
 
 
-async def makes_lines(file: File, *schemas: str) -> bool:
-    """Whether this SQLite writes JSON as we do, byte for byte, and the tables are as we and
-    SynapseKit make them: text where there must be some, and no id is given twice."""
+async def makes_lines(file: File, tables: Mapping[str, Table]) -> bool:
+    """Whether this SQLite writes JSON as we do, byte for byte, and the tables (by the names under
+    which their files are attached) are as we and SynapseKit make them."""
     sql, values, answer = probe()
     try:
         if await file.look(sql, values) != [(answer,)]:
             return False
     except sqlite3.OperationalError:  # it was built without JSON
         return False
-    return all([await _is_plain(file, schema) for schema in schemas])
+    return all([await is_plain(file, table, schema) for schema, table in tables.items()])
 
 
-async def _is_plain(file: File, schema: str) -> bool:
+async def is_plain(file: File, table: Table, schema: str = "main") -> bool:
+    """Whether the table has no other columns than its layout knows, text where there must be
+    some, and no id is given twice."""
     made = await file.look(
         f"SELECT lower(sql) FROM {schema}.sqlite_schema WHERE type = 'table' AND name = 'messages'"
     )
@@ -161,6 +168,7 @@ async def _is_plain(file: File, schema: str) -> bool:
         bool(made)
         and "autoincrement" in made[0][0]
         and "collate" not in made[0][0]
+        and columns.keys() == needed(table)
         and all(columns.get(name) == _TEXT for name in ("conversation_id", "role", "content"))
     )
 

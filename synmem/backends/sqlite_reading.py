@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import functools
+import hashlib
 import itertools
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from synmem import messages as model
 from synmem.backends.paging import Fetch, Paging, changed, storable
@@ -40,17 +43,22 @@ class SqliteReader:
             page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
         )
         self._turn = asyncio.Lock()  # one statement or transaction at a time
+        self._key = file.shape.key
+        self._holds = table.holds
+        if not file.shape.lasting:
+            self._holds = replace(table.holds, lasting_positions=False)
         columns = ", ".join(table.columns)
-        self._select = f"SELECT conversation_id, id, {columns} FROM messages WHERE "
+        self._select = f"SELECT conversation_id, {self._key}, {columns} FROM messages WHERE "
 
     @property
     def holds(self) -> Holds:
         """What the file's layout holds."""
-        return self._table.holds
+        return self._holds
 
     def refusal(self, message: Message) -> str | None:
-        """What no store can hold; SQLite holds all else up to its limit of 1 GB a row."""
-        return model.refusal(message)
+        """What no store can hold, or a column of somebody's own would not; SQLite holds all else
+        up to its limit of 1 GB a row."""
+        return model.refusal(message) or self._table.refusal(message)
 
     def read(
         self,
@@ -73,13 +81,13 @@ class SqliteReader:
         where = "conversation_id = ?"
         values: list[Any] = [conversation]
         if anchor != START:
-            where += " AND id <= ?" if reverse else " AND id >= ?"
-            values.append(row_id(anchor))
+            where += f" AND {self._key} {'<=' if reverse else '>='} ?"
+            values.append(self._number_at(anchor))
             size += 1
-        order = "DESC" if reverse else "ASC"
-        rows = await self._messages(f"{where} ORDER BY id {order} LIMIT ?", [*values, size])
+        order = f"{self._key} {'DESC' if reverse else 'ASC'}"
+        rows = await self._messages(f"{where} ORDER BY {order} LIMIT ?", [*values, size])
         if anchor != START:
-            if not rows or rows[0][1] != int(anchor):
+            if not rows or self._position(rows[0]) != anchor:
                 raise changed(conversation, self.name)
             rows = rows[1:]
         return self._as_page(rows) if rows else None
@@ -90,30 +98,38 @@ class SqliteReader:
     async def _first_rows(self, ids: Sequence[str], most: int) -> list[tuple[str, list[Any]]]:
         """The first so many rows of these conversations, which are sorted."""
         rows = await self._messages(
-            f"conversation_id IN ({marks(ids)}) ORDER BY conversation_id, id LIMIT ?", [*ids, most]
+            f"conversation_id IN ({marks(ids)}) ORDER BY conversation_id, {self._key} LIMIT ?",
+            [*ids, most],
         )
         return [(each, list(run)) for each, run in itertools.groupby(rows, itemgetter(0))]
 
     async def _end_pages(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
         """The first or last few of many conversations, in one query."""
-        order = "DESC" if reverse else "ASC"
+        if not self._file.shape.unique:
+            pages = [await self._page(one, START, reverse, each) for one in ids]
+            return [page for page in pages if page is not None]
+        key, order = self._key, "DESC" if reverse else "ASC"
         rows = await self._messages(
-            f"id IN (SELECT m.id FROM (VALUES {marks(ids, '(?)')}) AS wanted "
-            "JOIN messages AS m ON m.id IN (SELECT id FROM messages "
-            f"WHERE conversation_id = wanted.column1 ORDER BY id {order} LIMIT ?)) "
-            f"ORDER BY conversation_id, id {order}",
+            f"{key} IN (SELECT m.{key} FROM (VALUES {marks(ids, '(?)')}) AS wanted "
+            f"JOIN messages AS m ON m.{key} IN (SELECT {key} FROM messages "
+            f"WHERE conversation_id = wanted.column1 ORDER BY {key} {order} LIMIT ?)) "
+            f"ORDER BY conversation_id, {key} {order}",
             [*ids, each],
         )
         return [self._as_page(list(run)) for _, run in itertools.groupby(rows, itemgetter(0))]
 
     async def _messages(self, where: str, values: Sequence[Any]) -> list[Any]:
         async with self._step():
-            try:
-                return await self._file.rows(self._select + where, values)
-            except sqlite3.OperationalError as error:
-                if "decode to UTF-8" not in str(error):
-                    raise
-            return await self._broken_text(where, values)
+            return await self._rows(where, values)
+
+    async def _rows(self, where: str, values: Sequence[Any]) -> list[Any]:
+        """Rows of messages: conversation, number, and all columns; within a step."""
+        try:
+            return await self._file.rows(self._select + where, values)
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error):
+                raise
+        return await self._broken_text(where, values)
 
     async def _broken_text(self, where: str, values: Sequence[Any]) -> list[Any]:
         """The rows again, with text that is not UTF-8 left as the bytes it is."""
@@ -132,7 +148,24 @@ class SqliteReader:
             items = [*self._table.decode_all(rows)]
         except ValueError:
             items = [self._decoded(row) for row in rows]
-        return Page(rows[0][0], items, lambda i: str(rows[i][1]))
+        return Page(rows[0][0], items, lambda i: self._position(rows[i]))
+
+    def _position(self, row: Sequence[Any]) -> Position:
+        """Where a row stands: its number, and where that may be given to another, also a hash."""
+        if self._file.shape.lasting:
+            return str(row[1])
+        told = repr([*row[2:]]).encode()
+        return f"{row[1]}-{hashlib.blake2b(told, digest_size=8).hexdigest()}"
+
+    def _number_at(self, position: Position) -> Any:
+        """The number of a position's row; ValueError where no position of ours looks like that."""
+        number = position if self._file.shape.lasting else position.rpartition("-")[0]
+        try:
+            return int(number)
+        except ValueError:
+            if number and self._key == "id" and not self._file.shape.numbered:
+                return number
+        raise ValueError(f"not a position of an SQLite store: {position!r}")
 
     def _decoded(self, row: Sequence[Any]) -> Message | Unreadable:
         try:
@@ -164,7 +197,8 @@ class SqliteReader:
     ) -> list[ConversationInfo]:
         page = f"FROM messages WHERE {where} GROUP BY conversation_id ORDER BY conversation_id"
         if details:
-            sql = self._details_sql(f"SELECT conversation_id, count(*), min(id), max(id) {page}")
+            ends = f"min({self._key}), max({self._key})"
+            sql = self._details_sql(f"SELECT conversation_id, count(*), {ends} {page}")
         else:
             sql = f"SELECT conversation_id {page} LIMIT ?"
         async with self._step():
@@ -174,7 +208,10 @@ class SqliteReader:
         return [self._info(*row) for row in rows]
 
     def _details_sql(self, page: str) -> str:
-        time = self._table.time_column
+        time = f"(SELECT {self._table.time_column} FROM messages WHERE {self._key} = {{}}"
+        if not self._file.shape.unique:
+            time += " AND conversation_id = c"
+        time += ")"
         title = extra = "NULL"
         if "title" in self.holds.conversation_fields:
             # As bytes, so that text that is not UTF-8 is named as all else that is no JSON.
@@ -185,8 +222,7 @@ class SqliteReader:
             title, extra = meta.format("title"), meta.format("extra")
         return (
             f"WITH page(c, n, low, high) AS ({page} LIMIT ?) SELECT c, n, "
-            f"(SELECT {time} FROM messages WHERE id = low), "
-            f"(SELECT {time} FROM messages WHERE id = high), {title}, {extra} FROM page ORDER BY c"
+            f"{time.format('low')}, {time.format('high')}, {title}, {extra} FROM page ORDER BY c"
         )
 
     def _info(
@@ -214,14 +250,16 @@ class SqliteReader:
         """Rows that belong to no conversation: their conversation_id is no text, or is empty."""
         async with self._step():
             # One by one the index finds them; with OR every row would be looked at.
-            select = "SELECT id, typeof(conversation_id) FROM messages WHERE conversation_id"
+            select = (
+                f"SELECT {self._key}, typeof(conversation_id) FROM messages WHERE conversation_id"
+            )
             rows = await self._file.rows(
                 f"{select} IS NULL UNION ALL {select} = '' UNION ALL {select} >= x'' LIMIT ?",
                 [MOST_DAMAGE],
             )
         return [
             Damage(STRAY, f"row {number}", f"its conversation_id is {_KINDS.get(kind, kind)}")
-            for number, kind in sorted(rows)
+            for number, kind in sorted(rows, key=lambda row: (str(type(row[0])), row[0]))
         ]
 
     async def total(self) -> int:
@@ -247,16 +285,12 @@ def marks(values: Sequence[Any], mark: str = "?") -> str:
     return ", ".join([mark] * len(values))
 
 
-def row_id(position: Position) -> int:
-    """The `id` of a row; ValueError where no position of ours looks like that."""
-    try:
-        return int(position)
-    except ValueError:
-        raise ValueError(f"not a position of an SQLite store: {position!r}") from None
+class NotUtf8(bytes):
+    """Text that is not UTF-8: no BLOB."""
 
 
 def _text_or_bytes(data: bytes) -> str | bytes:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return data
+        return NotUtf8(data)

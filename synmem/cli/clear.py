@@ -83,10 +83,13 @@ async def clear(
     )  # fmt: skip
     if yes or confirm:
         session.note(question)
-    async with session.open_profile(profile, write=True) as store:
-        result = await _clear(session, profile, store, doomed, trim, saved=not no_backup)
-    if no_backup:
-        _forget(session, profile, result)
+    result = Result()
+    try:
+        async with session.open_profile(profile, write=True) as store:
+            await _clear(session, profile, store, doomed, trim, result, saved=not no_backup)
+    finally:
+        if no_backup:
+            _forget(session, profile, result)
     if session.json:
         render.json_line(result.as_json())
     return PARTLY if result.failed else None
@@ -214,14 +217,14 @@ async def _clear(
     store: "Store",
     doomed: "Sequence[Doomed]",
     trim: "Trim",
+    result: Result,
     *,
     saved: bool,
-) -> Result:
+) -> None:
     from synmem.cli.progress import progress
     from synmem.operations.clear import Cleared, NotCleared
     from synmem.operations.clear import clear as clear_
 
-    result = Result()
     steps = len(doomed) * (2 if saved else 1)  # saved, then removed
     with (
         _backup(session, profile, result, saved) as backup,
@@ -240,7 +243,6 @@ async def _clear(
                 result.failed.append((outcome.conversation, str(outcome.error)))
                 hint = f" ({outcome.error.hint})" if outcome.error.hint else ""
                 render.note(f"not removed: {outcome.error}{hint}")
-    return result
 
 
 @contextlib.contextmanager

@@ -95,7 +95,10 @@ async def run(session: Session, source: "Store", dest: "Profile", order: Order) 
     with Ledger() as ledger, contextlib.closing(Rejects(order.rejects)) as rejects:
         async with _open_destination(session, dest, order.options) as store:
             with _backup(session, dest, order) as backup:
-                code = await _run(session, source, store, ledger, rejects, order, backup)
+                try:
+                    code = await _run(session, source, store, ledger, rejects, order, backup)
+                finally:
+                    _forget_erased(ledger, dest, order)
     return code or (PARTLY if harm else None)
 
 
@@ -268,6 +271,20 @@ def _receipts(
     if session.json:
         for piece in lines():
             render.write_json(piece)
+
+
+def _forget_erased(ledger: "Ledger", dest: "Profile", order: Order) -> None:
+    """What was derived from what is gone for good, notes and indexes, goes too."""
+    from synmem.operations.derived import forget
+
+    if order.backup or order.options.dry_run:
+        return
+    entries = [each for page in ledger.pages() for each in page]
+    if replaced := [each.conversation for each in entries if each.action == "replaced"]:
+        forget(dest.identity, replaced)
+    if order.source is not None and order.options.move:
+        moved = [each.source for each in entries if each.verified and each.kind is None]
+        forget(order.source.identity, moved)
 
 
 # --- files and backups -----------------------------------------------------------------------

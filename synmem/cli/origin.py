@@ -1,6 +1,5 @@
 """From which store a backup comes, and the way back to it."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,7 @@ def origin_of(session: Session, profile: "Profile", command: str) -> "Origin":
 
 def typed_profile(session: Session) -> str | None:
     """The store that was typed with -p; what SYNMEM_PROFILE says is for new work."""
-    return None if session.profile == os.environ.get("SYNMEM_PROFILE") else session.profile
+    return session.profile if session.typed else None
 
 
 def profile_of(session: Session, manifest: "Manifest") -> "Profile":

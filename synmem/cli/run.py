@@ -50,6 +50,8 @@ class Session:
     json: bool
     quiet: bool
     verbose: bool
+    typed: bool = False
+    """Whether the profile was typed with -p, and does not come from the environment."""
 
     def resolve(self, target: str | None = None) -> "Profile":
         """The profile of that name, URL or path; without one, of `-p` or the default."""
@@ -119,6 +121,9 @@ def _common(
 
 
 _COMMON = inspect.signature(_common).parameters
+_CONTEXT = inspect.Parameter(
+    "context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
+)  # Typer hands it in
 
 
 def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
@@ -133,11 +138,13 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
         common = {name: values.pop(name) for name in _COMMON}
         if common.pop("no_color"):
             os.environ["NO_COLOR"] = "1"
-        code = _run_async(function(Session(**common), **values))
+        source = values.pop("context").get_parameter_source("profile")
+        typed = source is not None and source.name == "COMMANDLINE"
+        code = _run_async(function(Session(**common, typed=typed), **values))
         if code:
             raise typer.Exit(code)
 
-    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *_COMMON.values())]
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *_COMMON.values(), _CONTEXT)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     del run.__wrapped__

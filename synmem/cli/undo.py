@@ -1,6 +1,6 @@
 """`synmem undo`: bring back what the last destructive command removed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,102 +8,194 @@ import typer
 from synmem.cli import render
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count
-from synmem.errors import SynmemError, UsageError
+from synmem.errors import CorruptData, SynmemError, UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.backups import Manifest
+    from synmem.operations.backups import Damaged, Manifest
+    from synmem.operations.undo import NotRestored, Restored, Undo
     from synmem.profiles import Profile
 
 BackupArgument = Annotated[
     str | None, typer.Argument(metavar="ID", help="A backup's id, or how it begins.")
 ]
-ListOption = Annotated[bool, typer.Option("--list", help="Say which backups there are.")]
+ListOption = Annotated[
+    bool, typer.Option("--list", help="Say which backups there are, and which are damaged.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would come back; write nothing.")
+]
+WithNewerOption = Annotated[
+    bool,
+    typer.Option(
+        "--with-newer", help="Bring back first what was removed later from the same conversations."
+    ),
+]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Put it in front also where a conversation is not as it was left."
+    ),
+]
 
 
 @command
 async def undo(
-    session: Session, backup: BackupArgument = None, listed: ListOption = False
+    session: Session,
+    backup: BackupArgument = None,
+    listed: ListOption = False,
+    dry_run: DryRunOption = False,
+    with_newer: WithNewerOption = False,
+    force: ForceOption = False,
 ) -> int | None:
     """Bring back what the last destructive command removed.
 
+    What is there already stays as it is; what was removed from a front comes back in front of what
+    followed it. Of several removals from one conversation the newest comes back first.
+
     \b
     synmem undo
+    synmem undo --dry-run
     synmem undo --list
     """
     from synmem.cli.origin import profile_of
+    from synmem.operations.undo import Undo
 
     if listed:
-        if backup is not None:
-            raise UsageError("either an id or --list")
-        _list(session)
-        return None
+        if backup is not None or dry_run or with_newer or force:
+            raise UsageError("--list stands alone")
+        return _list(session)
     manifest = _chosen(session, backup)
     profile = profile_of(session, manifest)
-    return await _undo(session, profile, manifest)
+    how = Undo(force, with_newer, dry_run, profile.identity != manifest.origin.identity)
+    return await _undo(session, profile, manifest, how)
 
 
 def _chosen(session: Session, backup_id: str | None) -> "Manifest":
     """The backup of that id; without one the newest that is not undone, of the store typed."""
     from synmem.cli.origin import typed_profile
-    from synmem.operations.backups import backups, find, is_undone
+    from synmem.operations.backups import by_hand, every, find, is_undone
 
     if backup_id is not None:
         return find(backup_id)
     typed = typed_profile(session)
     identity = session.resolve(typed).identity if typed is not None else None
-    for manifest in backups():
+    sound, damaged = every()
+    for each in damaged:
+        raise CorruptData(
+            f"backup {each.id}: {each.why}: nobody knows whether it is the newest, so name the one "
+            "that is to come back",
+            hint=by_hand(each.id),
+        )
+    for manifest in sound:
         if identity in (None, manifest.origin.identity) and not is_undone(manifest):
             return manifest
     raise SynmemError("there is nothing to undo", hint="`synmem undo --list` lists the backups")
 
 
-async def _undo(session: Session, profile: "Profile", manifest: "Manifest") -> int | None:
+async def _undo(
+    session: Session, profile: "Profile", manifest: "Manifest", how: "Undo"
+) -> int | None:
     from synmem.cli.progress import progress
-    from synmem.operations.undo import NotRestored
     from synmem.operations.undo import undo as undo_
 
-    conversations = messages = 0
-    failed: list[dict[str, str]] = []
-    async with session.open_profile(profile, write=True) as store:
-        with progress("Undoing", total=manifest.messages, quiet=session.quiet) as bar:
-            async for outcome in undo_(store, manifest):
-                if isinstance(outcome, NotRestored):
-                    why = str(outcome.error)
-                    failed.append({"conversation_id": outcome.conversation, "message": why})
-                    hint = f" ({outcome.error.hint})" if outcome.error.hint else ""
-                    render.note(f"not brought back: {why}{hint}")
-                elif outcome.messages:
-                    conversations += 1
-                    messages += outcome.messages
-                    bar.advance(outcome.messages)
-        session.note(
-            f"brought back {count(conversations, 'conversation')}, {count(messages, 'message')}, "
-            f"to {store.name}"
-        )
+    result = _Result(session, how)
+    async with session.open_profile(profile, write=not how.dry_run) as store:
+        title = "Looking" if how.dry_run else "Undoing"
+        with progress(title, total=manifest.messages, quiet=session.quiet) as bar:
+            async for outcome in undo_(
+                store,
+                manifest,
+                how,
+                waiting=lambda: session.note("another undo of this store is running: waiting"),
+                damaged=lambda each: render.note(f"backup {each.id} is passed over: {each.why}"),
+            ):
+                bar.advance(result.take(outcome))
+        session.note(result.summary(store.name))
     if session.json:
-        render.json_line(
-            {
-                "backup": manifest.id, "conversations": conversations, "messages": messages,
-                "failed": failed,
-            }
-        )  # fmt: skip
-    return PARTLY if failed else None
+        render.json_line({"backup": manifest.id, **result.as_json()})
+    return PARTLY if result.failed else None
 
 
-def _list(session: Session) -> None:
-    from synmem.operations.backups import backups, is_undone
+class _Result:
+    """What `undo` came to."""
 
-    rows = [(manifest, is_undone(manifest)) for manifest in backups()]
+    def __init__(self, session: Session, how: "Undo") -> None:
+        self.conversations = self.messages = 0
+        self.there: list[str] = []
+        self.failed: list[dict[str, str]] = []
+        self._dry_run = how.dry_run
+        self._lines = how.dry_run and not session.json
+
+    def take(self, outcome: "Restored | NotRestored") -> int:
+        """Count one, and name it where a person must know; how many messages came back."""
+        from synmem.operations.undo import NotRestored
+
+        name = outcome.conversation
+        if isinstance(outcome, NotRestored):
+            why = str(outcome.error)
+            self.failed.append({"conversation_id": name, "message": why})
+            hint = f" ({outcome.error.hint})" if outcome.error.hint else ""
+            render.note(f"not brought back: {why}{hint}")
+            self._line("different", 0, name)
+            return 0
+        if outcome.messages:
+            self.conversations += 1
+            self.messages += outcome.messages
+        else:
+            self.there.append(name)
+        self._line("restore" if outcome.messages else "there", outcome.messages, name)
+        return outcome.messages
+
+    def _line(self, word: str, messages: int, name: str) -> None:
+        if self._lines:
+            render.fields(word, str(messages), name)
+
+    def summary(self, store: str) -> str:
+        """What came of it, for a person."""
+        what = f"{count(self.conversations, 'conversation')}, {count(self.messages, 'message')}"
+        there = f"; {count(len(self.there), 'conversation')} there already" if self.there else ""
+        return (
+            "would bring back " if self._dry_run else "brought back "
+        ) + f"{what}, to {store}{there}"
+
+    def as_json(self) -> dict[str, object]:
+        """The object that --json prints."""
+        return {
+            "conversations": self.conversations,
+            "messages": self.messages,
+            "there": self.there,
+            "failed": self.failed,
+            **({"dry_run": True} if self._dry_run else {}),
+        }
+
+
+def _list(session: Session) -> int | None:
+    from synmem.operations.backups import damage, every, is_undone, sequence_damage
+
+    sound, damaged = every()
+    wrong = {each.id: each for each in (*damaged, *filter(None, map(damage, sound)))}
+    rows = [(each, each.id not in wrong and is_undone(each)) for each in sound]
     if session.json:
-        render.json_line([_described(manifest, undone) for manifest, undone in rows])
+        items: list[dict[str, object]] = [
+            {"backup": each.id, "damaged": each.why} for each in damaged
+        ]
+        for manifest, undone in rows:
+            why = wrong[manifest.id].why if manifest.id in wrong else None
+            items.append({**_described(manifest, undone), "damaged": why})
+        render.json_line(items)
     elif render.is_terminal():
-        _table(rows)
+        _table(rows, wrong)
     else:
         for manifest, _ in rows:
             render.line(manifest.id)
+    for each in wrong.values():
+        render.note(f"backup {each.id}: {each.why}")
+    if counter := sequence_damage():
+        render.note(counter)
+    return PARTLY if wrong or counter else None
 
 
-def _table(rows: "Sequence[tuple[Manifest, bool]]") -> None:
+def _table(rows: "Sequence[tuple[Manifest, bool]]", wrong: "Mapping[str, Damaged]") -> None:
     from datetime import datetime
 
     from synmem.cli.times import shown
@@ -112,7 +204,7 @@ def _table(rows: "Sequence[tuple[Manifest, bool]]") -> None:
         [
             manifest.id, shown(datetime.fromisoformat(manifest.at)), manifest.origin.command,
             manifest.origin.target, f"{manifest.conversations:,}", f"{manifest.messages:,}",
-            "undone" if undone else "",
+            "damaged" if manifest.id in wrong else "undone" if undone else "",
         ]
         for manifest, undone in rows
     ]  # fmt: skip

@@ -4,16 +4,25 @@ A field is native only where it comes back exactly: text without NUL and lone su
 such text, integers of up to 38 digits, true, false and null, with no empty key and no more than
 `LEVELS` levels. The rest rides in `carried` (see `carried.py`): a float anywhere sends its whole
 field there, since a number of DynamoDB's is neither 1 nor 1.0.
+
+Attributes of somebody else's come as `extra["dynamodb"]`, by name, and are written as attributes
+again. Text, truth values, null, lists and maps are there as JSON has them, numbers as integers or
+as the float that they are; what JSON has not, in the low-level form under one key: bytes as
+`{"$dynamodb": {"B": "base64"}}`, sets (sorted) as `{"$dynamodb": {"SS": [...]}}`, NS and BS,
+another number as `{"$dynamodb": {"N": "0.1..."}}`, and a map of that key alone as
+`{"$dynamodb": {"M": {...}}}`. What would not come back exactly as such stays in `extra`.
 """
 
-from collections.abc import Mapping
-from decimal import Decimal
+import base64
+from collections.abc import Collection, Mapping
+from decimal import Context, Decimal
 from typing import Any, Final
 
 import msgspec
 
 from synmem import messages as model
 from synmem.layouts.carried import JSONS, TEXTS, join, plain_text, split
+from synmem.layouts.synapsekit import encodable
 from synmem.messages import Conversation, JSONObject, Message, ascii_json, format_time, parse_time
 
 Value = dict[str, Any]
@@ -35,7 +44,12 @@ MOST_BESIDE: Final = 300 * 1024
 """So large may title and extra be together, or one note: they share the head item."""
 
 LEVELS: Final = 30
+_LEVELS_OF_ATTRIBUTES: Final = 31
 _INTEGERS: Final = 10**38
+_EXACT: Final = Context(prec=60)
+_WRAPPED: Final = "$dynamodb"
+_THEIRS: Final = "dynamodb"
+"""Under this key of `extra` stand attributes of somebody else's."""
 _OURS: Final = frozenset(
     {CONVERSATION, NUMBER, "call", "i", *TEXTS, *JSONS, "created_at", "carried"}
 )
@@ -47,7 +61,8 @@ class Head(msgspec.Struct, frozen=True):
     Visible are the numbers from `begins` on, but for `skip`: from its first up to, and without,
     its second. New messages take numbers above `above`. `version` changes with what is visible.
     Of one that cannot be read `unreadable` says why, and it shows nothing: who knows what is
-    hidden? `title` and `extra` are as they stand there.
+    hidden? `title` and `extra` are as they stand there. `steps` are the tokens of writes that
+    were done, and with `-` before it those of writes that were called off.
     """
 
     version: str | None = None
@@ -58,6 +73,19 @@ class Head(msgspec.Struct, frozen=True):
     title: Any = None
     extra: Any = None
     unreadable: str | None = None
+    steps: frozenset[str] = frozenset()
+
+    def knows(self, token: str | None) -> bool | None:
+        """Whether the write of this token was done; False where it was called off."""
+        if token in self.steps:
+            return True
+        return False if token is not None and called_off(token) in self.steps else None
+
+    def remembering(self, token: str | None) -> "Head":
+        """The same, when the write of this token was done."""
+        if token is None:
+            return self
+        return msgspec.structs.replace(self, steps=self.steps | {token})
 
     def spans(self, low: Number = LOWEST, high: Number = HIGHEST) -> list[Span]:
         """The visible numbers from `low` to `high`, as up to two spans."""
@@ -84,6 +112,11 @@ class Head(msgspec.Struct, frozen=True):
         return [*below, *([self.skip] if self.skip else [])]
 
 
+def called_off(token: str) -> str:
+    """What stands among a head's `steps` for a write that is never to be done."""
+    return f"-{token}"
+
+
 def head_of(item: Item | None) -> Head:
     """A head item, or none; one that is `unreadable` where it is not one of ours."""
     if item is None:
@@ -101,6 +134,7 @@ def head_of(item: Item | None) -> Head:
             "listed" in item,
             title,
             extra,
+            steps=frozenset(item["steps"]["SS"]) if "steps" in item else frozenset(),
         )
     except (KeyError, ArithmeticError) as error:
         why = f"its head, which says where it begins, cannot be read: {error!r}"
@@ -130,8 +164,14 @@ def number_of(position: str) -> Number:
 # --- items ----------------------------------------------------------------------------------
 
 
-def encode(message: Message) -> Item:
-    """The message as attributes; its key, `call` and `i` are the store's."""
+def encode(message: Message, reserved: Collection[str] = ()) -> Item:
+    """The message as attributes; its key, `call` and `i` are the store's.
+
+    Attributes of somebody else's with a `reserved` name stay in `extra`.
+    """
+    theirs: Item = {}
+    if message.extra is not None and _THEIRS in message.extra:
+        message, theirs = _parted(message, message.extra, reserved)
     native, carried = split(message, holds_json=_holds)
     item: Item = {}
     for field, value in native.items():
@@ -141,7 +181,25 @@ def encode(message: Message) -> Item:
             item[field] = {"S": value} if type(value) is str else _native(value)
     if carried is not None:
         item["carried"] = {"S": carried}
-    return item
+    return {**theirs, **item} if theirs else item
+
+
+def _parted(message: Message, extra: JSONObject, reserved: Collection[str]) -> tuple[Message, Item]:
+    """The message without what came from attributes of somebody else's; and those."""
+    values = extra[_THEIRS]
+    theirs: Item = {}
+    for name, value in values.items() if type(values) is dict else ():
+        if name and name not in _OURS and name not in reserved and encodable(name):
+            attribute = _attribute(value)
+            if attribute is not None:
+                theirs[name] = attribute
+    if not theirs:
+        return message, theirs
+    left = {name: value for name, value in values.items() if name not in theirs}
+    rest = {key: value for key, value in extra.items() if key != _THEIRS}
+    if left:
+        rest[_THEIRS] = left
+    return msgspec.structs.replace(message, extra=rest or None), theirs
 
 
 def decode(item: Item) -> Message:
@@ -164,8 +222,11 @@ def decode(item: Item) -> Message:
             raise ValueError(f"no {name}")
     message = join(fields, fields.pop("carried", None))
     if not item.keys() <= _OURS:
-        others = {name: _plain(value) for name, value in item.items() if name not in _OURS}
-        extra = {**(message.extra or {}), "dynamodb": others}
+        others = {name: _json_form(value) for name, value in item.items() if name not in _OURS}
+        kept = (message.extra or {}).get(_THEIRS, {})
+        if type(kept) is not dict:
+            raise ValueError(f"extra has a {_THEIRS} that is not a map, beside other attributes")
+        extra = {**(message.extra or {}), _THEIRS: {**kept, **others}}
         message = msgspec.structs.replace(message, extra=extra)
     return message
 
@@ -198,12 +259,16 @@ def size_of(value: Value) -> int:
         return 3 + sum(1 + size_of(item) for item in inner)
     if kind == "M":
         return 3 + sum(1 + len(key.encode()) + size_of(item) for key, item in inner.items())
+    if kind == "B":
+        return len(inner)
+    if kind in ("SS", "NS", "BS"):
+        return sum(size_of({kind[0]: item}) for item in inner)
     return 1
 
 
 def item_size(item: Item) -> int:
     """The bytes that an item of ours counts, its key and ours included."""
-    return KEYS_TAKE + sum(len(name) + size_of(value) for name, value in item.items())
+    return KEYS_TAKE + sum(len(name.encode()) + size_of(value) for name, value in item.items())
 
 
 def message_refusal(message: Message) -> str | None:
@@ -288,6 +353,94 @@ def _plain(value: Value) -> Any:
     if isinstance(exact, Decimal) and Decimal(repr(float(exact))) != exact:
         raise ValueError(f"it holds {inner}, which no float is")
     return exact if isinstance(exact, int) else float(exact)
+
+
+def _json_form(value: Value) -> Any:
+    """The JSON of an attribute of somebody else's, whatever it is: see the module's docstring."""
+    ((kind, inner),) = value.items()
+    if kind == "L":
+        return [_json_form(item) for item in inner]
+    if kind == "M":
+        found = {key: _json_form(item) for key, item in inner.items()}
+        return {_WRAPPED: {"M": found}} if found.keys() == {_WRAPPED} else found
+    if kind == "N":
+        exact = number(inner)
+        if isinstance(exact, int):
+            return exact
+        as_float = float(exact)
+        whole = Decimal(repr(as_float)) == exact
+        return as_float if whole else {_WRAPPED: {"N": _number_text(inner)}}
+    if kind == "B":
+        return {_WRAPPED: {"B": base64.b64encode(inner).decode()}}
+    if kind == "BS":
+        return {_WRAPPED: {"BS": sorted(base64.b64encode(item).decode() for item in inner)}}
+    if kind == "NS":
+        return {_WRAPPED: {"NS": sorted(map(_number_text, inner))}}
+    if kind == "SS":
+        return {_WRAPPED: {"SS": sorted(inner)}}
+    return _plain(value)
+
+
+def _attribute(value: Any) -> Value | None:
+    """The attribute that `_json_form` makes exactly this of, or None."""
+    try:
+        attribute = _low_level(value, _LEVELS_OF_ATTRIBUTES)
+        # 1.0 would come back as 1, a set in another order, and so on: those are not attributes.
+        return attribute if ascii_json(_json_form(attribute)) == ascii_json(value) else None
+    except (ValueError, TypeError, AttributeError, ArithmeticError):
+        return None
+
+
+def _low_level(value: Any, levels: int) -> Value:
+    """As an attribute, if it is one at all; ValueError, or what comes of wrong types, if not."""
+    if type(value) is str and encodable(value):
+        return {"S": value}
+    if type(value) in (int, float):
+        return {"N": _number_text(repr(value))}
+    if value is None or type(value) is bool:
+        return _native(value)
+    if levels > 0 and type(value) is list:
+        return {"L": [_low_level(item, levels - 1) for item in value]}
+    if levels > 0 and type(value) is dict:
+        wrapped = value.keys() == {_WRAPPED}
+        return _unwrapped(value[_WRAPPED], levels) if wrapped else _map(value, levels)
+    raise ValueError(f"not an attribute: {value!r}")
+
+
+def _map(value: JSONObject, levels: int) -> Value:
+    if not all(key and encodable(key) for key in value):
+        raise ValueError("an empty key, or one that is not UTF-8")
+    return {"M": {key: _low_level(item, levels - 1) for key, item in value.items()}}
+
+
+def _unwrapped(value: Any, levels: int) -> Value:
+    """The attribute of what stands under `$dynamodb`."""
+    ((kind, inner),) = value.items()
+    if kind == "M":
+        return _map(inner, levels)
+    if kind == "N":
+        return {"N": _number_text(inner)}
+    if kind == "B":
+        return {"B": base64.b64decode(inner, validate=True)}
+    if not inner or len(set(inner)) != len(inner):
+        raise ValueError("a set is not empty, and has nothing twice")
+    if kind == "BS":
+        return {"BS": [base64.b64decode(item, validate=True) for item in inner]}
+    if kind == "NS":
+        return {"NS": [_number_text(item) for item in inner]}
+    if kind == "SS" and all(encodable(item) for item in inner):
+        return {"SS": list(inner)}
+    raise ValueError(f"not a kind of attribute: {kind!r}")
+
+
+def _number_text(text: str) -> str:
+    """A number, always in the same form; ValueError or ArithmeticError where it cannot be held."""
+    exact = Decimal(text).normalize(_EXACT)
+    if not exact.is_finite() or len(exact.as_tuple().digits) > 38:
+        raise ValueError(f"DynamoDB has no number {text}")
+    if exact and not -130 <= exact.adjusted() <= 125:
+        raise ValueError(f"DynamoDB has no number {text}")
+    return str(number(str(exact)))
 
 
 def _json(name: str, value: Value) -> Any:

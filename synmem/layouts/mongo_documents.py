@@ -8,20 +8,32 @@ surrogate; and JSON with such text, with integers beyond 64 bits, with NaN, an i
 with a key that is empty, begins with `$` or holds a `.`, with an array directly in an array, or
 nested more than 30 levels deep (BSON ends at 100).
 
+Any other field but `_id`, `session_id` and `n` is somebody else's (`tenant`, say): it is read into
+`extra["synmem"]`, and what stands there is written as fields, where it can be. What JSON is made
+of their values is the backend's to say, as it knows BSON.
+
 `session_id` is the conversation's id; in one that holds NUL, or U+0010 itself, U+0010 followed by
 `0` stands for NUL and twice U+0010 for one.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+import msgspec
 
 from synmem.layouts.carried import JSONS, TEXTS, join, plain_text, split
 from synmem.messages import JSONObject, Message, plain
 
 FIELDS: Final = (*TEXTS, *JSONS, "created_at", "created_us", "carried")
 """Every key of a document that belongs to its message."""
+
+OURS: Final = frozenset({"_id", "session_id", "n", *FIELDS})
+"""Every key that is not somebody else's."""
+
+ORIGIN: Final = "synmem"
+"""Where in a message's `extra` somebody else's fields are."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -51,8 +63,19 @@ def conversation_of(session: str) -> str:
 # --- writing --------------------------------------------------------------------------------
 
 
-def encode(message: Message) -> JSONObject:
-    """The keys and values that hold the message."""
+def encode(
+    message: Message, fields_of: Callable[[JSONObject], JSONObject] | None = None
+) -> JSONObject:
+    """The keys and values that hold the message; `fields_of` says which of somebody else's fields
+    can be fields of the document, and with which values."""
+    others = (message.extra or {}).get(ORIGIN) if fields_of is not None else None
+    if fields_of is not None and isinstance(others, dict) and (fields := fields_of(others)):
+        left = {key: value for key, value in others.items() if key not in fields}
+        return {**fields, **_encode(_with_others(message, left))}
+    return _encode(message)
+
+
+def _encode(message: Message) -> JSONObject:
     m = message
     if plain(m):
         document: JSONObject = {"role": m.role, "content": m.content}
@@ -94,8 +117,28 @@ def _holds_key(key: str) -> bool:
 # --- reading --------------------------------------------------------------------------------
 
 
-def decode(document: JSONObject) -> Message:
-    """The message of a document; ValueError says why it cannot be read."""
+def decode(document: JSONObject, json_of: Callable[[str, Any], Any] | None = None) -> Message:
+    """The message of a document; ValueError says why it cannot be read. `json_of` makes JSON of
+    the value of somebody else's field."""
+    message = _decode(document)
+    if document.keys() <= OURS:
+        return message
+    json_of = json_of or _json
+    kept = (message.extra or {}).get(ORIGIN)
+    others = {**kept} if isinstance(kept, dict) else {}
+    others |= {key: json_of(key, value) for key, value in document.items() if key not in OURS}
+    return _with_others(message, others)
+
+
+def _with_others(message: Message, others: JSONObject) -> Message:
+    """The message with these fields of somebody else's, and no others."""
+    extra = {key: value for key, value in (message.extra or {}).items() if key != ORIGIN}
+    if others:
+        extra[ORIGIN] = others
+    return msgspec.structs.replace(message, extra=extra or None)
+
+
+def _decode(document: JSONObject) -> Message:
     role, content = document.get("role"), document.get("content")
     if type(role) is not str or type(content) is not str:
         field = "role" if type(role) is not str else "content"
@@ -117,12 +160,14 @@ def decode(document: JSONObject) -> Message:
     return join(native, carried)
 
 
-def decode_all(documents: Sequence[JSONObject]) -> list[Message]:
+def decode_all(
+    documents: Sequence[JSONObject], json_of: Callable[[str, Any], Any] | None = None
+) -> list[Message]:
     """What `decode` does to each, without its cost for the common document."""
     return [
         Message(d["role"], d["content"], _metadata(d), time_of(d))
         if d.keys() in _COMMON and type(d["role"]) is str and type(d["content"]) is str
-        else decode(d)
+        else decode(d, json_of)
         for d in documents
     ]
 

@@ -3,13 +3,20 @@
 Text and jsonb hold most values exactly. What they do not hold, NUL and lone surrogates in text,
 and in jsonb also NaN, the infinities, -0.0, a float that is whole from 1e15 on (jsonb gives an
 integer back) and integers of thousands of digits, rides in `carried` (see `carried.py`).
+
+A table may have columns that are not ours, `Own`: what is in them stands in the message's `extra`
+under `synmem`, by the name of the column, integers and booleans as such and all else as the text
+that the server casts to it. NULL is left out, but where it is not what an INSERT without the
+column would give.
 """
 
 import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from synmem.layouts.carried import JSONS, join, plain_text, split
 from synmem.messages import JSONObject, Message, dump_json, parse_json, parse_time, plain
@@ -33,6 +40,20 @@ COLUMNS: Final = {
 MAX_CHARACTERS: Final = 250_000_000
 """So long the texts of a message may be: PostgreSQL's limit of 1 GB, at four bytes each."""
 
+NAME: Final = "synmem"
+"""Under this name `extra` has what stands in columns that are not ours."""
+
+
+class Own(NamedTuple):
+    """A column that is not ours: its name, its type as a cast has it (without a length), and
+    whether the server fills it where an INSERT leaves it out."""
+
+    name: str
+    type: str
+    filled: bool
+
+
+_INTEGERS: Final = ("smallint", "integer", "bigint")
 _MAX_BITS: Final = 10_000  # integers of up to 3,000 digits; Python itself reads up to 4,300
 _WHOLE: Final = 1e15  # from here on floats are written without a fraction
 _LISTS: Final = ("tool_calls", "parts")
@@ -86,6 +107,82 @@ def encode_plain(message: Message) -> Row:
     m = message
     metadata = dump_json(m.metadata).decode() if m.metadata else None
     return m.role, m.content, metadata, m.created_at, None, None, None, None, None, None
+
+
+def encode_own(own: Sequence[Own], message: Message) -> Row:
+    """As `encode`; and, where the message brings something for columns that are not ours, behind
+    it one value more: the texts for them by name, None for NULL."""
+    brought = _brought(own, message)
+    if not brought:
+        return encode(message)
+    extra = dict(message.extra or {})
+    if rest := {name: each for name, each in extra.pop(NAME).items() if name not in brought}:
+        extra[NAME] = rest
+    texts = {name: _own_text(value) for name, value in brought.items()}
+    return (*encode(msgspec.structs.replace(message, extra=extra or None)), texts)
+
+
+def own_refusal(own: Sequence[Own], message: Message) -> str | None:
+    """Why columns that are not ours cannot take what the message brings for them, or None; what
+    only the server can tell is left to it."""
+    if not own or not message.extra:
+        return None
+    kept = message.extra.get(NAME, {})
+    if not isinstance(kept, dict):
+        return f"extra.{NAME} is not an object, by which the table's own columns go"
+    kinds = {column.name: _own_kind(column) for column in own}
+    for name, value in _brought(own, message).items():
+        if value is not None and type(value) is not kinds[name]:
+            return f"extra.{NAME}.{name} is not {_WORDS[kinds[name]]}, as the column has it"
+        if type(value) is str and not plain_text(value):
+            return f"extra.{NAME}.{name} has NUL or a lone surrogate, which no column can hold"
+    return None
+
+
+def with_own(own: Sequence[Own], message: Message, texts: Row) -> Message:
+    """The message with what stands in columns that are not ours; ValueError where it has no room
+    for it."""
+    found = {
+        column.name: None if text is None else _own_value(column, text)
+        for column, text in zip(own, texts, strict=True)
+        if text is not None or column.filled
+    }
+    if not found:
+        return message
+    extra = message.extra or {}
+    kept = extra.get(NAME, {})
+    if not isinstance(kept, dict):
+        raise ValueError(f"extra.{NAME} is not an object, and {', '.join(found)} not NULL")
+    return msgspec.structs.replace(message, extra={**extra, NAME: {**kept, **found}})
+
+
+def _brought(own: Sequence[Own], message: Message) -> JSONObject:
+    """What the message brings for these columns. What they would not give back, None where an
+    INSERT without the column gives NULL, is no value of theirs: it stays in `extra`."""
+    kept = (message.extra or {}).get(NAME)
+    if not isinstance(kept, dict):
+        return {}
+    return {
+        column.name: kept[column.name]
+        for column in own
+        if column.name in kept and (column.filled or kept[column.name] is not None)
+    }
+
+
+_WORDS: Final = {int: "an integer", bool: "a boolean", str: "text"}
+
+
+def _own_kind(column: Own) -> type:
+    return int if column.type in _INTEGERS else bool if column.type == "boolean" else str
+
+
+def _own_value(column: Own, text: str) -> Any:
+    kind = _own_kind(column)
+    return text == "true" if kind is bool else kind(text)
+
+
+def _own_text(value: Any) -> str | None:
+    return str(value).lower() if type(value) is bool else None if value is None else str(value)
 
 
 def decode(values: Row) -> Message:

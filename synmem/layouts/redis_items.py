@@ -2,12 +2,16 @@
 
 An item is `json.dumps` of `{"role", "content"[, "metadata"]}`: ASCII, the same bytes for the same
 message. What else a message has rides in `metadata["synmem"]` (see `synapsekit.py`). SynapseKit
-does not look at what it is given, so programs have stored more than text: content that is a list
-of objects is read as `parts` (content is then their text, joined by newlines), null content as
-empty text, and other keys of the item; all three are kept in `extra["synapsekit"]` or `parts`.
+does not look at what it is given, so programs have stored more than text. Content that is a list
+of objects is read as `parts` (content is then their text, joined by newlines), null content and
+an empty list as empty text; other keys of the item are kept. `extra["synapsekit"]` says how it
+was, and so it is written back: other keys as they are, and `content` null, an empty list, or
+`"parts"` where the list is in `parts`; the list itself where the item had others beside it. A
+`synmem` key in the metadata that is not ours is written back as it is, too.
 """
 
 import json
+from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
@@ -17,6 +21,7 @@ from synmem.layouts.synapsekit import RESERVED, pack, unpack
 from synmem.messages import JSONObject, Message, parse_json, plain
 
 ORIGIN: Final = "synapsekit"
+_FROM_PARTS: Final = "parts"
 
 _dump = json.JSONEncoder().encode  # as json.dumps writes it by default
 
@@ -37,8 +42,41 @@ def encode(message: Message) -> bytes:
         known = f', "metadata": {_dump(m.metadata)}' if m.metadata else ""
         content = encode_basestring_ascii(m.content)
         return f'{{"role": "{m.role}", "content": {content}{known}}}'.encode()
-    role, content, metadata = pack(message, utf8=False)
-    item: JSONObject = {"role": role, "content": content}
+    as_it_was = (item for item in _foreign(message) if _is_item_of(message, item))
+    return next(as_it_was, None) or _item(*pack(message, utf8=False), {})
+
+
+def _foreign(message: Message) -> Iterator[bytes]:
+    """What the item may have been where another program wrote it."""
+    bare, others = _apart(message)
+    if RESERVED in (bare.metadata or ()):  # as a key of somebody's own
+        yield _item(bare.role, bare.content, bare.metadata, others)
+    if others:
+        yield _item(*pack(bare, utf8=False), others)
+
+
+def _apart(message: Message) -> tuple[Message, JSONObject]:
+    """The message without what `_with` has given it, and that."""
+    extra = message.extra or {}
+    others = extra.get(ORIGIN)
+    if not isinstance(others, dict):
+        return message, {}
+    left = {key: value for key, value in extra.items() if key != ORIGIN}
+    bare = msgspec.structs.replace(message, extra=left or None)
+    if others.get("content") != _FROM_PARTS:
+        return bare, others
+    return msgspec.structs.replace(bare, parts=None), {**others, "content": message.parts}
+
+
+def _is_item_of(message: Message, item: bytes) -> bool:
+    try:
+        return decode(item) == message
+    except ValueError:
+        return False
+
+
+def _item(role: str, content: str, metadata: JSONObject | None, others: JSONObject) -> bytes:
+    item: JSONObject = {"role": role, "content": content, **others}
     if metadata:
         item["metadata"] = metadata
     return _dump(item).encode()
@@ -86,6 +124,7 @@ def _with(message: Message, parts: list[JSONObject] | None, others: JSONObject) 
     """The message with what stood outside of role, content and metadata."""
     if parts is not None and message.parts is None:
         message = msgspec.structs.replace(message, parts=parts)
+        others = {"content": _FROM_PARTS, **others}
     elif parts is not None:
         others = {"content": parts, **others}
     if not others:

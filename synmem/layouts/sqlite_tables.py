@@ -3,9 +3,11 @@
 `SynapseKitTable` is the table as SynapseKit 2.0.1 makes it (see `synapsekit.py` for what rides
 in its metadata). `OwnTable` is the same table with nullable columns for the rest, so that a
 SynapseKit program still reads and writes it. A row that a SynapseKit program wrote there has
-NULL in them; a message with a lone surrogate is packed as in SynapseKit's table.
+NULL in them; a message with a lone surrogate is packed as in SynapseKit's table. Columns that are
+in neither are somebody's own: see `sqlite_columns.py`.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -37,6 +39,13 @@ class Table(Protocol):
     """The column from which `time_of` reads when a message was made."""
     schema: tuple[str, ...]
     """The statements that make the tables."""
+    others: tuple[str, ...]
+    """The names of the columns that this layout does not know, the last ones of `columns`, which
+    has all names as SQL takes them."""
+
+    def refusal(self, message: Message) -> str | None:
+        """Why the columns that this layout does not know would not take the message, or None."""
+        ...
 
     def encode(self, message: Message) -> Row:
         """The message as the values of `columns`."""
@@ -60,6 +69,11 @@ class Table(Protocol):
         """`created_at`, from the value of `time_column` alone; None where it cannot be read."""
         ...
 
+    def differing(self, before: Row, after: Row) -> str | None:
+        """The name of a column in which two rows that can be read do not say the same, or None.
+        JSON is compared by its value, a time by when it is."""
+        ...
+
 
 _MESSAGES: Final = (
     "CREATE TABLE messages (  id INTEGER PRIMARY KEY AUTOINCREMENT,  conversation_id TEXT NOT NULL,"
@@ -80,6 +94,11 @@ class SynapseKitTable:
         _MESSAGES + ")",
         "CREATE INDEX idx_conv_id ON messages(conversation_id)",
     )
+    others: tuple[str, ...] = ()
+
+    def refusal(self, message: Message) -> str | None:
+        """See `Table.refusal`."""
+        return None
 
     def encode(self, message: Message) -> Row:
         """See `Table.encode`."""
@@ -117,6 +136,10 @@ class SynapseKitTable:
         except ValueError:
             return None
 
+    def differing(self, before: Row, after: Row) -> str | None:
+        """See `Table.differing`."""
+        return _differing(self.columns, before, after)
+
 
 class OwnTable:
     """The same with created_at, tool_calls, tool_call_id, name, parts and extra as columns.
@@ -139,6 +162,11 @@ class OwnTable:
         "CREATE TABLE messages_meta (conversation_id TEXT NOT NULL, name TEXT NOT NULL,"
         " value TEXT NOT NULL, PRIMARY KEY (conversation_id, name)) WITHOUT ROWID",
     )
+    others: tuple[str, ...] = ()
+
+    def refusal(self, message: Message) -> str | None:
+        """See `Table.refusal`."""
+        return None
 
     def encode(self, message: Message) -> Row:
         """See `Table.encode`."""
@@ -171,6 +199,9 @@ class OwnTable:
         role, content, metadata, at, calls, call_id, name, parts, extra = values
         if type(role) is not str or type(content) is not str:
             _check_text(role, content)
+        for column, value in (("tool_call_id", call_id), ("name", name)):
+            if value is not None and type(value) is not str:
+                raise ValueError(f"{column} is not text")
         parsed = None if metadata is None else parse_metadata(metadata)
         if parsed and RESERVED in parsed:
             message = unpack(role, content, parsed)
@@ -204,6 +235,32 @@ class OwnTable:
             return None if value is None else _time(value)
         except ValueError:
             return None
+
+    def differing(self, before: Row, after: Row) -> str | None:
+        """See `Table.differing`."""
+        return _differing(self.columns, before, after)
+
+
+_JSON: Final = frozenset({"metadata", "tool_calls", "parts", "extra"})
+
+
+def _differing(columns: Sequence[str], before: Row, after: Row) -> str | None:
+    for name, one, other in zip(columns, before, after, strict=True):
+        if (type(one) is not type(other) or one != other) and _said(name, one) != _said(
+            name, other
+        ):
+            return name
+    return None
+
+
+def _said(column: str, value: Any) -> Any:
+    """What a value says, to be compared."""
+    if column in _JSON:
+        parsed = parse_json(value) if value else None
+        return json.dumps(parsed, sort_keys=True) if parsed else None
+    if column == "created_at":
+        return None if value is None else _time(value)
+    return type(value), value
 
 
 def _is_bare(m: Message) -> bool:

@@ -5,11 +5,12 @@
     with new_backup(origin) as backup:
         kept = await backup.keep(store, Conversation("user-1"))          # or upto=position
         backup.seal()                                                    # fsync: now it is safe
-        await store.delete("user-1", upto=kept.upto)                     # exactly what was kept
-        backup.removed(kept)
+        await backup.delete(store, kept)                                 # exactly what was kept
+        await backup.flush(store)                                        # and what came of it
 
-Who replaces a front instead of deleting it tells `keep` by what (`replacement=messages`): `undo`
-then looks for just that at the front. A backup that was not sealed is taken away again.
+`delete` and `replace` change a conversation only where it still begins as it was kept, and give
+the store a token to remember; what came of it is journalled in groups. So whoever finds a journal
+that breaks off asks the store. A backup that was not sealed is taken away again.
 """
 
 import asyncio
@@ -18,10 +19,10 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -30,30 +31,48 @@ from synmem.errors import (
     Changed,
     ConversationNotFound,
     CorruptData,
+    Rejected,
     SynmemError,
 )
 from synmem.formats import jsonl
+from synmem.locks import held
 from synmem.messages import (
     Conversation,
     Digest,
     Holds,
+    JSONObject,
     Message,
     Unreadable,
+    conversation_refusal,
     dump_json,
     format_time,
 )
+from synmem.notes import positions_in
 from synmem.operations.backups import (
     OPENING,
-    Journal,
     Kept,
+    Left,
     Manifest,
     Origin,
     Replacement,
     backups,
+    manifest_bytes,
+    next_sequence,
     sha,
     writing,
 )
-from synmem.store import Page, Position, Store
+from synmem.operations.journal import Journal, Line, spans_of
+from synmem.store import (
+    START,
+    Page,
+    Position,
+    Step,
+    Store,
+    SupportsExpiry,
+    SupportsNotes,
+    SupportsSteps,
+    SupportsTrial,
+)
 
 __all__ = [
     "Backup",
@@ -66,8 +85,11 @@ __all__ = [
     "not_to_be_kept",
 ]
 
-_encode = msgspec.json.Encoder().encode
-_CALL = 500  # conversations in one read
+_CALL: Final = 500
+"""Conversations in one read, outcomes in one line of the journal."""
+
+BEHIND: Final = 16
+"""So many messages behind those that are kept tell what stood there."""
 
 
 class NotKept(msgspec.Struct, frozen=True):
@@ -78,10 +100,12 @@ class NotKept(msgspec.Struct, frozen=True):
 
 
 def not_to_be_kept(conversation: str, why: str) -> CorruptData:
-    """What is said of a conversation of which something cannot be read, and so not be kept."""
+    """What is said of a conversation that could not be brought back: something of it cannot be
+    read, or the store would not take it."""
     return CorruptData(
         f"conversation {conversation!r}, {why}",
-        hint="what cannot be read cannot be backed up; --no-backup removes it anyway",
+        hint="what cannot be read, or not be written back, cannot be backed up; --no-backup "
+        "removes it anyway",
         conversation=conversation,
     )
 
@@ -104,14 +128,19 @@ class Backup:
         self.id = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
         self._origin = origin
         self._at = format_time(now)
+        self._token = secrets.token_hex(16)
         self._numbers = 0
         self._messages = 0
         self._sealed = 0
+        self._removed: list[Kept] = []
+        self._void: list[Kept] = []
         self._index = hashlib.sha256()
         self._turn = asyncio.Lock()  # conversations lie one behind another, and so do sections
+        self._locked = contextlib.ExitStack()
         with writing():
             self.folder = folders.state_folder("backups") / self.id
             self.folder.mkdir(mode=0o700)
+            self._locked.enter_context(held(self.folder / "lock", "a new backup is locked"))
             self._data = _Section(self.folder / "conversations.jsonl")
             self._entries = durable.create(self.folder / "index.jsonl")
             self._journal = Journal(self.folder)
@@ -128,17 +157,23 @@ class Backup:
         *,
         upto: Position | None = None,
         replacement: "Sequence[Message] | Replacement" = (),
+        beside: "_Beside | None" = None,
     ) -> Kept:
-        """Write a conversation down, or its front up to and with `upto`.
+        """Write a conversation down, or its front up to and with `upto`, and how it stands.
 
-        ConversationNotFound where there is none, Changed where `upto` is not there any more,
-        CorruptData (naming it) where a record cannot be read and so not be kept.
+        `replacement` is what is to stand in its place. ConversationNotFound where there is none,
+        Changed where `upto` is not there any more, CorruptData (naming it) where a record cannot
+        be read and so not be kept, or where the store would not take it back.
         """
-        pages = store.read([conversation.id])
-        run = self._begin(conversation)
+        beside = beside or await _Beside.of(store, [conversation.id])
+        run = self._begin(store, conversation, beside)
+        behind = _Behind(store.holds)
         try:
-            async for page in pages:
-                if run.take(page, upto):
+            async for page in store.read([conversation.id]):
+                rest = len(page.items) if run.reached else 0
+                if not run.reached:
+                    rest = len(page.items) - run.take(page, upto)
+                if run.reached and behind.take(page, len(page.items) - rest):
                     break
         except BaseException:
             run.take_back()
@@ -146,10 +181,10 @@ class Backup:
         if not run.messages:
             run.take_back()
             raise ConversationNotFound(conversation.id, store.name)
-        if upto is not None and run.upto != upto:
+        if upto is not None and not run.reached:
             run.take_back()
             raise Changed(f"conversation {conversation.id!r} in {store.name} changed meanwhile")
-        return self._end(run, _replacement(replacement, store.holds))
+        return self._end(run, _replacement(replacement, store.holds), behind.left)
 
     async def keep_sealed(
         self,
@@ -165,6 +200,20 @@ class Backup:
             self.seal()
         return kept
 
+    async def keep_fronts(
+        self, store: Store, fronts: Sequence[tuple[Conversation, Position]]
+    ) -> AsyncIterator[Kept | NotKept]:
+        """Write the fronts of many conversations down, each up to and with its position; one that
+        cannot be kept is named."""
+        for start in range(0, len(fronts), _CALL):
+            batch = fronts[start : start + _CALL]
+            beside = await _Beside.of(store, [conversation.id for conversation, _ in batch])
+            for conversation, upto in batch:
+                try:
+                    yield await self.keep(store, conversation, upto=upto, beside=beside)
+                except (Changed, ConversationNotFound, CorruptData) as error:
+                    yield NotKept(conversation.id, error)
+
     async def keep_whole(
         self, store: Store, conversations: Sequence[Conversation]
     ) -> AsyncIterator[Kept | NotKept]:
@@ -174,11 +223,15 @@ class Backup:
         """
         for start in range(0, len(conversations), _CALL):
             batch = {each.id: each for each in conversations[start : start + _CALL]}
-            async for outcome in self._keep_batch(store, batch):
+            beside = await _Beside.of(store, list(batch))
+            for name, why in beside.refused.items():
+                del batch[name]
+                yield NotKept(name, not_to_be_kept(name, why))
+            async for outcome in self._keep_batch(store, batch, beside):
                 yield outcome
 
     async def _keep_batch(
-        self, store: Store, batch: dict[str, Conversation]
+        self, store: Store, batch: dict[str, Conversation], beside: "_Beside"
     ) -> AsyncIterator[Kept | NotKept]:
         run: _Run | None = None
         failed: str | None = None
@@ -189,11 +242,12 @@ class Backup:
                 if run is not None and run.conversation.id != page.conversation:
                     yield self._end(run)
                     run = None
-                run = run or self._begin(batch[page.conversation])
                 try:
+                    run = run or self._begin(store, batch[page.conversation], beside)
                     run.take(page, None)
                 except CorruptData as error:
-                    run.take_back()
+                    if run is not None:
+                        run.take_back()
                     failed, run = page.conversation, None
                     yield NotKept(failed, error)
         except BaseException:
@@ -203,14 +257,15 @@ class Backup:
         if run is not None:
             yield self._end(run)
 
-    def _begin(self, conversation: Conversation) -> "_Run":
-        return _Run(self._data, conversation)
+    def _begin(self, store: Store, conversation: Conversation, beside: "_Beside") -> "_Run":
+        if why := beside.refused.get(conversation.id) or conversation_refusal(conversation):
+            raise not_to_be_kept(conversation.id, why)
+        return _Run(self._data, store, conversation, beside)
 
-    def _end(self, run: "_Run", replacement: Replacement | None = None) -> Kept:
-        kept = Kept(
-            self._numbers, run.conversation, run.upto, run.messages, run.offset,
-            self._data.end - run.offset, replacement,
-        )  # fmt: skip
+    def _end(
+        self, run: "_Run", replacement: Replacement | None = None, left: Left | None = None
+    ) -> Kept:
+        kept = run.kept(self._numbers, self._data.end, replacement, left)
         line = dump_json(msgspec.to_builtins(kept)) + b"\n"
         with writing():
             self._entries.write(line)
@@ -222,35 +277,154 @@ class Backup:
         return kept
 
     def seal(self) -> Manifest:
-        """Make everything kept so far durable; only now may it be removed. May be called again."""
+        """Make everything kept so far durable, and say that it is about to be removed; only now
+        may it be. May be called again."""
+        sequence = next_sequence()
         manifest = Manifest(
             id=self.id, at=self._at, origin=self._origin, conversations=self._numbers,
-            messages=self._messages, index=sha(self._index),
+            messages=self._messages, index=sha(self._index), version=2, sequence=sequence,
         )  # fmt: skip
         with writing():
             self._data.seal()
             durable.sync(self._entries)
-            _replace(self.folder / "manifest.json", _encode(manifest))
+            durable.replace(self.folder / "manifest.json", manifest_bytes(manifest))
+            if new := spans_of(range(self._sealed, self._numbers)):
+                self._journal.write(Line("removing", new, self._token, sequence))
             durable.sync_folder(self.folder)
             durable.sync_folder(self.folder.parent)
         self._sealed = self._numbers
         return manifest
 
-    def removed(self, kept: Kept) -> None:
-        """Remember that this was removed from its store."""
-        self._journal.write("removed", kept.number)
+    # --- removing what was kept ---
+
+    async def delete(self, store: Store, kept: Kept) -> bool:
+        """Delete what was kept, where it stands as it was kept; tell whether it was there.
+
+        Changed or CorruptData where not: then nothing was removed.
+        """
+        with self._outcome(kept):
+            there = await store.delete(
+                kept.conversation.id,
+                upto=kept.upto,
+                begins=kept.first,
+                token=self._token_of(store, kept),
+            )
+        # Where somebody else was faster it is theirs to bring back.
+        (self._removed if there else self._void).append(kept)
+        await self._flush_some(store)
+        return there
+
+    async def replace(
+        self,
+        store: Store,
+        kept: Kept,
+        conversation: Conversation,
+        messages: AsyncIterable[Sequence[Message]],
+    ) -> None:
+        """Let what was kept give way to these messages, where it stands as it was kept.
+
+        Changed, CorruptData or Rejected where not: then nothing was removed.
+        """
+        with self._outcome(kept):
+            await store.replace(
+                conversation,
+                messages,
+                upto=kept.upto,
+                begins=kept.first,
+                token=self._token_of(store, kept),
+            )
+        self._removed.append(kept)
+        await self._flush_some(store)
 
     def void(self, kept: Kept) -> None:
-        """Remember that this was not removed after all."""
-        self._journal.write("void", kept.number)
+        """Remember that this is not removed after all: nobody has tried."""
+        self._void.append(kept)
+
+    async def flush(self, store: Store) -> None:
+        """Write down what came of everything so far; then the store need not remember it."""
+        done = self._note_outcomes()
+        if done and isinstance(store, SupportsSteps):
+            await store.forget_steps(
+                [Step(each.conversation.id, f"{self._token}.{each.number}") for each in done]
+            )
+
+    def _token_of(self, store: Store, kept: Kept) -> str | None:
+        return f"{self._token}.{kept.number}" if isinstance(store, SupportsSteps) else None
+
+    @contextlib.contextmanager
+    def _outcome(self, kept: Kept) -> Iterator[None]:
+        """These errors say that nothing was done; after any other only the store knows."""
+        try:
+            yield
+        except (Changed, CorruptData, Rejected):
+            self._void.append(kept)
+            raise
+
+    async def _flush_some(self, store: Store) -> None:
+        if len(self._removed) + len(self._void) >= _CALL:
+            await self.flush(store)
+
+    def _note_outcomes(self) -> list[Kept]:
+        removed, self._removed = self._removed, []
+        void, self._void = self._void, []
+        self._journal.note("removed", [each.number for each in removed])
+        self._journal.note("void", [each.number for each in void])
+        return removed + void
 
     def close(self) -> None:
         """Give the files back; without a seal, or with nothing in it, the folder goes too."""
+        with contextlib.suppress(SynmemError):  # a full disk: the store knows what was done
+            self._note_outcomes()
         for file in (self._data, self._entries, self._journal):
             with contextlib.suppress(OSError):  # a full disk: what was sealed is out already
                 file.close()
+        self._locked.close()
         if not self.sealed:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _Beside(msgspec.Struct, frozen=True):
+    """What lies beside conversations and goes with them; and which of them the store would not
+    take back."""
+
+    notes: Mapping[str, JSONObject]
+    expires_s: Mapping[str, float]
+    refused: Mapping[str, str]
+
+    @staticmethod
+    async def of(store: Store, conversations: Sequence[str]) -> "_Beside":
+        """All of it, asked for in a few round trips."""
+        return _Beside(
+            await store.notes(conversations) if isinstance(store, SupportsNotes) else {},
+            await store.expiring(conversations) if isinstance(store, SupportsExpiry) else {},
+            await store.refuses_back(conversations) if isinstance(store, SupportsTrial) else {},
+        )
+
+
+class _Behind:
+    """The first messages that stand behind those that are kept."""
+
+    def __init__(self, holds: Holds) -> None:
+        self._digest = Digest(holds)
+        self._position: Position | None = None
+
+    def take(self, page: Page, start: int) -> bool:
+        """The items of a page from `start` on; tell whether these are enough."""
+        items = page.items[start:]
+        if items and self._position is None:
+            self._position = page.position(start)
+        for item in items[: BEHIND - self._digest.messages]:
+            if isinstance(item, Unreadable):
+                return True
+            self._digest.update([item])
+        return self._digest.messages == BEHIND
+
+    @property
+    def left(self) -> Left | None:
+        """What was found, if anything."""
+        if self._position is None:
+            return None
+        return Left(self._position, self._digest.messages, str(self._digest))
 
 
 class _Section:
@@ -299,32 +473,64 @@ class _Section:
 class _Run:
     """One conversation on its way into a section."""
 
-    def __init__(self, section: _Section, conversation: Conversation) -> None:
+    def __init__(
+        self, section: _Section, store: Store, conversation: Conversation, beside: _Beside
+    ) -> None:
         with writing():
             section.begin()
         self.conversation = conversation
-        self.offset = section.end
         self.messages = 0
-        self.upto: Position = ""
+        self.reached = False
+        """Whether the last message to be kept was taken."""
+        self._offset = section.end
+        self._first: Position = START
+        self._upto: Position = START
+        self._store = store
+        self._notes = dict(beside.notes.get(conversation.id, {}))
+        self._expires_s = beside.expires_s.get(conversation.id)
+        self._wanted = positions_in(self._notes)
+        self._anchors: dict[Position, int] = {}
         self._section = section
         self._before = section.hash.copy()
         self._lines = jsonl.Writer()
         self._lines.conversation(conversation)
 
-    def take(self, page: Page, upto: Position | None) -> bool:
-        """Write a page down, no further than `upto`; tell whether it was reached."""
-        items, reached = _cut(page, upto)
-        for item in items:
+    def take(self, page: Page, upto: Position | None) -> int:
+        """Write a page down, no further than `upto`; tell how many were taken."""
+        items, self.reached = _cut(page, upto)
+        for number, item in enumerate(items, self.messages + 1):
             if isinstance(item, Unreadable):
                 raise not_to_be_kept(self.conversation.id, f"record {item.position}: {item.reason}")
+            if why := self._store.refusal(item):
+                raise not_to_be_kept(self.conversation.id, f"message {number:,}: {why}")
         self._write(self._lines.messages(cast("Sequence[Message]", items)))
+        self._note_positions(page, len(items))
         self.messages += len(items)
-        self.upto = page.position(len(items) - 1)
-        return reached
+        return len(items)
+
+    def kept(
+        self, number: int, end: int, replacement: Replacement | None, left: Left | None
+    ) -> Kept:
+        """What there is to say of it."""
+        whole = left is None
+        return Kept(
+            number, self.conversation, self._upto, self.messages, self._offset, end - self._offset,
+            replacement, self._first, left, self._notes if whole else {},
+            self._anchors if whole else {}, self._expires_s if whole else None,
+        )  # fmt: skip
 
     def take_back(self) -> None:
+        """Leave no trace of it."""
         with writing():
-            self._section.take_back(self.offset, self._before)
+            self._section.take_back(self._offset, self._before)
+
+    def _note_positions(self, page: Page, count: int) -> None:
+        if not self.messages:
+            self._first = page.position(0)
+        self._upto = page.position(count - 1)
+        for i in range(count) if self._wanted else ():
+            if (position := page.position(i)) in self._wanted:
+                self._anchors[position] = self.messages + i
 
     def _write(self, lines: bytes) -> None:
         with writing():
@@ -353,12 +559,3 @@ def _replacement(messages: Sequence[Message] | Replacement, holds: Holds) -> Rep
     digest = Digest(holds)
     digest.update(messages)
     return Replacement(len(messages), str(digest))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with durable.create(fresh) as file:
-        file.write(data)
-        durable.sync(file)
-    fresh.replace(path)

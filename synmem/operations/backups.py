@@ -1,25 +1,28 @@
 """The backups that lie there: finding, checking and reading them; `backup.py` writes them.
 
-A backup is a folder in the state folder, named by its id (which sorts by time), private to its
-owner. `conversations.jsonl` is a sealed export of exactly what was to go, readable by any
-command; `index.jsonl` says where each conversation lies in it; `manifest.json` says when, by
-which command and from which store; `journal` remembers, a line each, what was removed and brought
-back, so that `undo` can be run again after a crash.
+A backup is a folder in the state folder, private to its owner. `conversations.jsonl` is a sealed
+export of exactly what was to go, readable by any command; `index.jsonl` says where each
+conversation lies in it and how it stood in its store; `manifest.json` says when, by which command
+and from which store, with a digest; `journal` (see `journal.py`) remembers what was removed and
+brought back, so that `undo` can be run again after a crash; `lock` is held by who is at work.
+
+Backups are ordered by a counter, in the file `sequence` beside them, and not by the clock.
 """
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from synmem import folders
+from synmem import durable, folders
 from synmem.errors import CorruptData, StoreNotFound, SynmemError, UsageError
 from synmem.formats import jsonl
+from synmem.locks import held, waited
 from synmem.messages import Conversation, JSONObject, Message, decode_line, parse_json
+from synmem.operations.journal import Fate, Journal
 from synmem.store import Position
 
 OPENING = jsonl.Writer(seal=True).begin()
@@ -46,7 +49,10 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A sealed backup as a whole: its id, when it was made, from where, and how much it holds."""
+    """A sealed backup as a whole: its id, when it was made, from where, and how much it holds.
+
+    `sequence` is that of its last seal; version 1 had none, nor what `Kept` says since.
+    """
 
     id: str
     at: str
@@ -54,6 +60,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     conversations: int
     messages: int
     index: str
+    version: int = 1
+    sequence: int = 0
 
 
 class Replacement(msgspec.Struct, frozen=True):
@@ -63,8 +71,22 @@ class Replacement(msgspec.Struct, frozen=True):
     digest: str
 
 
+class Left(msgspec.Struct, frozen=True):
+    """What stood behind the messages kept: where its first message was, and a digest of the first
+    of them, `messages` in number."""
+
+    position: Position
+    messages: int
+    digest: str
+
+
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a conversation's messages lie in a backup; `upto` is the position of the last."""
+    """Where a conversation's messages lie in a backup, and how it stood in its store.
+
+    `first` and `upto` are the positions of the first and of the last of these messages; `left` is
+    what stood behind them. Where that was nothing: its `notes`, where in them positions are those
+    of which messages (`anchors`: position to index), and the seconds that it had left.
+    """
 
     number: int
     conversation: Conversation
@@ -73,71 +95,83 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     offset: int
     size: int
     replacement: Replacement | None = None
+    first: Position = ""
+    left: Left | None = None
+    notes: JSONObject = {}
+    anchors: dict[Position, int] = {}
+    expires_s: float | None = None
 
 
-# --- what was done with it ------------------------------------------------------------------
+class Damaged(msgspec.Struct, frozen=True):
+    """A backup of which something is not as it was written."""
 
-
-class Journal:
-    """What was done with a backup's conversations, a line each: `removed 3`, `restored 3`.
-
-    Reading takes the last word on each conversation; a last line that was cut short is passed.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "journal"
-        self._file: int | None = None
-
-    def write(self, word: str, *numbers: int, sync: bool = False) -> None:
-        """Remember a word for each of these numbers (none: for the backup itself)."""
-        lines = [f"{word} {number}\n" for number in numbers or (-1,)]
-        with writing(None):
-            if self._file is None:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-                self._file = os.open(self._path, flags, 0o600)
-            os.write(self._file, "".join(lines).encode())
-            if sync:
-                os.fsync(self._file)
-
-    def words(self) -> dict[int, str]:
-        """The last word on each number; -1 is the backup itself."""
-        words = {}
-        if self._path.exists():
-            for line in self._path.read_bytes().split(b"\n")[:-1]:
-                word, _, number = line.decode("ascii", "replace").partition(" ")
-                if number.lstrip("-").isdigit():
-                    words[int(number)] = word
-        return words
-
-    def close(self) -> None:
-        """Give the file back; twice is once."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+    id: str
+    why: str
+    manifest: Manifest | None = None
+    """Where that can be read."""
 
 
 # --- reading --------------------------------------------------------------------------------
 
 
 def backups() -> list[Manifest]:
-    """Every sealed backup, newest first; a folder that is none is passed over."""
-    found = []
-    for folder in sorted(folders.state_folder("backups").iterdir(), reverse=True):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, CorruptData):
+    """Every sealed backup of which the manifest can be read, newest first."""
+    return every()[0]
+
+
+def every() -> tuple[list[Manifest], list[Damaged]]:
+    """Every sealed backup, newest first; and those of which the manifest cannot be read.
+
+    Anything else in the folder is passed over: also what was not sealed, since nothing was
+    removed then.
+    """
+    found, damaged = [], []
+    for folder in sorted(folders.state_folder("backups").iterdir()):
+        if not folder.is_dir():
+            continue
+        try:
             found.append(_manifest(folder))
-    return found
+        except FileNotFoundError:
+            if (folder / "journal").exists():  # it was sealed
+                damaged.append(Damaged(folder.name, "its manifest is missing"))
+        except CorruptData as error:
+            damaged.append(Damaged(folder.name, str(error)))
+    found.sort(key=lambda each: (each.sequence, each.id), reverse=True)
+    return found, damaged
+
+
+def damage(manifest: Manifest) -> Damaged | None:
+    """What is wrong with the other files of a backup; what was brought back whole is not read."""
+    try:
+        if not is_undone(manifest):
+            entries(manifest)
+            verify(manifest)
+    except CorruptData as error:
+        return Damaged(manifest.id, str(error), manifest)
+    return None
 
 
 def find(backup_id: str) -> Manifest:
     """The backup of that id, or whose id alone begins like this."""
-    found = [each for each in backups() if each.id.startswith(backup_id)] if backup_id else []
+    sound, damaged = every()
+    all_: list[Manifest | Damaged] = [*sound, *damaged]
+    found = [each for each in all_ if backup_id and each.id.startswith(backup_id)]
     exact = [each for each in found if each.id == backup_id]
     if len(exact or found) != 1:
         hint = "`synmem undo --list` lists them"
         if found:
             raise UsageError(f"{len(found)} backups begin with {backup_id!r}", hint=hint)
         raise StoreNotFound(f"there is no backup {backup_id!r}", hint=hint)
-    return (exact or found)[0]
+    chosen = (exact or found)[0]
+    if isinstance(chosen, Damaged):
+        raise CorruptData(f"backup {chosen.id}: {chosen.why}", hint=by_hand(chosen.id))
+    return chosen
+
+
+def by_hand(backup_id: str) -> str:
+    """What to do about a backup that cannot be undone."""
+    path = folders.state_path("backups") / backup_id / "conversations.jsonl"
+    return f"its messages are in {path}: `synmem import` brings them to a store"
 
 
 def journal(manifest: Manifest) -> Journal:
@@ -146,25 +180,40 @@ def journal(manifest: Manifest) -> Journal:
 
 
 def is_undone(manifest: Manifest) -> bool:
-    """Whether everything in it was brought back."""
-    return journal(manifest).words().get(-1) == "undone"
+    """Whether everything in it was brought back; CorruptData where its journal is damaged."""
+    fates = journal(manifest).fates()
+    return fates.get(-1, Fate()).word == "undone"
 
 
 def entries(manifest: Manifest) -> list[Kept]:
     """The conversations of a backup, in the order of their numbers."""
-    data = (folder_of(manifest) / "index.jsonl").read_bytes()
-    if sha(hashlib.sha256(data)) != manifest.index:
-        raise CorruptData(f"backup {manifest.id}: its index is damaged")
-    return [_entry(line) for line in data.split(b"\n")[:-1]]
+    what = f"backup {manifest.id}: its index"
+    try:
+        data = (folder_of(manifest) / "index.jsonl").read_bytes()
+        # What follows was kept, but not sealed: nothing of it was removed.
+        lines = data.split(b"\n")[: manifest.conversations]
+        if sha(hashlib.sha256(b"".join(line + b"\n" for line in lines))) != manifest.index:
+            raise ValueError("it is not as it was written")
+        found = list(map(_entry, lines))
+        if [each.number for each in found] != [*range(manifest.conversations)]:
+            raise ValueError("its numbers are not those of the manifest")
+    except (OSError, ValueError, TypeError) as error:  # msgspec's are ValueErrors
+        raise CorruptData(f"{what} is damaged: {error}", hint=by_hand(manifest.id)) from error
+    return found
 
 
 def verify(manifest: Manifest) -> None:
-    """CorruptData where the messages are not, byte for byte, those that were kept."""
+    """CorruptData where the messages are not, byte for byte, those that were kept.
+
+    What follows the last section that was sealed is not looked at: nothing of it was removed.
+    """
     path = messages_file(manifest)
     left, hash_ = manifest.messages, None
     try:
         with path.open("rb") as file:
             for line in file:
+                if left == 0 and hash_ is None:
+                    break
                 if line == OPENING and hash_ is None:
                     hash_ = hashlib.sha256()
                 elif hash_ is None:
@@ -177,9 +226,17 @@ def verify(manifest: Manifest) -> None:
                 else:
                     hash_.update(line)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptData(f"backup {manifest.id} is damaged: {error}") from error
+        raise CorruptData(
+            f"backup {manifest.id} is damaged: {error}", hint=by_hand(manifest.id)
+        ) from error
     if hash_ is not None or left != 0:
-        raise CorruptData(f"backup {manifest.id} is damaged: cut short")
+        raise CorruptData(f"backup {manifest.id} is damaged: cut short", hint=by_hand(manifest.id))
+
+
+def lock(manifest: Manifest) -> contextlib.AbstractContextManager[None]:
+    """Hold a backup for oneself; Busy where the command that makes it still runs."""
+    busy = f"backup {manifest.id}: the command that makes it is still running"
+    return held(folder_of(manifest) / "lock", busy, hint="wait for it, or end it")
 
 
 Pages = Iterator[list[Message]]
@@ -220,15 +277,33 @@ def _message(line: bytes) -> Message | None:
         raise
 
 
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """What `manifest.json` holds: the manifest, and a digest of it."""
+    text = msgspec.json.encode(manifest)
+    return text + b"\n" + sha(hashlib.sha256(text)).encode() + b"\n"
+
+
 def _manifest(folder: Path) -> Manifest:
     try:
-        return _DECODER.decode((folder / "manifest.json").read_bytes())
-    except msgspec.MsgspecError as error:
-        raise CorruptData(f"backup {folder.name}: its manifest is damaged") from error
+        data = (folder / "manifest.json").read_bytes()
+        text, _, digest = data.rstrip(b"\n").partition(b"\n")
+        manifest = _DECODER.decode(text)
+        if manifest.version > 1 and digest.decode() != sha(hashlib.sha256(text)):
+            raise ValueError("it is not as it was written")
+        if manifest.id != folder.name:
+            raise ValueError(f"it is that of {manifest.id}")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise CorruptData(f"its manifest is damaged: {error}") from error
+    return manifest
 
 
 def _entry(line: bytes) -> Kept:
-    return msgspec.convert(parse_json(line), Kept)
+    kept = msgspec.convert(parse_json(line), Kept)
+    if kept.offset < 0 or kept.size < 0 or kept.messages < 1:
+        raise ValueError(f"conversation {kept.number} lies nowhere")
+    return kept
 
 
 _DECODER = msgspec.json.Decoder(Manifest)
@@ -237,6 +312,39 @@ _DECODER = msgspec.json.Decoder(Manifest)
 def folder_of(manifest: Manifest) -> Path:
     """Where the files of this backup lie."""
     return folders.state_folder("backups") / manifest.id
+
+
+def next_sequence() -> int:
+    """The next number of the counter that orders what was removed: higher than any before.
+
+    Where its file is gone or damaged it goes on behind the backups that there are.
+    """
+    folder = folders.state_folder("backups")
+    with writing(), waited(folder / "sequence.lock"):
+        number = 1 + (sequence() or max((each.sequence for each in backups()), default=0))
+        durable.replace(_sequence_file(), f"{number}\n".encode())
+    return number
+
+
+def sequence() -> int | None:
+    """The last number of the counter; None where its file is not there, or damaged."""
+    try:
+        return int(_sequence_file().read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def sequence_damage() -> str | None:
+    """What is wrong with the counter's file, in words."""
+    if sequence() is None and _sequence_file().exists():
+        return (
+            f"{_sequence_file()} is damaged: the next backup counts on behind those that are here"
+        )
+    return None
+
+
+def _sequence_file() -> Path:
+    return folders.state_path("backups") / "sequence"
 
 
 @contextlib.contextmanager

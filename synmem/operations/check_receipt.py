@@ -52,6 +52,7 @@ class Receipt(msgspec.Struct, frozen=True):
     conversations: list[msgspec.Raw]
     receipt: int = VERSION
     dry_run: bool = False
+    defaults: list[tuple[str, str]] = []
 
     @property
     def about(self) -> dict[str, str]:
@@ -67,6 +68,7 @@ class Receipt(msgspec.Struct, frozen=True):
             fields=EVERYTHING.fields if fields == EVERYTHING.fields else fields,
             conversation_fields=frozenset(self.conversation_fields),
             time_us=self.time_us,
+            defaults=frozenset(self.defaults),
         )
 
     def lines(self) -> Iterator[Line]:

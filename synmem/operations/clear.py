@@ -8,6 +8,7 @@ import msgspec
 from synmem.errors import Changed, ConversationNotFound, CorruptData, SynmemError
 from synmem.messages import Conversation, Message
 from synmem.operations.backup import Backup, Kept, NotKept, not_to_be_kept
+from synmem.operations.derived import forget_beside
 from synmem.operations.looking import before_last
 from synmem.store import START, ConversationInfo, Position, Store
 
@@ -119,20 +120,13 @@ async def _round(
         backup.seal()
     for each in kept:
         try:
-            there = await store.delete(each.conversation.id, upto=each.upto)
+            if await backup.delete(store, each):
+                yield Cleared(each.conversation.id, each.messages)
         except Changed:
-            backup.void(each)
             again.append(each.conversation.id)
-            continue
         except CorruptData as error:
-            backup.void(each)
             yield _not_cleared(each.conversation.id, error)
-            continue
-        if there:
-            backup.removed(each)
-            yield Cleared(each.conversation.id, each.messages)
-        else:
-            backup.void(each)  # somebody else was faster: it is theirs to bring back
+    await backup.flush(store)
 
 
 async def _save(
@@ -146,18 +140,17 @@ async def _save(
     whole = [each.conversation for each in doomed if each.upto is None]
     async for outcome in backup.keep_whole(store, whole):
         yield outcome
-    for each in doomed:
-        if each.upto is not None:
-            try:
-                yield await backup.keep(store, each.conversation, upto=each.upto)
-            except (Changed, ConversationNotFound, CorruptData) as error:
-                yield NotKept(each.conversation.id, error)
+    fronts = [(each.conversation, each.upto) for each in doomed if each.upto is not None]
+    async for outcome in backup.keep_fronts(store, fronts):
+        yield outcome
 
 
 async def _remove_unsaved(store: Store, doomed: Doomed) -> Cleared | NotCleared:
     conversation = doomed.conversation.id
     try:
         there = await store.delete(conversation, upto=doomed.upto)
+        if doomed.upto is not None:
+            await forget_beside(store, conversation)
     except Changed as error:
         return NotCleared(conversation, error)
     except CorruptData as error:

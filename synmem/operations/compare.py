@@ -70,7 +70,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def not_compared(one: Holds, other: Holds) -> list[str]:
     """What only one of two stores can hold, as words for a person."""
-    return list(dict.fromkeys(one.lacking(other) + other.lacking(one)))
+    filled = [f"extra.{layout}.{name}" for layout, name in sorted(one.common(other).defaults)]
+    return list(dict.fromkeys(one.lacking(other) + other.lacking(one) + filled))
 
 
 async def compare(
@@ -281,7 +282,7 @@ class Comparison:
                 return State.UNREADABLE, f"message {number:,} in the {where}: {item.reason}"
         assert isinstance(our, Message)
         assert isinstance(their, Message)
-        return State.DIFFERENT, f"message {number:,}: {_field(our, their, self._holds)}"
+        return State.DIFFERENT, f"message {number:,}: {differing_field(our, their, self._holds)}"
 
     def _ending(self) -> tuple[State, str] | None:
         ours, theirs = self._ours, self._theirs
@@ -346,7 +347,7 @@ def _same(ours: "_Side", theirs: "_Side", i: int) -> bool:
     return canonical(our, ours.holds) == canonical(their, ours.holds)
 
 
-def _field(our: Message, their: Message, holds: Holds) -> str:
+def differing_field(our: Message, their: Message, holds: Holds) -> str:
     """The first field in which two messages differ."""
     for field in FIELDS:
         if field in holds.fields:

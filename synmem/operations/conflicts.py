@@ -9,6 +9,7 @@ from synmem.messages import Conversation, Digest, Holds, Unreadable, conversatio
 from synmem.operations.backup import Replacement, not_to_be_kept
 from synmem.operations.batch import Batch, Route, own_hashes
 from synmem.operations.compare import Found, State, own_data
+from synmem.operations.derived import forget_beside
 from synmem.operations.looking import before_last, first_messages, infos_of, last_position
 from synmem.operations.proof import Proof, canonical_lines, compared_lines, parted, readable
 from synmem.operations.receipt import Entry
@@ -139,6 +140,7 @@ async def _replace_now(route: Route, conversation: Conversation, sight: _Sight) 
     messages = first_messages(route.source, conversation.id, sight.proof.messages)
     if route.backup is None:
         await route.dest.replace(conversation, messages, upto=end)
+        await forget_beside(route.dest, conversation.id)
         return
     there = await infos_of(route.dest, [conversation.id], details=True)
     if conversation.id not in there:
@@ -149,12 +151,7 @@ async def _replace_now(route: Route, conversation: Conversation, sight: _Sight) 
     before = Conversation(info.id, info.title, info.extra)
     after = Replacement(sight.proof.messages, str(sight.stored))
     kept = await route.backup.keep_sealed(route.dest, before, upto=end, replacement=after)
-    try:
-        await route.dest.replace(conversation, messages, upto=end)
-    except Changed:
-        route.backup.void(kept)
-        raise
-    route.backup.removed(kept)
+    await route.backup.replace(route.dest, kept, conversation, messages)
 
 
 # --- behind its end -------------------------------------------------------------------------

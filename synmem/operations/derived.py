@@ -1,11 +1,14 @@
 """What was derived from a store and lies in the state folder: where, and how it is forgotten."""
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from synmem import folders
+from synmem.errors import Unsupported
 from synmem.notes import forget_files, store_folder
 from synmem.operations import meaning_index, word_index
+from synmem.store import Store, SupportsNotes
 
 
 def notes_folder(identity: str) -> Path:
@@ -21,6 +24,14 @@ def index_file(identity: str) -> Path:
 def meaning_file(identity: str) -> Path:
     """The index of the meanings of the store of this identity; it need not exist."""
     return store_folder(folders.state_path("vectors"), identity).with_suffix(".db")
+
+
+async def forget_beside(store: Store, conversation: str) -> None:
+    """Erase the notes on a conversation that lie beside it: what they were made of was erased."""
+    if isinstance(store, SupportsNotes):
+        with contextlib.suppress(Unsupported):  # another program's file has no place for any
+            for name in (await store.notes([conversation])).get(conversation, {}):
+                await store.set_note(conversation, name, None)
 
 
 def forget(identity: str, conversations: Iterable[str]) -> None:

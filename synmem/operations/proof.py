@@ -42,7 +42,7 @@ def compared_lines(items: Sequence[Message | Unreadable], holds: Holds) -> list[
 
     The other way round it does not hold (a null, a lone surrogate): `canonical` decides.
     """
-    if holds.fields is not EVERYTHING.fields or holds.time_us != 1:
+    if holds.fields is not EVERYTHING.fields or holds.time_us != 1 or holds.defaults:
         return canonical_lines(items, holds)
     if readable(items):
         try:

@@ -1,7 +1,8 @@
 """What a transfer did, conversation by conversation, kept on disk; and the receipt made of it.
 
 A receipt is one JSON object: `receipt` (its version, 1), `source` and `destination` (secrets
-masked), `scheme` and `fields` of the digests (those that both sides hold), `not_compared`,
+masked), `scheme` and `fields` of the digests (those that both sides hold), `defaults` (keys of
+`extra` that these are without: the destination fills them by itself), `not_compared`,
 `counts`, `root`, SHA-256 over the lines `digest id` in the order of the ids' bytes, and
 `conversations` with a line for each: `conversation_id` (in the destination), `action`,
 `messages`, `digest`; `at`, the number of messages before these (left out for 0; "end" where they
@@ -167,6 +168,8 @@ def receipt_lines(
         "counts": ledger.counts(),
         "root": ledger.root(),
     }
+    if holds.defaults:
+        head["defaults"] = sorted(holds.defaults)
     if dry_run:
         head["dry_run"] = True
     yield dump_json(head)[:-1] + b',"conversations":['

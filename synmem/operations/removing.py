@@ -12,6 +12,7 @@ from synmem.messages import FIELDS, Conversation, Message
 from synmem.operations.backup import Backup, Kept, NotKept
 from synmem.operations.batch import Route
 from synmem.operations.compare import own_data, own_line
+from synmem.operations.derived import forget_beside
 from synmem.operations.looking import infos_of
 from synmem.operations.receipt import Entry
 from synmem.store import ConversationInfo, Store, SupportsNotes
@@ -28,6 +29,7 @@ class Removing:
         self._backup = backup
         ours, theirs = route.source.holds, route.dest.holds
         self._lost = [field for field in FIELDS if field in ours.fields - theirs.fields]
+        self._filled = route.holds.defaults
         timed = "created_at" in route.holds.fields
         self._time_us = theirs.time_us if timed and theirs.time_us > ours.time_us else 1
 
@@ -49,6 +51,8 @@ class Removing:
                 yield self._left(each, "left", reasons[each.source])
             elif (left := await self._remove_one(each, kept.get(each.source))) is not None:
                 yield left
+        if self._backup is not None:
+            await self._backup.flush(self._source)
 
     async def _check_apart(self, entries: Sequence[Entry]) -> None:
         if not self._apart:
@@ -94,7 +98,7 @@ class Removing:
     async def _messages_lost(self, conversations: list[str]) -> dict[str, str]:
         """Those with a message of which the destination holds less than the source."""
         reasons: dict[str, str] = {}
-        if not conversations or not (self._lost or self._time_us > 1):
+        if not conversations or not (self._lost or self._filled or self._time_us > 1):
             return reasons
         seen: Counter[str] = Counter()
         async for page in self._source.read(conversations):
@@ -111,6 +115,10 @@ class Removing:
         for field in self._lost:
             if getattr(message, field) not in (None, {}, []):
                 return field
+        for layout, name in self._filled:
+            given = (message.extra or {}).get(layout)
+            if isinstance(given, dict) and name in given:
+                return f"extra.{layout}.{name}"  # a column there, but with a default: not compared
         if message.created_at is not None and message.created_at.microsecond % self._time_us:
             return f"created_at below {self._time_us:,} us"
         return None
@@ -147,27 +155,36 @@ class Removing:
             kind = "left" if isinstance(kept.error, CorruptData) else "changed"
             return self._left(entry, kind, str(kept.error))
         try:
-            later = self._source.read([entry.source], after=entry.source_end, limit=1)
-            async for _ in later:
-                raise Changed("there are new messages")
-            if self._backup is not None and (kept is None or kept.upto != entry.source_end):
-                raise Changed("it changed meanwhile")
-            there = await self._source.delete(entry.source, upto=entry.source_end)
+            await self._check_unchanged(entry, kept)
+            there = await self._delete(entry, kept)
         except Changed as error:
-            self._note(kept, removed=False)
             return self._left(entry, "changed", f"{error}; run again")
         except CorruptData as error:
-            self._note(kept, removed=False)
             if error.conversation != entry.source:
                 raise
             return self._left(entry, "left", str(error))
-        self._note(kept, removed=there)  # where somebody else was faster it is theirs to undo
         self.removed += there
         return None
 
-    def _note(self, kept: Kept | None, *, removed: bool) -> None:
+    async def _check_unchanged(self, entry: Entry, kept: Kept | None) -> None:
+        """Changed where anything stands behind what was copied, or something else was kept."""
+        why = None
+        async for _ in self._source.read([entry.source], after=entry.source_end, limit=1):
+            why = "there are new messages"
+        if self._backup is not None and (kept is None or kept.upto != entry.source_end):
+            why = why or "it changed meanwhile"
+        if why is None:
+            return
         if self._backup is not None and kept is not None:
-            (self._backup.removed if removed else self._backup.void)(kept)
+            self._backup.void(kept)
+        raise Changed(why)
+
+    async def _delete(self, entry: Entry, kept: Kept | None) -> bool:
+        if self._backup is None or kept is None:
+            there = await self._source.delete(entry.source, upto=entry.source_end)
+            await forget_beside(self._source, entry.source)
+            return there
+        return await self._backup.delete(self._source, kept)
 
     def _left(self, entry: Entry, kind: str, why: str) -> Entry:
         problem = f"left in {self._source.name}: {why}".encode("utf-8", "backslashreplace")

@@ -16,6 +16,7 @@ from synmem.messages import Conversation, Message
 from synmem.notes import SUMMARY, Note, Notes
 from synmem.operations.backup import Backup, Kept
 from synmem.operations.covering import Covering, Newest
+from synmem.operations.derived import forget_beside
 from synmem.operations.extractive import Extract, as_json, from_json, summary_of
 from synmem.operations.running import VERSION, Asking, Run, is_running, is_summary
 from synmem.operations.search import Skipped
@@ -202,16 +203,18 @@ async def replace_fronts(
         try:
             message = _held(store, replacement(summary))
             conversation = Conversation(summary.conversation)
-            await store.replace(conversation, once([message]), upto=summary.upto)
-        except Changed as error:
             if backup is not None and saved is not None:
-                backup.void(saved)
+                await backup.replace(store, saved, conversation, once([message]))
+            else:
+                await store.replace(conversation, once([message]), upto=summary.upto)
+                await forget_beside(store, summary.conversation)
+        except Changed as error:
             yield NotReplaced(summary.conversation, error)
             continue
-        if backup is not None and saved is not None:
-            backup.removed(saved)
         await notes.forget(summary.conversation, SUMMARY, beside=True)
         yield Replaced(summary.conversation, summary.messages)
+    if backup is not None:
+        await backup.flush(store)
 
 
 async def _keep(store: Store, summary: Summary, backup: Backup | None) -> Kept | None:

@@ -99,6 +99,8 @@ class Transfer:
                     await self._finish(batch)
 
             await _together([work() for _ in range(max(1, self._options.jobs))])
+        if self._route.backup is not None:
+            await self._route.backup.flush(self._dest)
 
     async def _batches(self) -> AsyncGenerator[list[ConversationInfo], None]:
         options = self._options

@@ -1,21 +1,60 @@
-"""Bringing back what a destructive command removed, from its backup."""
+"""Bringing back what a destructive command removed, from its backup.
 
-from collections.abc import AsyncIterator, Sequence
+What was done is asked of the store, which remembers the token of each write, and never guessed
+from content: a step that nobody knows the outcome of is settled first (`_Settling`). Then undo
+looks how each conversation stands (`standing.py`), and writes with a token of its own, which is in
+the journal before. One undo at a time works on a store, and for a conversation the newest backup
+comes first (`removals.py`).
+"""
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import Final
 
 import msgspec
 
-from synmem.errors import Changed, CorruptData, Rejected, SynmemError
-from synmem.messages import Conversation, Digest, Message
+from synmem import folders
+from synmem.errors import (
+    AccessDenied,
+    Changed,
+    CorruptData,
+    Refused,
+    Rejected,
+    SynmemError,
+    Unsupported,
+)
+from synmem.locks import waited_for
+from synmem.messages import Conversation, Message
+from synmem.notes import moved, store_folder
 from synmem.operations import backups
-from synmem.operations.backups import Journal, Kept, Manifest
+from synmem.operations.backups import Damaged, Kept, Manifest
 from synmem.operations.looking import infos_of
-from synmem.store import START, ConversationInfo, Part, Position, Store
+from synmem.operations.removals import Removal, Removals
+from synmem.operations.standing import (
+    Standing,
+    Stands,
+    first_positions,
+    last_of_front,
+    standing,
+)
+from synmem.store import (
+    START,
+    ConversationInfo,
+    Part,
+    Position,
+    Store,
+    SupportsExpiry,
+    SupportsNotes,
+    SupportsSteps,
+)
 
-_CALL = 500  # conversations in one append
+_CALL: Final = 500  # conversations in one append
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """A conversation is back; with no messages: it had never been removed."""
+    """A conversation is back; with no messages: it was there already, or had never been removed."""
 
     conversation: str
     messages: int
@@ -28,154 +67,382 @@ class NotRestored(msgspec.Struct, frozen=True):
     error: SynmemError
 
 
-async def undo(store: Store, manifest: Manifest) -> AsyncIterator[Restored | NotRestored]:
+class Undo(msgspec.Struct, frozen=True):
+    """How to undo.
+
+    `force` puts in front of a conversation what stands otherwise than it was left; `with_newer`
+    brings back first what was removed later; `dry_run` only looks. `elsewhere`: the store is not
+    the one that it was removed from.
+    """
+
+    force: bool = False
+    with_newer: bool = False
+    dry_run: bool = False
+    elsewhere: bool = False
+
+
+async def undo(
+    store: Store,
+    manifest: Manifest,
+    how: Undo | None = None,
+    *,
+    waiting: Callable[[], None] = lambda: None,
+    damaged: Callable[[Damaged], None] = lambda each: None,
+) -> AsyncIterator[Restored | NotRestored]:
     """Bring back everything in a backup that is not back yet.
 
-    What stands in a conversation meanwhile stays, behind what comes back; a summary that
-    replaced a front gives way to it. CorruptData, and nothing written, where the backup is not
-    as it was written. Run again after a crash it goes on, and doubles nothing.
+    What stands in a conversation meanwhile stays, behind what comes back; what replaced a front
+    gives way to it. CorruptData, and nothing written, where the backup is not as it was written;
+    Refused where something of it was removed again later, unless `with_newer`. Run again after a
+    crash it goes on, and doubles nothing. `waiting` hears that another undo is waited for,
+    `damaged` of other backups that cannot be asked.
     """
-    entries = backups.entries(manifest)
-    backups.verify(manifest)
-    journal = backups.journal(manifest)
-    words = journal.words()
-    if words.get(-1) == "undone":
-        raise SynmemError(f"backup {manifest.id} is undone already")
-    whole = True
-    try:
-        for start in range(0, len(entries), _CALL):
-            batch = [each for each in entries[start : start + _CALL] if _due(words, each)]
-            async for outcome in _Batch(store, manifest, journal, words).restore(batch):
-                whole = whole and isinstance(outcome, Restored)
-                yield outcome
-        if whole:
-            journal.write("undone", sync=True)
-    finally:
-        journal.close()
+    how = how or Undo()
+    path = store_folder(folders.state_folder("locks"), manifest.origin.identity)
+    async with waited_for(path.with_suffix(".lock"), waiting):
+        with ExitStack() as locks:
+            removals = Removals(manifest, locks)
+            for each in removals.damaged:
+                damaged(each)
+            if backups.is_undone(manifest):
+                raise SynmemError(f"backup {manifest.id} is undone already")
+            backups.verify(manifest)
+            for one in await _settle(store, removals, how):
+                yield Restored(one.name, 0)
+            for batch in _batches(_in_order(removals, manifest, how)):
+                async for outcome in _Batch(store, removals, how).restore(batch):
+                    yield outcome
+            if not how.dry_run:
+                removals.finish()
 
 
-def _due(words: dict[int, str], kept: Kept) -> bool:
-    return words.get(kept.number) not in ("restored", "void")
+def _in_order(removals: Removals, manifest: Manifest, how: Undo) -> list[Removal]:
+    """What is to be brought back, the newest first; Refused where that includes what was not
+    asked for."""
+    newer = [each for each in removals.newer if not each.is_done and not how.elsewhere]
+    newer.sort(key=lambda each: each.order, reverse=True)
+    if newer and not how.with_newer:
+        raise _refused(manifest, newer)
+    for other in {each.manifest.id: each.manifest for each in newer}.values():
+        backups.verify(other)
+    due = [each for each in removals.mine if not each.is_done]
+    return sorted([*newer, *due], key=lambda each: each.order, reverse=True)
+
+
+def _refused(manifest: Manifest, newer: Sequence[Removal]) -> Refused:
+    names = list(dict.fromkeys(each.name for each in newer))
+    others = list(dict.fromkeys(each.manifest.id for each in newer))
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    order = "; ".join(f"synmem undo {each}" for each in (*others, manifest.id))
+    return Refused(
+        f"backup {manifest.id}: from conversation {names[0]!r}{more} something was removed again "
+        "later, which comes back first",
+        hint=f"in this order: {order}; or --with-newer does it",
+    )
+
+
+def _batches(due: Sequence[Removal]) -> list[list[Removal]]:
+    """In groups of one backup, each conversation once in a group."""
+    groups: list[list[Removal]] = []
+    names: set[str] = set()
+    for each in due:
+        same = groups and groups[-1][0].manifest.id == each.manifest.id
+        if not same or len(names) == _CALL or each.name in names:
+            groups.append([])
+            names = set()
+        groups[-1].append(each)
+        names.add(each.name)
+    return groups
+
+
+# --- what nobody knows the outcome of -------------------------------------------------------
+
+
+async def _settle(store: Store, removals: Removals, how: Undo) -> list[Removal]:
+    """Find out what became of steps that were begun, and see that those that were not done
+    never will be. Returns those of the backup that turn out to be back, or never to have gone."""
+    doubtful = removals.in_doubt
+    for start in range(0, len(doubtful), _CALL):
+        await _settle_some(store, removals, doubtful[start : start + _CALL], how)
+    mine = set(map(id, removals.mine))
+    return [each for each in doubtful if each.is_done and id(each) in mine]
+
+
+async def _settle_some(
+    store: Store, removals: Removals, doubtful: Sequence[Removal], how: Undo
+) -> None:
+    done = await _done(store, doubtful, how)
+    back: list[Removal] = []
+    known: list[Removal] = []
+    for each in doubtful:
+        if each.fate.word == "restoring" and each.key in done:
+            back.append(each)
+        elif each.fate.word == "restoring" or each.key in done:
+            each.now("removed")
+            known.append(each)
+        else:
+            each.now("void")
+            known.append(each)
+    if how.dry_run:
+        for each in back:
+            each.now("restored")
+        return
+    removals.note(known)
+    # What was called off stays remembered: such a write may come as late as it likes.
+    await _forget(store, [each for each in known if each.key in done])
+    await _finish(store, removals, back)
+
+
+async def _done(store: Store, doubtful: Sequence[Removal], how: Undo) -> set[str]:
+    """Which of these steps were done."""
+    if how.elsewhere:  # this store knows nothing of them: all is brought to it
+        return {each.key for each in doubtful if each.fate.word != "restoring"}
+    done = set()
+    asked: list[Removal] = []
+    if isinstance(store, SupportsSteps):
+        asked = [each for each in doubtful if each.fate.token]
+        ask = store.steps_done if how.dry_run else store.call_off
+        found = await ask({each.step for each in asked})
+        done = {each.key for each in asked if each.step in found}
+    keys = {each.key for each in asked}
+    return done | await _compared(store, [each for each in doubtful if each.key not in keys])
+
+
+async def _compared(store: Store, doubtful: Sequence[Removal]) -> set[str]:
+    """Which of these were done, where the store remembers no steps: told by where a conversation
+    begins, since a message's place is not given again."""
+    if not doubtful:
+        return set()
+    begins = await first_positions(store, [each.name for each in doubtful])
+    done = set()
+    for each in doubtful:
+        now = begins.get(each.name, START)
+        if each.fate.word == "restoring":
+            if now != each.fate.front and await _is_there(store, each):
+                done.add(each.key)
+        elif each.kept.first:
+            if now != each.kept.first:
+                done.add(each.key)
+        elif await last_of_front(store, each.kept) != each.kept.upto:  # of version 1
+            done.add(each.key)
+    return done
+
+
+async def _is_there(store: Store, each: Removal) -> bool:
+    found = await standing(store, each.kept, each.read, set())
+    return found.stands is Stands.THERE
+
+
+async def _forget(store: Store, removals: Sequence[Removal]) -> None:
+    if isinstance(store, SupportsSteps):
+        await store.forget_steps({each.step for each in removals if each.fate.token})
+
+
+# --- bringing back --------------------------------------------------------------------------
 
 
 class _Batch:
     """Some conversations of a backup on their way back into a store."""
 
-    def __init__(
-        self, store: Store, manifest: Manifest, journal: Journal, words: dict[int, str]
-    ) -> None:
+    def __init__(self, store: Store, removals: Removals, how: Undo) -> None:
         self._store = store
-        self._manifest = manifest
-        self._journal = journal
-        self._words = words
+        self._removals = removals
+        self._how = how
 
-    async def restore(self, batch: Sequence[Kept]) -> AsyncIterator[Restored | NotRestored]:
-        """Bring these back; what is absent and small in one write, the others one by one."""
-        ids = [each.conversation.id for each in batch]
-        there = await infos_of(self._store, ids, details=True)
-        gone = [
-            each for each in batch if self._is_small(each) and each.conversation.id not in there
-        ]
-        done = await self._append(gone)
-        for each in done:
-            yield Restored(each.conversation.id, each.messages)
-        numbers = {each.number for each in done}
-        for each in batch:
-            if each.number not in numbers:
-                yield await self._put_back(each, there.get(each.conversation.id))
+    async def restore(self, batch: Sequence[Removal]) -> AsyncIterator[Restored | NotRestored]:
+        """Bring these back; what is absent and small in few writes, the others one by one."""
+        there = await infos_of(self._store, [each.name for each in batch], details=True)
+        small = [each for each in batch if self._is_small(each.kept, there)]
+        done: list[Removal] = []
+        for some in self._calls(small):
+            for each in await self._append(some):
+                done.append(each)
+                yield Restored(each.name, each.kept.messages)
+        keys = {each.key for each in done}
+        left = [each for each in batch if each.key not in keys]
+        async for outcome in self._put_back(left, there):
+            yield outcome
 
-    def _is_small(self, kept: Kept) -> bool:
+    def _is_small(self, kept: Kept, there: dict[str, ConversationInfo]) -> bool:
         holds = self._store.holds
         return (
-            kept.replacement is None
+            not self._how.dry_run
+            and kept.conversation.id not in there
+            and kept.messages + 2 <= holds.atomic_messages
             and kept.messages <= holds.call_messages // _CALL
             and kept.size <= holds.call_bytes // _CALL
         )
 
-    async def _append(self, batch: list[Kept]) -> list[Kept]:
+    def _calls(self, small: Sequence[Removal]) -> Iterable[list[Removal]]:
+        """As many in one write as the store does in one atomic step."""
+        some: list[Removal] = []
+        room = self._store.holds.atomic_messages
+        for each in small:
+            if each.kept.messages + 2 > room:
+                yield some
+                some, room = [], self._store.holds.atomic_messages
+            some.append(each)
+            room -= each.kept.messages + 2
+        if some:
+            yield some
+
+    async def _append(self, batch: list[Removal]) -> list[Removal]:
         """Bring all of these back in one write; none of them where it is refused."""
-        if not batch:
-            return []
         parts = [
-            Part(each.conversation, [m for page in self._read(each) for m in page], expect=START)
+            Part(each.kept.conversation, [m for page in each.read() for m in page], expect=START)
             for each in batch
         ]
+        token = self._announce(batch, [START] * len(batch), together=True)
         try:
-            self._journal.write("restoring", *(each.number for each in batch), sync=True)
-            await self._store.append(parts)
+            await (
+                self._store.append(parts, token=token)
+                if isinstance(self._store, SupportsSteps)
+                else self._store.append(parts)
+            )
         except (Changed, Rejected, CorruptData):
             return []  # one by one, the one that is refused can be named
-        self._journal.write("restored", *(each.number for each in batch))
+        await _finish(self._store, self._removals, batch)
         return batch
 
-    async def _put_back(self, kept: Kept, info: ConversationInfo | None) -> Restored | NotRestored:
-        """Put the messages in front of what is there, unless they never went."""
+    async def _put_back(
+        self, batch: Sequence[Removal], there: dict[str, ConversationInfo]
+    ) -> AsyncIterator[Restored | NotRestored]:
+        """Put the messages of each where they belong, unless they are there."""
+        back: list[Removal] = []
+        due: list[tuple[Removal, Standing]] = []
+        for each in batch:
+            outcome = await self._looked_at(each, due)
+            if outcome is not None:
+                yield outcome
+                if isinstance(outcome, Restored):
+                    back.append(each)
+        if self._how.dry_run:
+            for each, _ in due:
+                yield Restored(each.name, each.kept.messages)
+            return
+        self._announce_all(due)
+        for each, stands in due:
+            outcome = await self._replaced(each, there.get(each.name), stands)
+            yield outcome
+            if isinstance(outcome, Restored):
+                back.append(each)
+        await _finish(self._store, self._removals, back)
+
+    async def _looked_at(
+        self, each: Removal, due: list[tuple[Removal, Standing]]
+    ) -> Restored | NotRestored | None:
+        """Look how it stands; what is to be written is added to `due`."""
         try:
-            if info is not None and await self._is_there(kept):
-                self._journal.write("restored", kept.number)
-                return Restored(kept.conversation.id, 0)
-            upto = START if info is None else await self._gives_way(kept)
-            self._journal.write("restoring", kept.number, sync=True)
-            await self._store.replace(_described(kept, info), self._stream(kept), upto=upto)
+            stands = await standing(
+                self._store, each.kept, each.read, self._removals.fronts_of_rest(each)
+            )
+        except (Changed, CorruptData) as error:
+            return _not_restored(each, error)
+        if stands.stands is Stands.THERE:
+            return Restored(each.name, 0)
+        if stands.stands is Stands.OTHER and not self._how.force:
+            return NotRestored(each.name, _other(self._store, each.kept, stands))
+        due.append((each, stands))
+        return None
+
+    async def _replaced(
+        self, each: Removal, info: ConversationInfo | None, stands: Standing
+    ) -> Restored | NotRestored:
+        try:
+            await self._store.replace(
+                _described(each.kept, info),
+                _stream(each),
+                upto=stands.upto,
+                begins=stands.begins,
+                token=each.fate.token if isinstance(self._store, SupportsSteps) else None,
+            )
         except (Changed, Rejected, CorruptData) as error:
-            if isinstance(error, CorruptData) and error.conversation is None:
-                raise  # the backup or the store itself
-            return NotRestored(kept.conversation.id, error)
-        self._journal.write("restored", kept.number)
-        return Restored(kept.conversation.id, kept.messages)
+            return _not_restored(each, error)
+        return Restored(each.name, each.kept.messages)
 
-    async def _is_there(self, kept: Kept) -> bool:
-        """Whether it is in doubt, after a crash, and the conversation begins with it."""
-        word = self._words.get(kept.number)
-        if word == "removed":
-            return False
-        count, found, end = await self._front(kept.conversation.id, kept.messages)
-        whole = count == kept.messages and found == self._digest(kept, count)
-        return whole and (word == "restoring" or end == kept.upto)
+    def _announce_all(self, due: Sequence[tuple[Removal, Standing]]) -> None:
+        if due:
+            self._announce([each for each, _ in due], [each.begins for _, each in due])
 
-    async def _gives_way(self, kept: Kept) -> Position:
-        """How much of what is there gives way: what replaced these messages, or nothing.
+    def _announce(
+        self, batch: Sequence[Removal], begins: Sequence[Position], *, together: bool = False
+    ) -> str:
+        """Say in the journal what is about to be written; the token that it has."""
+        token = secrets.token_hex(16)
+        self._removals.announce(batch, token, begins, together=together)
+        return token
 
-        After a crash in a write that is not atomic also the first of them. Changed where what
-        replaced them is not there as it was.
-        """
-        name = kept.conversation.id
-        if kept.replacement is not None:
-            count, found, end = await self._front(name, kept.replacement.messages)
-            if (count, found) != (kept.replacement.messages, kept.replacement.digest):
-                raise Changed(
-                    f"conversation {name!r} in {self._store.name} does not begin with what "
-                    "replaced its messages any more",
-                    hint=f"they are in {backups.messages_file(self._manifest)}",
-                )
-            return end
-        if self._words.get(kept.number) == "restoring":
-            count, found, end = await self._front(name, kept.messages)
-            if count < kept.messages and found == self._digest(kept, count):
-                return end
-        return START
 
-    def _digest(self, kept: Kept, count: int) -> str:
-        """The digest of the first `count` messages in the backup."""
-        digest = Digest(self._store.holds)
-        for page in self._read(kept):
-            digest.update(page[: count - digest.messages])
-        return str(digest)
+async def _stream(each: Removal) -> AsyncIterator[Sequence[Message]]:
+    for page in each.read():
+        yield page
 
-    async def _front(self, conversation: str, limit: int) -> tuple[int, str, Position]:
-        """The first messages, `limit` at most: how many, their digest, and where they end."""
-        digest, end = Digest(self._store.holds), START
-        async for page in self._store.read([conversation], limit=limit):
-            digest.update([item for item in page.items if isinstance(item, Message)])
-            end = page.position(-1)
-        return digest.messages, str(digest), end
 
-    def _read(self, kept: Kept) -> backups.Pages:
-        return backups.read(self._manifest, kept)
+async def _finish(store: Store, removals: Removals, back: Sequence[Removal]) -> None:
+    """What lies beside conversations that came back, and then the journal: they are back."""
+    if not back:
+        return
+    for each in back:
+        await _beside(store, each)
+    begins = await first_positions(store, [each.name for each in back])
+    for each in back:
+        front = begins.get(each.name)
+        each.now("restored", front)
+    removals.note(back)
+    await _forget(store, back)
 
-    async def _stream(self, kept: Kept) -> AsyncIterator[Sequence[Message]]:
-        for page in self._read(kept):
-            yield page
+
+async def _beside(store: Store, each: Removal) -> None:
+    """The notes that it has none of now, and the time that it had left."""
+    kept = each.kept
+    name = kept.conversation.id
+    if kept.notes and isinstance(store, SupportsNotes):
+        there = (await store.notes([name])).get(name, {})
+        positions = await _positions(store, kept)
+        with contextlib.suppress(Unsupported, AccessDenied):
+            for note, value in kept.notes.items():
+                if note not in there:
+                    await store.set_note(name, note, moved(value, positions))
+    if (
+        kept.expires_s is not None
+        and each.fate.front == START
+        and isinstance(store, SupportsExpiry)
+    ):
+        await store.expire({name: kept.expires_s})
+
+
+async def _positions(store: Store, kept: Kept) -> dict[Position, Position]:
+    """Where the messages stand now whose old positions the notes name."""
+    wanted = {index: position for position, index in kept.anchors.items()}
+    found: dict[Position, Position] = {}
+    index = 0
+    pages = store.read([kept.conversation.id], limit=max(wanted, default=0) + 1)
+    async for page in pages:
+        for i in range(len(page.items)):
+            if index in wanted:
+                found[wanted[index]] = page.position(i)
+            index += 1
+    return found
+
+
+def _not_restored(each: Removal, error: SynmemError) -> NotRestored:
+    """Raises where not that conversation is corrupt, but the backup or the store itself."""
+    if isinstance(error, CorruptData) and error.conversation is None:
+        raise error
+    return NotRestored(each.name, error)
+
+
+def _other(store: Store, kept: Kept, stands: Standing) -> Changed:
+    what = (
+        "what replaced its messages any more, nor with these"
+        if kept.replacement is not None
+        else "what was removed, nor with what followed it"
+    )
+    return Changed(
+        f"conversation {kept.conversation.id!r} in {store.name} does not begin with {what} "
+        f"({stands.detail})",
+        hint="--force puts it in front of what is there",
+    )
 
 
 def _described(kept: Kept, info: ConversationInfo | None) -> Conversation:

@@ -2,6 +2,7 @@
 others wrote; what a writer that died leaves; and the commands."""
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from synmem.backends.inmemory import InMemoryStore
 from synmem.backends.mongo import MongoStore
 from synmem.errors import Changed, CorruptData, ProfileError, Rejected, SynmemError, Unsupported
 from synmem.messages import Conversation, Message, Unreadable
-from synmem.store import START, Part, once
+from synmem.store import START, Part, Step, once
 from tests import services
 from tests.backends.mongo_place import Place, placed
 from tests.cli import moved
@@ -30,6 +31,7 @@ from tests.conformance import (
     Opener,
     Writing,
     add,
+    begin,
     contents,
     details,
     ids,
@@ -149,6 +151,110 @@ def test_a_deleted_conversation_leaves_a_head_without_anything_of_its_own(place:
 
     run(later())
     assert [document["n"] for document in place.messages] == [1]
+
+
+def is_ferretdb(place: Place) -> bool:
+    return "ferretdbVersion" in place.client.admin.command("buildInfo")
+
+
+T1, T2, T3 = (f"{n:032x}" for n in (1, 2, 3))
+
+
+def test_steps_lie_in_the_head_and_outlive_the_conversation(place: Place) -> None:
+    meta = place.database["conversations_meta"]
+
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            await add(store, "c", numbered(3))
+            assert await store.delete("c", token=T1)
+            assert await store.call_off([Step("c", T1), Step("c", T2), Step("nul\0", T3)]) == {
+                Step("c", T1)
+            }
+
+    run(main())
+    heads = {head["_id"]: head for head in place.meta}
+    assert {i: head["steps"] for i, head in heads.items()} == {
+        "c": [T1, f"-{T2}"], "nul\x100": [f"-{T3}"],
+    }  # fmt: skip
+    assert all(head["gone"] is not None for head in heads.values())
+
+    def aged(**ago: float) -> None:
+        meta.update_many({}, {"$set": {"gone": datetime.now(UTC) - timedelta(**ago)}})
+
+    async def later(days: float) -> list[Any]:
+        aged(days=days)
+        async with place.opened(write=True) as store:
+            assert await ids(store) == []
+            assert await details(store) == {}
+            assert await store.notes(["c", "nul\0"]) == {}
+            assert await store.delete("none") is False
+            return [head["_id"] for head in place.meta]
+
+    assert run(later(89)) == ["c", "nul\x100"]
+
+    async def forgotten() -> None:
+        async with place.opened(write=True) as store:
+            await store.forget_steps([Step("nul\0", T3)])
+            assert await store.steps_done([Step("c", T1)]) == {Step("c", T1)}
+
+    run(forgotten())
+    assert run(later(1)) == ["c"]
+    assert run(later(91)) == []
+
+
+def test_a_step_that_is_called_off_keeps_title_notes_and_messages(place: Place) -> None:
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            await store.append([Part(Conversation("c", "Title"), numbered(3))])
+            await store.set_note("c", "n", 1)
+            await store.call_off([Step("c", T1)])
+            await store.call_off([Step("c", T2)])
+            await add(store, "c", numbered(1, 3))
+            assert (await details(store))["c"].title == "Title"
+            assert await store.note("c", "n") == 1
+            assert await contents(store, "c") == [f"message {n}" for n in range(4)]
+            assert await store.delete("c")
+            await store.call_off([Step("c", T3)])
+            await add(store, "c", numbered(1, 9))
+            assert await contents(store, "c") == ["message 9"]
+
+    run(main())
+
+
+def test_an_append_takes_no_token(place: Place) -> None:
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            assert store.holds.atomic_messages == 0
+            with pytest.raises(Unsupported, match="token"):
+                await add(store, "c", numbered(1), token=T1)
+            assert await ids(store) == []
+
+    run(main())
+
+
+def test_of_many_who_expect_the_same_begin_one_is_let_in(place: Place) -> None:
+    if is_ferretdb(place):
+        pytest.skip("FerretDB's conditional updates are not atomic")
+
+    async def main() -> None:
+        async with place.opened(write=True) as one, place.opened(write=True) as two:
+            begins = START
+            for turn in range(6):
+                outcomes = await asyncio.gather(
+                    *(
+                        store.replace(
+                            Conversation("c"), once([Message("user", f"{turn} {n}")] * 2),
+                            upto=START, begins=begins,
+                        )
+                        for n, store in enumerate([one, two] * 2)
+                    ),
+                    return_exceptions=True,
+                )  # fmt: skip
+                assert sorted(type(o).__name__ for o in outcomes) == ["Changed"] * 3 + ["NoneType"]
+                assert len(await contents(one, "c")) == len(place.messages) == 2 * (turn + 1)
+                begins = await begin(one, "c")
+
+    run(main())
 
 
 def test_reading_and_opening_make_nothing(place: Place) -> None:
@@ -343,6 +449,224 @@ def test_documents_of_another_program_are_read_with_numbers_and_dates_as_it_writ
     run(main())
 
 
+# --- fields of somebody else's ---
+
+FOREIGN: list[dict[str, Any]] = [
+    {"tenant": "acme"},
+    {"tenant": None, "at": datetime(2026, 1, 2, 3, 4, 5, 678000), "id": bson.ObjectId("0" * 24)},
+    {"n1": 5, "n2": bson.Int64(5), "n3": 5.0, "n4": 2**40, "nested": {"a": [1, {"b": [True]}]}},
+    {"bin": b"\x00\xff", "uuid": bson.Binary(b"x" * 16, 4), "re": bson.Regex("a", "i"),
+     "ts": bson.Timestamp(1, 2), "empty": {}, "list": []},
+    {"deep": {"at": [datetime(1600, 1, 1), bson.ObjectId("1" * 24)]}, "carrie": "", "Role": 1},
+]  # fmt: skip
+UNHELD_BY_SOME: list[dict[str, Any]] = [
+    {"price": bson.Decimal128("1.10")}, {"nan": float("nan"), "zero": -0.0}, {"a": [[1]]},
+    {"dotted": {"a.b": 1}}, {"dollar": {"$oid": "x"}}, {"min": [bson.MinKey(), bson.Code("x")]},
+    {"escaped": {"$escaped": {"$date": 1}}}, {"a.b": 1},
+]  # fmt: skip
+
+
+def foreign(place: Place) -> list[dict[str, Any]]:
+    """Fields as this server can hold them."""
+    return FOREIGN if is_ferretdb(place) else FOREIGN + UNHELD_BY_SOME
+
+
+def bare(document: dict[str, Any]) -> bytes:
+    """What a document has beside its place, as BSON, the keys in order."""
+    return bson.encode({k: document[k] for k in sorted(document) if k not in ("_id", "n")})
+
+
+def test_fields_of_somebody_else_come_back_as_they_were(place: Place) -> None:
+    given: list[dict[str, Any]] = [
+        {"_id": n, "session_id": "c", "n": n + 1, "role": "user", "content": f"message {n}", **more}
+        for n, fields in enumerate(foreign(place))
+        for more in [{**fields, "metadata": {"k": 1}} if n % 2 else fields]
+    ]
+    place.collection.insert_many(given)
+    given = place.messages
+
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            found = await items(store, "c")
+            assert found[0] == Message("user", "message 0", extra={"synmem": {"tenant": "acme"}})
+            assert [m.extra and {*m.extra} for m in found] == [{"synmem"}] * len(given)
+            assert await items(store, "c", reverse=True) == found[::-1]
+            many = [item async for p in store.read(["c", "d"]) for item in p.items]
+            assert many == found
+            assert all(store.refusal(message) is None for message in found)
+            (end,) = [p.position(-1) async for p in store.read(["c"], reverse=True, limit=1)]
+            assert await store.delete("c", upto=end)
+            await store.replace(Conversation("c"), once(found), upto=START, begins=START)
+            assert await items(store, "c") == found
+            assert list(map(bare, place.messages)) == list(map(bare, given))
+            await add(store, "copy", found)
+            assert await items(store, "copy") == found
+            await store.delete("c")
+            copied = [bare({**d, "session_id": "c"}) for d in place.messages]
+            assert copied == list(map(bare, given))
+
+    run(main())
+
+
+def test_what_cannot_be_a_field_stays_in_extra(place: Place) -> None:
+    others = [
+        {"_id": "x", "session_id": "y", "n": 5, "role": "z", "carried": "q", "tenant": "acme"},
+        {"a": 2**70, "tenant": "acme"}, {"": 1, "$x": 2, "nul\0": 3, "tenant": "acme"},
+        {"a": {"$oid": "no"}, "b": {"$numberInt": "5"}, "\ud800": 1}, {}, "text", [1],
+    ]  # fmt: skip
+    given = [Message("user", "x", extra={"synmem": each, "other": 1}) for each in others]
+
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            await add(store, "c", given)
+            assert await items(store, "c") == given
+
+    run(main())
+    assert [document.get("tenant") for document in place.messages] == ["acme"] * 3 + [None] * 4
+    assert [document["session_id"] for document in place.messages] == ["c"] * len(given)
+
+
+def test_a_field_that_could_not_be_written_back_is_unreadable(place: Place) -> None:
+    place.collection.insert_one(
+        {"session_id": "c", "n": 1, "role": "user", "content": "x", "tenant": {"a": "caf~"}}
+    )
+
+    async def main() -> None:
+        async with place.opened() as store:
+            documents = await store._find({"session_id": "c"}, None, 1)
+            documents[0]["tenant"]["a"] = "caf\udce9"  # as the driver gives what is not UTF-8
+            (item,) = store._as_page(documents).items
+            assert isinstance(item, Unreadable)
+            assert "tenant" in item.reason
+
+    run(main())
+
+
+# --- documents that belong to no conversation ---
+
+STRAYS: list[dict[str, Any]] = [
+    {"hello": "world"}, {"session_id": "c", "role": "user", "content": "no number"},
+    {"session_id": "c", "n": "1", "role": "user", "content": "a number that is text"},
+    {"session_id": 5, "n": 1, "role": "user", "content": "no id"}, {"session_id": "only"},
+    {"session_id": "c", "n": True, "role": "user", "content": "no number"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stray", STRAYS, ids=str)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_stray_document_is_not_seen_and_hinders_nothing(
+    place: Place, stray: dict[str, Any], first: bool
+) -> None:
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            if first:
+                place.collection.insert_one(stray)
+            await add(store, "c", numbered(3))
+            if not first:
+                place.collection.insert_one(stray)
+            await add(store, "d", numbered(1))
+        for turn in range(2):
+            async with place.opened(write=True) as store:
+                assert await ids(store) == ["c", "d"]
+                assert {i: d.messages for i, d in (await details(store)).items()} == {
+                    "c": 3,
+                    "d": 1,
+                }
+                assert [i.id async for p in store.conversations(["c", "only"]) for i in p] == ["c"]
+                found = await items(store, "c")
+                assert [m.content for m in found] == [f"message {n}" for n in range(3)]
+                many = [len(p.items) async for p in store.read(["c", "d", "only"])]
+                assert sum(many) == 4
+                assert await store.delete("c")
+                assert await store.delete("d")
+                assert await ids(store) == []
+            # What was taken away can be brought back, though nothing else is left of us.
+            async with place.opened(write=True) as store:
+                for name, messages in (("c", found), ("d", numbered(1))):
+                    await store.replace(Conversation(name), once(messages), upto=START)
+                assert len(await contents(store, "c")) == 3, turn
+        assert place.collection.count_documents(stray) == 1
+
+    if first and stray == {"hello": "world"}:
+        pytest.skip("a collection that holds nothing of ours is somebody else's")
+    run(main())
+
+
+def test_documents_that_keep_us_from_writing_are_named_before_anything_is_removed(
+    place: Place,
+) -> None:
+    document = {"role": "user", "content": "x"}
+    place.collection.insert_many(
+        [{"session_id": "c", "n": n, **document} for n in (1, 2)]
+        + [{"session_id": "d", "n": 7, **document} for _ in range(2)]
+    )
+
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            assert len(await contents(store, "c")) == 2
+            for attempt in (store.delete("c"), add(store, "c", numbered(1))):
+                with pytest.raises(CorruptData, match="same session_id and n") as caught:
+                    await attempt
+                assert "another n" in str(caught.value.hint)
+
+    run(main())
+    assert len(place.messages) == 4
+
+
+def test_a_number_that_is_not_whole_is_unreadable_and_never_lost(place: Place) -> None:
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            await add(store, "c", numbered(3))
+            where = {"session_id": "c", "n": 1.5, "role": "user", "content": "between"}
+            place.collection.insert_one(where)
+            for how in ({}, {"reverse": True}):
+                found = await items(store, "c", **how)
+                assert [type(item) for item in found].count(Unreadable) == 1
+                assert len(found) == 4
+            (bad,) = [item for item in found if isinstance(item, Unreadable)]
+            assert "1.5" in bad.reason
+            ends = [p.position(i) async for p in store.read(["c"]) for i in range(len(p.items))]
+            for attempt in (
+                store.delete("c", upto=ends[0]),
+                store.replace(Conversation("c"), once(numbered(1)), upto=ends[0]),
+            ):
+                with pytest.raises(CorruptData, match=r"1\.5"):
+                    await attempt
+            assert len(await items(store, "c")) == 4
+            assert await store.delete("c", upto=ends[1])
+            assert await contents(store, "c") == ["message 1", "message 2"]
+            place.collection.insert_one({**where, "_id": "last", "n": 9.5})
+            await add(store, "c", numbered(1, 7))
+            assert [type(i) for i in await items(store, "c")] == [
+                Message,
+                Message,
+                Unreadable,
+                Message,
+            ]
+            assert await store.delete("c")
+            assert await ids(store) == []
+
+    run(main())
+
+
+def test_a_stray_document_keeps_nobody_from_undoing(place: Place, own_folders: Path) -> None:
+    """The collection's first document is the stray one as soon as ours are gone."""
+    messages = [f"{n}" for n in range(5)]
+    where = ("-p", place.cli_url)
+    for said in messages:
+        assert moved.run("add", "c", said, *where).exit_code == 0
+    place.collection.insert_one({"hello": "world"})
+    place.collection.update_many({"session_id": "c"}, {"$set": {"tenant": "acme"}})
+    before = moved.run("export", *where).stdout
+    raw = list(map(bare, place.messages))
+    assert moved.run("clear", "c", "--yes", *where).exit_code == 0
+    assert moved.run("ls", *where).stdout == ""
+    result = moved.run("undo")
+    assert result.exit_code == 0, result.output
+    assert moved.run("export", *where).stdout == before
+    assert list(map(bare, place.messages)) == raw
+
+
 def test_a_collection_of_somebody_else_is_left_alone(place: Place) -> None:
     place.collection.insert_one({"SessionId": "a", "History": "{}"})
 
@@ -465,6 +789,103 @@ def test_what_died_between_its_switch_and_the_deletion_is_done(place: Place, ste
             assert await contents(store, "c") == [*expected, "message 9"]
             assert await store.delete("c")
             assert place.messages == []
+
+    run(main())
+
+
+class Wire:
+    """Between a store and its server: at the `at`th request the process ends. The request is
+    `lost`, was `done` unheard, or comes `late`: when `arrive` is called."""
+
+    def __init__(self, store: Any, at: int, how: str) -> None:
+        self._ask, self._left, self._how = store._place.ask, at, how
+        self._late: Any = None
+        store._place.ask = self.ask
+
+    async def ask(self, step: Any) -> Any:
+        self._left -= 1
+        if self._left >= 0:
+            return await self._ask(step)
+        if self._left == -1 and self._how == "done":
+            await self._ask(step)
+        if self._left == -1:
+            self._late = step
+        raise Died
+
+    async def arrive(self) -> None:
+        if self._how == "late":
+            with contextlib.suppress(Exception):
+                await self._late()
+
+
+@pytest.mark.parametrize("how", ["lost", "done", "late"])
+@pytest.mark.parametrize("what", ["replace", "front", "delete", "undo"])
+def test_wherever_a_writer_dies_calling_its_step_off_tells_the_truth(
+    place: Place, what: str, how: str
+) -> None:
+    old, new = {
+        "replace": ([0, 1, 2, 3], [7, 8, 3]), "front": ([0, 1, 2, 3], [3]),
+        "delete": ([0, 1, 2, 3], []), "undo": ([], [7, 8]),
+    }[what]  # fmt: skip
+
+    async def do(store: Any, name: str, end: str, token: str) -> None:
+        match what:
+            case "replace":
+                await store.replace(
+                    Conversation(name, "new"), once(numbered(2, 7)), upto=end, token=token
+                )
+            case "undo":
+                await store.replace(
+                    Conversation(name), once(numbered(2, 7)), upto=START, begins=START, token=token
+                )
+            case _:
+                await store.delete(name, upto=end if what == "front" else None, token=token)
+
+    async def dies_at(store: Any, at: int) -> bool | None:
+        """Whether the step was done, by what the store says; None where nobody died."""
+        name, step = f"c{at}", Step(f"c{at}", f"{at:032x}")
+        end = await add(store, name, numbered(3)) if old else START
+        if old:
+            await add(store, name, numbered(1, 3))
+        async with place.opened(write=True) as dying:
+            wire = Wire(dying, at, how)
+            try:
+                await do(dying, name, end, step.token)
+            except Died:
+                pass
+            else:
+                return None
+            known = await store.steps_done([step])
+            done = await store.call_off([step])
+            assert known == done
+            for _ in range(2):
+                assert await contents(store, name) == [
+                    f"message {n}" for n in (new if done else old)
+                ]
+                await wire.arrive()
+            assert await store.call_off([step]) == done
+        if done:
+            await do(store, name, end, step.token)
+        else:
+            with pytest.raises(Changed):
+                await do(store, name, end, step.token)
+        assert len(await contents(store, name)) == len(new if done else old)
+        await store.forget_steps([step])
+        await add(store, name, numbered(1, 9))
+        assert (await contents(store, name))[-1] == "message 9"
+        await store.delete(name)
+        assert await contents(store, name) == []
+        return bool(done)
+
+    async def main() -> None:
+        outcomes: list[bool] = []
+        async with place.opened(write=True) as store:
+            while (outcome := await dies_at(store, len(outcomes))) is not None:
+                outcomes.append(outcome)
+        # First it is not done, and from the switch on it is.
+        assert outcomes == sorted(outcomes)
+        assert not outcomes[0] and outcomes[-1]
+        assert len(outcomes) > 4
 
     run(main())
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from synmem.errors import CorruptData
+from synmem.errors import Changed, CorruptData, Unsupported
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import (
     GHOST,
@@ -17,6 +17,7 @@ from synmem.store import (
     START,
     STRAY,
     Part,
+    Step,
     SupportsDamage,
     once,
 )
@@ -97,6 +98,59 @@ def test_only_the_last_token_lies_about(place: Place) -> None:
     assert len([key for key in place.names() if key.startswith("synmem:")]) == 1
 
 
+TOKENS = ["0" * 32, "0" * 31 + "1.0", "f" * 32 + ".123"]
+
+
+def test_a_token_that_was_given_is_the_key_that_is_documented(place: Place) -> None:
+    async def test(store: Any) -> None:
+        ends = await store.append([Part(Conversation("c"), numbered(3))], token=TOKENS[0])
+        await store.delete("c", upto=ends[0], token=TOKENS[1])
+        steps = [Step("c", token) for token in TOKENS]
+        assert await store.call_off(steps) == set(steps[:2])
+        names = [f"synmem:step:{token}" for token in TOKENS]
+        assert place.names() == names
+        assert [place.raw.get(place.key(name)) for name in names] == [
+            ends[0].encode(),
+            b"1",
+            b"off",
+        ]
+        for name in names:
+            assert 89 * 86_400 < place.raw.ttl(place.key(name)) <= 90 * 86_400
+        for token in ("x:messages", "0" * 32 + ":synmem", "", "conversations"):
+            with pytest.raises(ValueError, match="token"):
+                await store.delete("c", token=token)
+
+    place.with_store(test)
+
+
+def test_a_replacement_that_is_known_leaves_nothing_staged(place: Place) -> None:
+    async def test(store: Any) -> None:
+        await add(store, "c", numbered(1))
+        for _ in range(2):
+            await store.replace(Conversation("c"), once(numbered(2)), upto=START, token=TOKENS[0])
+        await store.call_off([Step("c", TOKENS[1])])
+        with pytest.raises(Changed):
+            await store.replace(Conversation("c"), once(numbered(2)), upto=START, token=TOKENS[1])
+
+    place.with_store(test)
+    assert not [key for key in place.names() if "staged" in key]
+
+
+def test_a_store_that_is_read_tells_of_steps_and_changes_none(place: Place) -> None:
+    async def test(store: Any) -> None:
+        assert await store.steps_done([Step("c", TOKENS[0])]) == set()
+        for attempt in (
+            store.call_off([Step("c", TOKENS[0])]),
+            store.forget_steps([Step("c", TOKENS[0])]),
+            store.expire({"c": 5.0}),
+        ):
+            with pytest.raises(Unsupported):
+                await attempt
+
+    place.with_store(test, write=False)
+    assert place.names() == []
+
+
 def test_what_a_replacement_stages_is_gone_afterwards(place: Place) -> None:
     async def test(store: Any) -> None:
         end = await add(store, "c", numbered(3))
@@ -108,7 +162,7 @@ def test_what_a_replacement_stages_is_gone_afterwards(place: Place) -> None:
 
 HOSTILE = [
     "conversations", "a:messages", ":messages", "a:synmem", "synmem:token:" + "0" * 32,
-    "synmem:staged:x", "synmem", "a", "",
+    "synmem:staged:x", "synmem:step:" + "0" * 32, "synmem:step", "synmem", "a", "",
 ]  # fmt: skip
 
 
@@ -123,10 +177,15 @@ def test_no_id_is_taken_for_a_key_of_ours(place: Place) -> None:
         for name in names:
             assert await contents(store, name) == [name]
             assert await store.note(name, "n") == name
-        for name in names:
-            assert await store.delete(name)
+        steps = [Step(name, f"{n:032x}") for n, name in enumerate(names)]
+        assert await store.call_off(steps) == set()
+        await store.forget_steps(steps)
+        for n, name in enumerate(names):
+            assert await store.delete(name, token=steps[n].token)
             assert await contents(store, name) == []
+        assert await store.steps_done(steps) == set(steps)
         assert await ids(store) == []
+        assert await store.damage() == []
 
     place.with_store(test)
 
@@ -240,10 +299,60 @@ def test_what_other_programs_put_into_an_item_is_kept(place: Place) -> None:
         Message("user", "x", extra={"synapsekit": {"timestamp": 5.5, "id": "a"}}),
         Message("user", "", extra={"synapsekit": {"content": None}}),
         Message("user", "", extra={"synapsekit": {"content": []}}),
-        Message("user", "a\nb", parts=given[3]["content"]),
+        Message(
+            "user", "a\nb", parts=given[3]["content"], extra={"synapsekit": {"content": "parts"}}
+        ),
     ]
     place.write("copy", found)
     assert place.read("copy") == found
+
+
+FOREIGN: list[dict[str, Any]] = [
+    {"role": "user", "content": "x", "tenant": "acme", "n": [1.0, 2**70, None], "\ud800": {"": 1}},
+    {"role": "user", "content": None, "tool_calls": [{"id": 1}], "tenant": None},
+    {"role": "user", "content": [], "metadata": {"k": 1}},
+    {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]},
+    {"role": "user", "content": [{"text": "a"}], "name": "bob", "metadata": {"synmem": "theirs"}},
+    {"role": "user", "content": [{"text": "a"}], "parts": "theirs", "created_at": 5,
+     "metadata": {"synmem": {"v": 1, "parts": [{"type": "text"}], "extra": {"other": 1}}}},
+    {"role": "user", "content": "", "extra": {"tenant": 1}, "synmem": 1, "synapsekit": {"a": 1},
+     "metadata": {"synmem": {"v": 1, "created_at": "2026-11-21T06:00:00.123456Z"}}},
+    {"role": "user", "content": "a", "metadata": {"synmem": {"v": 1, "parts": [{"text": "a"}]}}},
+]  # fmt: skip
+
+
+def test_a_foreign_item_is_the_same_json_after_delete_and_replace(place: Place) -> None:
+    place.raw.rpush(place.key("c:messages"), *map(json.dumps, FOREIGN))
+
+    async def test(store: Any) -> None:
+        found = await items(store, "c")
+        (end,) = [page.position(-1) async for page in store.read(["c"], reverse=True, limit=1)]
+        assert await store.delete("c", upto=end)
+        await store.replace(Conversation("c"), once(found), upto=START, begins=START)
+        assert await items(store, "c") == found
+
+    place.with_store(test)
+    raw = [json.loads(item) for item in place.raw.lrange(place.key("c:messages"), 0, -1)]
+    assert raw == FOREIGN
+    assert list(map(repr, raw[0]["n"])) == ["1.0", str(2**70), "None"]
+
+
+KEPT: list[Any] = [
+    {"role": "assistant"}, {"content": "y"}, {"metadata": {"k": 1}}, {"metadata": None},
+    {"content": "parts"}, {"content": [{"text": "y"}]}, {}, "text", {"content": []}, {"a": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=str)
+def test_whatever_a_message_brings_as_foreign_keys_comes_back(place: Place, kept: Any) -> None:
+    given = [
+        Message("user", text, metadata, parts=parts, extra={"synapsekit": kept, "other": [1]})
+        for text in ("", "x")
+        for metadata in (None, {"synmem": {"v": 1, "parts": []}})
+        for parts in (None, [{"type": "text", "text": "x"}])
+    ]
+    place.write("c", given)
+    assert place.read("c") == given
 
 
 def test_a_key_of_somebody_else_is_named_and_left_alone(place: Place) -> None:

@@ -6,7 +6,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ import redis
 from synmem.backends.redis_opening import Server
 from synmem.errors import (
     AccessDenied,
+    Changed,
     StoreError,
     StoreUnavailable,
     SynmemError,
 )
 from synmem.messages import Conversation, Message
-from synmem.store import START, Part, once
+from synmem.store import START, Part, Step, once
 from tests.backends.redis_place import Place, drop, opened
 from tests.conformance import add, contents, ids, numbered, run, until
 from tests.services import Missing, free_port, without
@@ -52,6 +53,12 @@ async def everything(store: Any) -> AsyncIterator[Any]:
     yield store.note("c", "n")
     yield store.damage()
     yield store.expiring(["c"])
+    yield store.expire({"c": 5000.0})
+    yield store.notes(["c"])
+    yield store.steps_done([Step("c", "0" * 32)])
+    yield store.call_off([Step("c", f"{n:032x}") for n in range(20)])
+    yield store.forget_steps([Step("c", "0" * 32)])
+    yield add(store, "c", numbered(1), token="1" * 32)
 
 
 async def all_fail(url: str, error: type[SynmemError], **settings: Any) -> list[str]:
@@ -379,6 +386,53 @@ def test_a_delete_whose_answer_was_lost_is_one_delete(place: Place) -> None:
 
     with through_proxy(place) as proxy:
         place.with_store(test)
+
+
+def test_a_step_whose_answer_was_lost_is_done_once(place: Place) -> None:
+    async def test(store: Any) -> None:
+        end = await add(store, "a", numbered(3))
+        writes: list[Callable[[str], Awaitable[Any]]] = [
+            lambda token: add(store, "a", numbered(2, 3), token=token),
+            lambda token: store.delete("a", upto=end, token=token),
+            lambda token: store.replace(Conversation("a"), once(numbered(2)), upto=START, token=token),
+        ]  # fmt: skip
+        for n, write in enumerate(writes):
+            proxy.cut_after_request(holding(f"synmem:step:{n:032x}".encode()), 2)
+            await write(f"{n:032x}")
+            assert proxy.cuts == 2 * (n + 1)
+            assert await store.call_off([Step("a", f"{n:032x}")]) == {Step("a", f"{n:032x}")}
+        assert await contents(store, "a") == ["message 0", "message 1", "message 3", "message 4"]
+        proxy.cut_after_request(is_script, 2)
+        late = Step("a", "a" * 32)
+        assert await store.call_off([late]) == set()
+        with pytest.raises(Changed):
+            await store.delete("a", token=late.token)
+        assert len(await contents(store, "a")) == 4
+
+    with through_proxy(place) as proxy:
+        place.with_store(test)
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_writer_that_was_stopped_has_done_its_step_or_never_will(place: Place, turns: int) -> None:  # fmt: skip
+    async def test(store: Any) -> None:
+        async with place.store() as killed:
+            end = await add(killed, "a", numbered(3))
+            step = Step("a", "a" * 32)
+            new = once(numbered(2, 7))
+            write = killed.replace(Conversation("a"), new, upto=end, token=step.token)
+            writing = asyncio.create_task(write)
+            for _ in range(turns * 3):
+                await asyncio.sleep(0)
+            writing.cancel()
+            done = await store.call_off([step])
+            await asyncio.wait([writing])
+        await asyncio.sleep(0.05)  # what was still on its way has arrived
+        said = [f"message {n}" for n in ((7, 8) if done else (0, 1, 2))]
+        assert await contents(store, "a") == said
+        assert await store.call_off([step]) == done
+
+    place.with_store(test)
 
 
 def test_a_replacement_whose_answers_were_lost_is_one(place: Place) -> None:

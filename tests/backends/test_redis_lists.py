@@ -11,6 +11,7 @@ from synmem.errors import Changed
 from synmem.messages import Conversation, Message
 from synmem.store import (
     GHOST,
+    START,
     Part,
     Store,
     SupportsExpiry,
@@ -193,6 +194,44 @@ def test_without_the_setting_a_list_keeps_the_ttl_it_has(place: Place) -> None:
         left = await store.expiring(["c", "stays", "none", "\ud800"])
         assert left.keys() == {"c"}
         assert 499 < left["c"] <= 500
+
+    place.with_store(test)
+
+
+def test_what_lies_beside_passes_with_the_list_whose_time_is_set(place: Place) -> None:
+    place.raw.set(place.key("other:messages"), "mine")
+
+    async def test(store: Any) -> None:
+        await store.append([Part(Conversation("c", "t"), numbered(3))])
+        await add(store, "bare", numbered(3))
+        await store.expire({"c": 500.0, "bare": 400.0, "other": 5.0, "none": 5.0, "\ud800": 1.0})
+        assert ttl(place) == {
+            "bare:messages": 400, "c:messages": 500, "c:synmem": 500, "conversations": -1,
+            "other:messages": -1,
+        }  # fmt: skip
+        await store.expire({"c": 0.0, "bare": 0.0001})
+        await asyncio.sleep(0.05)
+        assert await contents(store, "c") == []
+        assert await store.expiring(["c", "bare"]) == {}
+
+    place.with_store(test)
+
+
+def test_a_list_begins_with_the_item_that_stands_there_now(place: Place) -> None:
+    async def test(store: Any) -> None:
+        await add(store, "c", numbered(20))
+        first, third = await position(store, "c", 0), await position(store, "c", 2)
+        place.raw.ltrim(place.key("c:messages"), 2, -1)
+        for begins in (first, third, START):
+            with pytest.raises(Changed):
+                await store.delete("c", begins=begins)
+            with pytest.raises(Changed):
+                await store.replace(Conversation("c"), once([]), upto=START, begins=begins)
+        assert await store.delete("c", begins=await position(store, "c", 0))
+        with pytest.raises(Changed):
+            await store.replace(Conversation("c"), once(numbered(1)), upto=START, begins=first)
+        await store.replace(Conversation("c"), once(numbered(1)), upto=START, begins=START)
+        assert await contents(store, "c") == ["message 0"]
 
     place.with_store(test)
 

@@ -150,7 +150,7 @@ def test_json_says_what_went(store: Path) -> None:
     assert (done["conversations"], done["messages"], done["failed"]) == (2, 4, [])
     undone = json.loads(run("undo", done["backup"], "--json").stdout)
     assert undone == {
-        "backup": done["backup"], "conversations": 2, "messages": 4, "failed": [],
+        "backup": done["backup"], "conversations": 2, "messages": 4, "there": [], "failed": [],
     }  # fmt: skip
 
 

@@ -168,7 +168,7 @@ def test_a_backup_of_an_address_with_a_secret_asks_for_it(store: str) -> None:
     origin = msgspec.structs.replace(manifest.origin, settings=None, where="redis://u:***@h/0")
     changed = msgspec.structs.replace(manifest, origin=origin)
     file = backups.messages_file(manifest).with_name("manifest.json")
-    file.write_bytes(msgspec.json.encode(changed))
+    file.write_bytes(backups.manifest_bytes(changed))
     result = run("undo")
     assert result.exit_code == 2
     assert "-p" in result.stderr

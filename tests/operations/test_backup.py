@@ -18,7 +18,7 @@ from synmem.errors import (
     SynmemError,
     UsageError,
 )
-from synmem.messages import Conversation, Message, Unreadable
+from synmem.messages import Conversation, Holds, Message, Unreadable
 from synmem.operations import backups
 from synmem.operations.backup import NotKept, Origin, new_backup
 from synmem.operations.backups import Manifest
@@ -53,9 +53,14 @@ async def remove(store: InMemoryStore, *ids: str) -> Manifest:
         kept = [await backup.keep(store, Conversation(each)) for each in ids]
         manifest = backup.seal()
         for each in kept:
-            await store.delete(each.conversation.id, upto=each.upto)
-            backup.removed(each)
+            await backup.delete(store, each)
+        await backup.flush(store)
     return manifest
+
+
+def token_of(manifest: Manifest, number: int) -> str:
+    """The token of the removal that was announced."""
+    return backups.journal(manifest).fates()[number].token
 
 
 async def bring_back(store: InMemoryStore, manifest: Manifest) -> list[Restored | NotRestored]:
@@ -92,9 +97,8 @@ def test_title_and_extra_come_back() -> None:
         with new_backup(ORIGIN) as backup:
             kept = [each async for each in backup.keep_whole(store, [whole])]
             manifest = backup.seal()
-            await store.delete("a")
             assert not isinstance(kept[0], NotKept)
-            backup.removed(kept[0])
+            await backup.delete(store, kept[0])
         await bring_back(store, manifest)
         (info,) = [info async for page in store.conversations(details=True) for info in page]
         assert (info.title, info.extra) == ("A title", {"e": 1})
@@ -110,8 +114,7 @@ def test_a_front_comes_back_in_front() -> None:
             kept = await backup.keep(store, Conversation("a"), upto=upto)
             assert (kept.messages, kept.upto) == (5, upto)
             manifest = backup.seal()
-            await store.delete("a", upto=upto)
-            backup.removed(kept)
+            await backup.delete(store, kept)
         assert await content(store, "a") == said(2, 5)
         await store.append([Part(Conversation("a"), said(1, 7))])
         assert await bring_back(store, manifest) == [Restored("a", 5)]
@@ -150,8 +153,7 @@ def test_a_summary_gives_way_to_what_it_replaced() -> None:
         with new_backup(ORIGIN) as backup:
             kept = await backup.keep(store, Conversation("a"), upto=upto, replacement=summary)
             manifest = backup.seal()
-            await store.replace(Conversation("a"), once(summary), upto=upto)
-            backup.removed(kept)
+            await backup.replace(store, kept, Conversation("a"), once(summary))
         if changed:
             await store.delete("a", upto=await position(store, "a", 0))
         before = await content(store, "a")
@@ -190,7 +192,7 @@ def test_what_a_crash_left_in_the_store_is_not_doubled() -> None:
             await backup.keep(store, Conversation("a"))
             b = await backup.keep(store, Conversation("b"))
             manifest = backup.seal()
-            await store.delete("b", upto=b.upto)  # removed, but not yet remembered as such
+            await store.delete("b", upto=b.upto, token=token_of(manifest, 1))  # not journalled
         outcomes = await bring_back(store, manifest)
         assert sorted(outcomes, key=str) == sorted([Restored("a", 0), Restored("b", 2)], key=str)
         assert await content(store, "a") == said(3)
@@ -206,7 +208,8 @@ def test_a_trimmed_front_that_looks_like_what_stayed_comes_back() -> None:
         with new_backup(ORIGIN) as backup:
             kept = await backup.keep(store, Conversation("a"), upto=await position(store, "a", 0))
             manifest = backup.seal()
-            await store.delete("a", upto=kept.upto)  # and the process ended here
+            # And the process ended here.
+            await store.delete("a", upto=kept.upto, token=token_of(manifest, 0))
         await bring_back(store, manifest)
         assert await content(store, "a") == [Message("user", "hi")] * 3
 
@@ -243,13 +246,16 @@ def test_an_undo_that_died_goes_on_and_doubles_nothing() -> None:
     asyncio.run(run())
 
 
-def test_an_undo_that_died_in_a_write_that_is_not_atomic_goes_on() -> None:
-    class Torn(InMemoryStore):
-        dies = False
+def test_where_an_append_is_not_atomic_an_undo_that_died_goes_on() -> None:
+    class Torn(Dying):
+        """Writes half of what is appended, and ends the process."""
 
-        async def append(self, parts, *, keep=None):  # type: ignore[no-untyped-def]
+        dies = False
+        holds = Holds(atomic_messages=0)
+
+        async def append(self, parts, *, keep=None, token=None):  # type: ignore[no-untyped-def]
             if not self.dies:
-                return await super().append(parts, keep=keep)
+                return await super().append(parts, keep=keep, token=token)
             half = [Part(each.conversation, each.messages[:2]) for each in parts[:2]]
             await super().append(half)
             raise KeyboardInterrupt
@@ -262,7 +268,7 @@ def test_an_undo_that_died_in_a_write_that_is_not_atomic_goes_on() -> None:
         store.dies = True
         with pytest.raises(KeyboardInterrupt):
             await bring_back(store, manifest)
-        store.dies = False
+        store.dies, store.left = False, 99
         await bring_back(store, manifest)
         for each in ids:
             assert await content(store, each) == said(5)
@@ -277,8 +283,7 @@ def test_what_was_replaced_comes_back_where_the_conversation_is_gone_by_now() ->
         with new_backup(ORIGIN) as backup:
             kept = await backup.keep(store, Conversation("a"), replacement=new)
             manifest = backup.seal()
-            await store.replace(Conversation("a"), once(new), upto=kept.upto)
-            backup.removed(kept)
+            await backup.replace(store, kept, Conversation("a"), once(new))
         await store.delete("a")
         assert await bring_back(store, manifest) == [Restored("a", 3)]
         assert await content(store, "a") == said(3)
@@ -361,12 +366,12 @@ def test_a_second_seal_adds_a_section() -> None:
         with new_backup(ORIGIN) as backup:
             first = await backup.keep(store, Conversation("a"))
             backup.seal()
-            backup.void(first)
-            await store.append([Part(Conversation("a"), said(1, 2))])
+            await store.replace(Conversation("a"), once(said(3)), upto=first.upto)
+            with pytest.raises(Changed):
+                await backup.delete(store, first)
             again = await backup.keep(store, Conversation("a"))
             manifest = backup.seal()
-            await store.delete("a", upto=again.upto)
-            backup.removed(again)
+            await backup.delete(store, again)
         assert await bring_back(store, manifest) == [Restored("a", 3)]
         assert await content(store, "a") == said(3)
 
@@ -413,13 +418,14 @@ def test_backups_are_listed_newest_first_and_found_by_a_beginning() -> None:
     asyncio.run(run())
 
 
-def test_other_things_in_the_folder_are_passed_over() -> None:
+def test_other_things_in_the_folder_are_passed_over_and_what_is_damaged_is_named() -> None:
     folder = folders.state_folder("backups")
     (folder / "note.txt").write_text("mine")
     (folder / "unfinished").mkdir()
     (folder / "broken").mkdir()
     (folder / "broken" / "manifest.json").write_text("{")
     assert backups.backups() == []
+    assert [each.id for each in backups.every()[1]] == ["broken"]
 
 
 def test_a_disk_that_is_full_stops_before_anything_is_removed(tmp_path: Path) -> None:
@@ -433,9 +439,9 @@ def test_many_small_conversations_come_back_in_few_writes() -> None:
     class Counting(InMemoryStore):
         calls = 0
 
-        async def append(self, parts, *, keep=None):  # type: ignore[no-untyped-def]
+        async def append(self, parts, *, keep=None, token=None):  # type: ignore[no-untyped-def]
             self.calls += 1
-            return await super().append(parts, keep=keep)
+            return await super().append(parts, keep=keep, token=token)
 
     async def run() -> None:
         store = Counting()

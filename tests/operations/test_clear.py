@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -145,10 +146,10 @@ class Busy(InMemoryStore):
         super().__init__(page_size=2)
         self.before: list[Callable[[], object]] = []
 
-    async def delete(self, conversation: str, *, upto: str | None = None) -> bool:
+    async def delete(self, conversation: str, **how: Any) -> bool:
         if self.before:
             self.before.pop(0)()
-        return await super().delete(conversation, upto=upto)
+        return await super().delete(conversation, **how)
 
 
 def test_what_arrives_between_backup_and_delete_stays() -> None:

@@ -1,0 +1,73 @@
+"""The histories of `tests/histories.py` on every store: when all is undone, each conversation is
+exactly what was said in it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from synmem.backends import open_store
+from synmem.profiles import resolve
+from synmem.store import Store
+from tests.cli.places import BACKENDS, Places
+from tests.histories import History, Step, set_clock, steps
+from tests.services import unique
+
+_EXAMPLES = 12
+_MANY = 150
+
+
+def _examples(count: int) -> settings:
+    return settings(
+        max_examples=count, deadline=None, database=None,
+        phases=[Phase.explicit, Phase.generate],  # a store is too slow to shrink on
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+
+
+def _run(place: str, done: list[Step], *, timed: bool) -> None:
+    profile = resolve(place)
+
+    @contextlib.asynccontextmanager
+    async def opener() -> AsyncIterator[Store]:
+        opened = open_store(profile.backend, profile.connection(), write=True, page_size=3)
+        async with opened as store:
+            yield store
+
+    name = unique()
+    with set_clock():
+        history = History(opener, f"{place}#{name}", timed=timed, prefix=f"{name}-")
+        asyncio.run(history.run(done))
+
+
+def _place(places: Places, backend: str) -> str:
+    if backend == "synapsekit":
+        return f"sqlite:///{places.new('sqlite')}?layout=synapsekit"
+    return places.new(backend)
+
+
+EVERY = (*BACKENDS, "synapsekit")
+
+
+@pytest.mark.parametrize("backend", EVERY)
+@seed(20261128)
+@given(done=st.lists(steps(), min_size=4, max_size=9), timed=st.booleans())
+@_examples(_EXAMPLES)
+def test_when_all_is_undone_it_is_what_was_said(
+    places: Places, backend: str, done: list[Step], timed: bool
+) -> None:
+    _run(_place(places, backend), done, timed=timed)
+
+
+@pytest.mark.real
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("backend", EVERY)
+@given(done=st.lists(steps(), min_size=5, max_size=14), timed=st.booleans())
+@_examples(_MANY)
+def test_in_many_histories_it_is_what_was_said(
+    places: Places, backend: str, done: list[Step], timed: bool
+) -> None:
+    _run(_place(places, backend), done, timed=timed)
