@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench completions clean
+.PHONY: demo test test-real check bench completions clean
 
 demo: .venv/installed  ## Make a SynapseKit-style chat database and run the main job on it
 	$(BIN)/python tests/demo.py
 
 test: .venv/installed-test  ## Run the tests
 	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
+
+test-real: .venv/installed-test  ## Many kills and histories, on every store
+	$(BIN)/pytest -n 3 --dist worksteal -m real $(ARGS)
 
 check: .venv/installed-dev  ## Formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -29,7 +29,7 @@ from synmem.operations.receipt import Ledger
 from synmem.operations.summarize import replace_fronts, summarize
 from synmem.operations.transfer import Options, Transfer
 from synmem.operations.undo import NotRestored, Undo, undo
-from synmem.store import Part, Store
+from synmem.store import START, Part, Store
 
 NAMES = ("a", "b")
 TEXTS = ("ping", "pong")
@@ -294,7 +294,8 @@ class History:
         """What was cleared comes back by another way than undo."""
         if self._cleared.get(name) and not await infos_of(store, [self._id(name)], details=False):
             self.fuse.light(None)
-            await store.append([Part(Conversation(self._id(name)), self._cleared[name])])
+            part = Part(Conversation(self._id(name)), self._cleared[name], START)
+            await store.append([part])
 
     def _due(self) -> list[backups.Manifest]:
         mine = [m for m in backups.backups() if m.origin.identity == self._origin.identity]

@@ -1,0 +1,154 @@
+"""kill -9 in everything that destroys, and in undo: at any step, on every store; and two undos at
+once. When all is undone each conversation is exactly what it was."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from synmem.operations import backups
+from tests.cli.moved import run
+from tests.cli.places import BACKENDS, Places
+from tests.cli.processes import start
+
+EVERY = (*BACKENDS, "synapsekit")
+KILLS = 60
+"""On each store: half of them in what destroys, half in undo."""
+DOUBLES = 12
+ROOT = Path(__file__).parents[2]
+
+COMMANDS: dict[str, Callable[[str, Path], list[str]]] = {
+    "clear": lambda place, folder: ["clear", "--match", "*", "--yes", "-p", place],
+    "trim": lambda place, folder: ["clear", "--match", "*", "--keep-last", "7", "--yes", "-p", place],
+    "replace": lambda place, folder: [
+        "import", str(folder / "other.jsonl"), "--on-conflict", "replace", "-p", place,
+    ],
+    "summarize": lambda place, folder: [
+        "summarize", "--match", "*", "--replace", "--yes", "--max-messages", "5", "-p", place,
+        "--method", "extractive",
+    ],
+    "move": lambda place, folder: [
+        "migrate", place, str(folder / "moved.db"), "--move", "--yes",
+    ],
+}  # fmt: skip
+NAMES = ("pings", "talk", "odd/\n*")
+
+
+def lines(prefix: str, count: int) -> str:
+    """Three conversations: one says the same again and again."""
+    messages = [
+        {"conversation_id": name, "role": "user", "content": f"{prefix}{'ping' if name == 'pings' else n}"}
+        for name in NAMES
+        for n in range(count)
+    ]  # fmt: skip
+    return "".join(json.dumps(each) + "\n" for each in messages)
+
+
+def conversations(place: str) -> dict[str, list[object]]:
+    """Everything in the store, in order."""
+    done = run("export", "-p", place)
+    assert done.exit_code == 0, done.stderr
+    found: dict[str, list[object]] = {}
+    for line in done.stdout.split("\n")[:-1]:
+        message = json.loads(line)
+        if "role" in message:
+            found.setdefault(message.pop("conversation_id"), []).append(message)
+    return found
+
+
+class Killer:
+    """Kills commands at steps of chance, of so many as each has taken."""
+
+    def __init__(self, backend: str, folder: Path) -> None:
+        self.kills = 0
+        self._random = random.Random(backend)
+        self._steps: Counter[str] = Counter()
+        self._told = folder / "steps"
+
+    def kill(self, what: str, arguments: list[str]) -> bool:
+        """Whether it died on the way; else it came to its end."""
+        at = self._random.randint(1, self._steps[what] or 300)
+        environment = {**os.environ, "DYING_AT": str(at), "DYING_STEPS": str(self._told)}
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.cli.dying", *arguments], cwd=ROOT, env=environment,
+            capture_output=True, timeout=120,
+        )  # fmt: skip
+        if done.returncode < 0:
+            self.kills += 1
+            return True
+        assert done.returncode in (0, 6), done.stderr
+        self._steps[what] = int(self._told.read_text())
+        return False
+
+
+def undo_all(place: str) -> None:
+    """Undo, until there is nothing more."""
+    for _ in range(10):
+        done = run("undo", "-p", place)
+        if done.exit_code == 1 and "nothing to undo" in done.stderr:
+            return
+        assert done.exit_code == 0, done.stderr
+    raise AssertionError("there is always more to undo")
+
+
+def place_on(places: Places, backend: str) -> str:
+    if backend == "synapsekit":
+        return f"sqlite:///{places.new('sqlite')}?layout=synapsekit"
+    return places.new(backend)
+
+
+def filled(place: str, tmp_path: Path) -> dict[str, list[object]]:
+    (tmp_path / "said.jsonl").write_text(lines("", 30))
+    (tmp_path / "other.jsonl").write_text(lines("other ", 11))
+    assert run("import", str(tmp_path / "said.jsonl"), "-p", place).exit_code == 0
+    return conversations(place)
+
+
+@pytest.mark.real
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("backend", EVERY)
+def test_killed_at_any_step_nothing_is_lost_or_doubled(
+    places: Places, tmp_path: Path, backend: str
+) -> None:
+    place = place_on(places, backend)
+    said = filled(place, tmp_path)
+    killer = Killer(backend, tmp_path)
+    trial = 0
+    while killer.kills < KILLS:
+        what = [*COMMANDS][trial % len(COMMANDS)]
+        trial += 1
+        (tmp_path / "moved.db").unlink(missing_ok=True)
+        command = COMMANDS[what](place, tmp_path)
+        if killer.kill(what, command):
+            again = run(*command)
+            assert again.exit_code in (0, 3), (what, again.stderr)
+        if killer.kill("undo", ["undo", "-p", place]):
+            pass
+        undo_all(place)
+        assert conversations(place) == said, (what, trial)
+    assert all(backups.is_undone(each) for each in backups.backups())
+
+
+@pytest.mark.real
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("backend", EVERY)
+def test_the_same_undo_twice_at_once_is_one_undo(
+    places: Places, tmp_path: Path, backend: str
+) -> None:
+    place = place_on(places, backend)
+    said = filled(place, tmp_path)
+    for number in range(DOUBLES):
+        what = ("clear", "trim", "replace")[number % 3]
+        assert run(*COMMANDS[what](place, tmp_path)).exit_code == 0
+        newest = backups.backups()[0].id
+        both = [start("undo", newest, "-p", place) for _ in range(2)]
+        outcomes = [(each.communicate(timeout=120)[1], each.returncode) for each in both]
+        codes = sorted(code for _, code in outcomes)
+        assert codes in ([0, 1], [0, 0]), outcomes  # 1: it was undone already
+        assert conversations(place) == said, what
