@@ -287,9 +287,10 @@ class Backup:
         with writing():
             self._data.seal()
             durable.sync(self._entries)
-            durable.replace(self.folder / "manifest.json", manifest_bytes(manifest))
+            # The journal first: a manifest whose journal does not know of it all is damaged.
             if new := spans_of(range(self._sealed, self._numbers)):
                 self._journal.write(Line("removing", new, self._token, sequence))
+            durable.replace(self.folder / "manifest.json", manifest_bytes(manifest))
             durable.sync_folder(self.folder)
             durable.sync_folder(self.folder.parent)
         self._sealed = self._numbers

@@ -132,7 +132,7 @@ def every() -> tuple[list[Manifest], list[Damaged]]:
         try:
             found.append(_manifest(folder))
         except FileNotFoundError:
-            if (folder / "journal").exists():  # it was sealed
+            if _was_used(folder):
                 damaged.append(Damaged(folder.name, "its manifest is missing"))
         except CorruptData as error:
             damaged.append(Damaged(folder.name, str(error)))
@@ -179,10 +179,21 @@ def journal(manifest: Manifest) -> Journal:
     return Journal(folder_of(manifest))
 
 
+def fates(manifest: Manifest) -> dict[int, Fate]:
+    """The last word on each conversation of a backup, -1 for the whole of it; CorruptData where
+    its journal is damaged, or does not know of all."""
+    found = journal(manifest).fates()
+    if manifest.version > 1 and not found.keys() >= {*range(manifest.conversations)}:
+        raise CorruptData(
+            f"backup {manifest.id}: its journal does not say what was to be removed",
+            hint=by_hand(manifest.id),
+        )
+    return found
+
+
 def is_undone(manifest: Manifest) -> bool:
     """Whether everything in it was brought back; CorruptData where its journal is damaged."""
-    fates = journal(manifest).fates()
-    return fates.get(-1, Fate()).word == "undone"
+    return fates(manifest).get(-1, Fate()).word == "undone"
 
 
 def entries(manifest: Manifest) -> list[Kept]:
@@ -277,6 +288,14 @@ def _message(line: bytes) -> Message | None:
         raise
 
 
+def _was_used(folder: Path) -> bool:
+    """Whether anything was done with a backup, as far as its journal can be read."""
+    try:
+        return any(each.word != "removing" for each in Journal(folder).fates().values())
+    except CorruptData:
+        return True
+
+
 def manifest_bytes(manifest: Manifest) -> bytes:
     """What `manifest.json` holds: the manifest, and a digest of it."""
     text = msgspec.json.encode(manifest)
@@ -311,7 +330,7 @@ _DECODER = msgspec.json.Decoder(Manifest)
 
 def folder_of(manifest: Manifest) -> Path:
     """Where the files of this backup lie."""
-    return folders.state_folder("backups") / manifest.id
+    return folders.state_path("backups") / manifest.id
 
 
 def next_sequence() -> int:

@@ -144,7 +144,7 @@ class Removals:
         return found
 
     def _read(self, manifest: Manifest) -> list[Removal]:
-        fates = backups.journal(manifest).fates()
+        fates = backups.fates(manifest)
         removals = [
             Removal(manifest, kept, fates.get(kept.number, Fate()))
             for kept in backups.entries(manifest)

@@ -2,17 +2,19 @@
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from synmem import folders
 from synmem.cli.app import app
 from synmem.operations import backups
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(each) for each in arguments])
 
 
 def cleared(store: str, conversation: str = "a") -> str:
@@ -183,3 +185,143 @@ def test_a_backup_is_a_sound_sealed_file(store: str) -> None:
     assert result.exit_code == 0, result.stdout + result.stderr
     Path(file).write_bytes(Path(file).read_bytes().replace(b'"x"', b'"y"'))
     assert run("check", file).exit_code == 6
+
+
+def test_the_newest_of_the_store_typed_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = str(tmp_path / "1.db"), str(tmp_path / "2.db")
+    cleared(one)
+    cleared(two)
+    for environment in (one, two):
+        monkeypatch.setenv("SYNMEM_PROFILE", environment)
+        result = run("undo", "--dry-run", "-p", one)
+        assert result.exit_code == 0
+        assert f"to {one}" in result.stderr
+    assert run("undo", "-p", one).exit_code == 0
+    assert (ids(one), ids(two)) == (["a"], [])
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "index.jsonl", "journal", "conversations.jsonl"])
+@pytest.mark.parametrize("damage", [b"", b"\xff\x00 garbage\n", b"{}\n", None])
+def test_every_damaged_file_is_named_and_no_older_backup_is_taken(
+    store: str, name: str, damage: bytes | None
+) -> None:
+    cleared(store)
+    cleared(store)
+    newest = backups.backups()[0]
+    file = backups.folder_of(newest) / name
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage)
+    listed = run("undo", "--list", "--json")
+    damaged = [each["backup"] for each in json.loads(listed.stdout) if each["damaged"]]
+    assert (listed.exit_code, damaged) == (6, [newest.id])
+    assert newest.id in listed.stderr
+    for arguments in (["undo"], ["undo", newest.id], ["undo", "-p", store]):
+        result = run(*arguments)
+        assert result.exit_code == 1, result.output
+        assert newest.id in result.stderr
+        assert "Traceback" not in result.output
+    assert ids(store) == []
+
+
+def test_without_a_backup_no_sentence_stays_anywhere(tmp_path: Path) -> None:
+    store = tmp_path / "chat.db"
+    secret = "The xylophone costs 4711 crowns."
+    for n in range(30):
+        run("add", "a", f"{secret} That is sentence number {n}.", "-p", store)
+    assert run("summarize", "a", "-p", store, "--method", "extractive").exit_code == 0
+    assert b"4711" in store.read_bytes()
+    result = run("clear", "a", "--keep-last", "1", "--yes", "--no-backup", "-p", store)
+    assert result.exit_code == 0
+    with sqlite3.connect(store) as database:
+        assert database.execute("SELECT count(*) FROM messages").fetchone() == (1,)
+        kept = database.execute("SELECT name FROM messages_meta").fetchall()
+    database.close()
+    assert kept == []
+    texts = [file.read_bytes() for file in folders.state_folder().rglob("*") if file.is_file()]
+    assert not any(b"4711" in text for text in texts)
+
+
+OWN_TABLE = (
+    "CREATE TABLE messages (id INTEGER PRIMARY KEY{auto}, conversation_id TEXT NOT NULL, "
+    "role TEXT NOT NULL, content TEXT NOT NULL, metadata TEXT, tenant TEXT NOT NULL, note BLOB)"
+    "{end}"
+)
+
+
+@pytest.mark.parametrize("auto", ["", " AUTOINCREMENT"])
+@pytest.mark.parametrize("trim", [[], ["--keep-last", "2"]])
+def test_a_table_of_ones_own_comes_back_column_by_column(
+    tmp_path: Path, auto: str, trim: list[str]
+) -> None:
+    store = tmp_path / "own.db"
+
+    def rows() -> list[object]:
+        columns = "conversation_id, role, content, metadata, tenant, note"
+        with sqlite3.connect(store) as database:
+            found = database.execute(f"SELECT {columns} FROM messages ORDER BY id").fetchall()
+        database.close()
+        return found
+
+    with sqlite3.connect(store) as database:
+        database.execute(OWN_TABLE.format(auto=auto, end=""))
+        for n in range(5):
+            database.execute(
+                "INSERT INTO messages (conversation_id, role, content, tenant, note) "
+                "VALUES ('a', 'user', ?, ?, ?)",
+                [f"{n}", f"tenant {n}", b"\x00\xff" if n % 2 else None],
+            )
+    database.close()
+    before = rows()
+    assert run("clear", "a", *trim, "--yes", "-p", store).exit_code == 0
+    assert rows() == before[-2:] if trim else not rows()
+    assert run("undo").exit_code == 0
+    assert rows() == before
+    moved = tmp_path / "moved.db"
+    assert run("migrate", store, moved, "--move", "--yes").exit_code == 0
+    assert rows() == []
+    messages = json.loads(run("show", "a", "--json", "-p", moved).stdout)
+    assert [each["extra"]["synapsekit"]["tenant"] for each in messages] == [
+        f"tenant {n}" for n in range(5)
+    ]
+    assert run("migrate", moved, f"sqlite:///{store}?layout=synapsekit").exit_code == 0
+    assert rows() == before
+
+
+def test_what_the_table_would_not_take_back_is_named_before_anything_goes(tmp_path: Path) -> None:
+    store = tmp_path / "own.db"
+    with sqlite3.connect(store) as database:
+        database.execute(OWN_TABLE.format(auto="", end=""))
+        database.execute(
+            "INSERT INTO messages (conversation_id, role, content, tenant) "
+            "VALUES ('a', 'user', 'x', 't')"
+        )
+        database.execute(
+            "CREATE TRIGGER no_more BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'closed'); END"
+        )
+    database.close()
+    result = run("clear", "a", "--yes", "-p", store)
+    assert result.exit_code == 6
+    assert "closed" in result.stderr
+    assert "--no-backup" in result.stderr
+    assert ids(str(store)) == ["a"]
+
+
+def test_options_that_make_no_sense_together(store: str) -> None:
+    for extra in (["x"], ["--dry-run"], ["--force"], ["--with-newer"]):
+        assert run("undo", "--list", *extra).exit_code == 2
+
+
+def test_a_dry_run_says_what_would_come_back(store: str) -> None:
+    cleared(store)
+    result = run("undo", "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout == "restore\t1\ta\n"
+    assert "would bring back 1 conversation, 1 message" in result.stderr
+    assert ids(store) == []
+    done = json.loads(run("undo", "--dry-run", "--json").stdout)
+    assert done["dry_run"] is True
+    assert (done["conversations"], done["messages"]) == (1, 1)
