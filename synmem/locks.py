@@ -47,6 +47,7 @@ def waited(path: Path) -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def waited_for(path: Path, waiting: Callable[[], None]) -> AsyncIterator[None]:
     """Hold the lock of this file, as soon as whoever has it ends; `waiting` is told once."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.ExitStack() as stack:
         told = False
         while True:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import secrets
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ SUMMARY: Final = "summary"
 COVERED: Final = 16
 """How many messages at its end tell whether a note still fits."""
 
-_NOT_BESIDE: Final = (Unsupported, AccessDenied)
+NOT_BESIDE: Final = (Unsupported, AccessDenied)
 """What a store says that could keep notes, but not here: another program's file, or read-only."""
 
 
@@ -129,7 +129,7 @@ class Notes:
         folder cannot be written.
         """
         if beside and isinstance(self._store, SupportsNotes):
-            with contextlib.suppress(*_NOT_BESIDE):
+            with contextlib.suppress(*NOT_BESIDE):
                 await self._store.set_note(conversation, name, msgspec.to_builtins(note))
                 self._path(conversation, name).unlink(missing_ok=True)
                 return
@@ -144,7 +144,7 @@ class Notes:
     async def forget(self, conversation: str, name: str, *, beside: bool) -> None:
         """Forget a note; one beside the data only if the command is one that writes."""
         if beside and isinstance(self._store, SupportsNotes):
-            with contextlib.suppress(*_NOT_BESIDE):
+            with contextlib.suppress(*NOT_BESIDE):
                 await self._store.set_note(conversation, name, None)
         self._path(conversation, name).unlink(missing_ok=True)
 
@@ -200,10 +200,12 @@ def note_file(folder: Path, conversation: str, name: str) -> Path:
     return folder / f"{hashlib.sha256(conversation.encode()).hexdigest()[:32]}-{name}.json"
 
 
-def forget_files(folder: Path, conversation: str) -> None:
-    """Remove every note on a conversation from a store's folder: it was erased."""
-    for file in folder.glob(note_file(folder, conversation, "*").name):
-        file.unlink(missing_ok=True)
+def forget_files(folder: Path, conversations: Iterable[str]) -> None:
+    """Remove every note on these conversations from a store's folder: they were erased."""
+    begins = {note_file(folder, each, "").name.removesuffix("-.json") for each in conversations}
+    for file in folder.glob("*.json") if begins else ():
+        if file.name.partition("-")[0] in begins:
+            file.unlink(missing_ok=True)
 
 
 def store_folder(parent: Path, identity: str) -> Path:

@@ -60,7 +60,8 @@ class ConversationInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Part(msgspec.Struct, frozen=True):
     """What one `append` brings to one conversation.
 
-    A `title` or `extra` of the conversation that is not None is set. `expect` is the end that
+    A `title` or `extra` of the conversation that is not None is set; an empty one is forgotten.
+    `expect` is the end that
     the conversation must have (START: it must not exist); None takes any.
     """
 
@@ -160,9 +161,9 @@ class Store(Protocol):
         """Let the front, up to and with `upto`, give way to these messages (START: nothing of it).
 
         Atomic, and checked whole as `append` is: whoever reads sees the old front or the new one.
-        A title or extra that is not None is set. `Changed` where `upto` is not there any more, or
-        where its first message is not the one at `begins` (START: where it is not absent).
-        `token`: see `SupportsSteps`.
+        A title or extra that is not None is set, an empty one forgotten. `Changed` where `upto` is
+        not there any more, or where its first message is not the one at `begins` (START: where it
+        is not absent). `token`: see `SupportsSteps`.
         """
         ...
 
@@ -206,10 +207,12 @@ REMEMBERED_DAYS: Final = 90
 class SupportsSteps(Protocol):
     """A store that remembers the token of a write, in the same atomic step as the write.
 
-    `append`, `delete` and `replace` take one: 32 hexadecimal digits, then perhaps `.` and a
-    number. A write whose token is known does nothing: where it was done it returns as it would
-    have, where it was called off it is `Changed`. So whoever died between a write and its answer
-    asks the store, and guesses nothing from its content. Reading shows nothing of it.
+    `delete` and `replace` take one, and `append` where `holds.atomic_messages` allows for the call
+    (else it is `Unsupported` or `Rejected`): 32 hexadecimal digits, then perhaps `.` and a number.
+    A write whose token is known does nothing: where it was done it returns as if it had just been
+    done (`append` the ends of then or of now), where it was called off it is `Changed`. So whoever
+    died between a write and its answer asks the store, and guesses nothing from its content.
+    Reading shows nothing of it.
     """
 
     async def steps_done(self, steps: Collection[Step]) -> set[Step]:
@@ -233,8 +236,9 @@ class SupportsTrial(Protocol):
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """Why the store would not take these conversations back as they are; those it would not.
 
-        Tried out on the first record of each, in a transaction that is rolled back: removed,
-        written as `replace` and `append` do, read, and compared column by column.
+        Where nothing but our own plain table could refuse, nothing is tried. Else every record is
+        tried out, in transactions that are rolled back: removed, written as `replace` and `append`
+        do, read, and compared column by column.
         """
         ...
 

@@ -723,6 +723,25 @@ class Writing(Reading):
 
         self.check(tmp_path, [], test)
 
+    def test_an_empty_title_or_extra_is_forgotten(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            if not store.holds.conversation_fields:
+                pytest.skip("this layout holds no titles")
+            for empty in (Conversation("a", ""), Conversation("a", None, {})):
+                whole = Conversation("a", "A title", {"e": 1})
+                await store.append([Part(whole, numbered(2))])
+                end = await store.append([Part(Conversation("a"), numbered(1))])
+                await store.append([Part(empty, [])])
+                info = (await details(store))["a"]
+                wanted = (None, {"e": 1}) if empty.title is not None else ("A title", None)
+                assert (info.title, info.extra or None) == wanted
+                both = Conversation("a", "", {})
+                await store.replace(both, once(numbered(2)), upto=end[0])
+                info = (await details(store))["a"]
+                assert (info.title, info.extra or None) == (None, None)
+
+        self.check(tmp_path, [], test)
+
     def test_all_notes_of_many_conversations(self, tmp_path: Any) -> None:
         async def test(store: Store) -> None:
             if not isinstance(store, SupportsNotes):

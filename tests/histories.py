@@ -161,6 +161,8 @@ def _can_be_told(step: Step) -> bool:
     """Whether what two commands at once come to is known without knowing who was first."""
     if step.beside is None:
         return True
+    if step.do == step.beside.do == "add" and step.name == step.beside.name:
+        return False
     both = {step.do, step.beside.do}
     brings = both & {"replace", "import", "add"}  # to what is absent it brings what nobody said
     return not brings or (not both & {"clear", "move"} and both != {"add", "import"})

@@ -162,4 +162,4 @@ def _notes(head: Item) -> dict[str, Any]:
         if field.startswith("note:") and "S" in value:
             with contextlib.suppress(ValueError):
                 notes[field.removeprefix("note:")] = read_beside(field, value["S"])
-    return notes
+    return {name: note for name, note in notes.items() if note is not None}

@@ -32,7 +32,11 @@ class DynamoDBRememberer(DynamoDBReplacer):
         if not tokens or not await self.table.is_there():
             return set()
         heads = await self._heads(list(tokens))
-        return {step for step in steps if step[0] in heads and heads[step[0]].knows(step.token)}
+        return {
+            step
+            for step in steps
+            if step.conversation in heads and heads[step.conversation].knows(step.token)
+        }
 
     async def call_off(self, steps: Collection[Step]) -> set[Step]:
         """See `SupportsSteps.call_off`; a conversation without a head gets one."""

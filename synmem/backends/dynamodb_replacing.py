@@ -309,7 +309,7 @@ class DynamoDBReplacer(DynamoDBAppender):
         if upto != START and not rows:
             raise self._changed(conversation)
         await self._check_begin(conversation, head, begins)
-        values: Any = {n: {"S": text} for n, text in described(switch.conversation).items()}
+        values: dict[str, Any] = described(switch.conversation)
         if rows and not switch.count:
             return self._cut(conversation, head, version, rows, begins, token, values)
         new = head

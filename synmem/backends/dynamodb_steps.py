@@ -84,10 +84,11 @@ def unchanged(conversation: str, head: Head) -> Step:
 def update(
     conversation: str, head: Head, version: str, new: Head, values: dict[str, Any] | None = None
 ) -> Step:
-    """Change a head of the same version, or make it: its version, spans, and these values."""
-    spans = _spans(new)
-    values = {**spans, "version": {"S": version}, **(values or {})}
-    removed = [name for name in _SPANS if name not in values]
+    """Change a head of the same version, or make it: its version, spans, and these values; None
+    forgets one."""
+    wanted = {**dict.fromkeys(_SPANS), **_spans(new), "version": {"S": version}, **(values or {})}
+    values = {name: value for name, value in wanted.items() if value is not None}
+    removed = [name for name in wanted if name not in values]
     same = _same(head)
     text = "SET " + ", ".join(f"#{name} = :{name}" for name in values)
     if removed:

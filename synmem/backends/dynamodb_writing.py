@@ -23,13 +23,15 @@ from synmem.backends.dynamodb_steps import (
     update,
 )
 from synmem.backends.dynamodb_table import reserved, shard
-from synmem.errors import Changed, Rejected, StoreUnavailable
+from synmem.backends.paging import called_off
+from synmem.errors import Rejected, StoreUnavailable
 from synmem.layouts.dynamodb_items import (
     LOWEST,
     NUMBER,
     Head,
     Number,
     described,
+    described_size,
     encode,
     item_size,
     key_of,
@@ -77,7 +79,7 @@ class Work:
     @property
     def bytes(self) -> int:
         """What they count, at most: a head has room for little beside title and extra."""
-        return sum(self.sizes) + sum(map(len, described(self.conversation).values())) + 2000
+        return sum(self.sizes) + described_size(self.conversation) + 2000
 
     @property
     def absent(self) -> bool:
@@ -159,7 +161,7 @@ class DynamoDBAppender(DynamoDBLister):
         """Whether the write of this token was done before; Changed where it was called off."""
         known = head.knows(token)
         if known is False:
-            raise Changed(f"this write to {self.name} was called off", hint="run again")
+            raise called_off(self.name)
         return bool(known)
 
 
@@ -246,7 +248,7 @@ class _Writer:
         if self._store.table.indexed and not head.listed and not work.absent:
             values["listed"] = {"S": shard(conversation.id)}
         if not work.described and not work.absent:
-            values.update((n, {"S": text}) for n, text in described(conversation).items())
+            values.update(described(conversation))
         if trim is not None:
             step = update(conversation.id, head, work.call, begins_at(head, trim, work.end), values)
         elif values or work.unmarked is not None:

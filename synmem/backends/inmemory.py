@@ -12,6 +12,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, S
 from typing import Any
 
 from synmem import messages as model
+from synmem.backends.paging import called_off
 from synmem.errors import Changed, Rejected
 from synmem.messages import Conversation, Holds, JSONObject, Message, Unreadable
 from synmem.store import START, ConversationInfo, Page, Part, Position, Step
@@ -49,11 +50,11 @@ class _Held:
         return index + 1
 
     def describe(self, conversation: Conversation) -> None:
-        """Take over a title and an extra that are set."""
+        """Take over a title and an extra that are set; an empty one is forgotten."""
         if conversation.title is not None:
-            self.title = conversation.title
+            self.title = conversation.title or None
         if conversation.extra is not None:
-            self.extra = copy.deepcopy(conversation.extra)
+            self.extra = copy.deepcopy(conversation.extra) or None
 
 
 class InMemoryStore:
@@ -199,7 +200,7 @@ class InMemoryStore:
         if token is None or (done := self._steps.get(token)) is None:
             return False
         if not done:
-            raise Changed(f"this write to {self.name} was called off", hint="run again")
+            raise called_off(self.name)
         return True
 
     def _remember(self, token: str | None) -> None:

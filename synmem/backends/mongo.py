@@ -223,4 +223,4 @@ def _notes(texts: Any) -> dict[str, Any]:
         with contextlib.suppress(ValueError):
             name = urllib.parse.unquote(key, errors="surrogatepass")
             notes[name] = read_beside(f"note:{name}", raw(text))
-    return notes
+    return {name: note for name, note in notes.items() if note is not None}

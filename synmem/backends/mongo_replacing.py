@@ -1,11 +1,13 @@
 """Deleting and replacing in MongoDB: one write of the head switches, and what it hides is deleted
 then."""
 
+import asyncio
 import contextlib
 import functools
 import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from pymongo import UpdateOne
@@ -28,11 +30,15 @@ from synmem.backends.mongo_writing import (
     same_head,
     stored,
 )
+from synmem.backends.paging import called_off
 from synmem.errors import Changed, StoreError
 from synmem.layouts import mongo_documents as layout
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import Conversation, Message
 from synmem.store import START, Part, Position, Step
+
+CALLED_OFF_AT_ONCE: Final = 16
+"""So many conversations are told at a time that a write is called off."""
 
 
 class MongoReplacer(MongoWriter):
@@ -245,8 +251,7 @@ class MongoReplacer(MongoWriter):
 
     def _is_done(self, conversation: str, head: Head, token: str | None) -> bool:
         if token is not None and _off(token) in head.steps:
-            name = layout.conversation_of(conversation)
-            raise Changed(f"this write to {name!r} in {self.name} was called off", hint="run again")
+            raise called_off(self.name)
         return token in head.steps
 
     async def call_off(self, steps: Collection[Step]) -> set[Step]:
@@ -255,10 +260,13 @@ class MongoReplacer(MongoWriter):
         await self._make()
         wanted = _by_session(steps)
         done: set[tuple[str, str]] = set()
-        heads = await self._heads(list(wanted))
-        for session, tokens in wanted.items():
-            for token in await self._call_off(session, heads[session], tokens):
-                done.add((session, token))
+        left = list(wanted)
+        heads = await self._heads(left)
+        for start in range(0, len(left), CALLED_OFF_AT_ONCE):
+            some = left[start : start + CALLED_OFF_AT_ONCE]
+            found = await asyncio.gather(*(self._call_off(i, heads[i], wanted[i]) for i in some))
+            for session, tokens in zip(some, found, strict=True):
+                done.update((session, token) for token in tokens)
         return {s for s in steps if (layout.session_of(s.conversation), s.token) in done}
 
     async def _call_off(self, conversation: str, head: Head, tokens: Collection[str]) -> set[str]:

@@ -111,10 +111,11 @@ class MongoWriter(MongoLister):
         empties: bool = True,
     ) -> bool:
         """The one write that moves a front: to this head, if `head` is still the one there; the
-        same remembers steps, and forgets a deleted conversation's title and notes (`empties`)."""
+        same sets or forgets what is `own`, remembers steps, and forgets a deleted conversation's
+        title and notes (`empties`)."""
         version = new_token()
-        values = {**new.stored(version), **(own or {})}
-        update: Document = {"$set": values}
+        update = _change(own or {})
+        update["$set"] = {**update.get("$set", {}), **new.stored(version)}
         if steps:
             update["$push"] = {"steps": {"$each": list(steps)}}
         if new.gone is not None and empties:
@@ -192,9 +193,13 @@ def renumber(documents: Sequence[Document], first: int) -> None:
 
 
 def described(conversation: Conversation) -> JSONObject:
-    """Title and extra as they are stored, those that are set."""
+    """Title and extra as they are stored, those that are given; None forgets one."""
     own = {"title": conversation.title, "extra": conversation.extra}
-    return {key: model.ascii_json(value) for key, value in own.items() if value is not None}
+    return {
+        key: model.ascii_json(value) if value else None
+        for key, value in own.items()
+        if value is not None
+    }
 
 
 def same_head(conversation: str, head: Head) -> Document:
@@ -204,7 +209,12 @@ def same_head(conversation: str, head: Head) -> Document:
 
 
 def _update(conversation: str, head: Head, values: JSONObject) -> UpdateOne:
+    return UpdateOne(same_head(conversation, head), _change(values), upsert=head.version is None)
+
+
+def _change(values: JSONObject) -> Document:
+    """The update that sets these values; None forgets one."""
     change: Document = {}
     for key, value in values.items():
         change.setdefault("$unset" if value is None else "$set", {})[key] = value or ""
-    return UpdateOne(same_head(conversation, head), change, upsert=head.version is None)
+    return change

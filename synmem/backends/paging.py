@@ -148,6 +148,11 @@ def not_read(conversation: str, why: str) -> Page:
     return Page(conversation, [Unreadable("head", why)], lambda _: NOT_READ)
 
 
+def called_off(store: str) -> Changed:
+    """What a write is told whose token was called off: nobody waits for it any more."""
+    return Changed(f"this write to {store} was called off", hint="run again")
+
+
 def changed(conversation: str, store: str) -> Changed:
     """What whoever relies on a position is told where no message stands there any more."""
     return Changed(

@@ -34,6 +34,7 @@ and written in the same transaction; who calls a step off takes the same locks, 
 under way is waited for, and one that comes later finds itself called off.
 """
 
+import contextlib
 import functools
 import random
 import zlib
@@ -43,6 +44,8 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
+    Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -52,7 +55,7 @@ from uuid import uuid4
 from synmem import messages as model
 from synmem.backends import postgres_steps as steps_of
 from synmem.backends import postgres_trial as trial
-from synmem.backends.paging import changed, storable
+from synmem.backends.paging import called_off, changed, storable
 from synmem.backends.patience import ANSWER_S, again
 from synmem.backends.postgres_copying import (
     IDS_A_QUERY,
@@ -60,7 +63,7 @@ from synmem.backends.postgres_copying import (
     can_be_copied,
     digests_sql,
 )
-from synmem.backends.postgres_errors import Lost
+from synmem.backends.postgres_errors import Lost, RowRefused
 from synmem.backends.postgres_inserting import (
     Aside,
     NamedRow,
@@ -69,13 +72,16 @@ from synmem.backends.postgres_inserting import (
     copy_csv,
     copy_numbered,
     ends_of,
+    forget_beside,
     insert_few,
     new_numbers,
     put_beside,
+    refused,
+    refused_rows,
 )
 from synmem.backends.postgres_opening import Database, literal
 from synmem.backends.postgres_reading import PostgresReader, row_id
-from synmem.errors import Changed, Rejected, StoreNotFound, StoreUnavailable, Unsupported
+from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
 from synmem.layouts import postgres_rows as layout
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import Conversation, Message
@@ -155,7 +161,20 @@ class PostgresStore(PostgresReader):
             ends = await ends_of(connection, self._table, names)
             return [ends.get(name, START) for name in names]
 
-        return await self._write(names, write, token=token, known=known)
+        try:
+            return await self._write(names, write, token=token, known=known)
+        except RowRefused as error:
+
+            async def rest(connection: Any, name: str, part: Part) -> None:
+                await self._describe(connection, [part.conversation])
+                if keep is not None:
+                    await self._trim(connection, [name], keep)
+
+            rests = [
+                functools.partial(rest, name=name, part=part)
+                for name, part in zip(names, parts, strict=True)
+            ]
+            raise await self._rejected(error, names, lambda: rows, rests=rests) from error
 
     def _encode(self) -> Callable[[Message], NamedRow]:
         """How messages become rows of the table as it is."""
@@ -170,14 +189,17 @@ class PostgresStore(PostgresReader):
                 raise changed(part.conversation.id, self.name)
 
     async def _describe(self, connection: Any, conversations: Sequence[Conversation]) -> None:
-        """Write the titles and extras that are set."""
-        rows = [
-            (layout.stored_id(c.id), name, model.ascii_json(value))
+        """Write the titles and extras that are set; forget those that are empty."""
+        given = [
+            (layout.stored_id(c.id), name, value)
             for c in conversations
             for name, value in (("title", c.title), ("extra", c.extra))
             if value is not None
         ]
+        rows = [(name, key, model.ascii_json(value)) for name, key, value in given if value]
         await put_beside(connection, self._table, rows)
+        empty = [(name, key) for name, key, value in given if not value]
+        await forget_beside(connection, self._table, empty)
 
     async def _trim(self, connection: Any, names: Sequence[str], keep: int) -> None:
         # MATERIALIZED: once for each conversation. Where its statistics are stale the planner would
@@ -226,7 +248,10 @@ class PostgresStore(PostgresReader):
             await self._describe(connection, [known[each.conversation] for each in absent])
             return absent
 
-        copied = await self._write(names, write) if found else []
+        try:
+            copied = await self._write(names, write) if found else []
+        except RowRefused:  # the ordinary way says which message it is
+            return [], []
         return [as_copied(each) for each in copied], [known[each] for each in left]
 
     async def _is_copied_to(self) -> bool:
@@ -271,7 +296,10 @@ class PostgresStore(PostgresReader):
         async def known(connection: Any) -> bool:
             return True
 
-        return await self._write([name], write, token=token, known=known)
+        try:
+            return await self._write([name], write, token=token, known=known)
+        except RowRefused as error:
+            raise Rejected([(conversation, 0, error.why)], hint=error.hint) from error
 
     async def _look(
         self, connection: Any, name: str, upto: Position | None
@@ -330,7 +358,46 @@ class PostgresStore(PostgresReader):
             async def known(connection: Any) -> None:
                 return None
 
-            await self._write([name], write, token=token, known=known)
+            def rows() -> Iterator[NamedRow]:
+                encode = self._encode()
+                return ((name, *encode(message)) for message in aside.messages())
+
+            try:
+                await self._write([name], write, token=token, known=known)
+            except RowRefused as error:
+                raise await self._rejected(error, [name], rows, upto=upto) from error
+
+    async def _rejected(
+        self,
+        error: RowRefused,
+        names: Sequence[str],
+        rows: Callable[[], Iterable[NamedRow]],
+        *,
+        upto: Position = START,
+        rests: Sequence[Callable[[Any], Awaitable[None]]] = (),
+    ) -> Rejected:
+        """Which of these rows the table refuses, found out in a transaction that is rolled back;
+        `upto` is what gives way to them, and `rests` is what comes after them by conversation.
+        Where none is refused by itself, it is the first of each conversation."""
+
+        async def step() -> list[tuple[str, int, str]]:
+            async with self._database.connection() as connection:
+                # What is only looked at by a COMMIT is looked at here.
+                await connection.execute(f"{self._begin(names)}; SET CONSTRAINTS ALL IMMEDIATE")
+                for name in names if upto != START else ():
+                    await self._cut(connection, name, upto)
+                found = await refused_rows(connection, self._table, rows())
+                for name, rest in zip(names, () if found else rests, strict=False):
+                    if why := await refused(connection, rest):
+                        found.append((layout.shown_id(name), 0, why))
+                await connection.execute("ROLLBACK")
+                return found
+
+        reasons: list[tuple[str, int, str]] = []
+        with contextlib.suppress(RowRefused):
+            reasons = await again(step, (Lost,))
+        reasons = reasons or [(layout.shown_id(name), 0, error.why) for name in names]
+        return Rejected(reasons, hint=error.hint)
 
     async def _lay_aside(
         self,
@@ -412,13 +479,23 @@ class PostgresStore(PostgresReader):
         """See `SupportsTrial.refuses_back`: under the locks, as a write is."""
         self._check_writable()
         names = [layout.stored_id(each) for each in storable(conversations)]
+        # Somebody may have altered the table since it was opened.
+        await again(self._database.look, (Lost,))
+        if not names or not self._table.made or await again(self._is_plain, (Lost,)):
+            return {}
         found: dict[str, str] = {}
-        for start in range(0, len(names) if await self._is_made() else 0, trial.AT_ONCE):
-            chunk = names[start : start + trial.AT_ONCE]
-            found |= await again(functools.partial(self._try_back, chunk), (Lost,))
+        for start in range(0, len(names), trial.CONVERSATIONS_AT_ONCE):
+            rest: trial.Rest = (names[start : start + trial.CONVERSATIONS_AT_ONCE], None)
+            while rest[0]:
+                some, rest = await again(functools.partial(self._try_back, rest), (Lost,))
+                found |= some
         return {layout.shown_id(name): why for name, why in found.items()}
 
-    async def _try_back(self, names: Sequence[str]) -> dict[str, str]:
+    async def _is_plain(self) -> bool:
+        async with self._database.connection() as connection:
+            return await trial.is_plain(connection, self._table)
+
+    async def _try_back(self, rest: trial.Rest) -> tuple[dict[str, str], trial.Rest]:
         encode = self._encode()
 
         def checked(message: Message) -> NamedRow:
@@ -426,11 +503,15 @@ class PostgresStore(PostgresReader):
                 raise ValueError(why)
             return encode(message)
 
+        names, _ = rest
         async with self._database.connection() as connection:
+            if why := await trial.for_all(connection, self._table):
+                there = await connection.fetch(trial.those_there_sql(self._table), names)
+                return {name: why for (name,) in there}, ((), None)
             await connection.execute(self._begin(names))
-            found = await trial.refusals(connection, self._table, names, checked)
+            answer = await trial.refusals(connection, self._table, rest, checked)
             await connection.execute("ROLLBACK")
-            return found
+            return answer
 
     def _check_writable(self) -> None:
         if not self._writable:
@@ -481,7 +562,7 @@ class PostgresStore(PostgresReader):
         """Changed, where a write that is known was called off."""
         value = await connection.fetchval(steps_of.find_sql(self._table, token))
         if not steps_of.is_done(value):
-            raise Changed(f"this write to {self.name} was called off", hint="run again")
+            raise called_off(self.name)
 
     def _begin(self, names: Sequence[str], token: str | None = None) -> str:
         """Begin a transaction, take the locks, and look for a token: each statement after it sees

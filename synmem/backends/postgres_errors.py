@@ -16,6 +16,15 @@ class Lost(StoreUnavailable):
     """The server was lost, or gave the step up: it may be tried again."""
 
 
+class RowRefused(StoreError):
+    """The table, as somebody has made it, refuses a row: by a constraint, a trigger, a policy."""
+
+    @property
+    def why(self) -> str:
+        """What the server says of it, without the row."""
+        return said_of(self.__cause__ or self)
+
+
 _TRY: Final = "try again later"
 _REACH: Final = "is the server running, and the address right?"
 
@@ -50,11 +59,6 @@ _ERRORS: Final[tuple[tuple[Any, type[StoreError], str | None], ...]] = (
         "the server's disk is full; nothing of this call was written",
     ),
     ((asyncpg.InsufficientResourcesError,), StoreUnavailable, _TRY),
-    (
-        (asyncpg.NotNullViolationError,),
-        StoreError,
-        "give the column a default, or bring a value for it in the message's extra, under synmem",
-    ),
     ((asyncpg.PostgresError,), StoreError, None),
     ((asyncpg.TargetServerAttributeNotMatched,), StoreUnavailable, _TRY),
     ((asyncpg.DataError, asyncpg.UnsupportedServerFeatureError), StoreError, None),
@@ -64,6 +68,17 @@ _ERRORS: Final[tuple[tuple[Any, type[StoreError], str | None], ...]] = (
 
 _REFUSES_TLS: Final = "rejected SSL upgrade"
 """asyncpg's words in a plain ConnectionError, which is also what it says of a broken one."""
+
+_FILL: Final = (
+    "give the column a default, or bring a value for it in the message's extra, under synmem"
+)
+
+_OF_A_ROW: Final = ("22", "23", "44", "P0")
+"""How the codes of errors begin that are of a value, of a constraint, of the condition of a view,
+or raised by a trigger."""
+
+_POLICIES: Final = "ExecWithCheckOptions"
+"""The server's function that reports what a policy refuses: as a lack of a right."""
 
 
 @contextlib.contextmanager
@@ -93,7 +108,25 @@ def translating(store: str, secrets: Iterable[str]) -> Iterator[None]:
 
 
 def _kind(error: BaseException) -> tuple[type[StoreError], str | None]:
+    if is_of_a_row(error):
+        return RowRefused, _FILL if isinstance(error, asyncpg.NotNullViolationError) else None
     return next((kind, hint) for classes, kind, hint in _ERRORS if isinstance(error, classes))
+
+
+def is_of_a_row(error: BaseException) -> bool:
+    """Whether the server refuses what is in a row; with another one it may go on."""
+    if not isinstance(error, asyncpg.PostgresError):
+        return False
+    return (
+        (error.sqlstate or "").startswith(_OF_A_ROW)
+        or isinstance(error, asyncpg.UnknownPostgresError)  # a trigger's own code
+        or getattr(error, "server_source_function", None) == _POLICIES
+    )
+
+
+def said_of(error: BaseException) -> str:
+    """The server's message, without what is in the row."""
+    return str(getattr(error, "message", None) or error)
 
 
 def may_pass(error: asyncpg.PostgresError) -> bool:

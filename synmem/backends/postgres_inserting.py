@@ -5,14 +5,14 @@ import itertools
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any, Final
 
 import asyncpg
 
+from synmem.backends.postgres_errors import is_of_a_row, said_of
 from synmem.backends.postgres_opening import Table, identifier
-from synmem.errors import Rejected
 from synmem.layouts import postgres_rows as layout
 from synmem.messages import Message, decode_line, encode_line, format_time, line_prefix
 from synmem.store import Position
@@ -27,6 +27,7 @@ _TIME: Final = _NAMED.index("created_at")
 # What asyncpg sends as -infinity and infinity.
 _ENDS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _AT_ONCE: Final = 10_000  # rows in one COPY, ids in one answer: each done well within a timeout
+_TOLD: Final = 100  # of so many refused messages it is said which they are
 _IN_MEMORY_BYTES: Final = 4_000_000
 
 
@@ -86,13 +87,10 @@ async def copy_csv(connection: Any, table: Table, lines: Sequence[bytes]) -> Non
 async def copy_numbered(connection: Any, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
     """Write rows with their ids, which stand behind their session_ids."""
     rows = iter(rows)
-    seen: Counter[str] = Counter()  # messages of each conversation that were written
     while some := list(itertools.islice(rows, _AT_ONCE)):
         if table.own and any(map(_own, some)):
-            await _insert_own(connection, table, some, seen)
+            await _insert(connection, table, some)
             continue
-        if table.own:
-            seen.update(row[0] for row in some)
         await _copy(connection, table, _NUMBERED, some)
         ends = [
             (row[0], row[1], format_time(at)) for row in some if (at := row[_TIME + 1]) in _ENDS
@@ -119,44 +117,66 @@ def brings_own(row: NamedRow) -> bool:
     return len(row) > len(_NAMED)
 
 
-_OF_THE_ROW: Final = ("22", "23")
-"""How the codes of errors begin that are of a value, or of what the table asks of one."""
-
-
-async def _insert_own(
-    connection: Any, table: Table, rows: Sequence[NamedRow], seen: "Counter[str]"
-) -> None:
+async def _insert(connection: Any, table: Table, rows: Sequence[NamedRow]) -> None:
     """Insert rows with their ids and with what they bring for columns that are not ours, cast by
-    the server; Rejected names those that it does not take."""
-    await connection.execute("SAVEPOINT own")
-    try:
-        for filled, run in itertools.groupby(rows, lambda row: _filled(table, row)):
-            await _insert_run(connection, table, filled, list(run))
-        await connection.execute("RELEASE SAVEPOINT own")
-        seen.update(row[0] for row in rows)
-    except asyncpg.PostgresError as error:
-        if not (error.sqlstate or "").startswith(_OF_THE_ROW):
-            raise
-        if reasons := await _refused(connection, table, rows, seen):
-            raise Rejected(reasons) from error
-        raise
+    the server."""
+    for filled, run in itertools.groupby(rows, lambda row: _filled(table, row)):
+        await _insert_run(connection, table, filled, list(run))
 
 
-async def _refused(
-    connection: Any, table: Table, rows: Sequence[NamedRow], seen: "Counter[str]"
+async def refused_rows(
+    connection: Any, table: Table, rows: Iterable[NamedRow]
 ) -> list[tuple[str, int, str]]:
-    """Which of these rows the server does not take, and why: each is tried by itself."""
-    reasons = []
-    for row in rows:
-        await connection.execute("ROLLBACK TO SAVEPOINT own")
-        try:
-            await _insert_run(connection, table, _filled(table, row), [row])
-        except asyncpg.PostgresError as error:
-            if not (error.sqlstate or "").startswith(_OF_THE_ROW):
-                raise
-            reasons.append((layout.shown_id(row[0]), seen[row[0]], error.message))
-        seen[row[0]] += 1
-    return reasons
+    """Which of these rows the server does not take, and why, for `Rejected`; of many the first.
+
+    In a transaction that the caller rolls back: those that it takes are there then.
+    """
+    rows = iter(rows)
+    seen: Counter[str] = Counter()  # messages of each conversation so far
+    found: list[tuple[str, int, str]] = []
+    while len(found) < _TOLD and (some := list(itertools.islice(rows, _AT_ONCE))):
+        numbers = await new_numbers(connection, table, len(some))
+        given = []
+        for number, row in zip(numbers, some, strict=True):
+            given.append((seen[row[0]], (row[0], number, *row[1:])))
+            seen[row[0]] += 1
+        await _find_refused(connection, table, given, found)
+    return found
+
+
+async def _find_refused(
+    connection: Any,
+    table: Table,
+    given: Sequence[tuple[int, NamedRow]],
+    found: list[tuple[str, int, str]],
+) -> None:
+    """Insert these; where the server refuses some, each half by itself."""
+    rows = [row for _, row in given]
+    why = await refused(connection, lambda connection: _insert(connection, table, rows))
+    if why is None:
+        return
+    if len(given) == 1:
+        ((index, row),) = given
+        found.append((layout.shown_id(row[0]), index, why))
+        return
+    half = len(given) // 2
+    for part in (given[:half], given[half:]):
+        if len(found) < _TOLD:
+            await _find_refused(connection, table, part, found)
+
+
+async def refused(connection: Any, step: Callable[[Any], Awaitable[None]]) -> str | None:
+    """Do something within a transaction; why the server refuses a row, and then it is undone."""
+    await connection.execute("SAVEPOINT attempt")
+    try:
+        await step(connection)
+    except asyncpg.PostgresError as error:
+        if not is_of_a_row(error):
+            raise
+        await connection.execute("ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt")
+        return said_of(error)
+    await connection.execute("RELEASE SAVEPOINT attempt")
+    return None
 
 
 def _filled(table: Table, row: NamedRow) -> frozenset[str]:
@@ -202,6 +222,17 @@ async def put_beside(connection: Any, table: Table, rows: Sequence[Sequence[str]
         f"INSERT INTO {table.meta} (session_id, name, value) "
         "SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) "
         "ON CONFLICT (session_id, name) DO UPDATE SET value = excluded.value",
+        *map(list, zip(*rows, strict=True)),
+    )
+
+
+async def forget_beside(connection: Any, table: Table, rows: Sequence[Sequence[str]]) -> None:
+    """Forget titles and extras: session_id and name."""
+    if not rows:
+        return
+    await connection.execute(
+        f"DELETE FROM {table.meta} AS old USING unnest($1::text[], $2::text[]) "
+        "AS given(session, name) WHERE old.session_id = given.session AND old.name = given.name",
         *map(list, zip(*rows, strict=True)),
     )
 

@@ -22,11 +22,11 @@ Keys are told apart by how they end, so no id makes one the key of another: `:me
 `:synmem`, 32 hexadecimal digits, these with `.` and a number, or `conversations` right behind the
 prefix.
 
-`ttl_seconds` is set on the list by what adds messages, title or extra; reading never touches it,
-and without the setting a list keeps the TTL that it has. A conversation that has expired, or
-whose list another program deleted, stays in the set: it is a ghost, and no conversation. A list
-that is not in the set is one (an orphan). A key with the name of a list that is none comes as
-one unreadable record, and is not written to.
+`ttl_seconds` is set on the list by what adds messages, and by what sets or forgets title or extra;
+reading never touches it, and without the setting a list keeps the TTL that it has. A conversation
+that has expired, or whose list another program deleted, stays in the set: it is a ghost, and no
+conversation. A list that is not in the set is one (an orphan). A key with the name of a list that
+is none comes as one unreadable record, and is not written to.
 
 Every write, and every page, is one script: all or nothing, and visible at once (`redis_scripts`).
 Items have no id. A position is the index and the trace of the last 16 items: where another
@@ -49,7 +49,7 @@ from collections.abc import AsyncIterable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from synmem import messages as model
-from synmem.backends.paging import changed, storable
+from synmem.backends.paging import called_off, changed, storable
 from synmem.backends.redis_opening import Server, checked_settings
 from synmem.backends.redis_reading import IDS_A_CALL, RedisReader, checked, note_field
 from synmem.backends.redis_scripts import (
@@ -59,6 +59,7 @@ from synmem.backends.redis_scripts import (
     DELETE,
     EXPIRE,
     FORGET,
+    GONE,
     REPLACE,
     SET_NOTE,
     STAGE,
@@ -67,7 +68,7 @@ from synmem.backends.redis_scripts import (
     Script,
     packed,
 )
-from synmem.errors import Changed, CorruptData, Rejected, Unsupported
+from synmem.errors import CorruptData, Rejected, Unsupported
 from synmem.layouts import redis_items
 from synmem.layouts.synapsekit import encodable
 from synmem.masking import mask, mask_with
@@ -116,6 +117,7 @@ class RedisStore(RedisReader):
         super().__init__(server, prefix, name=name, page_size=page_size)
         self._ttl_s = ttl_s
         self._write = write
+        self._repeated: set[bytes] = set()  # tokens of writes that took more than one try
         self._spent: list[bytes] = []  # tokens of appends whose answers came at once
 
     async def append(
@@ -138,8 +140,9 @@ class RedisStore(RedisReader):
             APPEND, [*keys, *spent], *packed(given), kept_s
         )
         ends = self._done(answer).decode().split("\n")
-        if tries == 1 and token is None:
-            # Else the first try may still be on its way to the server, to be known there again.
+        if tries > 1:  # the first may still be on its way to the server, to be known there again
+            self._repeated.add(mark)
+        elif token is None:
             self._spent.append(mark)
         return ends
 
@@ -213,7 +216,9 @@ class RedisStore(RedisReader):
     async def forget_steps(self, steps: Collection[Step]) -> None:
         """See `SupportsSteps.forget_steps`."""
         self._may_write()
-        keys = [self._keys.step(step.token) for step in steps]
+        # The first try of one that was repeated may come late: its token is left to pass by
+        # itself, since a position that looks the same would let it through.
+        keys = [key for step in steps if (key := self._keys.step(step.token)) not in self._repeated]
         for start in range(0, len(keys), IDS_A_CALL):
             await self._server.call(FORGET, keys[start : start + IDS_A_CALL])
 
@@ -244,7 +249,12 @@ class RedisStore(RedisReader):
             self._keys.beside(conversation),
         ]
         keys += [beside] if beside else []
-        return await self._server.call(script, keys, conversation.encode(), kept_s, *arguments)
+        answer, tries = await self._server.call_counted(
+            script, keys, conversation.encode(), kept_s, *arguments
+        )
+        if tries > 1:
+            self._repeated.add(mark)
+        return answer
 
     def _mark(self, token: str | None) -> tuple[bytes, int]:
         """The key that says that a write was done, and for how many seconds."""
@@ -255,7 +265,7 @@ class RedisStore(RedisReader):
     def _done(self, answer: Sequence[bytes]) -> bytes:
         """What a script that writes has returned; raises where it has not written."""
         if answer[0] == b"off":
-            raise Changed(f"this write to {self.name} was called off", hint="run again")
+            raise called_off(self.name)
         if answer[0] == b"changed":
             raise changed(answer[1].decode(), self.name)
         if answer[0] == b"kind":
@@ -298,8 +308,9 @@ def _or_any(position: Position | None) -> bytes:
 
 
 def _named(conversation: Conversation) -> tuple[bytes, bytes]:
-    """Title and extra, empty where they are not set."""
-    return _json(conversation.title), _json(conversation.extra)
+    """Title and extra as a script takes them: nothing where they are not set."""
+    title, extra = conversation.title, conversation.extra
+    return GONE if title == "" else _json(title), GONE if extra == {} else _json(extra)
 
 
 def _json(value: Any) -> bytes:

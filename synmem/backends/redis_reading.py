@@ -377,7 +377,7 @@ def _notes(raw: Sequence[bytes]) -> dict[str, Any]:
             with contextlib.suppress(ValueError):
                 name = field[len(_NOTE) :].decode("utf-8", "surrogatepass")
                 notes[name] = read_beside(name, text)
-    return notes
+    return {name: note for name, note in notes.items() if note is not None}
 
 
 def checked(position: Position) -> bytes:

@@ -31,6 +31,10 @@ ANY: Final = b"*"
 """For an expected end or begin: any. For what is deleted: all. No position reads like that."""
 
 
+GONE: Final = b"-"
+"""For a title or extra: forget it. No JSON reads like that."""
+
+
 class Script(msgspec.Struct, frozen=True):
     """A script and the name under which the server remembers it."""
 
@@ -150,9 +154,15 @@ local function align(list, beside)
   if left > 0 then call('PEXPIRE', beside, left) else call('PERSIST', beside) end
 end
 
+-- Set a title or extra: '' leaves it as it is, '-' forgets it.
+local function set(beside, field, value)
+  if value == '-' then call('HDEL', beside, field)
+  elseif value ~= '' then call('HSET', beside, field, value) end
+end
+
 local function describe(list, beside, title, extra, ttl)
-  if title ~= '' then call('HSET', beside, 'title', title) end
-  if extra ~= '' then call('HSET', beside, 'extra', extra) end
+  set(beside, 'title', title)
+  set(beside, 'extra', extra)
   if ttl > 0 then call('EXPIRE', list, ttl) end
   if ttl > 0 or title ~= '' or extra ~= '' then align(list, beside) end
 end

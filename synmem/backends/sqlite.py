@@ -19,7 +19,9 @@ in front takes ids below the lowest.
 The table may be somebody's own: what stands in its other columns rides in `extra` under the
 layout's name (`layouts/sqlite_columns.py`), and goes back to them. Without AUTOINCREMENT an id may
 be given twice, so a position is the id and a hash of the row. Where `id` is no integer that no two
-rows have, the table is read in the order of its rows, and not written.
+rows have, the table is read in the order of its rows, and not written. Where its metadata is NOT
+NULL, `{}` stands for none. What its constraints and triggers refuse is `Rejected`; whether they
+would refuse what is to be removed is tried out first (`sqlite_trial.py`).
 
 Reading leaves the file byte for byte as it was; `sqlite_file.py` says how. What another program
 could have written is read row by row; the usual row comes as a line (`sqlite_lines.py`), as CSV
@@ -35,15 +37,21 @@ from pathlib import Path
 from typing import Any, cast
 
 from synmem import messages as model
-from synmem.backends.paging import changed, storable
+from synmem.backends.paging import called_off, changed, storable
 from synmem.backends.sqlite_copying import BESIDE, Copying, attach, detach, digests_of
 from synmem.backends.sqlite_csv import SqliteCsv
-from synmem.backends.sqlite_file import TABLES, File, create, detect, translating
-from synmem.backends.sqlite_inserting import by_columns, insert, last_number, lowest_number
+from synmem.backends.sqlite_file import TABLES, File, Refused, create, detect, translating
+from synmem.backends.sqlite_inserting import (
+    by_columns,
+    insert,
+    last_number,
+    lowest_number,
+    set_beside,
+)
 from synmem.backends.sqlite_lines import makes_lines
 from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks
-from synmem.backends.sqlite_trial import Trial
-from synmem.errors import Changed, Rejected, StoreNotFound, StoreUnavailable, Unsupported
+from synmem.backends.sqlite_trial import ROWS_A_TRIAL, Plainness, Trial, beside
+from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
 from synmem.layouts.beside import read_beside
 from synmem.layouts.sqlite_tables import Row, Table
 from synmem.messages import Conversation, Message
@@ -86,6 +94,7 @@ class SqliteStore(SqliteCsv):
         self._write = write
         self._copying = asyncio.Lock()  # one copy at a time has another file attached
         self._staging = asyncio.Lock()  # one replace at a time has the temporary table
+        self._plainness = Plainness()
 
     async def append(
         self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
@@ -93,6 +102,19 @@ class SqliteStore(SqliteCsv):
         """See `Store.append`: one transaction."""
         self._check_token(token)
         encoded = self._encoded(parts)
+        try:
+            return await self._append(parts, encoded, keep, token)
+        except Refused as error:
+            raise Rejected(await self._refused(parts, encoded, error)) from error
+
+    async def _append(
+        self,
+        parts: Sequence[Part],
+        encoded: Sequence[Sequence[Row]],
+        keep: int | None,
+        token: str | None,
+    ) -> list[Position]:
+        """The same, with the rows of each part; Refused where the file's own tables refuse any."""
         async with self._transaction():
             ends = await self._ends([part.conversation.id for part in parts])
             if await self._is_known(token):
@@ -141,6 +163,16 @@ class SqliteStore(SqliteCsv):
             return row
         common = self._table.common
         return row[:common] if all(value is None for value in row[common:]) else row
+
+    async def _refused(
+        self, parts: Sequence[Part], encoded: Sequence[Sequence[Row]], error: Refused
+    ) -> list[tuple[str, int, str]]:
+        """Which of these the file's tables refuse; all, where it is none by itself."""
+        trial = Trial(self._file, self._table, self.refusal)
+        ids = [part.conversation.id for part in parts]
+        async with self._step():
+            found = await trial.refused(ids, encoded)
+        return found or [(conversation, 0, str(error)) for conversation in ids]
 
     async def _insert(
         self, parts: Sequence[Part], encoded: Sequence[Sequence[Row]], first: int
@@ -212,7 +244,7 @@ class SqliteStore(SqliteCsv):
             async with self._copying, self._beside(source) as copying, self._transaction():
                 looked, copied = await copying.some(ids, await self._ends(ids))
                 await self._describe([known[each.conversation] for each in copied])
-        except StoreUnavailable:  # the ordinary way waits, and says what is locked
+        except (StoreUnavailable, Refused):  # the ordinary way waits, and says what is the matter
             return [], []
         for conversation in ids[:looked]:
             del known[conversation]
@@ -291,22 +323,49 @@ class SqliteStore(SqliteCsv):
         await self._make()
         async with self._staging:
             count, kinds = await self._stage(conversation, messages)
-            async with self._transaction():
-                if await self._is_known(token):
-                    return
-                await self._check_begin(conversation.id, begins)
-                await self._find(conversation.id, upto)
-                if upto != START:
-                    await self._file.execute(
-                        "DELETE FROM messages WHERE conversation_id = ? AND id <= ?",
-                        [conversation.id, self._number_at(upto)],
-                    )
-                await self._unstage(conversation.id, count, kinds)
-                if await self._ends([conversation.id]):
-                    await self._describe([conversation])
-                else:
-                    await self._forget(conversation.id)
-                await self._remember(token)
+            try:
+                async with self._transaction():
+                    if await self._is_known(token):
+                        return
+                    await self._check_begin(conversation.id, begins)
+                    await self._put_in_front(conversation.id, upto, count, kinds)
+                    if await self._ends([conversation.id]):
+                        await self._describe([conversation])
+                    else:
+                        await self._forget(conversation.id)
+                    await self._remember(token)
+            except Refused as error:
+                index = await self._first_refused(conversation.id, upto, count, kinds)
+                raise Rejected([(conversation.id, index, str(error))]) from error
+
+    async def _put_in_front(
+        self, conversation: str, upto: Position, count: int, kinds: Sequence[Sequence[str]]
+    ) -> None:
+        """Let the front give way to the first so many of the staged messages."""
+        await self._find(conversation, upto)
+        if upto != START:
+            await self._file.execute(
+                "DELETE FROM messages WHERE conversation_id = ? AND id <= ?",
+                [conversation, self._number_at(upto)],
+            )
+        await self._unstage(conversation, count, kinds)
+
+    async def _first_refused(
+        self, conversation: str, upto: Position, count: int, kinds: Sequence[Sequence[str]]
+    ) -> int:
+        """The index of the first staged message that the file's tables refuse, tried out and rolled
+        back; 0 where it is none by itself."""
+        taken = 0
+        refused = count + 1
+        while refused - taken > 1:
+            middle = (taken + refused) // 2
+            try:
+                async with self._trying():
+                    await self._put_in_front(conversation, upto, middle, kinds)
+                taken = middle
+            except Refused:
+                refused = middle
+        return taken if taken < count else 0
 
     async def _stage(
         self, conversation: Conversation, messages: AsyncIterable[Sequence[Message]]
@@ -342,8 +401,8 @@ class SqliteStore(SqliteCsv):
             count += len(page)
         return count, kinds
 
-    async def _unstage(self, conversation: str, count: int, kinds: list[Sequence[str]]) -> None:
-        """Move the staged messages in front of the conversation's others."""
+    async def _unstage(self, conversation: str, count: int, kinds: Sequence[Sequence[str]]) -> None:
+        """Put the first so many of the staged messages in front of the conversation's others."""
         if await self._ends([conversation]):
             base = await lowest_number(self._file) - count - 1
         else:
@@ -354,22 +413,55 @@ class SqliteStore(SqliteCsv):
             await self._file.execute(
                 f"INSERT INTO messages ({', '.join(('id', 'conversation_id', *names))}) "
                 f"SELECT {', '.join(('? + number', 'conversation_id', *taken))} "
-                "FROM temp.staged WHERE kind = ? ORDER BY number",
-                [base, kind],
+                "FROM temp.staged WHERE kind = ? AND number <= ? ORDER BY number",
+                [base, kind, count],
             )
 
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
-        """See `SupportsTrial.refuses_back`: some hundred conversations in a transaction."""
+        """See `SupportsTrial.refuses_back`: some thousand rows in a transaction."""
         if not self._file.made:
             return {}
         await self._make()
-        trial = Trial(self._file, self._table, self.refusal, self._firsts)
-        ids = storable(conversations)
-        found: dict[str, str] = {}
+        ids = sorted(storable(conversations))
+        found = {
+            each: why for each in ids if (why := model.conversation_refusal(Conversation(each)))
+        }
+        async with self._step():
+            if await self._plainness.nothing_refuses(self._file):
+                return found
         for start in range(0, len(ids), IDS_A_QUERY):
-            async with self._step():
-                found |= await trial.refusals(ids[start : start + IDS_A_QUERY])
+            chunk = ids[start : start + IDS_A_QUERY]
+            await self._try_beside([each for each in chunk if each not in found], found)
+            await self._try_rows(chunk, found)
         return found
+
+    async def _try_rows(self, ids: Sequence[str], found: dict[str, str]) -> None:
+        """Remove and bring back every row of these conversations, and note who is refused."""
+        left = [each for each in ids if each not in found]
+        many = "conversation_id IN ({}) ORDER BY conversation_id, id"
+        while rows := await self._try_some(many.format(marks(left)), left, found):
+            looked = {row[0] for row in rows}
+            # The last one goes on from where it is: the index knows the place.
+            while len(rows) == ROWS_A_TRIAL and rows[-1][0] not in found:
+                rest = "conversation_id = ? AND id > ? ORDER BY id"
+                rows = await self._try_some(rest, rows[-1][:2], found)
+                looked |= {row[0] for row in rows}
+            before, left = left, [each for each in left if each not in looked]
+            if left == before:  # a column that takes 'A' for 'a'
+                break
+
+    async def _try_some(
+        self, where: str, values: Sequence[Any], found: dict[str, str]
+    ) -> list[Row]:
+        """The same of the first rows of those; tell which."""
+        trial = Trial(self._file, self._table, self.refusal)
+        async with self._step():
+            rows = await self._rows(f"{where} LIMIT ?", [*values, ROWS_A_TRIAL])
+            found |= await trial.refusals(rows)
+        return rows
+
+    async def _try_beside(self, ids: Sequence[str], found: dict[str, str]) -> None:
+        """The same of what lies beside them: here, nothing."""
 
     async def _firsts(self, ids: Sequence[str]) -> list[Row]:
         """The first row of each of these conversations."""
@@ -395,6 +487,16 @@ class SqliteStore(SqliteCsv):
         rows = await self._rows("id = ? AND conversation_id = ?", [number, conversation])
         if not rows or self._position(rows[0]) != position:
             raise changed(conversation, self.name)
+
+    @contextlib.asynccontextmanager
+    async def _trying(self) -> AsyncIterator[None]:
+        """A transaction that is rolled back."""
+        async with self._step():
+            try:
+                await self._file.execute("BEGIN IMMEDIATE")
+                yield
+            finally:
+                await self._file.rollback()
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
@@ -449,7 +551,7 @@ class OwnSqliteStore(SqliteStore):
         """See `SupportsNotes.set_note`."""
         async with self._transaction():
             if await self._ends([conversation]):
-                await self._set_meta([(conversation, f"note:{name}", value)])
+                await set_beside(self._file, [(conversation, f"note:{name}", value)])
 
     async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
         """See `SupportsNotes.notes`."""
@@ -493,7 +595,7 @@ class OwnSqliteStore(SqliteStore):
         if not steps or not self._file.made:
             return
         async with self._transaction():
-            await self._set_meta([("", f"step:{step.token}", None) for step in steps])
+            await set_beside(self._file, [("", f"step:{step.token}", None) for step in steps])
 
     async def _done(self, steps: Collection[Step]) -> set[Step]:
         """Those that were done."""
@@ -519,34 +621,23 @@ class OwnSqliteStore(SqliteStore):
     async def _is_known(self, token: str | None) -> bool:
         word = None if token is None else (await self._words([token])).get(token)
         if word is not None and word != "done":
-            raise Changed(f"this write to {self.name} was called off", hint="run again")
+            raise called_off(self.name)
         return word is not None
 
     async def _remember(self, token: str | None) -> None:
         if token is not None:
-            await self._set_meta([("", f"step:{token}", "done")])
+            await set_beside(self._file, [("", f"step:{token}", "done")])
 
     async def _describe(self, conversations: Sequence[Conversation]) -> None:
-        values = [(c.id, "title", c.title) for c in conversations if c.title is not None]
-        values += [(c.id, "extra", c.extra) for c in conversations if c.extra is not None]  # type: ignore[misc]
-        await self._set_meta(values)
+        values: list[tuple[str, str, Any]] = []
+        values += [(c.id, "title", c.title or None) for c in conversations if c.title is not None]
+        values += [(c.id, "extra", c.extra or None) for c in conversations if c.extra is not None]
+        await set_beside(self._file, values)
 
-    async def _set_meta(self, values: Sequence[tuple[str, str, Any]]) -> None:
-        """Remember values under (conversation, name); None forgets one."""
-        if not values:
-            return
-        await self._file.many(
-            "DELETE FROM messages_meta WHERE conversation_id = ? AND name = ?",
-            [(conversation, name) for conversation, name, _ in values],
-        )
-        await self._file.many(
-            "INSERT INTO messages_meta (conversation_id, name, value) VALUES (?, ?, ?)",
-            [
-                (conversation, name, model.ascii_json(value))
-                for conversation, name, value in values
-                if value is not None
-            ],
-        )
+    async def _try_beside(self, ids: Sequence[str], found: dict[str, str]) -> None:
+        async with self._step():
+            trial = Trial(self._file, self._table, self.refusal)
+            found |= await trial.refusals_beside(await beside(self._file, ids))
 
     async def _forget(self, conversation: str) -> None:
         await self._file.execute(

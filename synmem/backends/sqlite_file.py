@@ -20,8 +20,8 @@ from synmem.errors import (
     StoreNotFound,
     StoreUnavailable,
 )
-from synmem.layouts.sqlite_columns import Column, WideTable
-from synmem.layouts.sqlite_tables import OwnTable, SynapseKitTable, Table
+from synmem.layouts.sqlite_columns import WideTable
+from synmem.layouts.sqlite_tables import Column, OwnTable, SynapseKitTable, Table
 
 if TYPE_CHECKING:
     import tempfile
@@ -29,10 +29,14 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a lock of another program is waited for."""
 
-TABLES: Final[dict[str, Callable[[], Table]]] = {
+TABLES: Final[dict[str, Callable[[Sequence[Column]], Table]]] = {
     "synapsekit": SynapseKitTable,
     "synmem": OwnTable,
 }
+
+
+class Refused(StoreError):
+    """A constraint or a trigger of the file's tables does not let that be written."""
 
 
 class Shape(NamedTuple):
@@ -174,7 +178,7 @@ async def detect(file: File, layout: str | None, *, write: bool) -> Table:
     """Whose tables these are, by their columns; a file without any is ours to make."""
     shape = await _shape(file)
     for name in ("synmem", "synapsekit"):  # the first has all columns of the second
-        table = TABLES[name]()
+        table = TABLES[name](shape.columns)
         if shape.names >= needed(table) and layout in (None, name):
             file.made = True
             file.shape = shape
@@ -185,9 +189,9 @@ async def detect(file: File, layout: str | None, *, write: bool) -> Table:
     if not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1"):
         # Nothing but perhaps a header, where who made it was killed before its tables.
         await file.close()
-        return TABLES[layout or "synmem"]()
+        return TABLES[layout or "synmem"](())
     if layout and write and not shape.columns:
-        return TABLES[layout]()  # asked for by name, beside somebody's other tables
+        return TABLES[layout](())  # asked for by name, beside somebody's other tables
     tables = [
         row[0] for row in await file.look("SELECT name FROM sqlite_schema WHERE type='table'")
     ]
@@ -371,6 +375,7 @@ def translating(store: str) -> Iterator[None]:
                 f"{store}: {error}: it cannot be written; nothing of this call was",
                 hint="is the disk full, or a quota, or the limit on a file's size (ulimit -f)?",
             ) from error
-        raise StoreError(f"{store}: {error}") from error
+        kind = Refused if isinstance(error, sqlite3.IntegrityError) else StoreError
+        raise kind(f"{store}: {error}") from error
     except PermissionError as error:
         raise AccessDenied(f"{store}: {error.strerror}") from error

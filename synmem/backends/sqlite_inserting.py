@@ -8,6 +8,7 @@ from synmem.backends.sqlite_file import File
 from synmem.backends.sqlite_reading import marks
 from synmem.layouts.sqlite_columns import grouped
 from synmem.layouts.sqlite_tables import Row, Table
+from synmem.messages import ascii_json
 
 _ROWS_A_STATEMENT: Final = 50
 _MOST_VALUES: Final = 999  # SQLite before 3.32 takes no more parameters
@@ -62,3 +63,21 @@ async def lowest_number(file: File) -> int:
     the rows of two conversations."""
     rows: list[Any] = await file.rows("SELECT min(id) FROM messages")
     return min(rows[0][0], 1) if rows[0][0] is not None else 1
+
+
+async def set_beside(file: File, values: Sequence[tuple[str, str, Any]]) -> None:
+    """Remember values beside conversations, under (conversation, name); None forgets one."""
+    if not values:
+        return
+    await file.many(
+        "DELETE FROM messages_meta WHERE conversation_id = ? AND name = ?",
+        [(conversation, name) for conversation, name, _ in values],
+    )
+    await file.many(
+        "INSERT INTO messages_meta (conversation_id, name, value) VALUES (?, ?, ?)",
+        [
+            (conversation, name, ascii_json(value))
+            for conversation, name, value in values
+            if value is not None
+        ],
+    )

@@ -1,19 +1,24 @@
 """Whether an SQLite file takes back what is taken from it, tried out and rolled back.
 
 Its table may have columns, CHECKs, triggers and UNIQUE of somebody's own, of which one only
-knows by trying.
+knows by trying, row for row: where it has none of them, nothing is tried.
 """
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from synmem.backends.sqlite_file import File
-from synmem.backends.sqlite_inserting import insert, last_number, lowest_number
-from synmem.backends.sqlite_reading import marks
-from synmem.layouts.sqlite_tables import Row, Table
-from synmem.messages import Message
+from synmem.backends.sqlite_inserting import insert, last_number, lowest_number, set_beside
+from synmem.backends.sqlite_reading import IDS_A_QUERY, marks
+from synmem.layouts.beside import read_beside
+from synmem.layouts.sqlite_tables import OwnTable, Row, SynapseKitTable, Table
+from synmem.messages import Message, ascii_json
+
+ROWS_A_TRIAL: Final = 2000
+"""So many are held, and tried out in one transaction: others wait for the lock no longer."""
 
 _REFUSALS: Final = {
     sqlite3.SQLITE_CONSTRAINT,
@@ -21,50 +26,94 @@ _REFUSALS: Final = {
     sqlite3.SQLITE_ERROR,  # a trigger calls a function that only its program knows
 }
 
+_Differences = Callable[[Sequence[Row]], Awaitable[dict[str, str]]]
+
 
 class Trial:
-    """Removing the first row of some conversations, and bringing it back; the caller has the
-    connection to itself."""
+    """Removing rows and bringing them back; the caller has the connection to itself."""
 
-    def __init__(
-        self,
-        file: File,
-        table: Table,
-        refusal: Callable[[Message], str | None],
-        first_rows: Callable[[Sequence[str]], Awaitable[Sequence[Row]]],
-    ) -> None:
+    def __init__(self, file: File, table: Table, refusal: Callable[[Message], str | None]) -> None:
         self._file = file
         self._table = table
         self._refusal = refusal
-        self._first_rows = first_rows
 
-    async def refusals(self, ids: Sequence[str]) -> dict[str, str]:
-        """Why the file would not take these back, those it would not.
+    async def refusals(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Why the file would not take these messages back, by their conversations; those it would
+        not. Rows are in the order of their conversations."""
+        return await self._tried(rows, self._differences)
 
-        Where SQLite refuses some together, each half is tried by itself, in a transaction of its
-        own: what was refused may have ended the one before.
-        """
+    async def refusals_beside(self, rows: Sequence[Row]) -> dict[str, str]:
+        """The same of what lies beside conversations: (conversation, name, JSON)."""
+        return await self._tried(rows, self._differences_beside)
+
+    async def refused(
+        self, ids: Sequence[str], parts: Sequence[Sequence[Row]]
+    ) -> list[tuple[str, int, str]]:
+        """Of new rows behind each of these conversations, the first that the file refuses: which
+        conversation, which row, why. Those behind it in its part are not looked at."""
+        found: list[tuple[str, int, str]] = []
+        taken: list[Row] = []
+        with contextlib.suppress(sqlite3.IntegrityError):  # others wrote, and what was taken is not
+            try:
+                await self._file.execute("BEGIN IMMEDIATE")
+                number = await last_number(self._file)
+                for conversation, rows in zip(ids, parts, strict=True):
+                    for index, values in enumerate(rows):
+                        number += 1
+                        row = (number, conversation, *values)
+                        try:
+                            await insert(self._file, self._table, [row])
+                        except sqlite3.IntegrityError as error:
+                            found.append((conversation, index, f"{self._file.path}: {error}"))
+                            await self._go_on(taken)
+                            break
+                        taken.append(row)
+            finally:
+                await self._file.rollback()
+        return found
+
+    async def _go_on(self, taken: Sequence[Row]) -> None:
+        """Where what was refused has ended the transaction, write again what was taken before."""
+        assert self._file.connection is not None
+        if not self._file.connection.in_transaction:
+            await self._file.execute("BEGIN IMMEDIATE")
+            await insert(self._file, self._table, taken)
+
+    async def _tried(self, rows: Sequence[Row], differences: _Differences) -> dict[str, str]:
+        """Where SQLite refuses some together, each half is tried by itself, in a transaction of
+        its own: what was refused may have ended the one before."""
+        if not rows:
+            return {}
         try:
             # Within: whoever is cut off here does not know whether it has begun.
             await self._file.execute("BEGIN IMMEDIATE")
-            return await self._differences(ids)
+            return await differences(rows)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _REFUSALS:
                 raise
             why = f"{self._file.path} would not take it back: {error}"
         finally:
             await self._file.rollback()
+        ids = [*dict.fromkeys(row[0] for row in rows)]
         if len(ids) == 1:
             return {ids[0]: why}
-        half = len(ids) // 2
-        return {**await self.refusals(ids[:half]), **await self.refusals(ids[half:])}
+        front = {*ids[: len(ids) // 2]}
+        halves = (
+            [row for row in rows if row[0] in front],
+            [row for row in rows if row[0] not in front],
+        )
+        return {
+            conversation: why
+            for half in halves
+            for conversation, why in (await self._tried(half, differences)).items()
+        }
 
-    async def _differences(self, ids: Sequence[str]) -> dict[str, str]:
+    async def _differences(self, rows: Sequence[Row]) -> dict[str, str]:
         """The same, of those with which SQLite has no fault; within a transaction."""
         found: dict[str, str] = {}
         before: list[Row] = []
         again: list[Row] = []
-        for row in await self._first_rows(ids):
+        for row in rows:
             with contextlib.suppress(ValueError):  # nobody removes what cannot be read
                 message = self._table.decode(row[2:])
                 if why := self._refusal(message):
@@ -79,8 +128,8 @@ class Trial:
         for first in (await lowest_number(self._file) - len(before), None):
             start = await last_number(self._file) + 1 if first is None else first
             numbers = range(start, start + len(before))
-            rows = zip(numbers, before, again, strict=True)
-            await insert(self._file, self._table, [(n, row[0], *v) for n, row, v in rows])
+            new = zip(numbers, before, again, strict=True)
+            await insert(self._file, self._table, [(n, row[0], *v) for n, row, v in new])
             found |= await self._compared(start, before)
             await self._delete(numbers)
         return found
@@ -90,9 +139,12 @@ class Trial:
 
     async def _still_there(self, numbers: Sequence[int]) -> list[str]:
         """The conversations of these rows, those that a trigger has kept."""
-        where = f"WHERE id IN ({marks(numbers)})"
-        rows = await self._file.rows(f"SELECT conversation_id FROM messages {where}", numbers)
-        return [row[0] for row in rows]
+        found: list[str] = []
+        for start in range(0, len(numbers), IDS_A_QUERY):
+            some = numbers[start : start + IDS_A_QUERY]
+            sql = f"SELECT conversation_id FROM messages WHERE id IN ({marks(some)})"
+            found += [row[0] for row in await self._file.rows(sql, some)]
+        return found
 
     async def _compared(self, start: int, before: Sequence[Row]) -> dict[str, str]:
         """What came back otherwise than it had been."""
@@ -113,3 +165,72 @@ class Trial:
                     f"column {name!r} would change"
                 )
         return found
+
+    async def _differences_beside(self, rows: Sequence[Row]) -> dict[str, str]:
+        """What of the titles, extras and notes would not come back; within a transaction."""
+        values: dict[tuple[str, str], Any] = {}
+        for conversation, name, text in rows:
+            with contextlib.suppress(ValueError):  # nobody removes what cannot be read
+                if value := read_beside(name, text):
+                    values[conversation, name] = value
+        await set_beside(self._file, [(*key, None) for key in values])
+        await set_beside(self._file, [(*key, value) for key, value in values.items()])
+        ids = [*dict.fromkeys(conversation for conversation, _ in values)]
+        after = {(row[0], row[1]): row[2] for row in await beside(self._file, ids)}
+        return {
+            key[0]: f"{self._file.path} would not take back its {key[1]}"
+            for key, value in values.items()
+            if after.get(key) != ascii_json(value).encode()
+        }
+
+
+async def beside(file: File, ids: Sequence[str]) -> list[Row]:
+    """The title, extra and notes of these conversations: (conversation, name, JSON as bytes)."""
+    return await file.rows(
+        "SELECT conversation_id, name, CAST(value AS BLOB) FROM messages_meta "
+        f"WHERE conversation_id IN ({marks(ids)}) AND "
+        "(name IN ('title', 'extra') OR name >= 'note:' AND name < 'note;') "
+        "ORDER BY conversation_id",
+        ids,
+    )
+
+
+class Plainness:
+    """Whether nothing in a file could refuse a row; looked at anew where its schema has changed."""
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+        self._plain = False
+
+    async def nothing_refuses(self, file: File) -> bool:
+        """Whether the tables are made exactly as we or SynapseKit make them, and nothing is tied to
+        them but plain indexes: no trigger, no UNIQUE, no other table that refers to them."""
+        [(version,)] = await file.look("PRAGMA schema_version")
+        if version != self._version:
+            statements = await file.look(
+                "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND "
+                "(lower(tbl_name) IN ('messages', 'messages_meta') "
+                "OR sql LIKE '%references%messages%')"
+            )
+            self._plain = all(_is_ours(sql) for (sql,) in statements)
+            self._version = version
+        return self._plain
+
+
+def _words(sql: str) -> str:
+    """A statement, however it was spaced and written; a table that was renamed is in quotes."""
+    return " ".join(re.findall(r"\w+|[^\w\s]", sql.lower().replace('"messages"', "messages")))
+
+
+_TABLES: Final = {
+    _words(sql)
+    for sql in (*OwnTable.schema, *SynapseKitTable.schema)
+    if sql.startswith("CREATE TABLE")
+}
+_COLUMN: Final = r"\w+( (asc|desc))?"
+_INDEX: Final = re.compile(rf"create index \w+ on \w+ \( {_COLUMN}( , {_COLUMN})* \)")
+
+
+def _is_ours(sql: str) -> bool:
+    words = _words(sql)
+    return words in _TABLES or _INDEX.fullmatch(words) is not None

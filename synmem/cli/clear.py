@@ -84,6 +84,8 @@ async def clear(
     if yes or confirm:
         session.note(question)
     result = Result()
+    if no_backup:  # before, too: who is killed in between has left no sentence behind
+        _erase_derived(profile, [each.conversation.id for each in doomed])
     try:
         async with session.open_profile(profile, write=True) as store:
             await _clear(session, profile, store, doomed, trim, result, saved=not no_backup)
@@ -269,12 +271,18 @@ def _backup(
                 )
 
 
-def _forget(session: Session, profile: "Profile", result: Result) -> None:
-    """Erase what was derived from the messages that went: notes, and the index of words."""
-    from synmem.operations.backups import backups, messages_file
+def _erase_derived(profile: "Profile", ids: Sequence[str]) -> None:
+    """Erase what was derived from messages that go for good: notes, and the indexes."""
     from synmem.operations.derived import forget
 
-    forget(profile.identity, result.ids)
+    forget(profile.identity, ids)
+
+
+def _forget(session: Session, profile: "Profile", result: Result) -> None:
+    """Erase that once more, and say where messages may still be."""
+    from synmem.operations.backups import backups, messages_file
+
+    _erase_derived(profile, result.ids)
     older = [each for each in backups() if each.origin.identity == profile.identity]
     if older:
         session.note(

@@ -138,7 +138,7 @@ async def _run(
     if transfer.lost:
         session.note(f"what {dest.name} cannot hold does not travel: {', '.join(transfer.lost)}")
     try:
-        await _phases(session, transfer, order)
+        await _phases(session, transfer, ledger, order)
     except (CancelledError, SynmemError) as error:
         if transfer.written or isinstance(error, CancelledError):
             session.note(_so_far(transfer))
@@ -149,7 +149,7 @@ async def _run(
     return _exit_code(transfer, counts)
 
 
-async def _phases(session: Session, transfer: "Transfer", order: Order) -> None:
+async def _phases(session: Session, transfer: "Transfer", ledger: "Ledger", order: Order) -> None:
     from synmem.cli.list_conversations import note_untimed
     from synmem.cli.progress import progress
 
@@ -171,6 +171,7 @@ async def _phases(session: Session, transfer: "Transfer", order: Order) -> None:
         transfer.watch = bar.advance
         await transfer.verify()
     if order.options.move:
+        _forget_erased(ledger, None, order)  # first: who is killed leaves no sentence behind
         with _moved(session, transfer, order) as backup:
             await transfer.remove(backup)
 
@@ -273,18 +274,19 @@ def _receipts(
             render.write_json(piece)
 
 
-def _forget_erased(ledger: "Ledger", dest: "Profile", order: Order) -> None:
+def _forget_erased(ledger: "Ledger", dest: "Profile | None", order: Order) -> None:
     """What was derived from what is gone for good, notes and indexes, goes too."""
     from synmem.operations.derived import forget
 
     if order.backup or order.options.dry_run:
         return
-    entries = [each for page in ledger.pages() for each in page]
-    if replaced := [each.conversation for each in entries if each.action == "replaced"]:
-        forget(dest.identity, replaced)
-    if order.source is not None and order.options.move:
-        moved = [each.source for each in entries if each.verified and each.kind is None]
-        forget(order.source.identity, moved)
+    for page in ledger.pages():
+        replaced = [each.conversation for each in page if each.action == "replaced"]
+        if replaced and dest is not None:
+            forget(dest.identity, replaced)
+        moved = [each.source for each in page if each.verified and each.kind is None]
+        if moved and order.source is not None and order.options.move:
+            forget(order.source.identity, moved)
 
 
 # --- files and backups -----------------------------------------------------------------------

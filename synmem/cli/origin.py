@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synmem.cli.run import Session
-from synmem.errors import ProfileError, UsageError
+from synmem.errors import ProfileError, ProfileNotFound, UsageError
 
 if TYPE_CHECKING:
     from synmem.operations.backups import Manifest, Origin
@@ -75,4 +75,11 @@ def _remembered(session: Session, manifest: "Manifest") -> "Profile":
             hint="give it again with -p",
         )
     config = session.config or (Path(origin.config) if origin.config else None)
-    return resolve(origin.target, config)
+    try:
+        return resolve(origin.target, config)
+    except ProfileNotFound as error:
+        raise ProfileNotFound(
+            f"backup {manifest.id} comes from profile {origin.target!r}, {origin.where}, and there "
+            "is no such profile any more",
+            hint="-p says where it shall go",
+        ) from error

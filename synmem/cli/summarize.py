@@ -167,18 +167,21 @@ async def _replace(
     if not due:
         return []
     failed = []
+    replaced = False
     backing = new_backup(origin_of(session, profile, "summarize --replace"))
     with backing if saved else contextlib.nullcontext() as backup:
         try:
             async with session.open_profile(profile, write=True) as store:
                 async for each in replace_fronts(store, due, notes_of(profile, store), backup):
+                    replaced = replaced or not isinstance(each, NotReplaced)
                     if isinstance(each, NotReplaced):
                         failed.append(each.conversation)
                         hint = f" ({each.error.hint})" if each.error.hint else ""
                         render.note(f"not replaced: {each.error}{hint}")
         finally:
             if backup is not None and backup.sealed:
-                session.note(f"replaced; to bring back: synmem undo {backup.id}")
+                what = "replaced; to bring back" if replaced else "saved beforehand"
+                session.note(f"{what}: synmem undo {backup.id}")
     if not saved:
         from synmem.operations.derived import forget
 

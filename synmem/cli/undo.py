@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from synmem.operations.backups import Damaged, Manifest
     from synmem.operations.undo import NotRestored, Restored, Undo
     from synmem.profiles import Profile
+    from synmem.store import Store
 
 BackupArgument = Annotated[
     str | None, typer.Argument(metavar="ID", help="A backup's id, or how it begins.")
@@ -49,8 +50,9 @@ async def undo(
 ) -> int | None:
     """Bring back what the last destructive command removed.
 
-    What is there already stays as it is; what was removed from a front comes back in front of what
-    followed it. Of several removals from one conversation the newest comes back first.
+    Without an ID what was removed last, from whatever store; with -p from that one. What is there
+    already stays as it is; what was removed from a front comes back in front of what followed it.
+    Of several removals from one conversation the newest comes back first.
 
     \b
     synmem undo
@@ -66,25 +68,28 @@ async def undo(
         return _list(session)
     manifest = _chosen(session, backup)
     profile = profile_of(session, manifest)
-    how = Undo(force, with_newer, dry_run, profile.identity != manifest.origin.identity)
+    how = Undo(
+        force=force,
+        with_newer=with_newer,
+        dry_run=dry_run,
+        elsewhere=profile.identity != manifest.origin.identity,
+    )
     return await _undo(session, profile, manifest, how)
 
 
 def _chosen(session: Session, backup_id: str | None) -> "Manifest":
     """The backup of that id; without one the newest that is not undone, of the store typed."""
-    from synmem.cli.origin import typed_profile
     from synmem.operations.backups import by_hand, every, find, is_undone
 
     if backup_id is not None:
         return find(backup_id)
-    typed = typed_profile(session)
-    identity = session.resolve(typed).identity if typed is not None else None
+    identity = _typed_identity(session)
     sound, damaged = every()
-    for each in damaged:
+    if hiding := [each for each in damaged if each.hides]:
         raise CorruptData(
-            f"backup {each.id}: {each.why}: nobody knows whether it is the newest, so name the one "
-            "that is to come back",
-            hint=by_hand(each.id),
+            f"backup {hiding[0].id}: {hiding[0].why}: nobody knows whether it is the newest, so "
+            "name the one that is to come back",
+            hint=by_hand(hiding[0].id),
         )
     for manifest in sound:
         if identity in (None, manifest.origin.identity) and not is_undone(manifest):
@@ -92,35 +97,56 @@ def _chosen(session: Session, backup_id: str | None) -> "Manifest":
     raise SynmemError("there is nothing to undo", hint="`synmem undo --list` lists the backups")
 
 
+def _typed_identity(session: Session) -> str | None:
+    """Which store was typed with -p."""
+    from synmem.cli.origin import typed_profile
+
+    typed = typed_profile(session)
+    return session.resolve(typed).identity if typed is not None else None
+
+
 async def _undo(
     session: Session, profile: "Profile", manifest: "Manifest", how: "Undo"
 ) -> int | None:
-    from synmem.cli.progress import progress
-    from synmem.operations.undo import undo as undo_
+    from synmem.operations.undo import AlreadyUndone
 
     result = _Result(session, how)
     async with session.open_profile(profile, write=not how.dry_run) as store:
-        title = "Looking" if how.dry_run else "Undoing"
-        with progress(title, total=manifest.messages, quiet=session.quiet) as bar:
-            async for outcome in undo_(
-                store,
-                manifest,
-                how,
-                waiting=lambda: session.note("another undo of this store is running: waiting"),
-                damaged=lambda each: render.note(f"backup {each.id} is passed over: {each.why}"),
-            ):
-                bar.advance(result.take(outcome))
-        session.note(result.summary(store.name))
+        try:
+            await _bring_back(session, store, manifest, how, result)
+            session.note(result.summary(store.name))
+        except AlreadyUndone as error:
+            session.note(f"{error} ({error.hint})")
     if session.json:
         render.json_line({"backup": manifest.id, **result.as_json()})
     return PARTLY if result.failed else None
+
+
+async def _bring_back(
+    session: Session, store: "Store", manifest: "Manifest", how: "Undo", result: "_Result"
+) -> None:
+    from synmem.cli.progress import progress
+    from synmem.operations.undo import undo as undo_
+
+    # Lines on stdout and a bar that lives would be in each other's way.
+    quiet = session.quiet or how.dry_run
+    with progress("Undoing", total=manifest.messages, quiet=quiet) as bar:
+        async for outcome in undo_(
+            store,
+            manifest,
+            how,
+            waiting=lambda: session.note("another undo of this store is running: waiting"),
+            damaged=lambda each: render.note(f"backup {each.id} is passed over: {each.why}"),
+        ):
+            bar.advance(result.take(outcome))
 
 
 class _Result:
     """What `undo` came to."""
 
     def __init__(self, session: Session, how: "Undo") -> None:
-        self.conversations = self.messages = 0
+        self.messages = 0
+        self._names: set[str] = set()
         self.there: list[str] = []
         self.failed: list[dict[str, str]] = []
         self._dry_run = how.dry_run
@@ -139,7 +165,7 @@ class _Result:
             self._line("different", 0, name)
             return 0
         if outcome.messages:
-            self.conversations += 1
+            self._names.add(name)
             self.messages += outcome.messages
         else:
             self.there.append(name)
@@ -152,7 +178,7 @@ class _Result:
 
     def summary(self, store: str) -> str:
         """What came of it, for a person."""
-        what = f"{count(self.conversations, 'conversation')}, {count(self.messages, 'message')}"
+        what = f"{count(len(self._names), 'conversation')}, {count(self.messages, 'message')}"
         there = f"; {count(len(self.there), 'conversation')} there already" if self.there else ""
         return (
             "would bring back " if self._dry_run else "brought back "
@@ -161,7 +187,7 @@ class _Result:
     def as_json(self) -> dict[str, object]:
         """The object that --json prints."""
         return {
-            "conversations": self.conversations,
+            "conversations": len(self._names),
             "messages": self.messages,
             "there": self.there,
             "failed": self.failed,
@@ -170,9 +196,11 @@ class _Result:
 
 
 def _list(session: Session) -> int | None:
-    from synmem.operations.backups import damage, every, is_undone, sequence_damage
+    from synmem.operations.backups import by_hand, damage, every, is_undone, sequence_damage
 
     sound, damaged = every()
+    if (identity := _typed_identity(session)) is not None:
+        sound = [each for each in sound if each.origin.identity == identity]
     wrong = {each.id: each for each in (*damaged, *filter(None, map(damage, sound)))}
     rows = [(each, each.id not in wrong and is_undone(each)) for each in sound]
     if session.json:
@@ -189,7 +217,7 @@ def _list(session: Session) -> int | None:
         for manifest, _ in rows:
             render.line(manifest.id)
     for each in wrong.values():
-        render.note(f"backup {each.id}: {each.why}")
+        render.note(f"backup {each.id}: {each.why} ({by_hand(each.id)})")
     if counter := sequence_damage():
         render.note(counter)
     return PARTLY if wrong or counter else None

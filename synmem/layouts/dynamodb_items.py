@@ -291,14 +291,23 @@ def message_refusal(message: Message) -> str | None:
 
 def conversation_refusal(conversation: Conversation) -> str | None:
     """Why the head item cannot hold the title and extra, or None."""
-    size = sum(len(text) for text in described(conversation).values())
+    size = described_size(conversation)
     return f"title and extra take {size:,} bytes" if size > MOST_BESIDE else None
 
 
-def described(conversation: Conversation) -> dict[str, str]:
-    """Title and extra, those that are set, as the JSON of the head item."""
+def described(conversation: Conversation) -> dict[str, Value | None]:
+    """Title and extra, those that are given, as attributes of the head item; None forgets one."""
     named = {"title": conversation.title, "extra": conversation.extra}
-    return {name: ascii_json(value) for name, value in named.items() if value is not None}
+    return {
+        name: {"S": ascii_json(value)} if value else None
+        for name, value in named.items()
+        if value is not None
+    }
+
+
+def described_size(conversation: Conversation) -> int:
+    """The bytes that title and extra count in the head item."""
+    return sum(size_of(value) for value in described(conversation).values() if value)
 
 
 # --- values ---------------------------------------------------------------------------------

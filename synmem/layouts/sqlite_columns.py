@@ -13,23 +13,13 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import compress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from synmem.layouts.sqlite_tables import Row, Table
+from synmem.layouts.sqlite_tables import Column, Row, Table
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import JSONObject, Message
-
-
-class Column(NamedTuple):
-    """A column as SQLite describes it: its declared type ("" takes all as it is), NOT NULL, whether
-    it has a default."""
-
-    name: str
-    type: str
-    required: bool
-    default: bool
 
 
 class _Default:
@@ -76,6 +66,8 @@ class WideTable:
 
     def refusal(self, message: Message) -> str | None:
         """See `Table.refusal`: a column that must have a value has none."""
+        if why := self._table.refusal(message):
+            return why
         given = self._given(message)
         for column in self._others:
             has = column.name in given

@@ -4,13 +4,15 @@
 in its metadata). `OwnTable` is the same table with nullable columns for the rest, so that a
 SynapseKit program still reads and writes it. A row that a SynapseKit program wrote there has
 NULL in them; a message with a lone surrogate is packed as in SynapseKit's table. Columns that are
-in neither are somebody's own: see `sqlite_columns.py`.
+in neither are somebody's own: see `sqlite_columns.py`. In somebody's table a column that we
+know may be NOT NULL: metadata is then `{}` where there is none, and a message without a value for
+another such column is refused.
 """
 
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from synmem.layouts.synapsekit import RESERVED, metadata_text, pack, parse_metadata, unpack
 from synmem.messages import (
@@ -24,6 +26,16 @@ from synmem.messages import (
 )
 
 Row = Sequence[Any]
+
+
+class Column(NamedTuple):
+    """A column as SQLite describes it: its declared type ("" takes all as it is), NOT NULL, whether
+    it has a default."""
+
+    name: str
+    type: str
+    required: bool
+    default: bool
 
 
 class Table(Protocol):
@@ -44,7 +56,7 @@ class Table(Protocol):
     has all names as SQL takes them."""
 
     def refusal(self, message: Message) -> str | None:
-        """Why the columns that this layout does not know would not take the message, or None."""
+        """Why the columns of somebody's own table would not take the message, or None."""
         ...
 
     def encode(self, message: Message) -> Row:
@@ -88,13 +100,17 @@ class SynapseKitTable:
     name: str = "synapsekit"
     holds = Holds(conversation_fields=frozenset(), own=False)
     columns: tuple[str, ...] = ("role", "content", "metadata")
-    common = 3
+    common: int = 3
     time_column = "metadata"
     schema: tuple[str, ...] = (
         _MESSAGES + ")",
         "CREATE INDEX idx_conv_id ON messages(conversation_id)",
     )
     others: tuple[str, ...] = ()
+
+    def __init__(self, known: Sequence[Column] = ()) -> None:
+        """With the columns of the layout as they are in the file."""
+        self._no_metadata = _no_metadata(known)
 
     def refusal(self, message: Message) -> str | None:
         """See `Table.refusal`."""
@@ -103,13 +119,13 @@ class SynapseKitTable:
     def encode(self, message: Message) -> Row:
         """See `Table.encode`."""
         role, content, metadata = pack(message, utf8=True)
-        return role, content, metadata_text(metadata)
+        return role, content, metadata_text(metadata) or self._no_metadata
 
     def bare(self, message: Message) -> Row | None:
         """See `Table.bare`."""
         m = message
         if m.created_at is None and _is_bare(m):
-            return m.role, m.content, None
+            return m.role, m.content, self._no_metadata
         return None
 
     def decode(self, values: Row) -> Message:
@@ -153,7 +169,7 @@ class OwnTable:
         "role", "content", "metadata", "created_at", "tool_calls", "tool_call_id", "name",
         "parts", "extra",
     )  # fmt: skip
-    common = 4
+    common: int = 4
     time_column = "created_at"
     schema: tuple[str, ...] = (
         _MESSAGES + ", created_at TEXT, tool_calls TEXT, tool_call_id TEXT, name TEXT,"
@@ -164,8 +180,24 @@ class OwnTable:
     )
     others: tuple[str, ...] = ()
 
+    def __init__(self, known: Sequence[Column] = ()) -> None:
+        """With the columns of the layout as they are in the file."""
+        self._no_metadata = _no_metadata(known)
+        must = {column.name for column in known if column.required} - _ALWAYS
+        self._must = [(n, name) for n, name in enumerate(self.columns) if name in must]
+        given = {column.name for column in known if column.default} - {*self.columns[: self.common]}
+        self._binds_all = bool(self._must or given)
+        if self._binds_all:  # what is left out would be the default, or be refused
+            self.common = len(self.columns)
+
     def refusal(self, message: Message) -> str | None:
-        """See `Table.refusal`."""
+        """See `Table.refusal`: a column that must have a value has none."""
+        if not self._must:
+            return None
+        values = self.encode(message)
+        for n, name in self._must:
+            if values[n] is None:
+                return f"the table's column {name!r} must have a value, and the message has none"
         return None
 
     def encode(self, message: Message) -> Row:
@@ -173,7 +205,7 @@ class OwnTable:
         m = message
         time = None if m.created_at is None else format_time(m.created_at)
         values = (
-            m.role, m.content, _json(m.metadata) if m.metadata else None, time,
+            m.role, m.content, _json(m.metadata) if m.metadata else self._no_metadata, time,
             _json(m.tool_calls) if m.tool_calls else None, m.tool_call_id, m.name,
             _json(m.parts) if m.parts else None, _json(m.extra) if m.extra else None,
         )  # fmt: skip
@@ -187,12 +219,12 @@ class OwnTable:
     def bare(self, message: Message) -> Row | None:
         """See `Table.bare`."""
         m, at = message, message.created_at
-        if not _is_bare(m):
+        if self._binds_all or not _is_bare(m):
             return None
         if at is None:
-            return m.role, m.content, None, None
+            return m.role, m.content, self._no_metadata, None
         plain = type(at) is datetime and at.tzinfo is UTC
-        return (m.role, m.content, None, format_time(at)) if plain else None
+        return (m.role, m.content, self._no_metadata, format_time(at)) if plain else None
 
     def decode(self, values: Row) -> Message:
         """See `Table.decode`."""
@@ -239,6 +271,15 @@ class OwnTable:
     def differing(self, before: Row, after: Row) -> str | None:
         """See `Table.differing`."""
         return _differing(self.columns, before, after)
+
+
+_ALWAYS: Final = frozenset({"id", "conversation_id", "role", "content", "metadata"})
+"""Columns that we give a value where they must have one."""
+
+
+def _no_metadata(known: Sequence[Column]) -> str | None:
+    """What stands in the column metadata where there is none: read, both are the same."""
+    return "{}" if any(each.name == "metadata" and each.required for each in known) else None
 
 
 _JSON: Final = frozenset({"metadata", "tool_calls", "parts", "extra"})

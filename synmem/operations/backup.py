@@ -5,8 +5,8 @@
     with new_backup(origin) as backup:
         kept = await backup.keep(store, Conversation("user-1"))          # or upto=position
         backup.seal()                                                    # fsync: now it is safe
-        await backup.delete(store, kept)                                 # exactly what was kept
-        await backup.flush(store)                                        # and what came of it
+        async with backup.removing(store):
+            await backup.delete(store, kept)                             # exactly what was kept
 
 `delete` and `replace` change a conversation only where it still begins as it was kept, and give
 the store a token to remember; what came of it is journalled in groups. So whoever finds a journal
@@ -19,7 +19,15 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -32,6 +40,7 @@ from synmem.errors import (
     ConversationNotFound,
     CorruptData,
     Rejected,
+    StoreError,
     SynmemError,
 )
 from synmem.formats import jsonl
@@ -56,6 +65,7 @@ from synmem.operations.backups import (
     Origin,
     Replacement,
     backups,
+    highest_sequence,
     manifest_bytes,
     next_sequence,
     sha,
@@ -136,14 +146,19 @@ class Backup:
         self._void: list[Kept] = []
         self._index = hashlib.sha256()
         self._turn = asyncio.Lock()  # conversations lie one behind another, and so do sections
-        self._locked = contextlib.ExitStack()
-        with writing():
+        with writing(), contextlib.ExitStack() as made:
+            self._above = highest_sequence()
             self.folder = folders.state_folder("backups") / self.id
             self.folder.mkdir(mode=0o700)
-            self._locked.enter_context(held(self.folder / "lock", "a new backup is locked"))
+            made.callback(self._leave_nothing)
+            made.enter_context(held(self.folder / "lock", "a new backup is locked"))
             self._data = _Section(self.folder / "conversations.jsonl")
+            made.callback(_closed, self._data)
             self._entries = durable.create(self.folder / "index.jsonl")
+            made.callback(_closed, self._entries)
             self._journal = Journal(self.folder)
+            made.callback(_closed, self._journal)
+            self._open = made.pop_all()
 
     @property
     def sealed(self) -> bool:
@@ -216,7 +231,7 @@ class Backup:
 
     async def keep_whole(
         self, store: Store, conversations: Sequence[Conversation]
-    ) -> AsyncIterator[Kept | NotKept]:
+    ) -> AsyncGenerator[Kept | NotKept, None]:
         """Write many conversations down, many in one read; one that cannot be kept is named.
 
         In any order. A conversation that is not there any more is left out.
@@ -227,12 +242,13 @@ class Backup:
             for name, why in beside.refused.items():
                 del batch[name]
                 yield NotKept(name, not_to_be_kept(name, why))
-            async for outcome in self._keep_batch(store, batch, beside):
-                yield outcome
+            async with aclosing(self._keep_batch(store, batch, beside)) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
 
     async def _keep_batch(
         self, store: Store, batch: dict[str, Conversation], beside: "_Beside"
-    ) -> AsyncIterator[Kept | NotKept]:
+    ) -> AsyncGenerator[Kept | NotKept, None]:
         run: _Run | None = None
         failed: str | None = None
         try:
@@ -240,8 +256,8 @@ class Backup:
                 if page.conversation == failed:
                     continue
                 if run is not None and run.conversation.id != page.conversation:
-                    yield self._end(run)
-                    run = None
+                    ended, run = run, None
+                    yield self._end(ended)
                 try:
                     run = run or self._begin(store, batch[page.conversation], beside)
                     run.take(page, None)
@@ -279,7 +295,7 @@ class Backup:
     def seal(self) -> Manifest:
         """Make everything kept so far durable, and say that it is about to be removed; only now
         may it be. May be called again."""
-        sequence = next_sequence()
+        sequence = next_sequence(above=self._above)
         manifest = Manifest(
             id=self.id, at=self._at, origin=self._origin, conversations=self._numbers,
             messages=self._messages, index=sha(self._index), version=2, sequence=sequence,
@@ -341,6 +357,15 @@ class Backup:
         """Remember that this is not removed after all: nobody has tried."""
         self._void.append(kept)
 
+    @contextlib.asynccontextmanager
+    async def removing(self, store: Store) -> AsyncIterator[None]:
+        """Around everything that removes: at its end, however it comes, `flush`."""
+        try:
+            yield
+        finally:
+            with contextlib.suppress(StoreError):  # it stays remembered there, which does no harm
+                await self.flush(store)
+
     async def flush(self, store: Store) -> None:
         """Write down what came of everything so far; then the store need not remember it."""
         done = self._note_outcomes()
@@ -374,14 +399,17 @@ class Backup:
 
     def close(self) -> None:
         """Give the files back; without a seal, or with nothing in it, the folder goes too."""
-        with contextlib.suppress(SynmemError):  # a full disk: the store knows what was done
-            self._note_outcomes()
-        for file in (self._data, self._entries, self._journal):
-            with contextlib.suppress(OSError):  # a full disk: what was sealed is out already
-                file.close()
-        self._locked.close()
+        with self._open, contextlib.suppress(SynmemError):
+            self._note_outcomes()  # where the disk is full, the store knows what was done
+
+    def _leave_nothing(self) -> None:
         if not self.sealed:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _closed(file: Any) -> None:
+    with contextlib.suppress(OSError):  # a full disk: what was sealed is out already
+        file.close()
 
 
 class _Beside(msgspec.Struct, frozen=True):
@@ -513,11 +541,10 @@ class _Run:
         self, number: int, end: int, replacement: Replacement | None, left: Left | None
     ) -> Kept:
         """What there is to say of it."""
-        whole = left is None
         return Kept(
             number, self.conversation, self._upto, self.messages, self._offset, end - self._offset,
-            replacement, self._first, left, self._notes if whole else {},
-            self._anchors if whole else {}, self._expires_s if whole else None,
+            replacement, self._first, left, self._notes, self._anchors,
+            self._expires_s if left is None else None,
         )  # fmt: skip
 
     def take_back(self) -> None:

@@ -11,9 +11,10 @@ Backups are ordered by a counter, in the file `sequence` beside them, and not by
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -27,7 +28,8 @@ from synmem.store import Position
 
 OPENING = jsonl.Writer(seal=True).begin()
 _SEAL = b'{"synmem": '  # no other line of ours begins like this
-_HINT = "what is not in it was not removed; --no-backup does without"
+_ID: Final = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}")
+_HINT: Final = "what is not in it was not removed; --no-backup does without"
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,8 +86,9 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a conversation's messages lie in a backup, and how it stood in its store.
 
     `first` and `upto` are the positions of the first and of the last of these messages; `left` is
-    what stood behind them. Where that was nothing: its `notes`, where in them positions are those
-    of which messages (`anchors`: position to index), and the seconds that it had left.
+    what stood behind them. `notes` are those on it, with the positions that they name of these
+    messages (`anchors`: position to index); `expires_s` the seconds that it had left, where all of
+    it was kept.
     """
 
     number: int
@@ -109,6 +112,8 @@ class Damaged(msgspec.Struct, frozen=True):
     why: str
     manifest: Manifest | None = None
     """Where that can be read."""
+    hides: bool = True
+    """Whether something that was removed may be in it."""
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -122,8 +127,7 @@ def backups() -> list[Manifest]:
 def every() -> tuple[list[Manifest], list[Damaged]]:
     """Every sealed backup, newest first; and those of which the manifest cannot be read.
 
-    Anything else in the folder is passed over: also what was not sealed, since nothing was
-    removed then.
+    What is being written, and what is no backup, is passed over.
     """
     found, damaged = [], []
     for folder in sorted(folders.state_folder("backups").iterdir()):
@@ -132,12 +136,16 @@ def every() -> tuple[list[Manifest], list[Damaged]]:
         try:
             found.append(_manifest(folder))
         except FileNotFoundError:
-            if _was_used(folder):
-                damaged.append(Damaged(folder.name, "its manifest is missing"))
+            damaged += _without_manifest(folder)
         except CorruptData as error:
             damaged.append(Damaged(folder.name, str(error)))
     found.sort(key=lambda each: (each.sequence, each.id), reverse=True)
     return found, damaged
+
+
+def damaged_by(manifest: Manifest, error: CorruptData) -> Damaged:
+    """A backup of which this was found out."""
+    return Damaged(manifest.id, str(error).removeprefix(f"backup {manifest.id}: "), manifest)
 
 
 def damage(manifest: Manifest) -> Damaged | None:
@@ -147,7 +155,7 @@ def damage(manifest: Manifest) -> Damaged | None:
             entries(manifest)
             verify(manifest)
     except CorruptData as error:
-        return Damaged(manifest.id, str(error), manifest)
+        return damaged_by(manifest, error)
     return None
 
 
@@ -170,19 +178,24 @@ def find(backup_id: str) -> Manifest:
 
 def by_hand(backup_id: str) -> str:
     """What to do about a backup that cannot be undone."""
-    path = folders.state_path("backups") / backup_id / "conversations.jsonl"
-    return f"its messages are in {path}: `synmem import` brings them to a store"
+    folder = folders.state_path("backups") / backup_id
+    path = folder / "conversations.jsonl"
+    what = f"its messages are in {path}: `synmem import` brings them to a store; " * path.is_file()
+    return f"{what}with the folder {folder} it is gone"
 
 
 def journal(manifest: Manifest) -> Journal:
     """What was done with this backup."""
-    return Journal(folder_of(manifest))
+    return Journal(folder_of(manifest), old=manifest.version == 1)
 
 
 def fates(manifest: Manifest) -> dict[int, Fate]:
     """The last word on each conversation of a backup, -1 for the whole of it; CorruptData where
     its journal is damaged, or does not know of all."""
-    found = journal(manifest).fates()
+    try:
+        found = journal(manifest).fates(manifest.conversations)
+    except CorruptData as error:
+        raise CorruptData(f"backup {manifest.id}: {error}", hint=by_hand(manifest.id)) from error
     if manifest.version > 1 and not found.keys() >= {*range(manifest.conversations)}:
         raise CorruptData(
             f"backup {manifest.id}: its journal does not say what was to be removed",
@@ -238,10 +251,12 @@ def verify(manifest: Manifest) -> None:
                     hash_.update(line)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptData(
-            f"backup {manifest.id} is damaged: {error}", hint=by_hand(manifest.id)
+            f"backup {manifest.id}: its messages are damaged: {error}", hint=by_hand(manifest.id)
         ) from error
     if hash_ is not None or left != 0:
-        raise CorruptData(f"backup {manifest.id} is damaged: cut short", hint=by_hand(manifest.id))
+        raise CorruptData(
+            f"backup {manifest.id}: its messages are damaged: cut short", hint=by_hand(manifest.id)
+        )
 
 
 def lock(manifest: Manifest) -> contextlib.AbstractContextManager[None]:
@@ -268,7 +283,9 @@ def read(manifest: Manifest, kept: Kept, *, size: int = 1000) -> Pages:
             line = file.readline()
             left -= len(line)
             if not line or left < 0:
-                raise CorruptData(f"backup {manifest.id}: {kept.conversation.id!r} is damaged")
+                raise CorruptData(
+                    f"backup {manifest.id}: its messages of {kept.conversation.id!r} are damaged"
+                )
             if message := _message(line):
                 page.append(message)
             if len(page) == size:
@@ -288,12 +305,23 @@ def _message(line: bytes) -> Message | None:
         raise
 
 
-def _was_used(folder: Path) -> bool:
-    """Whether anything was done with a backup, as far as its journal can be read."""
+def _without_manifest(folder: Path) -> list[Damaged]:
+    """What is wrong with a folder that has no manifest; nothing where it is being written."""
     try:
-        return any(each.word != "removing" for each in Journal(folder).fates().values())
+        used = bool(Journal(folder).words() - {"removing"})
     except CorruptData:
-        return True
+        used = True
+    if used:
+        return [Damaged(folder.name, "its manifest is missing")]
+    if not _ID.fullmatch(folder.name):
+        return []
+    try:
+        with held(folder / "lock", "it is being written"):
+            pass
+    except SynmemError:
+        return []
+    why = "it was begun, and nothing removed, or its files are gone"
+    return [Damaged(folder.name, why, hides=False)]
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
@@ -333,29 +361,35 @@ def folder_of(manifest: Manifest) -> Path:
     return folders.state_path("backups") / manifest.id
 
 
-def next_sequence() -> int:
-    """The next number of the counter that orders what was removed: higher than any before.
-
-    Where its file is gone or damaged it goes on behind the backups that there are.
-    """
+def next_sequence(above: int) -> int:
+    """The next number of the counter that orders what was removed: higher than any before, and
+    than `above`, so that a file that is gone or damaged does no harm."""
     folder = folders.state_folder("backups")
     with writing(), waited(folder / "sequence.lock"):
-        number = 1 + (sequence() or max((each.sequence for each in backups()), default=0))
+        number = 1 + max(sequence() or 0, above)
         durable.replace(_sequence_file(), f"{number}\n".encode())
+        durable.sync_folder(folder)
     return number
+
+
+def highest_sequence() -> int:
+    """The highest number that a backup has."""
+    return max((each.sequence for each in backups()), default=0)
 
 
 def sequence() -> int | None:
     """The last number of the counter; None where its file is not there, or damaged."""
     try:
-        return int(_sequence_file().read_bytes())
+        number = int(_sequence_file().read_bytes())
     except (OSError, ValueError):
         return None
+    return number if 0 < number < 2**53 else None
 
 
 def sequence_damage() -> str | None:
     """What is wrong with the counter's file, in words."""
-    if sequence() is None and _sequence_file().exists():
+    now, highest = sequence(), highest_sequence()
+    if (_sequence_file().exists() or highest) and (now is None or now < highest):
         return (
             f"{_sequence_file()} is damaged: the next backup counts on behind those that are here"
         )

@@ -1,6 +1,7 @@
 """Removing conversations, or their front, after a backup of exactly what goes."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 import msgspec
@@ -118,15 +119,15 @@ async def _round(
             yield NotCleared(outcome.conversation, outcome.error)
     if kept:
         backup.seal()
-    for each in kept:
-        try:
-            if await backup.delete(store, each):
-                yield Cleared(each.conversation.id, each.messages)
-        except Changed:
-            again.append(each.conversation.id)
-        except CorruptData as error:
-            yield _not_cleared(each.conversation.id, error)
-    await backup.flush(store)
+    async with backup.removing(store):
+        for each in kept:
+            try:
+                if await backup.delete(store, each):
+                    yield Cleared(each.conversation.id, each.messages)
+            except Changed:
+                again.append(each.conversation.id)
+            except CorruptData as error:
+                yield _not_cleared(each.conversation.id, error)
 
 
 async def _save(
@@ -138,8 +139,9 @@ async def _save(
             yield NotKept(name, not_to_be_kept(name, each.unreadable))
     doomed = [each for each in doomed if each.unreadable is None]
     whole = [each.conversation for each in doomed if each.upto is None]
-    async for outcome in backup.keep_whole(store, whole):
-        yield outcome
+    async with aclosing(backup.keep_whole(store, whole)) as outcomes:
+        async for outcome in outcomes:
+            yield outcome
     fronts = [(each.conversation, each.upto) for each in doomed if each.upto is not None]
     async for outcome in backup.keep_fronts(store, fronts):
         yield outcome
@@ -148,9 +150,9 @@ async def _save(
 async def _remove_unsaved(store: Store, doomed: Doomed) -> Cleared | NotCleared:
     conversation = doomed.conversation.id
     try:
-        there = await store.delete(conversation, upto=doomed.upto)
-        if doomed.upto is not None:
+        if doomed.upto is not None:  # first: who is killed in between leaves no sentence behind
             await forget_beside(store, conversation)
+        there = await store.delete(conversation, upto=doomed.upto)
     except Changed as error:
         return NotCleared(conversation, error)
     except CorruptData as error:

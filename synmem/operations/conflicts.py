@@ -1,6 +1,5 @@
 """A conversation that is different in the destination: replaced, renamed, extended, or left."""
 
-import hashlib
 from array import array
 from contextlib import aclosing
 
@@ -11,12 +10,10 @@ from synmem.operations.batch import Batch, Route, own_hashes
 from synmem.operations.compare import Found, State, own_data
 from synmem.operations.derived import forget_beside
 from synmem.operations.looking import before_last, first_messages, infos_of, last_position
+from synmem.operations.overlap import OVERLAP, overlap, short
 from synmem.operations.proof import Proof, canonical_lines, compared_lines, parted, readable
 from synmem.operations.receipt import Entry
 from synmem.store import START, ConversationInfo, Page, Position, Store
-
-OVERLAP = 4
-"""How many messages must be the same where `extend` goes on."""
 
 
 async def resolve(batch: Batch, found: Found, info: ConversationInfo) -> None:
@@ -139,8 +136,8 @@ async def _replace_now(route: Route, conversation: Conversation, sight: _Sight) 
     end = await last_position(route.dest, conversation.id)
     messages = first_messages(route.source, conversation.id, sight.proof.messages)
     if route.backup is None:
-        await route.dest.replace(conversation, messages, upto=end)
         await forget_beside(route.dest, conversation.id)
+        await route.dest.replace(conversation, messages, upto=end)
         return
     there = await infos_of(route.dest, [conversation.id], details=True)
     if conversation.id not in there:
@@ -163,11 +160,11 @@ async def _extend(batch: Batch, found: Found, info: ConversationInfo) -> None:
     ours = array("q")
     async for page in route.source.read([info.id]):
         messages, rest = parted(page.items)
-        ours.extend(map(_short, canonical_lines(messages, route.holds)))
+        ours.extend(map(short, canonical_lines(messages, route.holds)))
         if rest:
             break
     tail, end = await _tail(route, info.id, len(ours))
-    same = _overlap(ours, tail)
+    same = overlap(ours, tail)
     if same < min(OVERLAP, len(ours)) or not same:
         problem = f"{found.detail}; no overlap with the end to go on from"
         batch.book(found, "nothing", kind="conflict", problem=problem)
@@ -209,27 +206,6 @@ async def _tail(route: Route, conversation: str, count: int) -> "tuple[array[int
     end = START
     async for page in route.dest.read([conversation], reverse=True, limit=count):
         end = end or page.position(0)
-        tail.extend(map(_short, canonical_lines(page.items, route.holds)))
+        tail.extend(map(short, canonical_lines(page.items, route.holds)))
     tail.reverse()
     return tail, end
-
-
-def _short(line: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(line, digest_size=8).digest(), "big", signed=True)
-
-
-def _overlap(ours: "array[int]", tail: "array[int]") -> int:
-    """The largest k where the last k of `tail` are the first k of `ours` (Knuth-Morris-Pratt)."""
-    falls = array("q", [0]) * (len(ours) + 1)
-    same = 0
-    for i in range(1, len(ours)):
-        while same and ours[i] != ours[same]:
-            same = falls[same]
-        same += ours[i] == ours[same]
-        falls[i + 1] = same
-    same = 0
-    for each in tail:
-        while same and (same == len(ours) or each != ours[same]):
-            same = falls[same]
-        same += each == ours[same]
-    return same

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from synmem import folders
-from synmem.errors import Unsupported
-from synmem.notes import forget_files, store_folder
+from synmem.notes import NOT_BESIDE, forget_files, store_folder
 from synmem.operations import meaning_index, word_index
 from synmem.store import Store, SupportsNotes
 
@@ -29,7 +28,7 @@ def meaning_file(identity: str) -> Path:
 async def forget_beside(store: Store, conversation: str) -> None:
     """Erase the notes on a conversation that lie beside it: what they were made of was erased."""
     if isinstance(store, SupportsNotes):
-        with contextlib.suppress(Unsupported):  # another program's file has no place for any
+        with contextlib.suppress(*NOT_BESIDE):
             for name in (await store.notes([conversation])).get(conversation, {}):
                 await store.set_note(conversation, name, None)
 
@@ -39,7 +38,6 @@ def forget(identity: str, conversations: Iterable[str]) -> None:
 
     For an erasure without a backup. An index is made anew by the next search.
     """
-    for conversation in conversations:
-        forget_files(notes_folder(identity), conversation)
+    forget_files(notes_folder(identity), conversations)
     word_index.forget(index_file(identity))
     meaning_index.forget(meaning_file(identity))

@@ -53,21 +53,25 @@ _decode = msgspec.json.Decoder(Line).decode
 
 
 class Journal:
-    """The journal file in the folder of a backup."""
+    """The journal file in the folder of a backup; an `old` one may have lines without checksum."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, old: bool = False) -> None:
         self.path = folder / "journal"
+        self._old = old
         self._file: int | None = None
 
     def write(self, line: Line) -> None:
         """Add a line; it is on the disk when this returns."""
-        data = _encode(line)
+        text = _encode(line)
+        data = b"%08x %s\n" % (zlib.crc32(text), text)
         try:
             if self._file is None:
                 self._file = self._opened()
-            os.write(self._file, b"%08x %s\n" % (zlib.crc32(data), data))
+            while data:  # of a long line a disk that is nearly full takes a part
+                data = data[os.write(self._file, data) :]
             os.fsync(self._file)
         except OSError as error:
+            self.close()  # opened again, it is cut behind its last whole line
             why = error.strerror or error
             raise SynmemError(f"{self.path}: cannot be written: {why}") from error
 
@@ -78,18 +82,26 @@ class Journal:
         if spans := spans_of(numbers):
             self.write(Line(do, spans, fronts=dict(fronts or {})))
 
-    def fates(self) -> dict[int, Fate]:
-        """The last word on each number, -1 for the backup itself; CorruptData where damaged."""
+    def fates(self, count: int) -> dict[int, Fate]:
+        """The last word on each of so many numbers, and on the backup itself under -1; CorruptData
+        where a line is damaged."""
         fates: dict[int, Fate] = {}
         for number, data in enumerate(self._lines(), 1):
             try:
-                line = _line(data)
-            except (ValueError, UnicodeError) as error:
+                line = self._line(data)
+            except ValueError as error:
                 raise CorruptData(f"{self.path}: damaged at line {number}: {error}") from error
             for first, last in line.numbers or [(-1, -1)]:
-                for each in range(first, last + 1):
+                for each in range(first, min(last, count - 1) + 1):
                     fates[each] = _fate(line, each, fates.get(each, Fate()))
         return fates
+
+    def words(self) -> set[Word]:
+        """All words that were written; CorruptData where a line is damaged."""
+        try:
+            return {self._line(data).do for data in self._lines()}
+        except ValueError as error:
+            raise CorruptData(f"{self.path}: damaged: {error}") from error
 
     def close(self) -> None:
         """Give the file back; twice is once."""
@@ -104,6 +116,14 @@ class Journal:
             return []
         except OSError as error:
             raise CorruptData(f"{self.path}: {error.strerror or error}") from error
+
+    def _line(self, data: bytes) -> Line:
+        if self._old and (old := _old_line(data)) is not None:
+            return old
+        check, _, text = data.partition(b" ")
+        if check != b"%08x" % zlib.crc32(text):
+            raise ValueError("it is not as it was written")
+        return _decode(text)
 
     def _opened(self) -> int:
         """The file, to be written behind its last whole line."""
@@ -127,18 +147,6 @@ def spans_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
         else:
             spans.append((number, number))
     return spans
-
-
-def _line(data: bytes) -> Line:
-    if (old := _old_line(data)) is not None:
-        return old
-    check, _, text = data.partition(b" ")
-    if check != b"%08x" % zlib.crc32(text):
-        raise ValueError("it is not as it was written")
-    line = _decode(text)
-    if any(first < 0 or last - first > 10**9 for first, last in line.numbers):
-        raise ValueError("no such numbers")
-    return line
 
 
 def _old_line(data: bytes) -> Line | None:

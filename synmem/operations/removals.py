@@ -53,6 +53,11 @@ class Removal:
         """What became of it; to be noted in the journal."""
         self.fate = msgspec.structs.replace(self.fate, word=word, front=front)
 
+    def for_another_store(self) -> None:
+        """All of it is due there, and nothing stood behind it."""
+        self.fate = Fate("void" if self.fate.word == "void" else "removed")
+        self.kept = msgspec.structs.replace(self.kept, replacement=None, left=None)
+
     def read(self) -> Pages:
         """The messages."""
         return backups.read(self.manifest, self.kept)
@@ -61,9 +66,14 @@ class Removal:
 class Removals:
     """The removals of one backup, and those of the same store that are newer and not back yet."""
 
-    def __init__(self, manifest: Manifest, locks: ExitStack) -> None:
-        """Locks this backup, and every other that has to come back first; Busy where a command
-        still writes one of these."""
+    def __init__(
+        self, manifest: Manifest, locks: ExitStack, *, elsewhere: bool = False, alone: bool = True
+    ) -> None:
+        """Locks, to be `alone`, this backup and every other that has to come back first; Busy
+        where a command still writes one of these. What is brought `elsewhere`, to another store,
+        is due in its own all the same: nothing is written down."""
+        self._silent = elsewhere
+        self._alone = alone
         self.damaged: list[Damaged] = []
         """Other backups of which it is not known what they hold."""
         self._locks = locks
@@ -72,7 +82,11 @@ class Removals:
         self._restored: dict[str, list[Removal]] = {}
         self._lock(manifest)
         self.mine = self._of[manifest.id] = self._read(manifest)
-        self.newer = self._newer_ones(manifest)
+        self._remember_restored(each for each in self.mine if each.fate.word == "restored")
+        if elsewhere:
+            for each in self.mine:
+                each.for_another_store()
+        self.newer = [] if elsewhere else self._newer_ones(manifest)
         locks.callback(self._close)
 
     @property
@@ -99,13 +113,16 @@ class Removals:
         numbers = [each.kept.number for each in batch]
         fronts = dict(zip(numbers, begins, strict=True))
         line = Line("restoring", spans_of(numbers), token, together=together, fronts=fronts)
-        self._journal(batch[0].manifest).write(line)
+        if not self._silent:
+            self._journal(batch[0].manifest).write(line)
         for each in batch:
             own = token if together else f"{token}.{each.kept.number}"
             each.fate = Fate("restoring", own, each.fate.sequence, fronts[each.kept.number])
 
     def note(self, removals: Iterable[Removal]) -> None:
         """Write down what became of these."""
+        if self._silent:
+            return
         groups: dict[tuple[str, Word], list[Removal]] = {}
         for each in removals:
             assert each.fate.word is not None
@@ -122,6 +139,8 @@ class Removals:
 
     def finish(self) -> None:
         """Write down of each backup of which nothing is left to do that it is undone."""
+        if self._silent:
+            return
         for removals in self._of.values():
             if removals and all(each.is_done for each in removals):
                 self._journal(removals[0].manifest).write(Line("undone"))
@@ -131,33 +150,35 @@ class Removals:
         sound, self.damaged = backups.every()
         found: list[Removal] = []
         for other in sound:
-            if other.id == manifest.id or other.origin.identity != manifest.origin.identity:
+            same = other.origin.identity == manifest.origin.identity
+            later = (other.sequence, other.id) > min(due.values(), default=(0, ""))
+            if other.id == manifest.id or not same or not later:
                 continue
             try:
-                newer = _newer(self._read(other), due)
-                if newer:  # again, now that nobody writes to it
+                removals = self._read(other)
+                if _newer(removals, due):  # again, now that nobody writes to it
                     self._lock(other)
-                    self._of[other.id] = self._read(other)
-                    found += _newer(self._of[other.id], due)
+                    removals = self._of[other.id] = self._read(other)
+                    found += _newer(removals, due)
+                self._remember_restored(r for r in removals if r.fate.word == "restored")
             except CorruptData as error:
-                self.damaged.append(Damaged(other.id, str(error), other))
+                self.damaged.append(backups.damaged_by(other, error))
         return found
 
     def _read(self, manifest: Manifest) -> list[Removal]:
         fates = backups.fates(manifest)
-        removals = [
+        return [
             Removal(manifest, kept, fates.get(kept.number, Fate()))
             for kept in backups.entries(manifest)
         ]
-        self._remember_restored(each for each in removals if each.fate.word == "restored")
-        return removals
 
     def _remember_restored(self, removals: Iterable[Removal]) -> None:
         for each in removals:
             self._restored.setdefault(each.name, []).append(each)
 
     def _lock(self, manifest: Manifest) -> None:
-        self._locks.enter_context(backups.lock(manifest))
+        if self._alone:
+            self._locks.enter_context(backups.lock(manifest))
 
     def _journal(self, manifest: Manifest) -> Journal:
         return self._journals.setdefault(manifest.id, backups.journal(manifest))

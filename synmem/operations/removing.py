@@ -46,13 +46,13 @@ class Removing:
         going = [each for each in there if each.source not in reasons]
         await self._check_apart(going)
         kept = await self._keep(going, infos)
-        for each in there:
-            if each.source in reasons:
-                yield self._left(each, "left", reasons[each.source])
-            elif (left := await self._remove_one(each, kept.get(each.source))) is not None:
-                yield left
-        if self._backup is not None:
-            await self._backup.flush(self._source)
+        saved = self._backup.removing(self._source) if self._backup else contextlib.nullcontext()
+        async with saved:
+            for each in there:
+                if each.source in reasons:
+                    yield self._left(each, "left", reasons[each.source])
+                elif (left := await self._remove_one(each, kept.get(each.source))) is not None:
+                    yield left
 
     async def _check_apart(self, entries: Sequence[Entry]) -> None:
         if not self._apart:
@@ -168,22 +168,20 @@ class Removing:
 
     async def _check_unchanged(self, entry: Entry, kept: Kept | None) -> None:
         """Changed where anything stands behind what was copied, or something else was kept."""
-        why = None
-        async for _ in self._source.read([entry.source], after=entry.source_end, limit=1):
-            why = "there are new messages"
-        if self._backup is not None and (kept is None or kept.upto != entry.source_end):
-            why = why or "it changed meanwhile"
-        if why is None:
-            return
-        if self._backup is not None and kept is not None:
-            self._backup.void(kept)
-        raise Changed(why)
+        try:
+            async for _ in self._source.read([entry.source], after=entry.source_end, limit=1):
+                raise Changed("there are new messages")
+            if self._backup is not None and (kept is None or kept.upto != entry.source_end):
+                raise Changed("it changed meanwhile")
+        except Changed:
+            if self._backup is not None and kept is not None:
+                self._backup.void(kept)
+            raise
 
     async def _delete(self, entry: Entry, kept: Kept | None) -> bool:
         if self._backup is None or kept is None:
-            there = await self._source.delete(entry.source, upto=entry.source_end)
             await forget_beside(self._source, entry.source)
-            return there
+            return await self._source.delete(entry.source, upto=entry.source_end)
         return await self._backup.delete(self._source, kept)
 
     def _left(self, entry: Entry, kind: str, why: str) -> Entry:

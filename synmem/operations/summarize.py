@@ -5,13 +5,21 @@ next summary goes on from it. `replace_fronts` lets the summary take the place o
 after a backup of exactly these.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from synmem.errors import Changed, ConversationNotFound, CorruptData, SynmemError, UsageError
+from synmem.errors import (
+    Changed,
+    ConversationNotFound,
+    CorruptData,
+    Rejected,
+    SynmemError,
+    UsageError,
+)
 from synmem.messages import Conversation, Message
 from synmem.notes import SUMMARY, Note, Notes
 from synmem.operations.backup import Backup, Kept
@@ -194,27 +202,34 @@ async def replace_fronts(
     kept: list[tuple[Summary, Kept | None]] = []
     for summary in summaries:
         try:
+            if why := store.refusal(_held(store, replacement(summary))):
+                raise Rejected([(summary.conversation, 0, f"its summary: {why}")])
             kept.append((summary, await _keep(store, summary, backup)))
-        except (Changed, ConversationNotFound, CorruptData) as error:
+        except (Changed, ConversationNotFound, CorruptData, Rejected) as error:
             yield NotReplaced(summary.conversation, error)
     if backup is not None and kept:
         backup.seal()
-    for summary, saved in kept:
-        try:
-            message = _held(store, replacement(summary))
-            conversation = Conversation(summary.conversation)
-            if backup is not None and saved is not None:
-                await backup.replace(store, saved, conversation, once([message]))
-            else:
-                await store.replace(conversation, once([message]), upto=summary.upto)
-                await forget_beside(store, summary.conversation)
-        except Changed as error:
-            yield NotReplaced(summary.conversation, error)
-            continue
-        await notes.forget(summary.conversation, SUMMARY, beside=True)
-        yield Replaced(summary.conversation, summary.messages)
-    if backup is not None:
-        await backup.flush(store)
+    async with backup.removing(store) if backup is not None else contextlib.nullcontext():
+        for summary, saved in kept:
+            try:
+                await _replace_front(store, summary, saved, backup)
+            except (Changed, CorruptData, Rejected) as error:
+                yield NotReplaced(summary.conversation, error)
+                continue
+            await notes.forget(summary.conversation, SUMMARY, beside=True)
+            yield Replaced(summary.conversation, summary.messages)
+
+
+async def _replace_front(
+    store: Store, summary: Summary, saved: Kept | None, backup: Backup | None
+) -> None:
+    message = once([_held(store, replacement(summary))])
+    conversation = Conversation(summary.conversation)
+    if backup is not None and saved is not None:
+        await backup.replace(store, saved, conversation, message)
+    else:
+        await forget_beside(store, summary.conversation)
+        await store.replace(conversation, message, upto=summary.upto)
 
 
 async def _keep(store: Store, summary: Summary, backup: Backup | None) -> Kept | None:

@@ -7,6 +7,7 @@ in memory. What was written is read back at the end and compared.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
@@ -87,7 +88,9 @@ class Transfer:
 
     async def copy(self) -> None:
         """Bring over what the destination lacks; the ledger then says what was done."""
-        async with aclosing(self._batches()) as batches:
+        backup = self._route.backup
+        saved = backup.removing(self._dest) if backup else contextlib.nullcontext()
+        async with saved, aclosing(self._batches()) as batches:
             taking = asyncio.Lock()
 
             async def work() -> None:
@@ -99,8 +102,6 @@ class Transfer:
                     await self._finish(batch)
 
             await _together([work() for _ in range(max(1, self._options.jobs))])
-        if self._route.backup is not None:
-            await self._route.backup.flush(self._dest)
 
     async def _batches(self) -> AsyncGenerator[list[ConversationInfo], None]:
         options = self._options

@@ -9,25 +9,24 @@ comes first (`removals.py`).
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import ExitStack
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from typing import Any, Final
 
 import msgspec
 
 from synmem import folders
 from synmem.errors import (
-    AccessDenied,
     Changed,
     CorruptData,
     Refused,
     Rejected,
+    StoreError,
     SynmemError,
-    Unsupported,
 )
 from synmem.locks import waited_for
 from synmem.messages import Conversation, Message
-from synmem.notes import moved, store_folder
+from synmem.notes import NOT_BESIDE, moved, store_folder
 from synmem.operations import backups
 from synmem.operations.backups import Damaged, Kept, Manifest
 from synmem.operations.looking import infos_of
@@ -36,6 +35,8 @@ from synmem.operations.standing import (
     Standing,
     Stands,
     first_positions,
+    has_position,
+    is_whole,
     last_of_front,
     standing,
 )
@@ -67,7 +68,14 @@ class NotRestored(msgspec.Struct, frozen=True):
     error: SynmemError
 
 
-class Undo(msgspec.Struct, frozen=True):
+class AlreadyUndone(SynmemError):
+    """All of the backup is back."""
+
+    def __init__(self, backup_id: str) -> None:
+        super().__init__(f"backup {backup_id} is undone already", hint=backups.by_hand(backup_id))
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True):
     """How to undo.
 
     `force` puts in front of a conversation what stands otherwise than it was left; `with_newer`
@@ -98,14 +106,16 @@ async def undo(
     `damaged` of other backups that cannot be asked.
     """
     how = how or Undo()
-    path = store_folder(folders.state_folder("locks"), manifest.origin.identity)
-    async with waited_for(path.with_suffix(".lock"), waiting):
+    path = store_folder(folders.state_path("locks"), manifest.origin.identity)
+    async with AsyncExitStack() as alone:
+        if not how.dry_run:
+            await alone.enter_async_context(waited_for(path.with_suffix(".lock"), waiting))
         with ExitStack() as locks:
-            removals = Removals(manifest, locks)
+            removals = Removals(manifest, locks, elsewhere=how.elsewhere, alone=not how.dry_run)
             for each in removals.damaged:
                 damaged(each)
-            if backups.is_undone(manifest):
-                raise SynmemError(f"backup {manifest.id} is undone already")
+            if backups.is_undone(manifest) and not how.elsewhere:
+                raise AlreadyUndone(manifest.id)
             backups.verify(manifest)
             for one in await _settle(store, removals, how):
                 yield Restored(one.name, 0)
@@ -119,7 +129,7 @@ async def undo(
 def _in_order(removals: Removals, manifest: Manifest, how: Undo) -> list[Removal]:
     """What is to be brought back, the newest first; Refused where that includes what was not
     asked for."""
-    newer = [each for each in removals.newer if not each.is_done and not how.elsewhere]
+    newer = [each for each in removals.newer if not each.is_done]
     newer.sort(key=lambda each: each.order, reverse=True)
     if newer and not how.with_newer:
         raise _refused(manifest, newer)
@@ -162,50 +172,47 @@ async def _settle(store: Store, removals: Removals, how: Undo) -> list[Removal]:
     """Find out what became of steps that were begun, and see that those that were not done
     never will be. Returns those of the backup that turn out to be back, or never to have gone."""
     doubtful = removals.in_doubt
+    done = await _done(store, doubtful, how)
     for start in range(0, len(doubtful), _CALL):
-        await _settle_some(store, removals, doubtful[start : start + _CALL], how)
+        await _settle_some(store, removals, doubtful[start : start + _CALL], done, how)
     mine = set(map(id, removals.mine))
     return [each for each in doubtful if each.is_done and id(each) in mine]
 
 
 async def _settle_some(
-    store: Store, removals: Removals, doubtful: Sequence[Removal], how: Undo
+    store: Store, removals: Removals, doubtful: Sequence[Removal], done: set[str], how: Undo
 ) -> None:
-    done = await _done(store, doubtful, how)
     back: list[Removal] = []
     known: list[Removal] = []
     for each in doubtful:
         if each.fate.word == "restoring" and each.key in done:
             back.append(each)
-        elif each.fate.word == "restoring" or each.key in done:
-            each.now("removed")
-            known.append(each)
-        else:
-            each.now("void")
-            known.append(each)
+            continue
+        removed = each.fate.word == "restoring" or each.key in done
+        # That a store does not know of a removal may also be because it has forgotten it.
+        never = not removed and await _is_there(store, each)
+        each.now("void" if never else "removed")
+        known.append(each)
     if how.dry_run:
         for each in back:
             each.now("restored")
         return
     removals.note(known)
-    # What was called off stays remembered: such a write may come as late as it likes.
-    await _forget(store, [each for each in known if each.key in done])
+    # They stay remembered there: who died may have sent such a write twice, and late.
     await _finish(store, removals, back)
 
 
 async def _done(store: Store, doubtful: Sequence[Removal], how: Undo) -> set[str]:
     """Which of these steps were done."""
-    if how.elsewhere:  # this store knows nothing of them: all is brought to it
-        return {each.key for each in doubtful if each.fate.word != "restoring"}
-    done = set()
-    asked: list[Removal] = []
-    if isinstance(store, SupportsSteps):
-        asked = [each for each in doubtful if each.fate.token]
-        ask = store.steps_done if how.dry_run else store.call_off
-        found = await ask({each.step for each in asked})
-        done = {each.key for each in asked if each.step in found}
-    keys = {each.key for each in asked}
-    return done | await _compared(store, [each for each in doubtful if each.key not in keys])
+    if not isinstance(store, SupportsSteps):
+        return await _compared(store, doubtful)
+    asked = [each for each in doubtful if each.fate.token]
+    found = await (store.steps_done if how.dry_run else store.call_off)(
+        {each.step for each in asked}
+    )
+    unasked = [each for each in doubtful if not each.fate.token]
+    done = {each.key for each in asked if each.step in found}
+    return done | await _compared(store, unasked)
 
 
 async def _compared(store: Store, doubtful: Sequence[Removal]) -> set[str]:
@@ -218,19 +225,27 @@ async def _compared(store: Store, doubtful: Sequence[Removal]) -> set[str]:
     for each in doubtful:
         now = begins.get(each.name, START)
         if each.fate.word == "restoring":
-            if now != each.fate.front and await _is_there(store, each):
+            if now != each.fate.front and await is_whole(store, each.kept, each.read):
                 done.add(each.key)
         elif each.kept.first:
             if now != each.kept.first:
                 done.add(each.key)
-        elif await last_of_front(store, each.kept) != each.kept.upto:  # of version 1
+        elif not store.holds.lasting_positions or await _has_moved(store, each):
             done.add(each.key)
     return done
 
 
 async def _is_there(store: Store, each: Removal) -> bool:
-    found = await standing(store, each.kept, each.read, set())
-    return found.stands is Stands.THERE
+    """Whether it is seen that this was not removed: all of it is there, or its last message where
+    it was, whatever else was removed before that."""
+    if await is_whole(store, each.kept, each.read):
+        return True
+    return store.holds.lasting_positions and await has_position(store, each.name, each.kept.upto)
+
+
+async def _has_moved(store: Store, each: Removal) -> bool:
+    """Whether what a backup of version 1 keeps is not where it was."""
+    return await last_of_front(store, each.kept) != each.kept.upto
 
 
 async def _forget(store: Store, removals: Sequence[Removal]) -> None:
@@ -299,7 +314,8 @@ class _Batch:
                 if isinstance(self._store, SupportsSteps)
                 else self._store.append(parts)
             )
-        except (Changed, Rejected, CorruptData):
+        except StoreError as error:
+            _check_one(error)
             return []  # one by one, the one that is refused can be named
         await _finish(self._store, self._removals, batch)
         return batch
@@ -311,6 +327,9 @@ class _Batch:
         back: list[Removal] = []
         due: list[tuple[Removal, Standing]] = []
         for each in batch:
+            if self._would_be_in_front(each):
+                yield Restored(each.name, each.kept.messages)
+                continue
             outcome = await self._looked_at(each, due)
             if outcome is not None:
                 yield outcome
@@ -327,6 +346,13 @@ class _Batch:
             if isinstance(outcome, Restored):
                 back.append(each)
         await _finish(self._store, self._removals, back)
+
+    def _would_be_in_front(self, each: Removal) -> bool:
+        """Whether, in a dry run, what it goes in front of would only come back before it."""
+        return self._how.dry_run and any(
+            other.name == each.name and other.order > each.order and not other.is_done
+            for other in self._removals.newer
+        )
 
     async def _looked_at(
         self, each: Removal, due: list[tuple[Removal, Standing]]
@@ -356,7 +382,7 @@ class _Batch:
                 begins=stands.begins,
                 token=each.fate.token if isinstance(self._store, SupportsSteps) else None,
             )
-        except (Changed, Rejected, CorruptData) as error:
+        except StoreError as error:
             return _not_restored(each, error)
         return Restored(each.name, each.kept.messages)
 
@@ -382,8 +408,7 @@ async def _finish(store: Store, removals: Removals, back: Sequence[Removal]) -> 
     """What lies beside conversations that came back, and then the journal: they are back."""
     if not back:
         return
-    for each in back:
-        await _beside(store, each)
+    await _put_beside(store, back)
     begins = await first_positions(store, [each.name for each in back])
     for each in back:
         front = begins.get(each.name)
@@ -392,23 +417,33 @@ async def _finish(store: Store, removals: Removals, back: Sequence[Removal]) -> 
     await _forget(store, back)
 
 
-async def _beside(store: Store, each: Removal) -> None:
-    """The notes that it has none of now, and the time that it had left."""
-    kept = each.kept
-    name = kept.conversation.id
-    if kept.notes and isinstance(store, SupportsNotes):
-        there = (await store.notes([name])).get(name, {})
-        positions = await _positions(store, kept)
-        with contextlib.suppress(Unsupported, AccessDenied):
-            for note, value in kept.notes.items():
-                if note not in there:
-                    await store.set_note(name, note, moved(value, positions))
-    if (
-        kept.expires_s is not None
-        and each.fate.front == START
-        and isinstance(store, SupportsExpiry)
-    ):
-        await store.expire({name: kept.expires_s})
+async def _put_beside(store: Store, back: Sequence[Removal]) -> None:
+    """The notes that these conversations had, and the time that they had left."""
+    noted = [each for each in back if each.kept.notes]
+    if noted and isinstance(store, SupportsNotes):
+        there = await store.notes([each.name for each in noted])
+        for each in noted:
+            await _put_notes(store, store, each, there.get(each.name, {}))
+    if isinstance(store, SupportsExpiry):
+        left = {
+            each.name: each.kept.expires_s
+            for each in back
+            if each.kept.expires_s is not None and each.fate.front == START
+        }
+        if left:
+            await store.expire(left)
+
+
+async def _put_notes(
+    store: Store, notes: SupportsNotes, each: Removal, there: Mapping[str, Any]
+) -> None:
+    """Those that it has none of now, or still has, which fit no more: their messages have moved."""
+    positions = await _positions(store, each.kept)
+    for name, value in each.kept.notes.items():
+        if name not in there or there[name] == value:
+            # It was derived, and can be made anew: no reason to keep a conversation back.
+            with contextlib.suppress(*NOT_BESIDE, Rejected, Changed):
+                await notes.set_note(each.name, name, moved(value, positions))
 
 
 async def _positions(store: Store, kept: Kept) -> dict[Position, Position]:
@@ -425,11 +460,17 @@ async def _positions(store: Store, kept: Kept) -> dict[Position, Position]:
     return found
 
 
-def _not_restored(each: Removal, error: SynmemError) -> NotRestored:
-    """Raises where not that conversation is corrupt, but the backup or the store itself."""
-    if isinstance(error, CorruptData) and error.conversation is None:
-        raise error
+def _not_restored(each: Removal, error: StoreError) -> NotRestored:
+    _check_one(error)
     return NotRestored(each.name, error)
+
+
+def _check_one(error: StoreError) -> None:
+    """Raises where not one conversation is concerned, but the backup or the store itself."""
+    one = error.conversation is not None if isinstance(error, CorruptData) else True
+    if isinstance(error, Changed | Rejected) or (isinstance(error, CorruptData) and one):
+        return
+    raise error
 
 
 def _other(store: Store, kept: Kept, stands: Standing) -> Changed:
@@ -448,14 +489,16 @@ def _other(store: Store, kept: Kept, stands: Standing) -> Changed:
 def _described(kept: Kept, info: ConversationInfo | None) -> Conversation:
     """The conversation with the title and extra it had, where it has none of its own now.
 
-    Where others replaced its messages, what it had before comes back with them. CorruptData where
-    it is not known what it has now.
+    Where others replaced its messages, what it had before comes back with them, or goes where it
+    had none. CorruptData where it is not known what it has now.
     """
     described = kept.conversation.title is not None or kept.conversation.extra
     if described and info is not None and info.unreadable is not None:
         raise CorruptData(f"conversation {info.id!r}: {info.unreadable}", conversation=info.id)
-    if info is None or kept.replacement is not None:
+    if info is None:
         return kept.conversation
+    if kept.replacement is not None:
+        return Conversation(info.id, kept.conversation.title or "", kept.conversation.extra or {})
     return Conversation(
         kept.conversation.id,
         kept.conversation.title if info.title is None else None,

@@ -90,6 +90,24 @@ class TestTableWithoutIndex(TestOwnTable):
 # --- the data layout ---
 
 
+def test_an_empty_title_leaves_no_attribute_and_a_null_note_is_none(url: str, table: str) -> None:
+    def head() -> set[str]:
+        return {"title", "extra", "note:null"} & set(raw_items(url, table)[0])
+
+    async def main() -> None:
+        async with opened(url, table, create=True) as store:
+            await store.append([Part(Conversation("c", "T", {"k": 1}), numbered(2))])
+            spoil(url, table, "c", "note:null", {"S": "null"})
+            assert await store.notes(["c"]) == {}
+            await store.append([Part(Conversation("c", ""), numbered(1))])
+            assert head() == {"extra", "note:null"}
+            await store.replace(Conversation("c", "", {}), once(numbered(1)), upto=START)
+            assert head() == {"note:null"}
+            assert await contents(store, "c") == [f"message {n}" for n in (0, 0, 1, 0)]
+
+    run(main())
+
+
 def test_the_raw_items_are_as_documented(url: str, table: str) -> None:
     async def main() -> None:
         async with opened(url, table, create=True) as store:

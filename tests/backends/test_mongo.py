@@ -17,6 +17,7 @@ from bson.raw_bson import RawBSONDocument
 from synmem.backends import mongo
 from synmem.backends.inmemory import InMemoryStore
 from synmem.backends.mongo import MongoStore
+from synmem.backends.mongo_replacing import CALLED_OFF_AT_ONCE
 from synmem.errors import Changed, CorruptData, ProfileError, Rejected, SynmemError, Unsupported
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import START, Part, Step, once
@@ -106,6 +107,23 @@ def test_the_raw_documents_are_as_documented(place: Place) -> None:
     ]  # fmt: skip
     keys = [list(index["key"].items()) for index in place.collection.list_indexes()]
     assert [("session_id", 1), ("n", 1)] in keys
+
+
+def test_an_empty_title_leaves_no_field_and_a_null_note_is_none(place: Place) -> None:
+    meta = place.database["conversations_meta"]
+
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            await store.append([Part(Conversation("c", "T", {"k": 1}), numbered(2))])
+            meta.update_one({"_id": "c"}, {"$set": {"notes": {"null": "null"}}})
+            assert await store.notes(["c"]) == {}
+            await store.append([Part(Conversation("c", ""), numbered(1))])
+            assert [set(document) for document in place.meta] == [{"_id", "extra", "notes"}]
+            await store.replace(Conversation("c", "", {}), once(numbered(1)), upto=START)
+            assert [{"title", "extra"} & set(document) for document in place.meta] == [set()]
+            assert await contents(store, "c") == [f"message {n}" for n in (0, 0, 1, 0)]
+
+    run(main())
 
 
 def test_a_front_that_changed_has_the_head_that_is_documented(place: Place) -> None:
@@ -217,6 +235,25 @@ def test_a_step_that_is_called_off_keeps_title_notes_and_messages(place: Place) 
             await store.call_off([Step("c", T3)])
             await add(store, "c", numbered(1, 9))
             assert await contents(store, "c") == ["message 9"]
+
+    run(main())
+
+
+def test_many_steps_are_called_off_at_once_and_those_that_were_done_are_told(place: Place) -> None:
+    steps = [Step(f"c{n}", T1) for n in range(2 * CALLED_OFF_AT_ONCE + 1)]
+    done = set(steps[::5])
+
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            for step in done:
+                await add(store, step.conversation, numbered(1))
+                await store.delete(step.conversation, token=T1)
+            assert await store.call_off(steps) == done
+            for step in set(steps) - done:
+                with pytest.raises(Changed):
+                    await store.replace(Conversation(step.conversation), once(numbered(1)),
+                                        upto=START, token=T1)  # fmt: skip
+            assert await ids(store) == []
 
     run(main())
 

@@ -3,7 +3,7 @@ beforehand what a table would not take back."""
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -341,12 +341,16 @@ def test_what_is_ours_is_taken_back(place: Place) -> None:
             await store.call_off([])
 
     run(main())
-    trial(place, [*names, "none", "\ud800"], {})
-    trial(place, [], {})
+    for plain in (True, False):
+        if not plain:
+            place.rows("ALTER TABLE {} ADD CHECK (id <> 0)")
+        trial(place, [*names, "none", "\ud800"], {})
+        trial(place, [], {})
 
 
 def test_numbers_are_compared_by_value_and_digits_that_no_float_has_are_told(place: Place) -> None:
     write(place, "c", numbered(1))
+    place.rows("ALTER TABLE {} ADD CHECK (id <> 0)")  # else nothing is tried
     insert = "INSERT INTO {} (session_id, role, content, metadata) VALUES ($1, 'u', 'x', $2)"
     place.rows(insert, "same", '{"a": [1.50, 100, true, "é"], "b": 1e3}')
     place.rows(insert, "digits", '{"a": 0.12345678901234567890}')
@@ -398,6 +402,7 @@ def test_an_identity_that_only_the_server_gives_and_a_row_that_cannot_be_read_ar
     write(place, "c", numbered(1))
     write(place, "bad", numbered(1))
     place.rows("UPDATE {} SET metadata = '[]' WHERE session_id = 'bad'")
+    place.rows("ALTER TABLE {} ADD CHECK (id <> 0)")  # else nothing is tried
     trial(place, ["c", "bad"], {"bad": "metadata"})
     place.rows("ALTER TABLE {} ADD line int GENERATED ALWAYS AS IDENTITY")
     place.rows("ALTER TABLE {} ADD key text GENERATED ALWAYS AS (session_id || id) STORED")
@@ -474,7 +479,7 @@ def test_the_trial_goes_by_a_transaction_that_is_never_committed(
     """Wherever it is interrupted, nothing is gone."""
     fill(own, "c", 3)
     before = whole(own)
-    steps = ["_remove", "_put_back", "put_beside", "_difference"]
+    steps = ["_remove", "_back", "put_beside", "_difference"]
 
     async def main() -> None:
         async with own.opened(write=True) as store:
@@ -485,8 +490,304 @@ def test_the_trial_goes_by_a_transaction_that_is_never_committed(
                         await store.refuses_back(["c"])
             assert await store.refuses_back(["c"]) == {}
 
-    def stop(*_: Any) -> Any:
+    def stop(*_: Any, **__: Any) -> Any:
         raise asyncio.CancelledError
 
     run(main())
     assert whole(own) == before
+
+
+# --- every row, and only where something could refuse ---
+
+
+def refusing(place: Place, condition: str, raises: str = "'not this one'") -> None:
+    """A trigger that refuses the rows of which the condition is true."""
+    name = f"{place.table}_refuses"
+    place.rows(
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION {raises}; END $$"
+    )
+    place.rows(
+        f"CREATE TRIGGER t BEFORE INSERT ON {{}} FOR EACH ROW WHEN ({condition}) "
+        f"EXECUTE FUNCTION {name}()"
+    )
+
+
+@pytest.fixture
+def ruled(place: Place) -> Iterator[Place]:
+    """A table whose rules the test makes."""
+    write(place, "gone", numbered(1))
+    place.rows("DELETE FROM {}")
+    yield place
+    place.drop()
+    place.rows(f"DROP FUNCTION IF EXISTS {place.table}_refuses CASCADE")
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 1000])
+@pytest.mark.parametrize("rule", ["check", "trigger"])
+def test_a_row_that_is_refused_is_found_wherever_it_stands(
+    ruled: Place, rule: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synmem.backends.postgres_trial.ROWS_AT_ONCE", at_once)
+    for name, count in (("a", 4), ("b", 9), ("c", 1), ("d", 7), ("e", 4), ("f", 8)):
+        write(ruled, name, numbered(count))
+    ruled.rows("UPDATE {} SET role = 'odd' WHERE content = 'message 6' AND session_id <> 'b'")
+    ruled.rows("UPDATE {} SET role = 'odd' WHERE content = 'message 3' AND session_id = 'e'")
+    if rule == "check":
+        ruled.rows("ALTER TABLE {} ADD CONSTRAINT even CHECK (role <> 'odd') NOT VALID")
+    else:
+        refusing(ruled, "NEW.role = 'odd'")
+    why = '"even"' if rule == "check" else "not this one"
+    trial(ruled, [*"abcdef", "none"], {"d": why, "e": why, "f": why})
+
+
+def test_a_transaction_of_the_trial_has_few_rows(
+    ruled: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synmem.backends import postgres_trial
+
+    monkeypatch.setattr(postgres_trial, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(postgres_trial, "CONVERSATIONS_AT_ONCE", 4)
+    for n in range(9):
+        write(ruled, f"c{n}", numbered(4 if n else 33))
+    ruled.rows("ALTER TABLE {} ADD CHECK (id <> 0)")
+    seen: list[tuple[str, int]] = []
+    remove = postgres_trial._remove
+
+    async def watched(connection: Any, table: Any, rows: Any) -> None:
+        assert len(rows) <= 10
+        seen.extend((row[0], row[1]) for row in rows)
+        await remove(connection, table, rows)
+
+    monkeypatch.setattr(postgres_trial, "_remove", watched)
+    trial(ruled, [f"c{n}" for n in range(9)], {})
+    assert sorted(seen) == sorted(tuple(row) for row in ruled.rows("SELECT session_id, id FROM {}"))
+
+
+def test_what_is_refused_only_together_is_told_of_all(ruled: Place) -> None:
+    for name in "abc":
+        write(ruled, name, numbered(1))
+    name = f"{ruled.table}_refuses"
+    ruled.rows(
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF (SELECT count(*) "
+        "FROM new_rows) > 2 THEN RAISE EXCEPTION 'too many'; END IF; RETURN NULL; END $$"
+    )
+    ruled.rows(
+        "CREATE TRIGGER t AFTER INSERT ON {} REFERENCING NEW TABLE AS new_rows "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
+    )
+    trial(ruled, ["a", "b"], {})
+    trial(ruled, ["a", "b", "c"], dict.fromkeys("abc", "too many"))
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        "ALTER TABLE {} ADD tenant text",
+        "ALTER TABLE {} ADD made int GENERATED ALWAYS AS (length(content)) STORED",
+        "ALTER TABLE {} ADD CHECK (id <> 0)",
+        "ALTER TABLE {} ADD CHECK (id <> 0) NOT VALID",
+        "ALTER TABLE {} ADD EXCLUDE (id WITH =)",
+        "ALTER TABLE {} ALTER tool_calls TYPE jsonb, ALTER metadata SET NOT NULL",
+        "ALTER TABLE {} ALTER created_at TYPE timestamptz(0)",
+        "CREATE UNIQUE INDEX ON {} (session_id, content)",
+        "CREATE INDEX ON {} ((1 / id))",
+        "CREATE INDEX ON {} (name) WHERE 1 / id > 0",
+        "CREATE RULE r AS ON INSERT TO {} WHERE NEW.content = 'b' DO INSTEAD NOTHING",
+        "ALTER TABLE {} ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE {} DROP CONSTRAINT {0}_pkey, ADD PRIMARY KEY (id)",
+        "trigger",
+        "CREATE TABLE {0}_x (s text, i bigint, FOREIGN KEY (s, i) REFERENCES {0})",
+        "CREATE TABLE {0}_x (s text PRIMARY KEY); INSERT INTO {0}_x SELECT session_id FROM {0}; "
+        "ALTER TABLE {0} ADD FOREIGN KEY (session_id) REFERENCES {0}_x",
+        "CREATE TABLE {0}_x () INHERITS ({0})",
+        "ALTER TABLE {0}_meta ADD CHECK (length(value) < 1000)",
+        "ALTER TABLE {0}_meta ADD tenant text",
+        "CREATE UNIQUE INDEX ON {0}_calls (at)",
+    ],
+)
+def test_what_could_refuse_is_tried_and_nothing_else(
+    ruled: Place, alter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synmem.backends import postgres_trial
+
+    write(ruled, "c", [Message("user", "x", {"k": 1})])
+    ruled.rows("CREATE INDEX ON {} (created_at)")  # it refuses nothing
+    tried: list[bool] = []
+    real = postgres_trial.refusals
+
+    async def watched(*args: Any) -> Any:
+        tried.append(True)
+        return await real(*args)
+
+    monkeypatch.setattr(postgres_trial, "refusals", watched)
+
+    async def main() -> None:
+        async with ruled.opened(write=True) as store:
+            assert await store.refuses_back(["c"]) == {}
+            assert not tried
+            if alter == "trigger":
+                await asyncio.to_thread(refusing, ruled, "NEW.content = 'b'")
+            for sql in alter.split("; ") if alter != "trigger" else ():
+                await asyncio.to_thread(ruled.rows, sql.replace("{0}", ruled.table))
+            await store.refuses_back(["c"])
+            assert tried
+
+    try:
+        run(main())
+    finally:
+        ruled.rows(f"DROP TABLE IF EXISTS {ruled.table}_x CASCADE")
+
+
+# --- a row that the table refuses is Rejected ---
+
+
+NOT_NULL = "ALTER TABLE {} ADD tenant text NOT NULL"
+RULES = {
+    NOT_NULL: '"tenant"',
+    "ALTER TABLE {} ADD CONSTRAINT good CHECK (content <> 'bad')": '"good"',
+    "ALTER TABLE {} ADD CONSTRAINT alone UNIQUE (content)": '"alone"',
+    "ALTER TABLE {} ADD CONSTRAINT late UNIQUE (content) DEFERRABLE INITIALLY DEFERRED": '"late"',
+    "CREATE INDEX calm ON {} ((1 / (content <> 'bad')::int))": "division by zero",
+    "trigger": "not this one",
+    "trigger with a code": "not this one",
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("count", [2, 150])
+def test_what_the_table_refuses_is_rejected_by_conversation_and_message(
+    ruled: Place, rule: str, count: int
+) -> None:
+    write(ruled, "other", [Message("user", "bad", extra={"synmem": {"tenant": "t"}})])
+    if "CHECK" in rule or "INDEX" in rule:
+        ruled.rows("DELETE FROM {}")
+    if rule.startswith("trigger"):
+        code = " USING ERRCODE = 'MY001'" if "code" in rule else ""
+        refusing(ruled, "NEW.content = 'bad'", f"'not this one'{code}")
+    elif rule == NOT_NULL:
+        ruled.rows("DELETE FROM {}")
+        ruled.rows(rule)
+    else:
+        ruled.rows(rule)
+
+    def good(name: str, count: int) -> list[Message]:
+        extra = {"synmem": {"tenant": "t"}} if rule == NOT_NULL else None
+        return [Message("user", f"{name} {n}", extra=extra) for n in range(count)]
+
+    async def main() -> None:
+        async with ruled.opened(write=True) as store:
+            await add(store, "b", good("old", 2))
+            before = await asyncio.to_thread(whole, ruled)
+            bad = [*good("b", count - 1), Message("user", "bad")]
+            parts = [Part(Conversation("a"), good("a", 3)), Part(Conversation("b"), bad)]
+            writes: list[Callable[[], Any]] = [
+                lambda: store.append(parts, token="0" * 32),
+                lambda: store.append(parts, keep=1),
+                lambda: store.append(parts[1:]),
+                lambda: store.replace(Conversation("b", "T"), once(bad), upto=START),
+            ]
+            for write_it in writes:
+                with pytest.raises(Rejected, match=RULES[rule]) as caught:
+                    await write_it()
+                places = [(name, index) for name, index, _ in caught.value.reasons]
+                assert places == [("b", count - 1)]
+                if rule == NOT_NULL:
+                    assert "default" in str(caught.value.hint)
+                assert await asyncio.to_thread(whole, ruled) == before
+            # What gives way is no reason, and the others go on.
+            ended = await add(store, "b", good("more", 1))
+            await store.replace(Conversation("b"), once(good("old", 2)), upto=ended)
+            await store.append(parts[:1], token="0" * 32)
+
+    run(main())
+
+
+def test_what_is_refused_beside_the_messages_names_its_conversation(ruled: Place) -> None:
+    ruled.rows(f"ALTER TABLE {ruled.table}_meta ADD CONSTRAINT short CHECK (length(value) < 9)")
+
+    async def main() -> None:
+        async with ruled.opened(write=True) as store:
+            good, bad = Conversation("a", "T"), Conversation("b", "A long title")
+            with pytest.raises(Rejected, match='"short"') as caught:
+                await store.append([Part(good, numbered(1)), Part(bad, numbered(1))])
+            assert [name for name, _, _ in caught.value.reasons] == ["b"]
+            with pytest.raises(Rejected, match=r"'b'.*\"short\""):
+                await store.replace(bad, once(numbered(1)), upto=START)
+            assert await contents(store, "a") == await contents(store, "b") == []
+
+    run(main())
+
+
+def test_a_removal_that_the_table_refuses_names_its_conversation(ruled: Place) -> None:
+    write(ruled, "c\x10", numbered(2))
+    other = f"{ruled.table}_likes"
+    ruled.rows(f"CREATE TABLE {other} (s text, i bigint, FOREIGN KEY (s, i) REFERENCES {{}})")
+    ruled.rows(f"INSERT INTO {other} SELECT session_id, id FROM {{}}")
+
+    async def main() -> None:
+        async with ruled.opened(write=True) as store:
+            whole_of_it = Conversation("c\x10")
+            ended = await store.append([Part(whole_of_it, numbered(1))])
+            removals: list[Callable[[], Any]] = [
+                lambda: store.delete("c\x10", token="0" * 32),
+                lambda: store.replace(whole_of_it, once(numbered(1)), upto=ended[0]),
+                lambda: store.append([Part(whole_of_it, numbered(1))], keep=1),
+            ]
+            for remove in removals:
+                with pytest.raises(Rejected, match=other) as caught:
+                    await remove()
+                assert [name for name, _, _ in caught.value.reasons] == ["c\x10"]
+            assert len(await contents(store, "c\x10")) == 3
+
+    try:
+        run(main())
+    finally:
+        ruled.rows(f"DROP TABLE {other}")
+
+
+def test_what_a_policy_refuses_is_rejected(ruled: Place) -> None:
+    with role(ruled) as (name, dsn):
+        tables = f'{{}}, "{ruled.table}_meta", "{ruled.table}_calls"'
+        ruled.rows(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {name}")
+        ruled.rows(f'GRANT USAGE ON SEQUENCE "{ruled.table}_seq" TO {name}')
+        ruled.rows("ALTER TABLE {} ENABLE ROW LEVEL SECURITY")
+        ruled.rows("CREATE POLICY p ON {} USING (true) WITH CHECK (session_id <> 'b')")
+
+        async def main() -> None:
+            async with ruled.opened(write=True, dsn=dsn) as store:
+                parts = [Part(Conversation(each), numbered(1)) for each in "abc"]
+                with pytest.raises(Rejected, match="policy") as caught:
+                    await store.append(parts)
+                assert [each for each, _, _ in caught.value.reasons] == ["b"]
+                await store.append(parts[:1])
+
+        run(main())
+
+
+def test_of_very_many_messages_that_are_refused_the_first_are_named(ruled: Place) -> None:
+    ruled.rows("ALTER TABLE {} ADD CONSTRAINT never CHECK (id < 0)")
+
+    async def main() -> None:
+        async with ruled.opened(write=True) as store:
+            with pytest.raises(Rejected) as caught:
+                await add(store, "c", numbered(3000))
+            assert [n for _, n, _ in caught.value.reasons] == [*range(100)]
+
+    run(main())
+
+
+def test_an_empty_title_or_extra_has_no_row(ruled: Place) -> None:
+    beside = f'SELECT name FROM "{ruled.table}_meta" ORDER BY 1'
+
+    async def main() -> list[list[str]]:
+        found = []
+        async with ruled.opened(write=True) as store:
+            for title, extra in (("", {}), ("T", {"k": 1}), ("", None), (None, {})):
+                await store.append([Part(Conversation("c", title, extra), numbered(1))])
+                await store.set_note("c", "n", 1)
+                found.append([name for (name,) in await asyncio.to_thread(ruled.rows, beside)])
+        return found
+
+    everything, without = ["extra", "note:n", "title"], ["note:n"]
+    assert run(main()) == [without, everything, ["extra", "note:n"], without]

@@ -89,6 +89,19 @@ def test_the_raw_keys_are_as_documented(place: Place) -> None:
     assert [raw.ttl(place.key(name)) for name in named] == [-1, -1, -1]
 
 
+def test_an_empty_title_leaves_no_field_and_a_null_note_is_none(place: Place) -> None:
+    async def test(store: Any) -> None:
+        await store.append([Part(Conversation("c", "T", {"k": 1}), numbered(2))])
+        place.raw.hset(place.key("c:synmem"), "note:null", "null")
+        assert await store.notes(["c"]) == {}
+        await store.append([Part(Conversation("c", ""), numbered(1))])
+        assert set(place.raw.hgetall(place.key("c:synmem"))) == {b"extra", b"note:null"}
+        await store.replace(Conversation("c", None, {}), once([]), upto=START)
+        assert set(place.raw.hgetall(place.key("c:synmem"))) == {b"note:null"}
+
+    place.with_store(test)
+
+
 def test_only_the_last_token_lies_about(place: Place) -> None:
     async def test(store: Any) -> None:
         for n in range(20):

@@ -512,3 +512,27 @@ def test_a_server_out_of_reach_for_a_moment_is_waited_for(place: Place) -> None:
 
     with through_proxy(place) as proxy:
         place.with_store(test)
+
+
+def test_a_first_try_that_comes_late_is_known_though_its_token_was_forgotten(place: Place) -> None:
+    """It was repeated, and done; among messages that are all the same it would do it once more."""
+
+    async def main() -> None:
+        async with place.store() as store:
+            await add(store, "c", [Message("user", "ping")] * 10)
+            upto = [page.position(-1) async for page in store.read(["c"], limit=5)]
+            call, sent = store._server.call_counted, []
+
+            async def repeated(*arguments: Any) -> Any:
+                sent.append(arguments)
+                return (await call(*arguments))[0], 2
+
+            step = Step("c", "d" * 32)
+            store._server.call_counted = repeated  # type: ignore[method-assign]
+            assert await store.delete("c", upto=upto[-1], token=step.token)
+            store._server.call_counted = call  # type: ignore[method-assign]
+            await store.forget_steps([step])
+            await call(*sent[-1])
+            assert await contents(store, "c") == ["ping"] * 5
+
+    run(main())

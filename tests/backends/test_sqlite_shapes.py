@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -612,8 +613,9 @@ REFUSING = {
 @pytest.mark.parametrize("why", [*REFUSING, "nothing"])
 @pytest.mark.parametrize("key", [NUMBERED, BARE_ID])
 @pytest.mark.parametrize("journal", ["delete", "wal"])
+@pytest.mark.parametrize("at", [0, 1, 2])
 def test_what_a_table_would_not_take_back_is_found_and_nothing_is_changed(
-    tmp_path: Path, layout: str, why: str, key: str, journal: str
+    tmp_path: Path, layout: str, why: str, key: str, journal: str, at: int
 ) -> None:
     more = REFUSING.get(why, [each.removesuffix("; ") for each in HARMLESS])
     triggers = [each for each in more if each.startswith("CREATE TRIGGER")]
@@ -623,8 +625,8 @@ def test_what_a_table_would_not_take_back_is_found_and_nothing_is_changed(
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA journal_mode={journal}")
     for name in ("a", "b", "c", "d", "e"):
-        for n in range(2):
-            put(path, name, f"{n}" if name not in "bd" or n else "bad")
+        for n in range(3):
+            put(path, name, "bad" if name in "bd" and n == at else f"{n}")
     with contextlib.closing(sqlite3.connect(path)) as db, db:
         for statement in triggers:
             db.execute(statement)
@@ -647,7 +649,7 @@ def test_what_a_table_would_not_take_back_is_found_and_nothing_is_changed(
 
 
 def test_json_is_compared_by_its_value_in_a_trial(tmp_path: Path, layout: str) -> None:
-    path = make(tmp_path / "s.db", layout)
+    path = make(tmp_path / "s.db", layout, "own")
     texts = ['{"a":   1, "b": [1.0, "\\u00e9"]}', "", "null", "{}", '{"b": 1, "a": null}', None]
     for n, text in enumerate(texts):
         put(path, f"{n}", "x", metadata=text)
@@ -662,7 +664,7 @@ def test_json_is_compared_by_its_value_in_a_trial(tmp_path: Path, layout: str) -
 
 
 def test_a_row_that_cannot_be_read_hinders_no_trial(tmp_path: Path, layout: str) -> None:
-    path = make(tmp_path / "s.db", layout)
+    path = make(tmp_path / "s.db", layout, "own")
     put(path, "a", "x", metadata="no JSON")
     put(path, "b", "x", metadata=b"\xff")
     put(path, "c", "x")
@@ -695,6 +697,401 @@ def test_a_trial_of_many_conversations(tmp_path: Path, layout: str) -> None:
     asyncio.run(main())
 
 
+def test_a_trial_reaches_every_row_in_transactions_of_some_rows(
+    tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages end within conversations and between them; who is refused is not looked at again."""
+    monkeypatch.setattr("synmem.backends.sqlite.ROWS_A_TRIAL", 4)
+    path = make(tmp_path / "s.db", layout)
+    sizes = {"a": 1, "b": 11, "c": 3, "d": 4, "e": 8, "f": 1, "g": 9}
+    for _ in range(11):
+        for name in sizes:
+            if sizes[name]:
+                sizes[name] -= 1
+                put(path, name, f"{name}{sizes[name]}")
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE bad (what)")
+        db.execute(
+            "CREATE TRIGGER t BEFORE INSERT ON messages WHEN new.content IN bad "
+            "BEGIN SELECT RAISE(ABORT, 'never'); END"
+        )
+        contents = [row[0] for row in db.execute("SELECT content FROM messages")]
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert await store.refuses_back([*sizes, "none"]) == {}
+            for content in contents:
+                with contextlib.closing(sqlite3.connect(path)) as db, db:
+                    db.execute("DELETE FROM bad")
+                    db.executemany("INSERT INTO bad VALUES (?)", [(content,), ("c0",)])
+                before = dump(path)
+                refused = await store.refuses_back(["none", *reversed(sizes)])
+                assert {*refused} == {"c", content[0]}
+                assert dump(path) == before
+
+    asyncio.run(main())
+
+
+def test_a_trial_goes_on_where_a_column_takes_one_letter_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        columns = COLUMNS["synapsekit"].replace("TEXT NOT", "TEXT COLLATE NOCASE NOT", 1)
+        db.execute(f"CREATE TABLE messages ({NUMBERED}, {columns}, CHECK (content <> 'never'))")
+        db.executemany(
+            "INSERT INTO messages (conversation_id, role, content) VALUES (?, 'user', 'x')",
+            [("a",)] * 4500 + [("b",)],
+        )
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert await store.refuses_back(["A", "a", "B"]) == {}
+            assert await store.refuses_back(["A"]) == {}
+
+    asyncio.run(main())
+
+
+async def statements(store: Any, work: Any) -> tuple[Any, list[str]]:
+    """What this work gives, and the SQL that it runs."""
+    ran: list[str] = []
+    await store._file.connection.set_trace_callback(ran.append)
+    result = await work
+    await store._file.connection.set_trace_callback(None)
+    return result, ran
+
+
+def synapsekit(path: Path) -> None:
+    """A file as SynapseKit itself makes it."""
+    from synapsekit.memory.sqlite import SQLiteConversationMemory
+
+    memory = SQLiteConversationMemory(db_path=str(path), conversation_id="theirs")
+    memory.add("user", "x", metadata={"k": 1})
+    memory.close()
+
+
+def test_in_a_plain_table_nothing_is_tried_and_one_look_tells(tmp_path: Path, layout: str) -> None:
+    made = tmp_path / "made.db"
+    if layout == "synapsekit":
+        synapsekit(made)
+    somebodys = make(tmp_path / "s.db", layout, "CREATE INDEX more ON messages (role, id DESC)")
+    with contextlib.closing(sqlite3.connect(somebodys)) as db, db:
+        db.execute("ALTER TABLE messages RENAME TO old")
+        db.execute("ALTER TABLE old RENAME TO messages")
+        db.execute("CREATE TABLE others (id INTEGER PRIMARY KEY, x UNIQUE CHECK (x > 5))")
+        db.execute(
+            "CREATE TRIGGER t BEFORE INSERT ON others BEGIN SELECT RAISE(ABORT, 'never'); END"
+        )
+
+    async def main() -> None:
+        for path in (made, somebodys):
+            async with opened(path, layout=layout) as store:
+                await add(store, "a", numbered(3))
+            async with opened(path, layout=layout) as store:
+                refused, ran = await statements(store, store.refuses_back(["a", "none"]))
+                assert refused == {}
+                assert len(ran) == 2
+                assert "schema_version" in ran[0]
+                assert "FROM sqlite_schema" in ran[1]
+                _, ran = await statements(store, store.refuses_back(["a", "none"]))
+                assert len(ran) == 1  # whether the schema is as it was
+                with contextlib.closing(sqlite3.connect(path)) as db, db:
+                    db.execute(
+                        "CREATE TRIGGER t2 BEFORE INSERT ON messages "
+                        "BEGIN SELECT RAISE(ABORT, 'never'); END"
+                    )
+                assert [*await store.refuses_back(["a", "none"])] == ["a"]
+                with contextlib.closing(sqlite3.connect(path)) as db, db:
+                    db.execute("DROP TRIGGER t2")
+                assert await store.refuses_back(["a", "none"]) == {}
+
+    asyncio.run(main())
+
+
+NOT_PLAIN = [
+    ["own"],
+    ["UNIQUE (conversation_id, content)"],
+    ["CHECK (content <> 'bad')"],
+    ["FOREIGN KEY (conversation_id) REFERENCES people (id)"],
+    ["CREATE UNIQUE INDEX u ON messages (conversation_id, id)"],
+    ["CREATE INDEX i ON messages (lower(content))"],
+    ["CREATE INDEX i ON messages (role) WHERE content > 'a'"],
+    ["CREATE TABLE child (of INTEGER REFERENCES messages (id))"],
+    ["CREATE TRIGGER t AFTER DELETE ON messages BEGIN SELECT 1; END"],
+    ["CREATE TRIGGER T AFTER DELETE ON MESSAGES BEGIN SELECT 1; END"],
+]
+
+
+@pytest.mark.parametrize("more", NOT_PLAIN)
+def test_what_could_refuse_is_tried(tmp_path: Path, layout: str, more: list[str]) -> None:
+    path = make(tmp_path / "s.db", layout, *more)
+    put(path, "a", "x")
+
+    async def main() -> None:
+        async with opened(path) as store:
+            refused, ran = await statements(store, store.refuses_back(["a"]))
+            assert refused == {}
+            assert "ROLLBACK" in ran
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("CREATE UNIQUE INDEX u ON messages_meta (lower(value))", None),
+        ("WHEN new.name = 'title' BEGIN SELECT RAISE(ABORT, 'never'); END", "never"),
+        ("WHEN new.name = 'extra' BEGIN SELECT RAISE(IGNORE); END", "its extra"),
+        ("WHEN new.name = 'note:n' BEGIN SELECT RAISE(ROLLBACK, 'never'); END", "never"),
+        ("WHEN new.name LIKE 'step:%' BEGIN SELECT RAISE(ABORT, 'never'); END", None),
+    ],
+)
+def test_a_title_or_a_note_that_would_not_come_back_is_found(
+    tmp_path: Path, bad: str, why: str | None
+) -> None:
+    path = tmp_path / "s.db"
+
+    async def main() -> None:
+        async with opened(path) as store:
+            for name in "abc":
+                await add(store, name, numbered(1))
+            full = Conversation("b", "Title", {"e": 1})
+            await store.append([Part(full, [])], token="a" * 32)
+            await store.set_note("b", "n", [1])
+            trigger = (
+                bad
+                if bad.startswith("C")
+                else f"CREATE TRIGGER t BEFORE INSERT ON messages_meta {bad}"
+            )
+            with contextlib.closing(sqlite3.connect(path)) as db, db:
+                db.execute(trigger)
+            before = dump(path)
+            refused = await store.refuses_back([*"abc"])
+            assert [*refused] == (["b"] if why else [])
+            assert (why or "") in refused.get("b", "")
+            assert dump(path) == before
+
+    asyncio.run(main())
+
+
+def test_an_id_that_no_store_takes_is_not_taken_back(tmp_path: Path, layout: str) -> None:
+    path = make(tmp_path / "s.db", layout)
+    put(path, "x" * 1025, "x")
+
+    async def main() -> None:
+        async with opened(path) as store:
+            refused = await store.refuses_back(["x" * 1025])
+            assert "1025 bytes" in refused["x" * 1025]
+
+    asyncio.run(main())
+
+
+# --- columns of ours that take no NULL, and rows that are refused -------------------------------
+
+
+def tightened(path: Path, layout: str, column: str, more: str) -> Path:
+    """A table in which a column that we know is declared otherwise."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        columns = COLUMNS[layout].replace(f"{column} TEXT", f"{column} TEXT {more}", 1)
+        assert columns != COLUMNS[layout]
+        db.execute(f"CREATE TABLE messages ({NUMBERED}, {columns})")
+        db.execute("CREATE INDEX idx_conv_id ON messages(conversation_id)")
+        if layout == "synmem":
+            db.execute(META)
+    return path
+
+
+PLAIN = [Message("user", "é"), Message("user", "x"), Message("user", "y", {"k": 1})]
+
+
+@pytest.mark.parametrize("default", ["", " DEFAULT '{}'", " CHECK (json_valid(metadata))"])
+def test_metadata_that_takes_no_null_is_an_empty_object(
+    tmp_path: Path, layout: str, default: str
+) -> None:
+    path = tightened(tmp_path / "s.db", layout, "metadata", f"NOT NULL{default}")
+    put(path, "old", "1", metadata='{"a": 1}')
+    put(path, "old", "2", metadata="{}")
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert await store.refuses_back(["old"]) == {}
+            wanted = await items(store, "old")
+            await store.delete("old")
+            await add(store, "old", wanted)
+            assert await items(store, "old") == wanted
+            for messages in (PLAIN, [FULL], numbered(3)):
+                await store.delete("c")
+                ends = await store.append([Part(Conversation("c"), messages)])
+                assert await items(store, "c") == messages
+                await store.replace(Conversation("c"), once(messages), upto=ends[0])
+                assert await items(store, "c") == messages
+                await both_ways(store)
+            async with opened(tmp_path / "source.db", layout=layout) as source:
+                await add(source, "moved", PLAIN)
+                entries, _ = await moved(source, store)
+                assert [entry[7] for entry in entries] == [True]
+            assert await items(store, "moved") == PLAIN
+
+    asyncio.run(main())
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        found = {row[0] for row in db.execute("SELECT metadata FROM messages WHERE content='x'")}
+    assert found == {"{}"}
+
+
+@pytest.mark.parametrize(
+    "column", ["created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"]
+)
+@pytest.mark.parametrize("default", ["", " DEFAULT '[]'"])
+def test_another_column_that_takes_no_null_refuses_clearly(
+    tmp_path: Path, column: str, default: str
+) -> None:
+    path = tightened(tmp_path / "s.db", "synmem", column, f"NOT NULL{default}")
+    whole = Message(
+        "user", "x", None, numbered(1)[0].created_at or datetime(2026, 1, 1, tzinfo=UTC),
+        [{"id": "1"}], "t", "n", [{"type": "text"}], {"e": 1},
+    )  # fmt: skip
+
+    async def main() -> None:
+        async with opened(path) as store:
+            bare = Message("user", "x")
+            assert f"{column!r} must have a value" in (store.refusal(bare) or "")
+            with pytest.raises(Rejected, match=column) as caught:
+                await add(store, "c", [whole, bare])
+            assert [reason[:2] for reason in caught.value.reasons] == [("c", 1)]
+            with pytest.raises(Rejected, match=column):
+                await store.replace(Conversation("c"), once([whole, bare]), upto=START)
+            assert await ids(store) == []
+            await add(store, "c", [whole])
+            assert await items(store, "c") == [whole]
+            assert await store.refuses_back(["c"]) == {}
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("column", ["tool_calls", "tool_call_id", "name", "parts", "extra"])
+def test_a_default_of_a_column_of_ours_is_not_taken_for_a_value(
+    tmp_path: Path, column: str
+) -> None:
+    path = tightened(tmp_path / "s.db", "synmem", column, "DEFAULT 'x'")
+
+    async def main() -> None:
+        async with opened(path) as store:
+            await add(store, "c", [*PLAIN, *numbered(2)])
+            assert await items(store, "c") == [*PLAIN, *numbered(2)]
+            assert await store.refuses_back(["c"]) == {}
+
+    asyncio.run(main())
+
+
+REFUSALS = [
+    ["CHECK (content NOT LIKE 'bad%')"],
+    [
+        "CREATE TRIGGER t BEFORE INSERT ON messages WHEN new.content LIKE 'bad%' "
+        "BEGIN SELECT RAISE(ABORT, 'CHECK'); END"
+    ],
+    [
+        "CREATE TRIGGER t BEFORE INSERT ON messages WHEN new.content LIKE 'bad%' "
+        "BEGIN SELECT RAISE(ROLLBACK, 'CHECK'); END"
+    ],
+    [
+        "CREATE TRIGGER t AFTER INSERT ON messages WHEN new.content LIKE 'bad%' "
+        "BEGIN SELECT RAISE(FAIL, 'CHECK'); END"
+    ],
+]
+
+
+def texts(*contents: str) -> list[Message]:
+    return [Message("user", each) for each in contents]
+
+
+@pytest.mark.parametrize("more", REFUSALS)
+def test_what_the_table_refuses_is_rejected_by_name(
+    tmp_path: Path, layout: str, more: list[str]
+) -> None:
+    path = make(tmp_path / "s.db", layout, *more)
+
+    async def main() -> None:
+        async with opened(path) as store:
+            end = await add(store, "old", texts("1", "2"))
+            before = dump(path)
+            parts = [
+                Part(Conversation("a"), texts("1", "2")),
+                Part(Conversation("b"), texts("1", "2", "bad", "4", "bad")),
+                Part(Conversation("old"), texts("3")),
+                Part(Conversation("c"), texts("bad")),
+                Part(Conversation("d"), [*texts("1") * 60, *texts("bad")]),
+            ]
+            with pytest.raises(Rejected, match="CHECK") as caught:
+                await store.append(parts)
+            told = [(each[0], each[1]) for each in caught.value.reasons]
+            assert told == [("b", 2), ("c", 0), ("d", 60)]
+            assert dump(path) == before
+            for at in (0, 1, 4, 62):
+                messages = [*texts("1") * at, *texts("bad", "2", "bad")]
+                for upto in (end, START):
+                    with pytest.raises(Rejected, match="CHECK") as caught:
+                        await store.replace(Conversation("old"), once(messages), upto=upto)
+                    assert [each[:2] for each in caught.value.reasons] == [("old", at)]
+                assert dump(path) == before
+            await store.append(parts[:1])
+            await store.replace(Conversation("old"), once(texts("new")), upto=end)
+            assert await contents(store, "old") == ["new"]
+
+    asyncio.run(main())
+
+
+def test_what_only_together_is_refused_names_the_one_behind(tmp_path: Path, layout: str) -> None:
+    path = make(tmp_path / "s.db", layout, "UNIQUE (content)")
+
+    async def main() -> None:
+        async with opened(path) as store:
+            parts = [Part(Conversation(each), texts(each, "same")) for each in "abc"]
+            with pytest.raises(Rejected, match="UNIQUE") as caught:
+                await store.append(parts)
+            assert [each[:2] for each in caught.value.reasons] == [("b", 1), ("c", 1)]
+            assert await ids(store) == []
+
+    asyncio.run(main())
+
+
+def test_where_no_message_by_itself_is_refused_all_are_named(tmp_path: Path) -> None:
+    path = make(
+        tmp_path / "s.db",
+        "synmem",
+        "CREATE TRIGGER t BEFORE INSERT ON messages_meta WHEN new.name = 'title' "
+        "BEGIN SELECT RAISE(ABORT, 'no titles'); END",
+    )
+
+    async def main() -> None:
+        async with opened(path) as store:
+            parts = [Part(Conversation("a", "T"), texts("1")), Part(Conversation("b"), texts("2"))]
+            with pytest.raises(Rejected, match="no titles") as caught:
+                await store.append(parts)
+            assert [each[:2] for each in caught.value.reasons] == [("a", 0), ("b", 0)]
+            with pytest.raises(Rejected, match="no titles"):
+                await store.replace(parts[0].conversation, once(texts("1", "2")), upto=START)
+            assert await ids(store) == []
+
+    asyncio.run(main())
+
+
+def test_a_copy_leaves_what_the_table_refuses(tmp_path: Path, layout: str) -> None:
+    path = make(tmp_path / "s.db", layout, "CHECK (content <> 'bad')")
+
+    async def main() -> None:
+        source_path = tmp_path / "source.db"
+        async with opened(path) as store, opened(source_path, layout=layout) as source:
+            await add(source, "a", texts("1", "2"))
+            await add(source, "b", texts("1", "bad"))
+            given = [Conversation("a"), Conversation("b")]
+            copied, left = await store.copy(source, given)
+            assert (copied, left) == ([], [])
+            assert await ids(store) == []
+            await moved(source, store)
+            assert await contents(store, "a") == ["1", "2"]
+            assert await contents(store, "b") == ["1"]
+
+    asyncio.run(main())
+
+
 def test_a_trial_on_a_file_that_is_not_there_makes_none(tmp_path: Path) -> None:
     async def main() -> None:
         async with opened(tmp_path / "none.db") as store:
@@ -708,7 +1105,7 @@ def test_a_trial_needs_the_lock_and_may_write(
     tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("synmem.backends.sqlite_file.BUSY_TIMEOUT_S", 0.1)
-    path = make(tmp_path / "s.db", layout)
+    path = make(tmp_path / "s.db", layout, "own")
     put(path, "a", "x")
 
     async def main() -> None:
@@ -749,7 +1146,7 @@ async def cut_off(store: Any, work: Any, at: int) -> bool:
 
 
 def test_a_trial_that_is_cut_off_leaves_nothing(tmp_path: Path, layout: str) -> None:
-    path = make(tmp_path / "s.db", layout)
+    path = make(tmp_path / "s.db", layout, "own")
     for n in range(30):
         put(path, f"c{n}", "x")
     before = dump(path)

@@ -60,7 +60,7 @@ async def remove(store: InMemoryStore, *ids: str) -> Manifest:
 
 def token_of(manifest: Manifest, number: int) -> str:
     """The token of the removal that was announced."""
-    return backups.journal(manifest).fates()[number].token
+    return backups.fates(manifest)[number].token
 
 
 async def bring_back(store: InMemoryStore, manifest: Manifest) -> list[Restored | NotRestored]:

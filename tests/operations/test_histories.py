@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from synmem.backends.inmemory import InMemoryStore
 from synmem.messages import Holds
+from synmem.operations import backups
 from synmem.store import Store
 from tests.histories import History, Step, set_clock, steps
 
@@ -51,3 +52,14 @@ def test_when_all_is_undone_each_conversation_is_what_was_said(
     kind: type[InMemoryStore], done: list[Step], timed: bool
 ) -> None:
     run(kind, done, timed=timed)
+
+
+def test_a_history_removes_something_and_brings_it_back() -> None:
+    """Else all histories could hold because nothing is ever removed."""
+    commands = ("add", "trim", "add", "replace", "add", "summarize", "clear", "add", "move")
+    run(InMemoryStore, [Step(do=do, name="a", count=2) for do in commands], timed=True)
+    words = [
+        each.word for manifest in backups.backups() for each in backups.fates(manifest).values()
+    ]
+    assert words.count("restored") >= 4
+    assert words.count("undone") == len(backups.backups())
