@@ -50,7 +50,13 @@ from synmem.backends.sqlite_inserting import (
 )
 from synmem.backends.sqlite_lines import makes_lines
 from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks
-from synmem.backends.sqlite_trial import ROWS_A_TRIAL, Plainness, Trial, beside
+from synmem.backends.sqlite_trial import (
+    ROWS_A_TRIAL,
+    Plainness,
+    Trial,
+    beside,
+    compared_alike,
+)
 from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
 from synmem.layouts.beside import read_beside
 from synmem.layouts.sqlite_tables import Row, Table
@@ -431,6 +437,8 @@ class SqliteStore(SqliteCsv):
                 return found
         for start in range(0, len(ids), IDS_A_QUERY):
             chunk = ids[start : start + IDS_A_QUERY]
+            async with self._step():
+                found |= await compared_alike(self._file, chunk)
             await self._try_beside([each for each in chunk if each not in found], found)
             await self._try_rows(chunk, found)
         return found

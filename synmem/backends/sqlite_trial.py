@@ -184,6 +184,18 @@ class Trial:
         }
 
 
+async def compared_alike(file: File, ids: Sequence[str]) -> dict[str, str]:
+    """Why of these conversations none can be removed alone: the table compares ids so (NOCASE)
+    that another one's messages would go with them."""
+    rows = await file.rows(
+        f"SELECT wanted.column1, min(m.conversation_id) FROM (VALUES {marks(ids, '(?)')}) AS wanted "
+        "JOIN messages AS m ON m.conversation_id = wanted.column1 "
+        "WHERE m.conversation_id <> wanted.column1 COLLATE BINARY GROUP BY 1 COLLATE BINARY",
+        ids,
+    )
+    return {one: f"its table takes {one!r} and {other!r} for the same id" for one, other in rows}
+
+
 async def beside(file: File, ids: Sequence[str]) -> list[Row]:
     """The title, extra and notes of these conversations: (conversation, name, JSON as bytes)."""
     return await file.rows(

@@ -325,3 +325,30 @@ def test_a_dry_run_says_what_would_come_back(store: str) -> None:
     done = json.loads(run("undo", "--dry-run", "--json").stdout)
     assert done["dry_run"] is True
     assert (done["conversations"], done["messages"]) == (1, 1)
+
+
+@pytest.mark.parametrize("trim", [[], ["--keep-last", "1"]])
+def test_ids_that_a_table_takes_for_the_same_are_not_removed_one_for_the_other(
+    tmp_path: Path, trim: list[str]
+) -> None:
+    store = tmp_path / "own.db"
+    with sqlite3.connect(store) as database:
+        database.execute(
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, "
+            "conversation_id TEXT NOT NULL COLLATE NOCASE, role TEXT NOT NULL, "
+            "content TEXT NOT NULL, metadata TEXT)"
+        )
+        database.executemany(
+            "INSERT INTO messages (conversation_id, role, content) VALUES (?, 'user', 'x')",
+            [["c"], ["C"], ["c"], ["C"], ["d"], ["d"]],
+        )
+    database.close()
+    result = run("clear", "c", *trim, "--yes", "-p", store)
+    assert result.exit_code == 6
+    assert "for the same id" in result.stderr
+    assert run("clear", "d", *trim, "--yes", "-p", store).exit_code == 0
+    with sqlite3.connect(store) as database:
+        count = database.execute("SELECT count(*) FROM messages").fetchone()[0]
+    database.close()
+    assert count == 4 + len(trim) // 2
+    assert run("undo").exit_code == 0
