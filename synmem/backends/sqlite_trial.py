@@ -188,7 +188,8 @@ async def compared_alike(file: File, ids: Sequence[str]) -> dict[str, str]:
     """Why of these conversations none can be removed alone: the table compares ids so (NOCASE)
     that another one's messages would go with them."""
     rows = await file.rows(
-        f"SELECT wanted.column1, min(m.conversation_id) FROM (VALUES {marks(ids, '(?)')}) AS wanted "
+        "SELECT wanted.column1, min(m.conversation_id) "
+        f"FROM (VALUES {marks(ids, '(?)')}) AS wanted "
         "JOIN messages AS m ON m.conversation_id = wanted.column1 "
         "WHERE m.conversation_id <> wanted.column1 COLLATE BINARY GROUP BY 1 COLLATE BINARY",
         ids,

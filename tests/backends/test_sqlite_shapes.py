@@ -744,8 +744,8 @@ def test_a_trial_goes_on_where_a_column_takes_one_letter_for_another(tmp_path: P
 
     async def main() -> None:
         async with opened(path) as store:
-            assert await store.refuses_back(["A", "a", "B"]) == {}
-            assert await store.refuses_back(["A"]) == {}
+            assert await store.refuses_back(["a", "b"]) == {}
+            assert set(await store.refuses_back(["A", "b"])) == {"A"}  # it would take "a" along
 
     asyncio.run(main())
 
