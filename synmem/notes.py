@@ -134,7 +134,7 @@ class Notes:
                 self._path(conversation, name).unlink(missing_ok=True)
                 return
         try:
-            self._keep(self._path(conversation, name), conversation, name, note)
+            write_file(self._folder, conversation, name, msgspec.to_builtins(note))
         except OSError as error:
             why = error.strerror or str(error)
             raise SynmemError(
@@ -154,31 +154,15 @@ class Notes:
         return _as_note(await self._store.note(conversation, name))
 
     def _in_folder(self, conversation: str, name: str) -> Note | None:
-        try:
-            data = parse_json(self._path(conversation, name).read_bytes())
-        except (OSError, ValueError):
-            return None  # a note that cannot be read is made anew
-        return _as_note(data.get("note")) if isinstance(data, dict) else None
-
-    def _keep(self, path: Path, conversation: str, name: str, note: Note) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        value = {"conversation_id": conversation, "name": name, "note": msgspec.to_builtins(note)}
-        fresh = path.with_suffix(f".{secrets.token_hex(4)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(dump_json(value))
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        return _as_note(_file_data(self._path(conversation, name)).get("note"))
 
     def _path(self, conversation: str, name: str) -> Path:
         return note_file(self._folder, conversation, name)
 
 
-def positions_in(notes: Mapping[str, Any]) -> set[Position]:
-    """The positions that these notes (as stores have them, by name) name in their conversation."""
-    reaches = [note.reach for value in notes.values() if (note := _as_note(value)) is not None]
+def positions_in(notes: Iterable[Any]) -> set[Position]:
+    """The positions that these notes (as stores have them) name in their conversation."""
+    reaches = [note.reach for value in notes if (note := _as_note(value)) is not None]
     return {each for reach in reaches for each in (reach.position, reach.before)} - {START}
 
 
@@ -198,6 +182,42 @@ def moved(value: Any, positions: Mapping[Position, Position]) -> Any:
 def note_file(folder: Path, conversation: str, name: str) -> Path:
     """The file of a note in a store's folder; ids hold any characters, file names do not."""
     return folder / f"{hashlib.sha256(conversation.encode()).hexdigest()[:32]}-{name}.json"
+
+
+def write_file(folder: Path, conversation: str, name: str, value: Any) -> None:
+    """Remember a note in a store's folder; OSError where that cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = note_file(folder, conversation, name)
+    data = {"conversation_id": conversation, "name": name, "note": value}
+    fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(dump_json(data))
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def files_of(folder: Path, conversations: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The notes in a store's folder on these conversations, by conversation and name; one that
+    cannot be read is left out."""
+    begins = {note_file(folder, each, "").name.partition("-")[0]: each for each in conversations}
+    found: dict[str, dict[str, Any]] = {}
+    for file in folder.glob("*.json"):
+        conversation = begins.get(file.name.partition("-")[0])
+        data = _file_data(file) if conversation is not None else {}
+        if conversation is not None and isinstance(data.get("name"), str):
+            found.setdefault(conversation, {})[data["name"]] = data.get("note")
+    return found
+
+
+def _file_data(path: Path) -> JSONObject:
+    try:
+        data = parse_json(path.read_bytes())
+    except (OSError, ValueError):
+        return {}  # a note that cannot be read is made anew
+    return data if isinstance(data, dict) else {}
 
 
 def forget_files(folder: Path, conversations: Iterable[str]) -> None:

@@ -193,6 +193,9 @@ class History:
             for name in NAMES:
                 found = await _messages(store, self._id(name))
                 assert found == self.said[name], (name, _texts(found), _texts(self.said[name]))
+                if found and "title" in store.holds.conversation_fields:
+                    info = (await infos_of(store, [self._id(name)], details=True))[self._id(name)]
+                    assert info.title == f"Title of {name}"
 
     def _id(self, name: str) -> str:
         return f"{self._prefix}{name}"
@@ -253,7 +256,9 @@ class History:
             text = TEXTS[self._number % 2] if there or index else f"new {self._number}"
             at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._number)
             new.append(Message("user", text, created_at=at if self._timed else None))
-        await store.append([Part(Conversation(self._id(step.name)), new)])
+        # Later its title is there, or comes back with what was removed.
+        title = None if self.said[step.name] else f"Title of {step.name}"
+        await store.append([Part(Conversation(self._id(step.name), title), new)])
         self.said[step.name] += new
 
     async def _clear(self, store: Store, name: str, trim: Trim) -> None:

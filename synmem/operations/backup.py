@@ -56,7 +56,7 @@ from synmem.messages import (
     dump_json,
     format_time,
 )
-from synmem.notes import positions_in
+from synmem.notes import files_of, positions_in, store_folder
 from synmem.operations.backups import (
     OPENING,
     Kept,
@@ -137,6 +137,7 @@ class Backup:
         now = datetime.now(UTC)
         self.id = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
         self._origin = origin
+        self._aside = store_folder(folders.state_path("notes"), origin.identity)
         self._at = format_time(now)
         self._token = secrets.token_hex(16)
         self._numbers = 0
@@ -180,7 +181,7 @@ class Backup:
         Changed where `upto` is not there any more, CorruptData (naming it) where a record cannot
         be read and so not be kept, or where the store would not take it back.
         """
-        beside = beside or await _Beside.of(store, [conversation.id])
+        beside = beside or await _Beside.of(store, [conversation.id], self._aside)
         run = self._begin(store, conversation, beside)
         behind = _Behind(store.holds)
         try:
@@ -222,7 +223,7 @@ class Backup:
         cannot be kept is named."""
         for start in range(0, len(fronts), _CALL):
             batch = fronts[start : start + _CALL]
-            beside = await _Beside.of(store, [conversation.id for conversation, _ in batch])
+            beside = await _Beside.of(store, [one.id for one, _ in batch], self._aside)
             for conversation, upto in batch:
                 try:
                     yield await self.keep(store, conversation, upto=upto, beside=beside)
@@ -238,7 +239,7 @@ class Backup:
         """
         for start in range(0, len(conversations), _CALL):
             batch = {each.id: each for each in conversations[start : start + _CALL]}
-            beside = await _Beside.of(store, list(batch))
+            beside = await _Beside.of(store, list(batch), self._aside)
             for name, why in beside.refused.items():
                 del batch[name]
                 yield NotKept(name, not_to_be_kept(name, why))
@@ -417,14 +418,16 @@ class _Beside(msgspec.Struct, frozen=True):
     take back."""
 
     notes: Mapping[str, JSONObject]
+    aside: Mapping[str, JSONObject]
     expires_s: Mapping[str, float]
     refused: Mapping[str, str]
 
     @staticmethod
-    async def of(store: Store, conversations: Sequence[str]) -> "_Beside":
-        """All of it, asked for in a few round trips."""
+    async def of(store: Store, conversations: Sequence[str], folder: Path) -> "_Beside":
+        """All of it, asked for in a few round trips; `folder` has the notes that lie aside."""
         return _Beside(
             await store.notes(conversations) if isinstance(store, SupportsNotes) else {},
+            files_of(folder, conversations),
             await store.expiring(conversations) if isinstance(store, SupportsExpiry) else {},
             await store.refuses_back(conversations) if isinstance(store, SupportsTrial) else {},
         )
@@ -516,8 +519,9 @@ class _Run:
         self._upto: Position = START
         self._store = store
         self._notes = dict(beside.notes.get(conversation.id, {}))
+        self._aside = dict(beside.aside.get(conversation.id, {}))
         self._expires_s = beside.expires_s.get(conversation.id)
-        self._wanted = positions_in(self._notes)
+        self._wanted = positions_in([*self._notes.values(), *self._aside.values()])
         self._anchors: dict[Position, int] = {}
         self._section = section
         self._before = section.hash.copy()
@@ -543,7 +547,7 @@ class _Run:
         """What there is to say of it."""
         return Kept(
             number, self.conversation, self._upto, self.messages, self._offset, end - self._offset,
-            replacement, self._first, left, self._notes, self._anchors,
+            replacement, self._first, left, self._notes, self._aside, self._anchors,
             self._expires_s if left is None else None,
         )  # fmt: skip
 

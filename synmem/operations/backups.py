@@ -86,9 +86,9 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a conversation's messages lie in a backup, and how it stood in its store.
 
     `first` and `upto` are the positions of the first and of the last of these messages; `left` is
-    what stood behind them. `notes` are those on it, with the positions that they name of these
-    messages (`anchors`: position to index); `expires_s` the seconds that it had left, where all of
-    it was kept.
+    what stood behind them. `notes` are those on it (`aside`: in the state folder), with the
+    positions that they name of these messages (`anchors`: position to index); `expires_s` the
+    seconds that it had left, where all of it was kept.
     """
 
     number: int
@@ -101,6 +101,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     first: Position = ""
     left: Left | None = None
     notes: JSONObject = {}
+    aside: JSONObject = {}
     anchors: dict[Position, int] = {}
     expires_s: float | None = None
 

@@ -9,7 +9,9 @@ from typing import Final
 
 import msgspec
 
+from synmem import folders
 from synmem.errors import CorruptData
+from synmem.notes import store_folder
 from synmem.operations import backups
 from synmem.operations.backups import Damaged, Kept, Manifest, Pages
 from synmem.operations.journal import Fate, Journal, Line, Word, spans_of
@@ -76,6 +78,9 @@ class Removals:
         self._alone = alone
         self.damaged: list[Damaged] = []
         """Other backups of which it is not known what they hold."""
+        notes = store_folder(folders.state_path("notes"), manifest.origin.identity)
+        self.notes_folder = None if elsewhere else notes
+        """Where notes on the store lie that it does not keep."""
         self._locks = locks
         self._journals: dict[str, Journal] = {}
         self._of: dict[str, list[Removal]] = {}

@@ -22,13 +22,14 @@ from synmem.errors import (
 )
 from synmem.messages import Conversation, Message
 from synmem.notes import SUMMARY, Note, Notes
-from synmem.operations.backup import Backup, Kept
+from synmem.operations.backup import Backup, Kept, not_to_be_kept
 from synmem.operations.covering import Covering, Newest
 from synmem.operations.derived import forget_beside
 from synmem.operations.extractive import Extract, as_json, from_json, summary_of
+from synmem.operations.looking import infos_of
 from synmem.operations.running import VERSION, Asking, Run, is_running, is_summary
 from synmem.operations.search import Skipped
-from synmem.store import START, Position, Store, once
+from synmem.store import START, ConversationInfo, Position, Store, once
 from synmem.strategies.lines import role_line
 from synmem.strategies.summary import SUMMARY_HEAD
 
@@ -200,11 +201,13 @@ async def replace_fronts(
     One that cannot be backed up, or has changed since it was summarized, stays as it was.
     """
     kept: list[tuple[Summary, Kept | None]] = []
+    infos = await infos_of(store, [each.conversation for each in summaries], details=True)
     for summary in summaries:
         try:
             if why := store.refusal(_held(store, replacement(summary))):
                 raise Rejected([(summary.conversation, 0, f"its summary: {why}")])
-            kept.append((summary, await _keep(store, summary, backup)))
+            info = infos.get(summary.conversation)
+            kept.append((summary, await _keep(store, summary, info, backup)))
         except (Changed, ConversationNotFound, CorruptData, Rejected) as error:
             yield NotReplaced(summary.conversation, error)
     if backup is not None and kept:
@@ -232,12 +235,18 @@ async def _replace_front(
         await store.replace(conversation, message, upto=summary.upto)
 
 
-async def _keep(store: Store, summary: Summary, backup: Backup | None) -> Kept | None:
+async def _keep(
+    store: Store, summary: Summary, info: ConversationInfo | None, backup: Backup | None
+) -> Kept | None:
     if backup is None:
         return None
+    if info is None:
+        raise ConversationNotFound(summary.conversation, store.name)
+    if info.unreadable is not None:
+        raise not_to_be_kept(info.id, info.unreadable)
     return await backup.keep(
         store,
-        Conversation(summary.conversation),
+        Conversation(info.id, info.title, info.extra),
         upto=summary.upto,
         replacement=[_held(store, replacement(summary))],
     )

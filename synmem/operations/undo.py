@@ -26,7 +26,7 @@ from synmem.errors import (
 )
 from synmem.locks import waited_for
 from synmem.messages import Conversation, Message
-from synmem.notes import NOT_BESIDE, moved, store_folder
+from synmem.notes import NOT_BESIDE, files_of, moved, store_folder, write_file
 from synmem.operations import backups
 from synmem.operations.backups import Damaged, Kept, Manifest
 from synmem.operations.looking import infos_of
@@ -331,6 +331,8 @@ class _Batch:
                 yield Restored(each.name, each.kept.messages)
                 continue
             outcome = await self._looked_at(each, due)
+            if isinstance(outcome, Restored):
+                await self._describe(each.kept, there.get(each.name))
             if outcome is not None:
                 yield outcome
                 if isinstance(outcome, Restored):
@@ -371,6 +373,12 @@ class _Batch:
         due.append((each, stands))
         return None
 
+    async def _describe(self, kept: Kept, info: ConversationInfo | None) -> None:
+        """Give a conversation that is there the title and extra that it came back without."""
+        missing = _missing(kept, info)
+        if (missing.title or missing.extra) and not self._how.dry_run:
+            await self._store.append([Part(missing, [])])
+
     async def _replaced(
         self, each: Removal, info: ConversationInfo | None, stands: Standing
     ) -> Restored | NotRestored:
@@ -408,7 +416,7 @@ async def _finish(store: Store, removals: Removals, back: Sequence[Removal]) -> 
     """What lies beside conversations that came back, and then the journal: they are back."""
     if not back:
         return
-    await _put_beside(store, back)
+    await _put_beside(store, removals, back)
     begins = await first_positions(store, [each.name for each in back])
     for each in back:
         front = begins.get(each.name)
@@ -417,33 +425,37 @@ async def _finish(store: Store, removals: Removals, back: Sequence[Removal]) -> 
     await _forget(store, back)
 
 
-async def _put_beside(store: Store, back: Sequence[Removal]) -> None:
+async def _put_beside(store: Store, removals: Removals, back: Sequence[Removal]) -> None:
     """The notes that these conversations had, and the time that they had left."""
-    noted = [each for each in back if each.kept.notes]
-    if noted and isinstance(store, SupportsNotes):
-        there = await store.notes([each.name for each in noted])
-        for each in noted:
-            await _put_notes(store, store, each, there.get(each.name, {}))
-    if isinstance(store, SupportsExpiry):
-        left = {
-            each.name: each.kept.expires_s
-            for each in back
-            if each.kept.expires_s is not None and each.fate.front == START
-        }
-        if left:
-            await store.expire(left)
-
-
-async def _put_notes(
-    store: Store, notes: SupportsNotes, each: Removal, there: Mapping[str, Any]
-) -> None:
-    """Those that it has none of now, or still has, which fit no more: their messages have moved."""
-    positions = await _positions(store, each.kept)
-    for name, value in each.kept.notes.items():
-        if name not in there or there[name] == value:
+    noted = [each for each in back if each.kept.notes or each.kept.aside]
+    names = [each.name for each in noted]
+    there = await store.notes(names) if noted and isinstance(store, SupportsNotes) else {}
+    folder = removals.notes_folder
+    aside = files_of(folder, names) if folder is not None else {}
+    for each in noted:
+        positions = await _positions(store, each.kept)
+        for name, value in _due(each.kept.notes, there.get(each.name, {})):
             # It was derived, and can be made anew: no reason to keep a conversation back.
             with contextlib.suppress(*NOT_BESIDE, Rejected, Changed):
-                await notes.set_note(each.name, name, moved(value, positions))
+                if isinstance(store, SupportsNotes):
+                    await store.set_note(each.name, name, moved(value, positions))
+        for name, value in _due(each.kept.aside, aside.get(each.name, {})):
+            with contextlib.suppress(OSError):
+                if folder is not None:
+                    write_file(folder, each.name, name, moved(value, positions))
+    left = {
+        each.name: each.kept.expires_s
+        for each in back
+        if each.kept.expires_s is not None and each.fate.front == START
+    }
+    if left and isinstance(store, SupportsExpiry):
+        await store.expire(left)
+
+
+def _due(kept: Mapping[str, Any], there: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Notes that are not there now, or still there, which fit no more: their messages have
+    moved."""
+    return [(name, value) for name, value in kept.items() if there.get(name, value) == value]
 
 
 async def _positions(store: Store, kept: Kept) -> dict[Position, Position]:
@@ -495,12 +507,20 @@ def _described(kept: Kept, info: ConversationInfo | None) -> Conversation:
     described = kept.conversation.title is not None or kept.conversation.extra
     if described and info is not None and info.unreadable is not None:
         raise CorruptData(f"conversation {info.id!r}: {info.unreadable}", conversation=info.id)
-    if info is None:
-        return kept.conversation
+    if info is None or (kept.replacement is not None and not kept.first):
+        return kept.conversation  # version 1 did not know of every title
     if kept.replacement is not None:
         return Conversation(info.id, kept.conversation.title or "", kept.conversation.extra or {})
+    return _missing(kept, info)
+
+
+def _missing(kept: Kept, info: ConversationInfo | None) -> Conversation:
+    """What it had of title and extra, and has not now; nothing where that cannot be read."""
+    name = kept.conversation.id
+    if info is None or info.unreadable is not None:
+        return Conversation(name)
     return Conversation(
-        kept.conversation.id,
+        name,
         kept.conversation.title if info.title is None else None,
         kept.conversation.extra if not info.extra else None,
     )

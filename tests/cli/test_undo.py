@@ -352,3 +352,25 @@ def test_ids_that_a_table_takes_for_the_same_are_not_removed_one_for_the_other(
     database.close()
     assert count == 4 + len(trim) // 2
     assert run("undo").exit_code == 0
+
+
+@pytest.mark.parametrize("layout", ["synmem", "synapsekit"])
+@pytest.mark.parametrize("trim", [[], ["--keep-last", "25"]])
+def test_a_summary_fits_again_wherever_it_lies(
+    tmp_path: Path, layout: str, trim: list[str]
+) -> None:
+    store = f"sqlite:///{tmp_path}/chat.db?layout={layout}"
+    lines = [
+        json.dumps({"conversation_id": "a", "role": "user", "content": f"Sentence {n} of a talk."})
+        for n in range(40)
+    ]
+    (tmp_path / "said.jsonl").write_text("\n".join(lines) + "\n")
+    assert run("import", tmp_path / "said.jsonl", "-p", store).exit_code == 0
+    arguments = ["summarize", "a", "--method", "extractive", "--max-messages", "10", "-p", store]
+    first = run(*arguments)
+    assert first.exit_code == 0
+    assert run("clear", "a", *trim, "--yes", "-p", store).exit_code == 0
+    assert run("undo").exit_code == 0
+    again = run(*arguments)
+    assert "is up to date" in again.stderr
+    assert again.stdout == first.stdout
