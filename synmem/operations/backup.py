@@ -16,7 +16,6 @@ that breaks off asks the store. A backup that was not sealed is taken away again
 import asyncio
 import contextlib
 import hashlib
-import json
 import secrets
 import shutil
 from collections.abc import (
@@ -24,13 +23,11 @@ from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Iterator,
-    Mapping,
     Sequence,
 )
 from contextlib import aclosing
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -43,22 +40,18 @@ from synmem.errors import (
     StoreError,
     SynmemError,
 )
-from synmem.formats import jsonl
 from synmem.locks import held
 from synmem.messages import (
     Conversation,
     Digest,
     Holds,
-    JSONObject,
     Message,
-    Unreadable,
     conversation_refusal,
     dump_json,
     format_time,
 )
-from synmem.notes import files_of, positions_in, store_folder
+from synmem.notes import store_folder
 from synmem.operations.backups import (
-    OPENING,
     Kept,
     Left,
     Manifest,
@@ -72,16 +65,12 @@ from synmem.operations.backups import (
     writing,
 )
 from synmem.operations.journal import Journal, Line, spans_of
+from synmem.operations.keeping import Behind, Beside, Run, Section, not_to_be_kept
 from synmem.store import (
-    START,
-    Page,
     Position,
     Step,
     Store,
-    SupportsExpiry,
-    SupportsNotes,
     SupportsSteps,
-    SupportsTrial,
 )
 
 __all__ = [
@@ -98,26 +87,12 @@ __all__ = [
 _CALL: Final = 500
 """Conversations in one read, outcomes in one line of the journal."""
 
-BEHIND: Final = 16
-"""So many messages behind those that are kept tell what stood there."""
-
 
 class NotKept(msgspec.Struct, frozen=True):
     """A conversation that could not be backed up, and why."""
 
     conversation: str
     error: SynmemError
-
-
-def not_to_be_kept(conversation: str, why: str) -> CorruptData:
-    """What is said of a conversation that could not be brought back: something of it cannot be
-    read, or the store would not take it."""
-    return CorruptData(
-        f"conversation {conversation!r}, {why}",
-        hint="what cannot be read, or not be written back, cannot be backed up; --no-backup "
-        "removes it anyway",
-        conversation=conversation,
-    )
 
 
 @contextlib.contextmanager
@@ -153,7 +128,7 @@ class Backup:
             self.folder.mkdir(mode=0o700)
             made.callback(self._leave_nothing)
             made.enter_context(held(self.folder / "lock", "a new backup is locked"))
-            self._data = _Section(self.folder / "conversations.jsonl")
+            self._data = Section(self.folder / "conversations.jsonl")
             made.callback(_closed, self._data)
             self._entries = durable.create(self.folder / "index.jsonl")
             made.callback(_closed, self._entries)
@@ -173,7 +148,7 @@ class Backup:
         *,
         upto: Position | None = None,
         replacement: "Sequence[Message] | Replacement" = (),
-        beside: "_Beside | None" = None,
+        beside: Beside | None = None,
     ) -> Kept:
         """Write a conversation down, or its front up to and with `upto`, and how it stands.
 
@@ -181,9 +156,9 @@ class Backup:
         Changed where `upto` is not there any more, CorruptData (naming it) where a record cannot
         be read and so not be kept, or where the store would not take it back.
         """
-        beside = beside or await _Beside.of(store, [conversation.id], self._aside)
+        beside = beside or await Beside.of(store, [conversation.id], self._aside)
         run = self._begin(store, conversation, beside)
-        behind = _Behind(store.holds)
+        behind = Behind(store.holds)
         try:
             async for page in store.read([conversation.id]):
                 rest = len(page.items) if run.reached else 0
@@ -223,7 +198,7 @@ class Backup:
         cannot be kept is named."""
         for start in range(0, len(fronts), _CALL):
             batch = fronts[start : start + _CALL]
-            beside = await _Beside.of(store, [one.id for one, _ in batch], self._aside)
+            beside = await Beside.of(store, [one.id for one, _ in batch], self._aside)
             for conversation, upto in batch:
                 try:
                     yield await self.keep(store, conversation, upto=upto, beside=beside)
@@ -239,7 +214,7 @@ class Backup:
         """
         for start in range(0, len(conversations), _CALL):
             batch = {each.id: each for each in conversations[start : start + _CALL]}
-            beside = await _Beside.of(store, list(batch), self._aside)
+            beside = await Beside.of(store, list(batch), self._aside)
             for name, why in beside.refused.items():
                 del batch[name]
                 yield NotKept(name, not_to_be_kept(name, why))
@@ -248,9 +223,9 @@ class Backup:
                     yield outcome
 
     async def _keep_batch(
-        self, store: Store, batch: dict[str, Conversation], beside: "_Beside"
+        self, store: Store, batch: dict[str, Conversation], beside: Beside
     ) -> AsyncGenerator[Kept | NotKept, None]:
-        run: _Run | None = None
+        run: Run | None = None
         failed: str | None = None
         try:
             async for page in store.read(list(batch)):
@@ -274,13 +249,13 @@ class Backup:
         if run is not None:
             yield self._end(run)
 
-    def _begin(self, store: Store, conversation: Conversation, beside: "_Beside") -> "_Run":
+    def _begin(self, store: Store, conversation: Conversation, beside: Beside) -> Run:
         if why := beside.refused.get(conversation.id) or conversation_refusal(conversation):
             raise not_to_be_kept(conversation.id, why)
-        return _Run(self._data, store, conversation, beside)
+        return Run(self._data, store, conversation, beside)
 
     def _end(
-        self, run: "_Run", replacement: Replacement | None = None, left: Left | None = None
+        self, run: Run, replacement: Replacement | None = None, left: Left | None = None
     ) -> Kept:
         kept = run.kept(self._numbers, self._data.end, replacement, left)
         line = dump_json(msgspec.to_builtins(kept)) + b"\n"
@@ -411,176 +386,6 @@ class Backup:
 def _closed(file: Any) -> None:
     with contextlib.suppress(OSError):  # a full disk: what was sealed is out already
         file.close()
-
-
-class _Beside(msgspec.Struct, frozen=True):
-    """What lies beside conversations and goes with them; and which of them the store would not
-    take back."""
-
-    notes: Mapping[str, JSONObject]
-    aside: Mapping[str, JSONObject]
-    expires_s: Mapping[str, float]
-    refused: Mapping[str, str]
-
-    @staticmethod
-    async def of(store: Store, conversations: Sequence[str], folder: Path) -> "_Beside":
-        """All of it, asked for in a few round trips; `folder` has the notes that lie aside."""
-        return _Beside(
-            await store.notes(conversations) if isinstance(store, SupportsNotes) else {},
-            files_of(folder, conversations),
-            await store.expiring(conversations) if isinstance(store, SupportsExpiry) else {},
-            await store.refuses_back(conversations) if isinstance(store, SupportsTrial) else {},
-        )
-
-
-class _Behind:
-    """The first messages that stand behind those that are kept."""
-
-    def __init__(self, holds: Holds) -> None:
-        self._digest = Digest(holds)
-        self._position: Position | None = None
-
-    def take(self, page: Page, start: int) -> bool:
-        """The items of a page from `start` on; tell whether these are enough."""
-        items = page.items[start:]
-        if items and self._position is None:
-            self._position = page.position(start)
-        for item in items[: BEHIND - self._digest.messages]:
-            if isinstance(item, Unreadable):
-                return True
-            self._digest.update([item])
-        return self._digest.messages == BEHIND
-
-    @property
-    def left(self) -> Left | None:
-        """What was found, if anything."""
-        if self._position is None:
-            return None
-        return Left(self._position, self._digest.messages, str(self._digest))
-
-
-class _Section:
-    """The sealed JSON Lines, section after section; a seal ends each."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = durable.create(path)
-        self.end = 0
-        self._open = False
-        self.conversations = self.messages = 0
-        self.hash = hashlib.sha256()
-
-    def write(self, lines: bytes) -> None:
-        if not self._open:
-            self._file.write(OPENING)
-            self.end += len(OPENING)
-            self._open = True
-        self._file.write(lines)
-        self.hash.update(lines)
-        self.end += len(lines)
-
-    def begin(self) -> None:
-        self.write(b"")
-
-    def take_back(self, end: int, before: Any) -> None:
-        self._file.seek(end)
-        self._file.truncate()
-        self.end = end
-        self.hash = before
-
-    def seal(self) -> None:
-        if not self._open:
-            return
-        line = _seal_line(self.conversations, self.messages, sha(self.hash))
-        self._file.write(line)
-        durable.sync(self._file)
-        self.end += len(line)
-        self._open = False
-        self.conversations = self.messages = 0
-        self.hash = hashlib.sha256()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Run:
-    """One conversation on its way into a section."""
-
-    def __init__(
-        self, section: _Section, store: Store, conversation: Conversation, beside: _Beside
-    ) -> None:
-        with writing():
-            section.begin()
-        self.conversation = conversation
-        self.messages = 0
-        self.reached = False
-        """Whether the last message to be kept was taken."""
-        self._offset = section.end
-        self._first: Position = START
-        self._upto: Position = START
-        self._store = store
-        self._notes = dict(beside.notes.get(conversation.id, {}))
-        self._aside = dict(beside.aside.get(conversation.id, {}))
-        self._expires_s = beside.expires_s.get(conversation.id)
-        self._wanted = positions_in([*self._notes.values(), *self._aside.values()])
-        self._anchors: dict[Position, int] = {}
-        self._section = section
-        self._before = section.hash.copy()
-        self._lines = jsonl.Writer()
-        self._lines.conversation(conversation)
-
-    def take(self, page: Page, upto: Position | None) -> int:
-        """Write a page down, no further than `upto`; tell how many were taken."""
-        items, self.reached = _cut(page, upto)
-        for number, item in enumerate(items, self.messages + 1):
-            if isinstance(item, Unreadable):
-                raise not_to_be_kept(self.conversation.id, f"record {item.position}: {item.reason}")
-            if why := self._store.refusal(item):
-                raise not_to_be_kept(self.conversation.id, f"message {number:,}: {why}")
-        self._write(self._lines.messages(cast("Sequence[Message]", items)))
-        self._note_positions(page, len(items))
-        self.messages += len(items)
-        return len(items)
-
-    def kept(
-        self, number: int, end: int, replacement: Replacement | None, left: Left | None
-    ) -> Kept:
-        """What there is to say of it."""
-        return Kept(
-            number, self.conversation, self._upto, self.messages, self._offset, end - self._offset,
-            replacement, self._first, left, self._notes, self._aside, self._anchors,
-            self._expires_s if left is None else None,
-        )  # fmt: skip
-
-    def take_back(self) -> None:
-        """Leave no trace of it."""
-        with writing():
-            self._section.take_back(self._offset, self._before)
-
-    def _note_positions(self, page: Page, count: int) -> None:
-        if not self.messages:
-            self._first = page.position(0)
-        self._upto = page.position(count - 1)
-        for i in range(count) if self._wanted else ():
-            if (position := page.position(i)) in self._wanted:
-                self._anchors[position] = self.messages + i
-
-    def _write(self, lines: bytes) -> None:
-        with writing():
-            self._section.write(lines)
-
-
-def _seal_line(conversations: int, messages: int, digest: str) -> bytes:
-    """The seal as `formats/jsonl.py` writes it; there it would not let a conversation go back."""
-    counts = {"conversations": conversations, "messages": messages, "digest": digest}
-    return json.dumps({"synmem": counts}).encode() + b"\n"
-
-
-def _cut(page: Page, upto: Position | None) -> tuple[Sequence[Message | Unreadable], bool]:
-    if upto is not None:
-        for i in range(len(page.items)):
-            if page.position(i) == upto:
-                return page.items[: i + 1], True
-    return page.items, False
 
 
 def _replacement(messages: Sequence[Message] | Replacement, holds: Holds) -> Replacement | None:
