@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from synmem.operations import backups
+from tests import services
 from tests.cli.moved import run
-from tests.cli.places import BACKENDS, Places
+from tests.cli.places import BACKENDS, Places, proxied
 from tests.cli.processes import start
 
 EVERY = (*BACKENDS, "synapsekit")
@@ -151,3 +153,52 @@ def test_the_same_undo_twice_at_once_is_one_undo(
         codes = sorted(code for _, code in outcomes)
         assert codes == [0, 0], outcomes  # the second says that it is undone already
         assert conversations(place) == said, what
+
+
+@pytest.mark.real
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_through_a_connection_that_breaks_again_and_again(
+    places: Places, tmp_path: Path, backend: str
+) -> None:
+    place = places.new(backend)
+    said = filled(place, tmp_path)
+    chance = random.Random(backend)
+    with proxied(place) as (proxy, through):
+        for number in range(10):
+            what = ("clear", "trim", "replace", "summarize")[number % 4]
+            for arguments in (COMMANDS[what](through, tmp_path), ["undo", "-p", through]):
+                running = start(*arguments)
+                while running.poll() is None:
+                    time.sleep(chance.uniform(0.02, 0.4))
+                    chance.choice([proxy.cut, proxy.half_close])()
+                _, errors = running.communicate()
+                assert running.returncode in (0, 1, 4, 6), errors  # 1: nothing to undo
+                assert b"Traceback" not in errors
+            undo_all(through)
+            assert conversations(place) == said, what
+
+
+@pytest.mark.real
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_a_server_that_is_killed_under_undo_and_started_again(
+    places: Places, tmp_path: Path, backend: str
+) -> None:
+    with services.running(backend, tmp_path / backend) as server:
+        if not getattr(server, "keeps", True):
+            pytest.skip(f"{server.what} keeps nothing when it is killed")
+        place = places.new(backend, server.url)
+        said = filled(place, tmp_path)
+        for number, after_s in enumerate((0.3, 0.5, 0.7, 0.9)):
+            what = ("clear", "trim")[number % 2]
+            assert run(*COMMANDS[what](place, tmp_path)).exit_code == 0
+            running = start("undo", "-p", place)
+            time.sleep(after_s)
+            server.kill()
+            _, errors = running.communicate(timeout=60)
+            assert running.returncode in (0, 4), errors  # 0: it was done already
+            assert b"Traceback" not in errors
+            server.start()
+            undo_all(place)
+            assert conversations(place) == said, what
