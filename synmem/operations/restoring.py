@@ -129,12 +129,10 @@ class Batch:
         back: list[Removal] = []
         due: list[tuple[Removal, Standing]] = []
         for each in batch:
-            if self._would_be_in_front(each):
-                yield Restored(each.name, each.kept.messages)
+            if self._is_held_up(each):
+                yield self._held_up(each)
                 continue
-            outcome = await self._looked_at(each, due)
-            if isinstance(outcome, Restored):
-                await self._describe(each.kept, there.get(each.name))
+            outcome = await self._looked_at(each, there.get(each.name), due)
             if outcome is not None:
                 yield outcome
                 if isinstance(outcome, Restored):
@@ -151,25 +149,32 @@ class Batch:
                 back.append(each)
         await finish(self._store, self._removals, back)
 
-    def _would_be_in_front(self, each: Removal) -> bool:
-        """Whether, in a dry run, what it goes in front of would only come back before it."""
-        return self._how.dry_run and any(
+    def _is_held_up(self, each: Removal) -> bool:
+        """Whether what it goes in front of is not back yet."""
+        return any(
             other.name == each.name and other.order > each.order and not other.is_done
             for other in self._removals.newer
         )
 
+    def _held_up(self, each: Removal) -> Restored | NotRestored:
+        if self._how.dry_run:  # it would come back before this
+            return Restored(each.name, each.kept.messages)
+        why = f"conversation {each.name!r}: what was removed later is not back"
+        return NotRestored(each.name, Changed(why, hint="it comes first"))
+
     async def _looked_at(
-        self, each: Removal, due: list[tuple[Removal, Standing]]
+        self, each: Removal, info: ConversationInfo | None, due: list[tuple[Removal, Standing]]
     ) -> Restored | NotRestored | None:
         """Look how it stands; what is to be written is added to `due`."""
         try:
             stands = await standing(
                 self._store, each.kept, each.read, self._removals.fronts_of_rest(each)
             )
-        except (Changed, CorruptData) as error:
+            if stands.stands is Stands.THERE:
+                await self._describe(each.kept, info)
+                return Restored(each.name, 0)
+        except StoreError as error:
             return _not_restored(each, error)
-        if stands.stands is Stands.THERE:
-            return Restored(each.name, 0)
         if stands.stands is Stands.OTHER and not self._how.force:
             return NotRestored(each.name, _other(self._store, each.kept, stands))
         due.append((each, stands))

@@ -721,3 +721,43 @@ def test_an_undo_to_another_store_that_was_killed_is_not_doubled() -> None:
         assert await texts(other) == "ping ping ping ping ping other"
 
     asyncio.run(run())
+
+
+def test_where_the_newer_cannot_come_back_the_older_waits() -> None:
+    class Full(InMemoryStore):
+        full = False
+
+        async def replace(self, conversation: Conversation, messages: Any, **named: Any) -> None:
+            given = [each async for page in messages for each in page]
+            if self.full and any(each.content == "3" for each in given):
+                raise Rejected([(conversation.id, 0, "no room")])
+            await super().replace(conversation, once(given), **named)
+
+    async def run() -> None:
+        store = Full()
+        await add(store, "c", *"0123456789")
+        older = await cleared(store, Trim(keep_last=7))
+        await cleared(store, Trim(keep_last=4))
+        store.full = True
+        outcomes = await undone(store, older, with_newer=True)
+        assert [type(each) for each in outcomes] == [NotRestored, NotRestored]
+        assert "removed later" in str(outcomes[1].error)
+        assert await texts(store) == "6 7 8 9"
+        store.full = False
+        await undone(store, older, with_newer=True)
+        assert await texts(store) == "0 1 2 3 4 5 6 7 8 9"
+
+    asyncio.run(run())
+
+
+def test_a_title_comes_back_also_to_what_was_brought_back_by_hand() -> None:
+    async def run() -> None:
+        store = InMemoryStore()
+        await store.append([Part(Conversation("c", "A title", {"e": 1}), said("1", "2"))])
+        manifest = await cleared(store)
+        await add(store, "c", "1", "2")
+        assert await undone(store, manifest) == [Restored("c", 0)]
+        (info,) = [info async for page in store.conversations(details=True) for info in page]
+        assert (info.title, info.extra) == ("A title", {"e": 1})
+
+    asyncio.run(run())
