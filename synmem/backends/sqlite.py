@@ -300,7 +300,8 @@ class SqliteStore(SqliteCsv):
         async with self._transaction():
             if await self._is_known(token):
                 return True
-            if not await self._ends([conversation]):
+            end = (await self._ends([conversation])).get(conversation)
+            if end is None:
                 return False
             await self._check_begin(conversation, begins)
             where = "conversation_id = ?"
@@ -310,7 +311,7 @@ class SqliteStore(SqliteCsv):
                 where += " AND id <= ?"
                 values.append(self._number_at(upto))
             await self._file.execute(f"DELETE FROM messages WHERE {where}", values)
-            if not await self._ends([conversation]):
+            if upto is None or self._number_at(upto) >= self._number_at(end):
                 await self._forget(conversation)
             await self._remember(token)
         return True
@@ -634,7 +635,8 @@ class OwnSqliteStore(SqliteStore):
 
     async def _remember(self, token: str | None) -> None:
         if token is not None:
-            await set_beside(self._file, [("", f"step:{token}", "done")])
+            insert = "INSERT INTO messages_meta VALUES ('', ?, ?)"
+            await self._file.execute(insert, [f"step:{token}", model.ascii_json("done")])
 
     async def _describe(self, conversations: Sequence[Conversation]) -> None:
         values: list[tuple[str, str, Any]] = []
