@@ -66,6 +66,7 @@ from synmem.operations.backups import (
 )
 from synmem.operations.journal import Journal, Line, spans_of
 from synmem.operations.keeping import Behind, Beside, Run, Section, not_to_be_kept
+from synmem.operations.looking import infos_of
 from synmem.store import (
     Position,
     Step,
@@ -172,9 +173,11 @@ class Backup:
         if not run.messages:
             run.take_back()
             raise ConversationNotFound(conversation.id, store.name)
-        if upto is not None and not run.reached:
+        if (upto is not None and not run.reached) or (
+            replacement and await _described_anew(store, [conversation])
+        ):
             run.take_back()
-            raise Changed(f"conversation {conversation.id!r} in {store.name} changed meanwhile")
+            raise _changed(conversation.id, store)
         return self._end(run, _replacement(replacement, store.holds), behind.left)
 
     async def keep_sealed(
@@ -219,7 +222,14 @@ class Backup:
                 del batch[name]
                 yield NotKept(name, not_to_be_kept(name, why))
             async with aclosing(self._keep_batch(store, batch, beside)) as outcomes:
-                async for outcome in outcomes:
+                found = [outcome async for outcome in outcomes]
+            anew = await _described_anew(store, list(batch.values()))
+            for outcome in found:
+                if isinstance(outcome, Kept) and outcome.conversation.id in anew:
+                    self.void(outcome)
+                    name = outcome.conversation.id
+                    yield NotKept(name, _changed(name, store))
+                else:
                     yield outcome
 
     async def _keep_batch(
@@ -381,6 +391,25 @@ class Backup:
     def _leave_nothing(self) -> None:
         if not self.sealed:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def _described_anew(store: Store, conversations: Sequence[Conversation]) -> set[str]:
+    """Which of these have another title or extra by now than was written down, before their
+    messages were: somebody, an undo perhaps, has changed them in between."""
+    infos = await infos_of(store, [each.id for each in conversations], details=True)
+    return {
+        each.id
+        for each in conversations
+        if (info := infos.get(each.id)) is not None
+        and info.unreadable is None
+        and (info.title, info.extra or None) != (each.title, each.extra or None)
+    }
+
+
+def _changed(conversation: str, store: Store) -> Changed:
+    return Changed(
+        f"conversation {conversation!r} in {store.name} changed meanwhile", hint="run again"
+    )
 
 
 def _closed(file: Any) -> None:

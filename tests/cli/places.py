@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,11 +31,15 @@ class Places:
             return str(self._folder / f"{name}.db")
         if server_url is not None:
             return _address(backend, server_url, name)
-        server = self._request.getfixturevalue(f"{backend}_server")
+        server = self.server(backend)
         place = _address(backend, server.url, name)
         if isinstance(server, Given):
             self._made.append(place)
         return place
+
+    def server(self, backend: str) -> Any:
+        """The session's server for this backend."""
+        return self._request.getfixturevalue(f"{backend}_server")
 
     def clear(self) -> None:
         """Empty every store on a server of the user's; our own servers end with all they hold."""

@@ -20,7 +20,7 @@ from synmem.notes import Notes
 from synmem.operations import backups
 from synmem.operations.backup import Origin, new_backup
 from synmem.operations.backups import Damaged, Manifest
-from synmem.operations.clear import Trim, clear, plan
+from synmem.operations.clear import Cleared, Trim, clear, plan
 from synmem.operations.journal import Journal
 from synmem.operations.listing import listing
 from synmem.operations.summarize import remember, replace_fronts, summarize
@@ -759,5 +759,33 @@ def test_a_title_comes_back_also_to_what_was_brought_back_by_hand() -> None:
         assert await undone(store, manifest) == [Restored("c", 0)]
         (info,) = [info async for page in store.conversations(details=True) for info in page]
         assert (info.title, info.extra) == ("A title", {"e": 1})
+
+    asyncio.run(run())
+
+
+def test_a_title_that_comes_while_it_is_backed_up_is_backed_up() -> None:
+    """An undo, say, brings it back between the look at the title and the look at the messages."""
+
+    class Titled(InMemoryStore):
+        armed = False
+
+        def read(self, *arguments: Any, **named: Any) -> Any:
+            if self.armed:
+                self.armed = False
+                self._held["c"].title = "A title"
+            return super().read(*arguments, **named)
+
+    async def run() -> None:
+        store = Titled()
+        await add(store, "c", "1", "2")
+        infos = [info async for page in store.conversations(details=True) for info in page]
+        doomed = [each async for each in plan(store, infos, Trim())]
+        store.armed = True
+        with new_backup(ORIGIN) as backup:
+            outcomes = [each async for each in clear(store, doomed, Trim(), backup)]
+        assert Cleared("c", 2) in outcomes
+        await undone(store, backups.backups()[0])
+        (info,) = [info async for page in store.conversations(details=True) for info in page]
+        assert info.title == "A title"
 
     asyncio.run(run())
