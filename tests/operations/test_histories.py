@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import os
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -45,7 +46,7 @@ def run(kind: type[InMemoryStore], done: Sequence[Step], *, timed: bool) -> None
 @pytest.mark.parametrize("kind", [InMemoryStore, Plain, OneByOne])
 @given(done=st.lists(steps(), max_size=12), timed=st.booleans())
 @settings(
-    max_examples=150, deadline=None,
+    max_examples=150, deadline=None, derandomize="SYNMEM_TEST_SEED" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 def test_when_all_is_undone_each_conversation_is_what_was_said(
