@@ -4,7 +4,7 @@ and then what lies beside them."""
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -56,6 +56,14 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     with_newer: bool = False
     dry_run: bool = False
     elsewhere: bool = False
+
+
+class _Due(NamedTuple):
+    """What is to be written: what is known of the conversation now, and how it stands."""
+
+    removal: Removal
+    info: ConversationInfo | None
+    stands: Standing
 
 
 class Batch:
@@ -127,7 +135,7 @@ class Batch:
     ) -> AsyncIterator[Restored | NotRestored]:
         """Put the messages of each where they belong, unless they are there."""
         back: list[Removal] = []
-        due: list[tuple[Removal, Standing]] = []
+        due: list[_Due] = []
         for each in batch:
             if self._is_held_up(each):
                 yield self._held_up(each)
@@ -138,15 +146,17 @@ class Batch:
                 if isinstance(outcome, Restored):
                     back.append(each)
         if self._how.dry_run:
-            for each, _ in due:
-                yield Restored(each.name, each.kept.messages)
+            for one in due:
+                yield Restored(one.removal.name, one.removal.kept.messages)
             return
-        self._announce_all(due)
-        for each, stands in due:
-            outcome = await self._replaced(each, there.get(each.name), stands)
+        if due:
+            begins = [one.stands.begins for one in due]
+            self._announce([one.removal for one in due], begins)
+        for one in due:
+            outcome = await self._replaced(one)
             yield outcome
             if isinstance(outcome, Restored):
-                back.append(each)
+                back.append(one.removal)
         await finish(self._store, self._removals, back)
 
     def _is_held_up(self, each: Removal) -> bool:
@@ -163,13 +173,15 @@ class Batch:
         return NotRestored(each.name, Changed(why, hint="it comes first"))
 
     async def _looked_at(
-        self, each: Removal, info: ConversationInfo | None, due: list[tuple[Removal, Standing]]
+        self, each: Removal, info: ConversationInfo | None, due: "list[_Due]"
     ) -> Restored | NotRestored | None:
         """Look how it stands; what is to be written is added to `due`."""
         try:
             stands = await standing(
                 self._store, each.kept, each.read, self._removals.fronts_of_rest(each)
             )
+            if info is None and stands.stands is not Stands.ABSENT:  # it has come meanwhile
+                info = (await infos_of(self._store, [each.name], details=True)).get(each.name)
             if stands.stands is Stands.THERE:
                 await self._describe(each.kept, info)
                 return Restored(each.name, 0)
@@ -177,7 +189,7 @@ class Batch:
             return _not_restored(each, error)
         if stands.stands is Stands.OTHER and not self._how.force:
             return NotRestored(each.name, _other(self._store, each.kept, stands))
-        due.append((each, stands))
+        due.append(_Due(each, info, stands))
         return None
 
     async def _describe(self, kept: Kept, info: ConversationInfo | None) -> None:
@@ -186,9 +198,8 @@ class Batch:
         if (missing.title or missing.extra) and not self._how.dry_run:
             await self._store.append([Part(missing, [])])
 
-    async def _replaced(
-        self, each: Removal, info: ConversationInfo | None, stands: Standing
-    ) -> Restored | NotRestored:
+    async def _replaced(self, due: "_Due") -> Restored | NotRestored:
+        each, info, stands = due
         try:
             await self._store.replace(
                 _described(each.kept, info),
@@ -200,10 +211,6 @@ class Batch:
         except StoreError as error:
             return _not_restored(each, error)
         return Restored(each.name, each.kept.messages)
-
-    def _announce_all(self, due: Sequence[tuple[Removal, Standing]]) -> None:
-        if due:
-            self._announce([each for each, _ in due], [each.begins for _, each in due])
 
     def _announce(
         self, batch: Sequence[Removal], begins: Sequence[Position], *, together: bool = False

@@ -789,3 +789,26 @@ def test_a_title_that_comes_while_it_is_backed_up_is_backed_up() -> None:
         assert info.title == "A title"
 
     asyncio.run(run())
+
+
+def test_a_title_comes_back_to_what_comes_back_by_hand_in_the_same_moment() -> None:
+    class Raced(InMemoryStore):
+        armed = False
+
+        async def append(self, parts: Any, **named: Any) -> Any:
+            if self.armed:
+                self.armed = False
+                await super().append([Part(Conversation("c"), said("1", "2"))])
+            return await super().append(parts, **named)
+
+    async def run() -> None:
+        store = Raced()
+        await store.append([Part(Conversation("c", "A title"), said("1", "2"))])
+        manifest = await cleared(store)
+        store.armed = True
+        assert await undone(store, manifest) == [Restored("c", 0)]
+        (info,) = [info async for page in store.conversations(details=True) for info in page]
+        assert info.title == "A title"
+        assert await texts(store) == "1 2"
+
+    asyncio.run(run())
