@@ -3,12 +3,14 @@
 SynmemError
 ├── UsageError            what was asked makes no sense (exit 2)
 ├── Refused               needs a confirmation that was not given (exit 8)
+├── AlreadyUndone         all of a backup is back
 ├── ProfileError          bad TOML, unknown scheme, unset variable
 │   ├── ProfileNotFound   no such profile (exit 3)
 │   └── MissingExtra      the driver or feature is not installed
 ├── StoreError
 │   ├── StoreUnavailable  may work later (exit 4)
-│   │   └── Changed       somebody else wrote meanwhile: look again
+│   │   ├── Changed       somebody else wrote meanwhile: look again
+│   │   └── Busy          another process is at work on it, and holds its lock
 │   ├── AccessDenied      will not work until you fix it (exit 5)
 │   ├── StoreNotFound     the file or table that was named is not there (exit 3)
 │   ├── ConversationNotFound  (exit 3)
@@ -46,6 +48,10 @@ class Refused(SynmemError):
     kind = "refused"
 
 
+class AlreadyUndone(SynmemError):
+    """All of a backup is back: there is nothing left to do."""
+
+
 class ProfileError(SynmemError):
     """The configuration or a store's address cannot be used."""
 
@@ -81,6 +87,10 @@ class Changed(StoreUnavailable):
     """The store changed between a look and a step that relied on it; nothing was written."""
 
     kind = "changed"
+
+
+class Busy(StoreUnavailable):
+    """Another process holds the lock of a backup."""
 
 
 class AccessDenied(StoreError):

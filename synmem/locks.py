@@ -7,13 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from synmem.errors import StoreUnavailable, SynmemError
+from synmem.errors import Busy, SynmemError
 
 _LOOK_AGAIN_S: Final = 0.05
-
-
-class Busy(StoreUnavailable):
-    """Somebody else holds the lock."""
 
 
 @contextlib.contextmanager

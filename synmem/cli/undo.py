@@ -8,7 +8,7 @@ import typer
 from synmem.cli import render
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count
-from synmem.errors import CorruptData, SynmemError, UsageError
+from synmem.errors import AlreadyUndone, CorruptData, SynmemError, UsageError
 
 if TYPE_CHECKING:
     from synmem.operations.backups import Damaged, Manifest
@@ -108,8 +108,6 @@ def _typed_identity(session: Session) -> str | None:
 async def _undo(
     session: Session, profile: "Profile", manifest: "Manifest", how: "Undo"
 ) -> int | None:
-    from synmem.operations.undo import AlreadyUndone
-
     result = _Result(session, how)
     async with session.open_profile(profile, write=not how.dry_run) as store:
         try:

@@ -162,10 +162,8 @@ class Backup:
         behind = Behind(store.holds)
         try:
             async for page in store.read([conversation.id]):
-                rest = len(page.items) if run.reached else 0
-                if not run.reached:
-                    rest = len(page.items) - run.take(page, upto)
-                if run.reached and behind.take(page, len(page.items) - rest):
+                taken = 0 if run.reached else run.take(page, upto)
+                if run.reached and behind.take(page, taken):
                     break
         except BaseException:
             run.take_back()
@@ -177,7 +175,7 @@ class Backup:
             replacement and await _described_anew(store, [conversation])
         ):
             run.take_back()
-            raise _changed(conversation.id, store)
+            raise changed_meanwhile(conversation.id, store)
         return self._end(run, _replacement(replacement, store.holds), behind.left)
 
     async def keep_sealed(
@@ -228,7 +226,7 @@ class Backup:
                 if isinstance(outcome, Kept) and outcome.conversation.id in anew:
                     self.void(outcome)
                     name = outcome.conversation.id
-                    yield NotKept(name, _changed(name, store))
+                    yield NotKept(name, changed_meanwhile(name, store))
                 else:
                     yield outcome
 
@@ -378,7 +376,9 @@ class Backup:
 
     def _note_outcomes(self) -> list[Kept]:
         removed, self._removed = self._removed, []
-        void, self._void = self._void, []
+        # What is not announced yet, by a seal, is void only after that.
+        void = [each for each in self._void if each.number < self._sealed]
+        self._void = [each for each in self._void if each.number >= self._sealed]
         self._journal.note("removed", [each.number for each in removed])
         self._journal.note("void", [each.number for each in void])
         return removed + void
@@ -406,7 +406,8 @@ async def _described_anew(store: Store, conversations: Sequence[Conversation]) -
     }
 
 
-def _changed(conversation: str, store: Store) -> Changed:
+def changed_meanwhile(conversation: str, store: Store) -> Changed:
+    """What is said of a conversation that is not as it was looked at."""
     return Changed(
         f"conversation {conversation!r} in {store.name} changed meanwhile", hint="run again"
     )

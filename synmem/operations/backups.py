@@ -402,14 +402,14 @@ def _sequence_file() -> Path:
 
 
 @contextlib.contextmanager
-def writing(hint: str | None = _HINT) -> Iterator[None]:
+def writing() -> Iterator[None]:
     """An error of the disk, as one of ours."""
     try:
         yield
     except OSError as error:
         why = error.strerror or error
         place = folders.state_path("backups")
-        raise SynmemError(f"{place}: the backup cannot be written: {why}", hint=hint) from error
+        raise SynmemError(f"{place}: the backup cannot be written: {why}", hint=_HINT) from error
 
 
 def sha(digest: Any) -> str:

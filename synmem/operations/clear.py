@@ -8,7 +8,13 @@ import msgspec
 
 from synmem.errors import Changed, ConversationNotFound, CorruptData, SynmemError
 from synmem.messages import Conversation, Message
-from synmem.operations.backup import Backup, Kept, NotKept, not_to_be_kept
+from synmem.operations.backup import (
+    Backup,
+    Kept,
+    NotKept,
+    changed_meanwhile,
+    not_to_be_kept,
+)
 from synmem.operations.derived import forget_beside
 from synmem.operations.looking import before_last
 from synmem.store import START, ConversationInfo, Position, Store
@@ -101,7 +107,7 @@ async def clear(
         async for outcome in _round(store, fresh, backup, late):
             yield outcome
         for conversation in late:
-            yield NotCleared(conversation, _changed(conversation, store))
+            yield NotCleared(conversation, changed_meanwhile(conversation, store))
 
 
 async def _round(
@@ -172,12 +178,6 @@ def _not_cleared(conversation: str, error: CorruptData) -> NotCleared:
     if error.conversation != conversation:
         raise error
     return NotCleared(conversation, error)
-
-
-def _changed(conversation: str, store: Store) -> Changed:
-    return Changed(
-        f"conversation {conversation!r} in {store.name} changed meanwhile", hint="run again"
-    )
 
 
 # --- the front of a conversation ------------------------------------------------------------

@@ -298,10 +298,9 @@ def _not_restored(each: Removal, error: StoreError) -> NotRestored:
 
 def _check_one(error: StoreError) -> None:
     """Raises where not one conversation is concerned, but the backup or the store itself."""
-    one = error.conversation is not None if isinstance(error, CorruptData) else True
-    if isinstance(error, Changed | Rejected) or (isinstance(error, CorruptData) and one):
-        return
-    raise error
+    corrupt = isinstance(error, CorruptData) and error.conversation is not None
+    if not corrupt and not isinstance(error, Changed | Rejected):
+        raise error
 
 
 def _other(store: Store, kept: Kept, stands: Standing) -> Changed:

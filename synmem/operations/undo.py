@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 
 from synmem import folders
-from synmem.errors import Refused, SynmemError
+from synmem.errors import AlreadyUndone, Refused
 from synmem.locks import waited_for
 from synmem.notes import store_folder
 from synmem.operations import backups
@@ -21,14 +21,7 @@ from synmem.operations.restoring import CALL, Batch, NotRestored, Restored, Undo
 from synmem.operations.settling import settle
 from synmem.store import Store
 
-__all__ = ["AlreadyUndone", "NotRestored", "Restored", "Undo", "undo"]
-
-
-class AlreadyUndone(SynmemError):
-    """All of the backup is back."""
-
-    def __init__(self, backup_id: str) -> None:
-        super().__init__(f"backup {backup_id} is undone already", hint=backups.by_hand(backup_id))
+__all__ = ["NotRestored", "Restored", "Undo", "undo"]
 
 
 async def undo(
@@ -57,7 +50,9 @@ async def undo(
             for each in removals.damaged:
                 damaged(each)
             if backups.is_undone(manifest) and not how.elsewhere:
-                raise AlreadyUndone(manifest.id)
+                raise AlreadyUndone(
+                    f"backup {manifest.id} is undone already", hint=backups.by_hand(manifest.id)
+                )
             backups.verify(manifest)
             for one in await settle(store, removals, how):
                 yield Restored(one.name, 0)

@@ -13,8 +13,7 @@ import pytest
 
 from synmem import folders
 from synmem.backends.inmemory import InMemoryStore
-from synmem.errors import CorruptData, Refused, Rejected, StoreUnavailable, SynmemError
-from synmem.locks import Busy
+from synmem.errors import Busy, CorruptData, Refused, Rejected, StoreUnavailable, SynmemError
 from synmem.messages import Conversation, Holds, Message, Unreadable
 from synmem.notes import Notes
 from synmem.operations import backups
@@ -810,5 +809,22 @@ def test_a_title_comes_back_to_what_comes_back_by_hand_in_the_same_moment() -> N
         (info,) = [info async for page in store.conversations(details=True) for info in page]
         assert info.title == "A title"
         assert await texts(store) == "1 2"
+
+    asyncio.run(run())
+
+
+def test_what_is_void_before_it_was_announced_is_void_after_that() -> None:
+    async def run() -> None:
+        store = InMemoryStore()
+        await add(store, "a", "1")
+        await add(store, "b", "2")
+        with new_backup(ORIGIN) as backup:
+            backup.void(await backup.keep(store, Conversation("a")))
+            await backup.flush(store)  # nothing was announced yet
+            kept = await backup.keep(store, Conversation("b"))
+            manifest = backup.seal()
+            await backup.delete(store, kept)
+        words = {number: fate.word for number, fate in backups.fates(manifest).items()}
+        assert words == {0: "void", 1: "removed"}
 
     asyncio.run(run())
