@@ -5,7 +5,7 @@ from synmem.memory.buffer import BufferMemory
 from synmem.memory.llm import checked
 from synmem.memory.turn import Turn
 from synmem.models import LLM
-from synmem.strategies.lines import role_line
+from synmem.strategies.lines import prompt_line
 from synmem.strategies.summary import SUMMARY_HEAD, Running, within
 
 
@@ -78,6 +78,6 @@ class HybridMemory:
     async def _reached(self) -> tuple[Running, list[Said]]:
         """The messages there are, and the summary, which covers all before the window."""
         running, messages = self._running, self.get_messages()
-        older = [role_line(each["role"], each["content"]) for each in messages[: -self._most]]
+        older = [prompt_line(each["role"], each["content"]) for each in messages[: -self._most]]
         await running.reach(self._llm, older, self._prompt)
         return running, messages

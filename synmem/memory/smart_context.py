@@ -4,7 +4,7 @@ from synmem.memory.base import Said, at_least, copies, said
 from synmem.memory.llm import checked
 from synmem.memory.turn import Turn
 from synmem.models import LLM
-from synmem.strategies.lines import role_line
+from synmem.strategies.lines import prompt_line
 from synmem.strategies.summary import SUMMARY_HEAD, answered
 
 SEARCH_HEAD = "Search Results Context:\n"
@@ -89,7 +89,7 @@ class SmartContextManager:
         while len(self._messages) > 2 and self._recent_tokens() > self._max_recent_tokens:
             messages = self._messages
             if self._llm is not None:
-                oldest = [role_line(m["role"], m["content"]) for m in messages[:2]]
+                oldest = [prompt_line(m["role"], m["content"]) for m in messages[:2]]
                 summary = await answered(self._llm, self._summary, oldest)
                 if self._messages is not messages:
                     continue  # cleared meanwhile: that is a summary of what is forgotten

@@ -7,7 +7,7 @@ from synmem.memory.base import BaseMemory, Replaceable, Said, at_least, copies, 
 from synmem.memory.llm import checked
 from synmem.memory.turn import Turn
 from synmem.models import LLM
-from synmem.strategies.lines import role_line
+from synmem.strategies.lines import prompt_line
 from synmem.strategies.summary import SUMMARY_HEAD, concise, fold, templated
 
 
@@ -101,5 +101,5 @@ class SummaryMemory(BaseMemory):
             await self._backend.add(message["role"], message["content"])
 
     async def _summary(self, oldest: list[Said]) -> str:
-        lines = [role_line(each["role"], each["content"]) for each in oldest]
+        lines = [prompt_line(each["role"], each["content"]) for each in oldest]
         return SUMMARY_HEAD + await fold(self._llm, "", lines, self._prompt)

@@ -18,6 +18,7 @@ import msgspec
 
 from synmem.messages import Message
 from synmem.operations.words import normal
+from synmem.strategies.summary import SUMMARY_HEAD, is_summary
 
 _SENTENCES: Final = 4_000  # looked at, at most
 _ROUND: Final = 200  # compared with each other at once
@@ -66,12 +67,12 @@ class Extract:
         self._seen = 0
         self._stride = 1
 
-    def add(self, number: int, message: Message, head: str) -> None:
-        """The next message; one that begins with `head` is a summary of earlier ones."""
+    def add(self, number: int, message: Message) -> None:
+        """The next message; it may be a summary of earlier ones."""
         self._seen += 1
         if message.role == "tool" or (self._seen - 1) % self._stride:
             return
-        found = sentences(number, message, head)
+        found = sentences(number, message)
         weighty = [each for each in found if len(set(_terms(each.text))) >= _FEWEST]
         if weighty:
             self._pool.append(weighty)
@@ -104,11 +105,10 @@ def summary_of(
     return chosen
 
 
-def sentences(number: int, message: Message, head: str) -> list[Sentence]:
-    """The sentences of a message, as many as count."""
-    if message.content.startswith(head):
-        lines = [_LINE.fullmatch(line) for line in message.content[len(head) :].split("\n")]
-        said = [(line[1].lower(), line[2]) for line in lines if line]
+def sentences(number: int, message: Message) -> list[Sentence]:
+    """The sentences of a message, as many as count; of a summary by those whose they were."""
+    if is_summary(message):
+        said = list(_summarized(message.content.removeprefix(SUMMARY_HEAD)))
     else:
         said = [(message.role, text) for text in _split(message.content)]
     said = [(role, text) for role, text in said if normal(text)]
@@ -116,6 +116,16 @@ def sentences(number: int, message: Message, head: str) -> list[Sentence]:
         Sentence(number, place, role, _cut(text))
         for place, (role, text) in enumerate(said[:_OF_A_MESSAGE])
     ]
+
+
+def _summarized(text: str) -> Iterable[tuple[str, str]]:
+    """A summary of sentences has `Role: sentence` lines; what a model wrote is nobody's own."""
+    for line in text.split("\n"):
+        if found := _LINE.fullmatch(line):
+            yield found[1].lower(), found[2]
+        else:
+            for sentence in _split(line):
+                yield "summary", sentence
 
 
 def _split(text: str) -> Iterable[str]:

@@ -17,7 +17,15 @@ from synmem.notes import Note, Notes
 from synmem.operations.covering import Covering, Newest
 from synmem.store import Store
 from synmem.strategies.lines import message_line
-from synmem.strategies.summary import SUMMARY_HEAD, Prompt, concise, fold, room, templated
+from synmem.strategies.summary import (
+    SUMMARY_HEAD,
+    Prompt,
+    concise,
+    fold,
+    is_summary,
+    room,
+    templated,
+)
 
 VERSION: Final = 1
 
@@ -141,8 +149,3 @@ class Run:
         value = {"version": VERSION, "method": "llm", "text": self.text,
                  "prompt": self._asking.prompt_digest, **more}  # fmt: skip
         return Note(value, self._covering.reach)
-
-
-def is_summary(message: Message) -> bool:
-    """Whether a message is a summary that took the place of others."""
-    return message.content.startswith(SUMMARY_HEAD)

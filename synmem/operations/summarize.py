@@ -27,11 +27,11 @@ from synmem.operations.covering import Covering, Newest
 from synmem.operations.derived import forget_beside
 from synmem.operations.extractive import Extract, as_json, from_json, summary_of
 from synmem.operations.looking import infos_of
-from synmem.operations.running import VERSION, Asking, Run, is_running, is_summary
+from synmem.operations.running import VERSION, Asking, Run, is_running
 from synmem.operations.search import Skipped
 from synmem.store import START, ConversationInfo, Position, Store, once
-from synmem.strategies.lines import role_line
-from synmem.strategies.summary import SUMMARY_HEAD
+from synmem.strategies.lines import prompt_line
+from synmem.strategies.summary import SUMMARY_HEAD, is_summary
 
 METHODS: Final = ("auto", "llm", "extractive")
 _MAX_CHARACTERS: Final = 2000
@@ -124,7 +124,7 @@ async def _extracted(
     async with aclosing(covering.read(Newest(max_messages))) as messages:
         async for number, message in messages:
             only_summary = number == 1 and is_summary(message)
-            extract.add(number, message, SUMMARY_HEAD)
+            extract.add(number, message)
     new = None
     if covering.more and not only_summary:
         new = _extract_note(covering, extract, max_messages)
@@ -138,7 +138,7 @@ def _extract_note(covering: Covering, extract: Extract, max_messages: int) -> No
     value = {
         "version": VERSION,
         "method": "extractive",
-        "text": "\n".join(role_line(each.role, each.text) for each in chosen),
+        "text": "\n".join(prompt_line(each.role, each.text) for each in chosen),
         "max_messages": max_messages,
         "candidates": as_json(candidates),
     }

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from synmem.models import LLM
+from synmem.strategies.lines import set_in
 
 NONE: Final = "NONE"
 
@@ -49,11 +50,11 @@ class Entities:
 
         One call for the names and one for each of them. When the model fails, nothing is changed.
         """
-        names = _names(await llm.generate(_FIND.format(none=NONE, content=content)))
+        names = _names(await llm.generate(_FIND.format(none=NONE, content=set_in(content))))
         found: dict[str, str] = {}
         for name in names:
             known = found.get(name) or self._known.get(name, _NOTHING)
-            prompt = _DESCRIBE.format(name=name, known=known, content=content)
+            prompt = _DESCRIBE.format(name=name, known=set_in(known), content=set_in(content))
             found[name] = (await llm.generate(prompt)).strip()
         for name, description in found.items():
             self._known[name] = description
@@ -67,7 +68,7 @@ class Entities:
 
 def known_lines(known: Mapping[str, str]) -> list[str]:
     """`Known entities:` and a line for each; none where nothing is known."""
-    lines = [f"  - {name}: {description}" for name, description in known.items()]
+    lines = [f"  - {name}: {set_in(description)}" for name, description in known.items()]
     return ["Known entities:", *lines] if lines else []
 
 
@@ -75,5 +76,5 @@ def _names(answer: str) -> list[str]:
     """The names in an answer, each once; some models make a list of them."""
     if answer.strip().rstrip(".").upper() == NONE:
         return []
-    names = [name.strip(_AROUND) for name in re.split(r"[,\n]", answer)]
+    names = [" ".join(name.split()).strip(_AROUND) for name in re.split(r"[,\n]", answer)]
     return list(dict.fromkeys(name for name in names if name))

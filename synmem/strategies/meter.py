@@ -1,12 +1,13 @@
 """What things cost of a budget, in tokens: everything that is printed counts."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from synmem.messages import JSONObject, Message, dump_json
 from synmem.models.tokens import Count, cut, estimate_tokens
-from synmem.strategies.lines import message_line, role_line
+from synmem.strategies.lines import message_line, prompt_line
 from synmem.strategies.names import function_name, speaker
 
 SYSTEM: Final = ("system", "developer")
@@ -42,7 +43,7 @@ class Meter:
 
     def background(self, text: str) -> float:
         """What a text in front of the messages costs."""
-        return self.count(role_line("system", text) + "\n" if self.labelled else text)
+        return self.count(prompt_line("system", text) + "\n" if self.labelled else text)
 
     def opening(self, newest: Sequence[Message]) -> float:
         """What the question costs that may have to stand in front of the newest messages."""
@@ -53,7 +54,12 @@ class Meter:
 
     def cut(self, text: str, tokens: float) -> str:
         """The longest beginning of a background that costs no more."""
-        kept = cut(text, tokens - (self.background("") if self.labelled else 0), self.count)
+        if not self.labelled:
+            return cut(text, tokens, self.count)
+        longest = len(cut(text, tokens - self.background(""), self.count))
+        fits = range(longest + 1)
+        n = bisect_right(fits, tokens, key=lambda n: self.background(text[:n]))
+        kept = text[: max(n - 1, 0)]
         while kept and self.background(kept) > tokens:  # a vocabulary may join text and label
             kept = kept[:-1]
         return kept

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from synmem.messages import JSONObject, Message, parse_json
 from synmem.strategies.context import QUESTION, Context, Decision
-from synmem.strategies.lines import arguments_text, message_line, role_line
+from synmem.strategies.lines import arguments_text, message_line, prompt_line
 from synmem.strategies.linking import linked, paired
 from synmem.strategies.meter import SYSTEM
 from synmem.strategies.names import speaker
@@ -19,8 +19,8 @@ _DATA_URL = re.compile(r"data:([^;,]+);base64,(.*)", re.DOTALL)
 
 
 def as_text(context: Context) -> str:
-    """`Role: content` lines."""
-    lines = [role_line("system", each.text) for each in context.background]
+    """`Role: content` lines, what goes on in further lines set in: see `lines`."""
+    lines = [prompt_line("system", each.text) for each in context.background]
     lines += [message_line(each) for each in context.messages]
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from synmem.store import Store
 from synmem.strategies.context import Background, Context
 from synmem.strategies.history import History, fill, read_history
 from synmem.strategies.meter import SYSTEM, Meter
-from synmem.strategies.summary import SUMMARY_HEAD
+from synmem.strategies.summary import SUMMARY_HEAD, is_summary
 
 SEARCH_HEAD: Final = "Search Results Context:\n"
 
@@ -67,7 +67,7 @@ class Smart:
         first, rest = await _beginning(store, conversation, history)
         if first is None or first.role not in SYSTEM or not first.content.strip():
             return None, history  # an image alone is no background either
-        if self.summary and first.content.startswith(SUMMARY_HEAD):
+        if self.summary and is_summary(first):
             return None, rest
         return Background("first message", first.content, cached=True), rest
 

@@ -266,7 +266,7 @@ def test_entities_in_a_pipe_as_json_and_on_a_terminal(
     assert run("entities", "a", "-p", chat, "--max-entities", "0")[0] == 2
     assert run("entities", "gone", "-p", chat)[0] == 3
     code, out, _ = run("context", "a", "-s", "entity", "-p", chat, "-f", "text")
-    assert out.startswith("System: Known entities:\n  - Ann: Ann\nis known\n")
+    assert out.startswith("System: Known entities:\n      - Ann: Ann\n        is known\n")
     assert len(configured.asked) == calls
 
 
@@ -306,7 +306,7 @@ def test_a_program_is_a_model(own_folders: Path, tmp_path: Path, chat: str) -> N
     log = program(own_folders, tmp_path)
     assert run("summarize", "a", "-p", chat)[:2] == (0, "by a program\n")
     assert run("context", "a", "-p", chat, "-s", "hybrid", "-f", "text")[1].startswith(
-        "System: Summary of earlier conversation:\nby a program\n"
+        "System: Summary of earlier conversation:\n    by a program\n"
     )
     assert log.read_text() == "10\n10\n"
 

@@ -74,7 +74,7 @@ def said(text: str) -> list[Message]:
 def extract(messages: list[Message], *, max_characters: int = 2000) -> list[Sentence]:
     made = Extract()
     for number, message in enumerate(messages, start=1):
-        made.add(number, message, HEAD)
+        made.add(number, message)
     count = len(messages)
     return summary_of(made.candidates(), messages=count, max_characters=max_characters)
 
@@ -148,7 +148,7 @@ def test_short_messages_only_still_make_a_summary() -> None:
 
 def test_code_is_passed_over_and_long_sentences_are_cut() -> None:
     text = "Use this function:\n```python\nimport os\nos.remove(path)\n```\n" + "word " * 200
-    found = sentences(1, Message("assistant", text), HEAD)
+    found = sentences(1, Message("assistant", text))
     assert found[0].text == "Use this function:"
     assert all("import" not in each.text for each in found)
     assert len(found[1].text) <= 304
@@ -163,12 +163,12 @@ def test_code_is_passed_over_and_long_sentences_are_cut() -> None:
     ],
 )
 def test_sentences_end_where_they_end(text: str, parts: int) -> None:
-    assert len(sentences(1, Message("user", text), HEAD)) == parts
+    assert len(sentences(1, Message("user", text))) == parts
 
 
 def test_an_earlier_summary_is_taken_by_its_lines() -> None:
     text = HEAD + "User: Anna moves to Berlin in March.\nAssistant: Rents there are high."
-    found = sentences(1, Message("system", text), HEAD)
+    found = sentences(1, Message("system", text))
     assert [(each.role, each.text) for each in found] == [
         ("user", "Anna moves to Berlin in March."),
         ("assistant", "Rents there are high."),
@@ -179,10 +179,10 @@ def test_what_was_kept_goes_on_as_if_it_had_been_read() -> None:
     messages = said(MIGRATION[0])
     first = Extract()
     for number, message in enumerate(messages[:10], start=1):
-        first.add(number, message, HEAD)
+        first.add(number, message)
     later = Extract(from_json(as_json(first.candidates())))
     for number, message in enumerate(messages[10:], start=11):
-        later.add(number, message, HEAD)
+        later.add(number, message)
     again = summary_of(later.candidates(), messages=len(messages), max_characters=2000)
     assert again == extract(messages)
     assert from_json({"not": "ours"}) == []
@@ -192,9 +192,9 @@ def test_a_huge_conversation_is_bounded_work(monkeypatch: pytest.MonkeyPatch) ->
     split: list[int] = []
     compared: list[int] = []
 
-    def counted_split(number: int, message: Message, head: str) -> list[Sentence]:
+    def counted_split(number: int, message: Message) -> list[Sentence]:
         split.append(number)
-        return sentences(number, message, head)
+        return sentences(number, message)
 
     def counted_best(candidates: Sequence[Sentence], count: int) -> list[Sentence]:
         compared.append(len(candidates))
@@ -208,7 +208,7 @@ def test_a_huge_conversation_is_bounded_work(monkeypatch: pytest.MonkeyPatch) ->
         split.clear()
         compared.clear()
         for n in range(count):
-            made.add(n, Message("user", text.format(n % 97, n % 89, n % 83)), HEAD)
+            made.add(n, Message("user", text.format(n % 97, n % 89, n % 83)))
         chosen = summary_of(made.candidates(), messages=count, max_characters=2000)
         assert 3 <= len(chosen) <= 15
         # Two sentences a message; 4,000 are kept, and each doubling of the stride brings 1,000

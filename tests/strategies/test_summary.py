@@ -64,7 +64,7 @@ def test_a_template_of_the_users_own() -> None:
     assert prompt("", "User: {summary}") == '{"as": "json"} User: {summary} |  | {other}'
     assert prompt("S", "U") == '{"as": "json"} U | S | {other}'
     assert templated("Sum up: {conversation}")("S", "User: a") == (
-        "Sum up: System: Summary of earlier conversation:\nS\nUser: a"
+        "Sum up: System: Summary of earlier conversation:\n    S\nUser: a"
     )
     assert templated("Sum up.")("", "User: a") == "Sum up.\n\nUser: a"
 
