@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from synmem import durable, folders
+from synmem import durable, folders, leftovers
 from synmem.errors import AccessDenied, ProfileError, ProfileNotFound, SynmemError
 from synmem.masking import SECRET_KEY, secret_spans
 from synmem.settings import known
@@ -233,24 +233,22 @@ def _unwritable(file: Path) -> ProfileError:
 
 def _replace(file: Path, before: bytes, after: bytes) -> None:
     """The whole file or nothing of it, its mode kept (0600 if it is new), links followed."""
-    import tempfile
-
     file = file.resolve()
-    temporary = None
     try:
         mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(after)
-            durable.sync(stream)
-        Path(temporary).chmod(mode)
-        if _text(file) != before:
-            raise ProfileError(f"{file} was changed meanwhile: nothing was done", hint="run again")
-        Path(temporary).replace(file)
+        leftovers.sweep(file.parent)
+        with leftovers.Claim(file.parent) as claim:
+            fresh = claim.part(file.name)
+            with durable.create(fresh) as stream:
+                stream.write(after)
+                durable.sync(stream)
+            fresh.chmod(mode)
+            if _text(file) != before:
+                raise ProfileError(
+                    f"{file} was changed meanwhile: nothing was done", hint="run again"
+                )
+            fresh.replace(file)
         durable.sync_folder(file.parent)
     except OSError as error:
         raise ProfileError(f"{file} cannot be written: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

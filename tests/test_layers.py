@@ -20,9 +20,10 @@ MAY_IMPORT = {
     "masking": set(),
     "durable": set(),
     "locks": {"errors"},
+    "leftovers": set(),
     "store": {"messages", "errors"},
     "layouts": {"messages", "errors", "layouts"},
-    "backends": {*CORE, "backends", "layouts", "masking"},
+    "backends": {*CORE, "backends", "layouts", "masking", "leftovers"},
     "formats": {*CORE, "formats", "layouts"},
     "strategies": {*CORE, "strategies", "models"},
     "models": {*CORE, "models", "masking"},
@@ -31,7 +32,9 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "addresses": {"errors", "masking", "backends", "settings"},
     "variables": {"errors"},
-    "config": {"errors", "folders", "masking", "durable", "settings", "variables"},
+    "config": {
+        "errors", "folders", "masking", "durable", "leftovers", "settings", "variables",
+    },
     "profiles": {
         "errors", "folders", "masking", "backends", "settings", "addresses", "config", "variables",
     },
@@ -44,7 +47,7 @@ MAY_IMPORT = {
     },
     "cli": {
         *CORE, "cli", "operations", "strategies", "formats", "models", "notes", "folders",
-        "masking", "durable", "settings", "addresses", "config", "profiles", "backends",
+        "masking", "durable", "leftovers", "settings", "addresses", "config", "profiles", "backends",
         "model_settings", "embedding_settings", "vectors", "__init__",
     },
 }  # fmt: skip

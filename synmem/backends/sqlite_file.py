@@ -8,10 +8,11 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiosqlite
 
+from synmem import leftovers
 from synmem.errors import (
     AccessDenied,
     Changed,
@@ -22,9 +23,6 @@ from synmem.errors import (
 )
 from synmem.layouts.sqlite_columns import WideTable
 from synmem.layouts.sqlite_tables import Column, OwnTable, SynapseKitTable, Table
-
-if TYPE_CHECKING:
-    import tempfile
 
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a lock of another program is waited for."""
@@ -67,7 +65,7 @@ class File:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.connection: aiosqlite.Connection | None = None
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._copy: leftovers.Claim | None = None
         self._uri = ""
         self.shape = Shape()
         """Of the table of messages."""
@@ -111,11 +109,9 @@ class File:
                 raise
             # A hot journal, or a WAL whose index cannot be made here: what was committed can only
             # be had by writing, so that is done to a copy.
-            import tempfile
-
             await self.close()
-            self._copy = tempfile.TemporaryDirectory(prefix="synmem-")
-            copied = await asyncio.to_thread(_copy, self.path, Path(self._copy.name))
+            self._copy = leftovers.temporary()
+            copied = await asyncio.to_thread(_copy, self.path, self._copy.subfolder())
             await self._open(f"{_uri(copied)}?mode=rw")
             await self.execute("PRAGMA query_only=ON")
 
@@ -171,7 +167,7 @@ class File:
             connection, self.connection = self.connection, None
             await connection.close()
         if self._copy is not None:
-            self._copy.cleanup()
+            self._copy.release()
 
 
 async def detect(file: File, layout: str | None, *, write: bool) -> Table:

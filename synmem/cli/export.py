@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,9 +19,19 @@ if TYPE_CHECKING:
     from synmem.profiles import Profile
     from synmem.store import Store
 
-_ENDINGS = {
+_ENDINGS: Final = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".md": "markdown",
     ".markdown": "markdown", ".csv": "csv",
+}  # fmt: skip
+# What says another form than any that is written; of all other endings JSON Lines are expected.
+_OTHER_FORMS: Final = {
+    ".html", ".htm", ".xhtml", ".parquet", ".arrow", ".feather", ".avro", ".orc", ".xlsx", ".xls",
+    ".ods", ".pdf", ".doc", ".docx", ".odt", ".rtf", ".xml", ".yaml", ".yml", ".toml", ".tsv",
+    ".sql", ".msgpack", ".pickle", ".pkl",
+}  # fmt: skip
+_DATABASES: Final = {".db", ".db3", ".sqlite", ".sqlite3"}
+_PACKED: Final = {
+    ".gz", ".bz2", ".xz", ".zst", ".lz4", ".br", ".zip", ".7z", ".rar", ".tar", ".tgz",
 }  # fmt: skip
 
 ConversationsArgument = Annotated[
@@ -39,7 +49,7 @@ FormatOption = Annotated[
     ),
 ]  # fmt: skip
 OutputOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--output", "-o", metavar="FILE",
         help="Where to; else stdout. '{profile}/{id}.md': a file for each.",
@@ -83,10 +93,10 @@ async def export(
     synmem export -o 'chats/{id}.md'
     """
     profile = session.resolve()
-    output = None if output is not None and str(output) == "-" else output
+    output = None if output == "-" else output
+    target = _target(output, split, profile)
     form = _form(session, form, output)
     make = _maker(form, seal=seal, csv_raw=csv_raw)
-    target = _target(output, split, profile)
     chosen = {"ids": conversations or None, "match": match}
     async with session.open_profile(profile) as store:
         job, places = await _write(session, store, form, make, target, **chosen)
@@ -117,13 +127,25 @@ async def _name_damage(store: "Store") -> bool:
     return bool(found)
 
 
-def _form(session: Session, form: str | None, output: Path | None) -> str:
+def _form(session: Session, form: str | None, output: str | None) -> str:
     if session.json and form not in (None, "json"):
         raise UsageError(f"--json is -f json, not -f {form}")
+    ending = Path(output).suffix.lower() if output else ""
+    named = form is not None or session.json
+    # Of a database or a packed file no -f can make a true name.
+    if ending in _DATABASES | _PACKED or (ending in _OTHER_FORMS and not named):
+        raise UsageError(f"-o {output}: {ending} files are not written", hint=_hint(ending))
     if form is None:
-        ending = output.suffix.lower() if output else ""
         form = "json" if session.json else _ENDINGS.get(ending, "jsonl")
     return form
+
+
+def _hint(ending: str) -> str:
+    if ending in _DATABASES:
+        return "`synmem migrate SOURCE FILE` copies into a database"
+    if ending in _PACKED:
+        return "compress it behind a pipe: synmem export | gzip > FILE.gz"
+    return f"written are {', '.join(_ENDINGS)}; or say with -f what the file is to hold"
 
 
 def _maker(form: str, *, seal: bool, csv_raw: bool) -> "Callable[[], Writer]":
@@ -137,7 +159,7 @@ def _maker(form: str, *, seal: bool, csv_raw: bool) -> "Callable[[], Writer]":
     return make
 
 
-def _target(output: Path | None, split: str | None, profile: "Profile") -> "Output | None":
+def _target(output: str | None, split: str | None, profile: "Profile") -> "Output | None":
     """Where to; UsageError where that makes no sense."""
     if output is None:
         if split is not None:
@@ -145,7 +167,7 @@ def _target(output: Path | None, split: str | None, profile: "Profile") -> "Outp
         return None
     from synmem.cli.outputs import Output
 
-    return Output(str(output), split, profile)
+    return Output(output, split, profile)
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -171,7 +193,9 @@ async def _write(
 
     with (
         progress("Exporting", quiet=session.quiet) as bar,
-        opened(target, make, lambda: bar.advance(job.messages - bar.done)) as files,
+        opened(
+            target, make, lambda: bar.advance(job.messages - bar.done), gate=_gate(form)
+        ) as files,
     ):
         job = Export(store, files.writer)
         await _stream(job, files.write, **chosen)
@@ -187,6 +211,12 @@ def _printer(form: str) -> Callable[[bytes], Any]:
     """To stdout, exact; on a terminal through the gate."""
     if not render.is_terminal():
         return render.write
+    gate = _gate(form)
+    return lambda piece: render.write(gate(piece))
+
+
+def _gate(form: str) -> Callable[[bytes], bytes]:
+    """What a terminal may be shown of a file in this form."""
     if form in ("json", "jsonl"):
-        return render.write_json
-    return lambda piece: render.write(render.visible(piece.decode()).encode())
+        return render.json_for_terminal
+    return lambda piece: render.visible(piece.decode()).encode()

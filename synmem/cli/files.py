@@ -3,45 +3,127 @@
 import contextlib
 import errno
 import os
-import secrets
+import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from synmem import durable
-from synmem.errors import AccessDenied, StoreNotFound, SynmemError
+from synmem import durable, leftovers
+from synmem.cli import render
+from synmem.cli.run import hearing_interrupts
+from synmem.errors import AccessDenied, StoreNotFound, SynmemError, UsageError
 
 _SYNCED: Final = 32
 """So many files are brought to the disk one by one; for more, everything at once is cheaper."""
+
+_CLAIMS: Final = 100
+"""In so many folders files are written before they take their places."""
+
+_LINKS: Final = 40
+"""So many symbolic links may lead to one another, as in Linux."""
 
 _NO_ROOM: Final = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @contextlib.contextmanager
-def writing(path: Path, *, folders: bool = False) -> Iterator[Callable[[bytes], Any]]:
+def writing(
+    path: Path, *, folders: bool = False, gate: Callable[[bytes], bytes] | None = None
+) -> Iterator[Callable[[bytes], Any]]:
     """A `write` into a file beside `path`, which takes its place when the block ends well.
 
-    The mode of a file that is there is kept; a symbolic link stays one. What is no ordinary file
-    (a pipe, /dev/null) is written directly. With `folders` those it lies in are made.
+    The mode of a file that is there is kept, and where the system allows it the owner; a symbolic
+    link stays one. What is no ordinary file (a pipe, a terminal, /dev/null) or a descriptor that
+    this process was given (/dev/stdout, /dev/fd/63) is written directly. With `folders` those it
+    lies in are made. On a terminal every piece passes the `gate`.
     """
     with translating(path):
         if folders:
             _make_folder(path.parent)
-        target = path.resolve()
-        if target.exists() and not target.is_file():
-            with target.open("wb") as file:
-                yield file.write
+        if is_special(path):
+            with open_special(path) as file:
+                yield gated(file.write, file, gate)
             return
-        beside = _beside(target)
-        try:
+        target = _target(path)
+        leftovers.sweep(target.parent)
+        with leftovers.Claim(target.parent) as claim:
+            beside = claim.part(target.name)
             with _create(beside, target) as file:
                 yield file.write
                 durable.sync(file)
             beside.replace(target)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
         durable.sync_folder(target.parent)
+
+
+def file_named(option: str, text: str | None) -> Path | None:
+    """The file that an option names, `-` for stdout; UsageError where it is a folder."""
+    if text is None:
+        return None
+    if text == "-":
+        return Path("/dev/stdout")
+    if not text or text.endswith(("/", os.sep, "/.", "/..")) or _mode(Path(text), stat.S_ISDIR):
+        raise UsageError(
+            f"{option} {text!r} names {'a folder, not a file' if text else 'no file'}",
+            hint="name a file" + (f" in it: {option} {text.rstrip('/')}/FILE" if text else ""),
+        )
+    return Path(text)
+
+
+# --- what is no ordinary file ---------------------------------------------------------------
+
+_DESCRIPTOR: Final = re.compile(r"/dev/fd/(\d+)|/proc/(\d+)(?:/task/\d+)?/fd/(\d+)")
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path names a descriptor of a process, or what is there and no ordinary file."""
+    return _descriptor(path) is not None or _mode(path, lambda mode: not stat.S_ISREG(mode))
+
+
+def _mode(path: Path, test: Callable[[int], bool]) -> bool:
+    """Whether it can be looked at, and is of such a kind."""
+    try:
+        return test(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def open_special(path: Path) -> Any:
+    """It, open for writing: what comes goes behind what was written there before."""
+    found = _descriptor(path)
+    if found is None:
+        with hearing_interrupts():  # a FIFO is opened once somebody reads it
+            return path.open("wb")
+    process, descriptor = found
+    if process != os.getpid():
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "wb")
+    if descriptor == 1:
+        render.flush()
+    return os.fdopen(os.dup(descriptor), "wb")
+
+
+def _descriptor(path: Path) -> tuple[int, int] | None:
+    """The process and its descriptor that a path leads to, over links of other names too."""
+    for _ in range(_LINKS):
+        path = Path(os.path.realpath(path.parent), path.name)
+        if found := _DESCRIPTOR.fullmatch(str(path)):
+            process = int(found[2]) if found[2] else os.getpid()
+            return process, int(found[1] or found[3])
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    return None
+
+
+def gated(
+    write: Callable[[bytes], Any], file: Any, gate: Callable[[bytes], bytes] | None
+) -> Callable[[bytes], Any]:
+    """This `write`, or where the file is a terminal one through the gate."""
+    if gate is None or not file.isatty():
+        return write
+    return lambda piece: write(gate(piece))
+
+
+# --- several --------------------------------------------------------------------------------
 
 
 class Several:
@@ -57,6 +139,8 @@ class Several:
         self._folders = folders
         self._file: Any = None
         self._waiting: list[tuple[Path, Path]] = []
+        self._claims: dict[Path, leftovers.Claim] = {}
+        self._swept: set[Path] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -65,19 +149,19 @@ class Several:
         if self._file is not None:
             with contextlib.suppress(OSError):  # what did not fit before does not fit now
                 self._file.close()
-        for beside, _ in self._waiting:
-            beside.unlink(missing_ok=True)
+        self._release()
 
     def begin(self, path: Path) -> None:
         """The next file, which is to take its place at `path`."""
         with translating(path):
             if self._folders:
                 _make_folder(path.parent)
-            target = path.resolve()
-            if target.exists() and not target.is_file():
+            if is_special(path):
                 raise SynmemError(f"{path} is there, and is not a file")
-            self._waiting.append((_beside(target), target))
-            self._file = _create(*self._waiting[-1])
+            target = _target(path)
+            beside = self._claim(target.parent).part(target.name)
+            self._waiting.append((beside, target))
+            self._file = _create(beside, target)
             self.count += 1
 
     def write(self, piece: bytes) -> None:
@@ -92,7 +176,8 @@ class Several:
                 durable.sync(self._file)
             self._file.close()
         self._file = None
-        if len(self._waiting) == self._at_once:
+        # A claim holds a descriptor: of those a process has only so many.
+        if len(self._waiting) == self._at_once or len(self._claims) == _CLAIMS:
             self.settle()
 
     def settle(self, places: Sequence[Path] = ()) -> None:
@@ -100,14 +185,36 @@ class Several:
         if len(self._waiting) > _SYNCED:
             durable.sync_all()
         folders = set()
-        targets = [path.resolve() for path in places] or [target for _, target in self._waiting]
+        targets = [_target(path) for path in places] or [target for _, target in self._waiting]
         for target in targets:
             with translating(target):
                 self._waiting[0][0].replace(target)
             del self._waiting[0]
             folders.add(target.parent)
+        self._release()
         for folder in folders:
             durable.sync_folder(folder)
+
+    def _claim(self, folder: Path) -> leftovers.Claim:
+        if folder not in self._claims:
+            if folder not in self._swept:
+                leftovers.sweep(folder)
+                self._swept.add(folder)
+            self._claims[folder] = leftovers.Claim(folder)
+        return self._claims[folder]
+
+    def _release(self) -> None:
+        for claim in self._claims.values():
+            claim.release()
+        self._claims.clear()
+
+
+def _target(path: Path) -> Path:
+    """What is to be replaced: not a link, but what it leads to."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
 
 
 def _make_folder(folder: Path) -> None:
@@ -115,11 +222,6 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise SynmemError(f"{folder}: no folder can be made where a file is") from error
-
-
-def _beside(target: Path) -> Path:
-    name = os.fsdecode(os.fsencode(target.name)[:200])
-    return target.with_name(f".{name}.{secrets.token_hex(4)}.part")
 
 
 def read_whole(path: Path) -> bytes:
@@ -137,7 +239,15 @@ def read_whole(path: Path) -> bytes:
 def _create(beside: Path, target: Path) -> Any:
     file = durable.create(beside, mode=0o666)
     if os.name == "posix" and target.exists():
-        os.fchmod(file.fileno(), target.stat().st_mode & 0o7777)
+        before = target.stat()
+        mode = before.st_mode & 0o7777
+        try:
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
+        except OSError:  # only root gives files away; the bits that lend a user's rights stay off
+            with contextlib.suppress(OSError):
+                os.fchown(file.fileno(), -1, before.st_gid)
+            mode &= 0o777 if before.st_uid != os.geteuid() else 0o7777
+        os.fchmod(file.fileno(), mode)
     return file
 
 
@@ -162,4 +272,4 @@ def same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other) and one.is_file()  # not where both are /dev/null
     except OSError:
-        return one.resolve() == other.resolve()
+        return os.path.realpath(one) == os.path.realpath(other)

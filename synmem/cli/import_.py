@@ -61,6 +61,7 @@ async def import_(
     """
     from asyncio import CancelledError
 
+    from synmem.cli.files import file_named
     from synmem.cli.moving import Order, check_files, checked_way, run
     from synmem.operations.transfer import Options
 
@@ -83,7 +84,8 @@ async def import_(
         dry_run=dry_run,
         exact=session.json or receipt is not None,
     )
-    order = Order(options, rejects, receipt, not no_backup, "import", "Importing")
+    left, proof = file_named("--rejects", rejects), file_named("--receipt", receipt)
+    order = Order(options, left, proof, not no_backup, "import", "Importing")
     check_files(order, [_path(name) for name in names], dest.file)
     settings = {"format": form, "conversation": conversation}
     read = False
@@ -169,10 +171,12 @@ async def _one(name: str, settings: dict[str, Any]) -> "AsyncIterator[tuple[Stor
 
 @contextlib.contextmanager
 def _spool() -> "Iterator[tuple[Any, str]]":
-    import tempfile
+    from synmem import durable, leftovers
 
-    with tempfile.NamedTemporaryFile(prefix="synmem-") as spool:
-        yield spool, spool.name
+    with leftovers.temporary() as claim:
+        path = claim.part("import")
+        with durable.create(path) as spool:
+            yield spool, str(path)
 
 
 async def _take_stdin(spool: Any) -> None:

@@ -76,6 +76,7 @@ async def migrate(
     synmem migrate old.db new.db --match 'user-*' --dry-run
     synmem migrate cache archive.db --since 30d --receipt receipt.json
     """
+    from synmem.cli.files import file_named
     from synmem.cli.moving import Order, check_files, checked_way, run
     from synmem.cli.times import optional_moment
     from synmem.operations.transfer import Options
@@ -94,7 +95,8 @@ async def migrate(
         move=move,
         exact=session.json or receipt is not None,
     )
-    order = Order(options, rejects, receipt, not no_backup, source=ours)
+    left, proof = file_named("--rejects", rejects), file_named("--receipt", receipt)
+    order = Order(options, left, proof, not no_backup, source=ours)
     check_files(order, [ours.file], theirs.file)
     _ask(ours, theirs, order, yes=yes, confirmed=confirm)
     async with session.open_profile(ours, write=move and not dry_run) as store:

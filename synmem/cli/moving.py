@@ -33,7 +33,7 @@ OnConflictOption = Annotated[
     ),
 ]  # fmt: skip
 RejectsOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--rejects", metavar="FILE", help="Write here (JSONL) what cannot be brought over, and why."
     ),
@@ -42,7 +42,7 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="List what would happen; write nothing.")
 ]
 ReceiptOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--receipt", metavar="FILE", help="Write a receipt with a digest for each."),
 ]
 NoBackupOption = Annotated[
@@ -266,7 +266,7 @@ def _receipts(
     if order.receipt is not None:
         from synmem.cli.files import writing
 
-        with writing(order.receipt) as write:
+        with writing(order.receipt, gate=render.json_for_terminal) as write:
             for piece in lines():
                 write(piece)
     if session.json:

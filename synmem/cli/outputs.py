@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from synmem.cli import render
+from synmem.cli.files import file_named, is_special, same_file
 from synmem.cli.words import count
 from synmem.errors import UsageError
 
@@ -103,7 +104,7 @@ class Output:
         self.template = template
         self._pieces = _pieces(template)
         self._profile = escaped(profile.name)
-        self._source = profile.file.resolve() if profile.file is not None else None
+        self._source = profile.file
         self.limit = limit_of(split) if split is not None else None
         """How large each part may be, where it is to be in parts."""
         self.makes_folders = any(field for _, field in self._pieces)
@@ -112,6 +113,11 @@ class Output:
         """Whether each conversation has a file of its own."""
         if self.limit is not None and self.apart:
             raise UsageError("--split does not go with {id}", hint="one or the other")
+        file_named("-o", template)
+        if not self.apart:
+            file_named("-o", str(self.path()))
+        if self.limit is not None and is_special(self.path()):
+            raise UsageError(f"--split makes files, and {template} is none")
 
     @property
     def single(self) -> bool:
@@ -133,7 +139,7 @@ class Output:
         return self._checked(whole.with_name(f"{whole.stem}-{number:0{digits}}{whole.suffix}"))
 
     def _checked(self, path: Path) -> Path:
-        if self._source is not None and path.resolve() == self._source:
+        if self._source is not None and same_file(path, self._source):
             raise UsageError(f"-o {path} is what is read")
         return path
 
@@ -172,14 +178,21 @@ class Opened(NamedTuple):
 
 @contextlib.contextmanager
 def opened(
-    output: Output, make: "Callable[[], Writer]", watch: Callable[[], object]
+    output: Output,
+    make: "Callable[[], Writer]",
+    watch: Callable[[], object],
+    *,
+    gate: Callable[[bytes], bytes],
 ) -> Iterator[Opened]:
-    """Where an export goes; `watch` hears of every piece. In place when the block ends well."""
+    """Where an export goes; `watch` hears of every piece. In place when the block ends well.
+
+    On a terminal every piece passes the `gate`.
+    """
     from synmem.cli.files import Several, writing
 
     if output.single:
         path = output.path()
-        with writing(path, folders=output.makes_folders) as write:
+        with writing(path, folders=output.makes_folders, gate=gate) as write:
             yield Opened(make(), lambda piece: (write(piece), watch()), lambda: str(path))
         return
     at_once = _AT_ONCE if output.apart else None
