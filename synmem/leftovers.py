@@ -88,6 +88,14 @@ def temporary() -> Claim:
     return Claim(folder)
 
 
+def sweep_temporary() -> None:
+    """Sweep the folder for temporary files, if there is one."""
+    import tempfile
+
+    with contextlib.suppress(OSError):
+        sweep(Path(tempfile.gettempdir()))
+
+
 def release_all() -> None:
     """Give up every claim of this process: it ends now, and nobody else will."""
     for claim in list(_held):

@@ -86,8 +86,10 @@ def checked_way(way: str) -> str:
 
 async def run(session: Session, source: "Store", dest: "Profile", order: Order) -> int | None:
     """Run a transfer into `dest`, tell about it, and come to an exit code."""
+    from synmem.leftovers import sweep_temporary
     from synmem.operations.receipt import Ledger
 
+    sweep_temporary()
     consent = order.rejects is not None
     harm = await check_damage(source, consent=consent, as_json=session.json)
     if harm is Harm.DAMAGED and not consent:

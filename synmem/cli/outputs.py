@@ -189,7 +189,9 @@ def opened(
     On a terminal every piece passes the `gate`.
     """
     from synmem.cli.files import Several, writing
+    from synmem.leftovers import sweep_temporary
 
+    sweep_temporary()
     if output.single:
         path = output.path()
         with writing(path, folders=output.makes_folders, gate=gate) as write:

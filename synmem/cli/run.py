@@ -16,6 +16,7 @@ import typer
 
 from synmem import errors
 from synmem.cli import completing, render
+from synmem.cli.ending import Ended, Hearing, hearing
 
 if TYPE_CHECKING:
     from synmem.profiles import Profile
@@ -152,12 +153,22 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
 
 
 def _run_async(main: Coroutine[Any, Any, int | None]) -> int | None:
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(main.close)  # Ctrl-C may come before it is begun: Python would warn of that
         import asyncio
 
-        return asyncio.run(main)
-    finally:
-        main.close()  # Ctrl-C may come before it is begun, and Python would warn of that
+        heard = stack.enter_context(hearing())
+        begun = _begun(main, heard)
+        stack.callback(begun.close)
+        return asyncio.run(begun)
+    return None
+
+
+async def _begun(main: Coroutine[Any, Any, int | None], heard: Hearing) -> int | None:
+    import asyncio
+
+    heard.task = asyncio.current_task()
+    return await main
 
 
 @contextlib.contextmanager
@@ -211,6 +222,9 @@ def exit_code_of(arguments: Sequence[str] | None) -> Iterator[Outcome]:
     except (KeyboardInterrupt, typer.Abort):
         render.note("interrupted")
         outcome.code = INTERRUPTED
+    except Ended as end:
+        render.note(str(end))
+        outcome.code = end.exit_code
     except BrokenPipeError:
         outcome.code = CLOSED_PIPE
     except SystemExit as end:
