@@ -298,6 +298,28 @@ class SupportsBeginning(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsChanges(Protocol):
+    """A store that can tell, sooner than they could be read again, whether its messages are still
+    what they were: an index that was made of them stands on it."""
+
+    async def version(self) -> str | None:
+        """As long as it is the same, so is all that the store holds. None: that cannot be told now.
+
+        It may change where nothing has.
+        """
+        ...
+
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str] | None:
+        """Of each of these conversations, its messages up to and with a position (which need not be
+        there any more): what is another once any of these was changed, or is gone.
+
+        It may change where nothing has. A conversation that has no such messages is left out. None:
+        this store cannot tell.
+        """
+        ...
+
+
 class Lines(msgspec.Struct, frozen=True):
     """Whole conversations as lines of the interchange form: what `formats/jsonl.py` would write
     of their messages, byte for byte."""

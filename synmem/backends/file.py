@@ -12,6 +12,7 @@ that another program appends are found at the next read; any other change is `Ch
 """
 
 import asyncio
+import hashlib
 import os
 import threading
 import time
@@ -38,6 +39,8 @@ from synmem.layouts.files import (
 from synmem.layouts.line_index import NONE, Index
 from synmem.messages import Conversation, Damage, Holds, Message, Unreadable, parse_json
 from synmem.store import START, ConversationInfo, Page, Part, Position
+
+_LOOKED_AT: Final = 100  # conversations, before an interrupt is heard
 
 _SLICE_S: Final = 0.1  # how long a thread works before an interrupt is heard
 
@@ -155,6 +158,36 @@ class FileStore:
     async def total(self) -> int:
         """See `SupportsTotal`: the index has counted them."""
         return sum((await self._look()).counts)
+
+    async def version(self) -> str | None:
+        """See `SupportsChanges.version`; it tells none."""
+        return None
+
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str]:
+        """See `SupportsChanges.fingerprints`: digests of the lines, read again."""
+        index = await self._look()
+        there = [name for name in upto if name in index.numbers]
+        found: dict[str, str] = {}
+        for start in range(0, len(there), _LOOKED_AT):
+            some = {name: int(upto[name]) for name in there[start : start + _LOOKED_AT]}
+            found.update(await asyncio.to_thread(self._prints, index, some))
+        return found
+
+    def _prints(self, index: Index, upto: Mapping[str, int]) -> dict[str, str]:
+        found = {}
+        with self._seeking, translating(self.name):
+            if self._opened.identity is not None:
+                self._still()
+            for name, last in upto.items():
+                told = hashlib.sha256()
+                for lines, numbers in self._stretches(
+                    index, index.numbers[name], START, reverse=False
+                ):
+                    if numbers.start > last:
+                        break
+                    told.update(b"\n".join([*lines[: last - numbers.start + 1], b""]))
+                found[name] = told.hexdigest()
+        return found
 
     async def close(self) -> None:
         """Give the file back."""

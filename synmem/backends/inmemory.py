@@ -7,7 +7,8 @@ known to be gone. Nothing is kept when the process ends.
 """
 
 import copy
-from bisect import bisect_left
+import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
@@ -206,6 +207,20 @@ class InMemoryStore:
     def _remember(self, token: str | None) -> None:
         if token is not None:
             self._steps[token] = True
+
+    async def version(self) -> str | None:
+        """See `SupportsChanges.version`; it tells none."""
+        return None
+
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str]:
+        """See `SupportsChanges.fingerprints`."""
+        found = {}
+        for name, position in upto.items():
+            if (held := self._held.get(name)) is not None:
+                count = bisect_right(held.numbers, int(position))
+                front = held.numbers[:count], held.messages[:count]
+                found[name] = hashlib.sha256(repr(front).encode("utf-8", "replace")).hexdigest()
+        return found
 
     async def total(self) -> int:
         """See `SupportsTotal`."""

@@ -3,8 +3,10 @@
 import contextlib
 import functools
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Final
+
+import asyncpg
 
 from synmem import messages as model
 from synmem.backends.paging import Fetch, Paging, changed, storable
@@ -74,6 +76,15 @@ FROM ({{ids}}) AS page CROSS JOIN LATERAL (
     FROM {{rows}} WHERE session_id = page.session) AS found
 ORDER BY session COLLATE "C"
 """
+
+
+_PRINTS: Final = """
+SELECT wanted.session, count(*)::text || ' ' || sum(hashint8extended(m.id, m.xmin::text::bigint))
+FROM unnest($1::text[], $2::bigint[]) AS wanted(session, upto)
+JOIN {rows} AS m ON m.session_id = wanted.session AND m.id <= wanted.upto
+GROUP BY wanted.session
+"""
+"""`xmin` is the transaction that wrote the row as it is. It stays where the row is frozen."""
 
 
 class PostgresReader:
@@ -268,6 +279,30 @@ class PostgresReader:
                 f"{self.name}: conversation {layout.shown_id(session)!r}: {error}",
                 hint=self._remedy,
             ) from error
+
+    async def version(self) -> str | None:
+        """See `SupportsChanges.version`: which transactions of the server are seen."""
+        rows = await self._rows(
+            "SELECT pg_postmaster_start_time()::text || ' ' || txid_current_snapshot()::text"
+        )
+        return str(rows[0][0]) if rows else None
+
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str] | None:
+        """See `SupportsChanges.fingerprints`: which transaction wrote each row, which every change
+        of a row changes. None where rows do not tell it: of a view, say."""
+        wanted = [(layout.stored_id(name), row_id(position)) for name, position in upto.items()]
+        found: dict[str, str] = {}
+        try:
+            for start in range(0, max(1, len(wanted)), IDS_A_QUERY):  # of none: can it tell?
+                some = wanted[start : start + IDS_A_QUERY]
+                names, ids = [name for name, _ in some], [number for _, number in some]
+                rows = await self._rows(_PRINTS.format(rows=self._table.rows), names, ids)
+                found.update((layout.shown_id(session), told) for session, told in rows)
+        except CorruptData as error:
+            if isinstance(error.__cause__, asyncpg.UndefinedColumnError):
+                return None
+            raise
+        return found
 
     async def close(self) -> None:
         """See `Store.close`."""

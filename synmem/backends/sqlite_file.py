@@ -74,6 +74,11 @@ class File:
         """How another connection reads what this one does, and never writes to it."""
         return self._uri.replace("?mode=rwc", "?mode=ro").replace("?mode=rw", "?mode=ro")
 
+    @property
+    def is_copied(self) -> bool:
+        """Whether a private copy is read, as the file was when it was opened."""
+        return self._copy is not None
+
     def is_empty(self) -> bool:
         """Whether there is nothing in the file, or no file; CorruptData for a folder or a pipe."""
         try:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import itertools
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from synmem import messages as model
 from synmem.backends.paging import Fetch, Paging, changed, storable
+from synmem.backends.sqlite_changes import prints_of, version_of
 from synmem.backends.sqlite_file import File, translating
 from synmem.errors import CorruptData
 from synmem.layouts.beside import read_all_beside, read_beside
@@ -266,6 +267,16 @@ class SqliteReader:
         """See `SupportsTotal`: SQLite counts a million in some hundredths of a second."""
         async with self._step():
             return int((await self._file.rows("SELECT count(*) FROM messages", []))[0][0])
+
+    async def version(self) -> str | None:
+        """See `SupportsChanges.version`; of a private copy that cannot be told."""
+        return None if self._file.is_copied else version_of(self._file.path)
+
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str]:
+        """See `SupportsChanges.fingerprints`."""
+        wanted = {name: self._number_at(position) for name, position in upto.items()}
+        async with self._step():
+            return await prints_of(self._file, self._table.columns, wanted)
 
     @contextlib.asynccontextmanager
     async def _step(self) -> AsyncIterator[None]:

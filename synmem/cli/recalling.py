@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def recalling(session: Session, profile: "Profile", store: "Store") -> Iterator["Meanings"]:
+def recalling(
+    session: Session, profile: "Profile", store: "Store", *, rebuild: bool = False
+) -> Iterator["Meanings"]:
     """What was meant in this store; `[embedding]` of the configuration says by which model.
 
     A person on a terminal sees how the indexing goes on, and everybody how much was indexed.
@@ -27,4 +29,4 @@ def recalling(session: Session, profile: "Profile", store: "Store") -> Iterator[
     embedder = embedder_of(embedding_settings(session.config))
     index = meaning_file(profile.identity)
     with progress("indexing messages", quiet=session.quiet) as bar:
-        yield Meanings(store, embedder, index, note=session.note, advance=bar.advance)
+        yield Meanings(store, embedder, index, session.note, bar.advance, rebuild)

@@ -33,6 +33,10 @@ CountOption = Annotated[int, typer.Option("-k", metavar="N", help="The best N.")
 SemanticOption = Annotated[
     bool, typer.Option("--semantic", help="By meaning, not by words: the nearest N.")
 ]
+RebuildOption = Annotated[
+    bool,
+    typer.Option("--rebuild", help="Make the index of this store anew, then search."),
+]
 
 _AROUND = 70  # characters of a snippet before and after the match
 _MATCH, _HEAD = "1;31", "35"
@@ -45,6 +49,7 @@ async def search(
     conversation: ConversationOption = None,
     k: CountOption = 5,
     semantic: SemanticOption = False,
+    rebuild: RebuildOption = False,
 ) -> int | None:
     """Find messages by their words. Words are whole, whatever their case and accents.
 
@@ -54,15 +59,19 @@ async def search(
     With --semantic, those nearest in meaning. The first search takes the whole store in, later
     ones what is new. Offline, unless [embedding] in the configuration names a server.
 
+    Redis, MongoDB and DynamoDB do not tell what another program has changed in the middle of a
+    conversation since it was indexed: --rebuild takes all in anew. SQLite, PostgreSQL and files do.
+
     \b
     synmem search 'redis cluster'
     synmem search '"hash tag" redis' --conversation user-1 -k 20
     synmem search --semantic 'why was the customer angry?'
+    synmem search --semantic refund --rebuild
     """
     if k < 1:
         raise UsageError("-k must be >= 1")
     _check(query, semantic=semantic)
-    found = await _found(session, query, conversation, k, semantic=semantic)
+    found = await _found(session, query, conversation, k, semantic=semantic, rebuild=rebuild)
     _print(session, found, None if semantic else query)
     for each in found.unreadable:
         where = f"{each.conversation_id}, message {each.position}"
@@ -81,7 +90,13 @@ def _check(query: str, *, semantic: bool) -> None:
 
 
 async def _found(
-    session: Session, query: str, conversation: str | None, k: int, *, semantic: bool
+    session: Session,
+    query: str,
+    conversation: str | None,
+    k: int,
+    *,
+    semantic: bool,
+    rebuild: bool,
 ) -> "Found":
     from synmem.operations.search import Found
 
@@ -89,7 +104,7 @@ async def _found(
     by = _by_meaning if semantic else _by_words
     try:
         async with session.open_profile(profile) as store:
-            return await by(session, profile, store, query, conversation, k)
+            return await by(session, profile, store, query, conversation, k, rebuild)
     except StoreNotFound:
         # The default store is made by the first `add`: until then it is simply empty.
         if conversation is not None or profile.origins.get("db_path") != "default":
@@ -99,24 +114,25 @@ async def _found(
 
 async def _by_words(
     session: Session, profile: "Profile", store: "Store", query: str,
-    conversation: str | None, k: int,
+    conversation: str | None, k: int, rebuild: bool,
 ) -> "Found":  # fmt: skip
     from synmem.operations.derived import index_file
     from synmem.operations.search import search
 
     index = index_file(profile.identity)
     return await search(
-        store, query, conversation=conversation, k=k, index=index, note=session.note
-    )
+        store, query, conversation=conversation, k=k, index=index, rebuild=rebuild,
+        note=session.note,
+    )  # fmt: skip
 
 
 async def _by_meaning(
     session: Session, profile: "Profile", store: "Store", query: str,
-    conversation: str | None, k: int,
+    conversation: str | None, k: int, rebuild: bool,
 ) -> "Found":  # fmt: skip
     from synmem.cli.recalling import recalling
 
-    with recalling(session, profile, store) as meanings:
+    with recalling(session, profile, store, rebuild=rebuild) as meanings:
         return await meanings.search(query, conversation=conversation, k=k)
 
 

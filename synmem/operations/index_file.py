@@ -10,13 +10,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from synmem.messages import Message, Unreadable
 from synmem.notes import Covered, Reach, fingerprint
-from synmem.store import ConversationInfo, Page, Position
+from synmem.store import START, ConversationInfo, Page, Position
 
 _BUSY_S: Final = 1.0
 
@@ -24,12 +24,18 @@ CONVERSATION_TABLES: Final = """
 CREATE TABLE conversation(
     id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, head TEXT NOT NULL, last TEXT NOT NULL,
     reach_position TEXT NOT NULL, reach_digest TEXT NOT NULL, reach_before TEXT NOT NULL,
-    messages INTEGER NOT NULL);
+    messages INTEGER NOT NULL, upto TEXT NOT NULL, print TEXT NOT NULL);
 CREATE TABLE unreadable(
     conversation INTEGER NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX unreadable_conversation ON unreadable(conversation);
+CREATE TABLE version(of_store TEXT NOT NULL);
 """
-"""What every index remembers of the store: how far it reaches, and what could not be read."""
+"""What every index remembers of the store: how far it reaches, and what could not be read; what the
+messages up to `upto` were known by before they were read; and the store's version before all were.
+"""
+
+VERSION: Final = 1
+"""Goes up when these change: an index made before is made anew."""
 
 Result = TypeVar("Result")
 
@@ -49,12 +55,14 @@ class Unusable(Exception):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What an index remembers of a conversation; `head` and `last` tell its ends."""
+    """What an index remembers of a conversation; `head` and `last` tell its ends, `guard` what
+    cannot be told from them."""
 
     id: int
     head: str
     last: str
     reach: Reach
+    guard: "Guard"
 
     def is_whole(self, info: ConversationInfo, last: str | None) -> bool:
         """Whether nothing was appended: the same number of messages, and the same last one."""
@@ -65,18 +73,34 @@ class Known(msgspec.Struct, frozen=True):
         return same and info.messages == self.reach.messages
 
 
+class Guard(NamedTuple):
+    """What the messages up to a position were known by (see `SupportsChanges.fingerprints`), before
+    they were read. Both empty: that was not told."""
+
+    upto: Position = START
+    print: str = ""
+
+
 class Run:
-    """A conversation that is being taken in, page by page."""
+    """A conversation that is being taken in, page by page: with a guard, up to its position."""
 
     def __init__(
-        self, number: int, name: str, head: str, covered: Covered, before: Position
+        self,
+        number: int,
+        name: str,
+        head: str,
+        covered: Covered,
+        before: Position,
+        guard: Guard = Guard(),
     ) -> None:
         self.id = number
         self.name = name
         self.head = head
         self.covered = covered
         self.before = before
+        self.guard = guard
         self.last = ""
+        self.ended = False
 
     def cover(self, page: Page) -> Iterator[tuple[int, Position, Message | Unreadable]]:
         """The messages of a page, which then are covered: number, position in front, message."""
@@ -84,14 +108,25 @@ class Run:
             before, self.before = self.before, page.position(i)
             self.covered.add(self.before, item)
             yield self.covered.messages, before, item
-        self.last = end_of(page, -1)
+            if self.before == self.guard.upto:
+                self.ended = True  # what came since is not guarded: the next time
+                break
+        self.last = end_of(page, i)
+
+    def lose_guard(self) -> bool:
+        """At the end of what was read: let go of a guard whose last message was not met."""
+        lost = self.guard != Guard() and not self.ended
+        if lost:
+            self.guard = Guard()
+        return lost
 
     @property
     def row(self) -> tuple[int | str, ...]:
         """Its row of the table `conversation`."""
         reach = self.covered.reach
         return (self.id, self.name, self.head, self.last,
-                reach.position, reach.digest, reach.before, reach.messages)  # fmt: skip
+                reach.position, reach.digest, reach.before, reach.messages,
+                *self.guard)  # fmt: skip
 
 
 def end_of(page: Page, i: int = 0) -> str:
@@ -165,7 +200,7 @@ def make_tables(db: sqlite3.Connection, version: int, schema: str, names: Sequen
         return
     db.execute("BEGIN IMMEDIATE")
     if db.execute("PRAGMA user_version").fetchone()[0] != version:  # another made them just now
-        for table in ("conversation", "unreadable", *names):
+        for table in ("conversation", "unreadable", "version", *names):
             db.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in (CONVERSATION_TABLES + schema).split(";"):
             db.execute(statement)
@@ -184,14 +219,28 @@ def known_of(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, Known]:
     for name in names:
         row = db.execute("SELECT * FROM conversation WHERE name = ?", (name,)).fetchone()
         if row is not None:
-            found[name] = Known(row[0], row[2], row[3], Reach(*row[4:]))
+            found[name] = Known(row[0], row[2], row[3], Reach(*row[4:8]), Guard(*row[8:]))
     return found
 
 
 def write_conversations(db: sqlite3.Connection, rows: Sequence[tuple[int | str, ...]]) -> None:
     """Remember how far these conversations are covered, and that they were seen."""
-    db.executemany("INSERT OR REPLACE INTO conversation VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    row = ", ".join(["?"] * 10)
+    db.executemany(f"INSERT OR REPLACE INTO conversation VALUES ({row})", rows)
     db.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?)", ((row[0],) for row in rows))
+
+
+def store_version(db: sqlite3.Connection) -> str | None:
+    """The version of the store that all of the index was last known to be of, or younger."""
+    row = db.execute("SELECT of_store FROM version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def set_store_version(db: sqlite3.Connection, version: str | None) -> None:
+    """Remember it; None: forget it."""
+    db.execute("DELETE FROM version")
+    if version is not None:
+        db.execute("INSERT INTO version VALUES (?)", (version,))
 
 
 def mark_seen(db: sqlite3.Connection, names: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from synmem.errors import ModelError
 from synmem.messages import Unreadable
 from synmem.operations import index_file
 from synmem.operations import meaning_tables as tables
-from synmem.operations.following import follow
+from synmem.operations.following import follow, version_of
 from synmem.operations.index_file import Known, Run, Unusable, Worker
 from synmem.operations.meaning_tables import Place, digest
 from synmem.store import ConversationInfo, Page, Position, Store
@@ -93,12 +93,17 @@ class MeaningIndex:
         complete: bool,
         advance: Callable[[int], None],
     ) -> int:
-        await self._worker.run(lambda db: tables.prepare(db, self._kind))
+        run = self._worker.run
+        await run(lambda db: tables.prepare(db, self._kind))
+        version = await version_of(store)
+        if version is not None and version == await run(index_file.store_version):
+            return 0
         new = _New(self._worker, self._embedder, self._kind, advance)
         await follow(new, store, listing)
         await new.flush()
         if complete:
-            await self._worker.run(lambda db: tables.drop(db, index_file.unseen(db)))
+            await run(lambda db: tables.drop(db, index_file.unseen(db)))
+            await run(lambda db: index_file.set_store_version(db, version))
         return new.count
 
     async def nearest(self, vector: "Vector", conversation: str | None, k: int) -> list[Place]:
@@ -115,6 +120,7 @@ class MeaningIndex:
         """Forget a conversation, which then is taken anew."""
 
         def drop(db: sqlite3.Connection) -> None:
+            index_file.set_store_version(db, None)
             tables.drop(
                 db, [known.id for known in index_file.known_of(db, [conversation]).values()]
             )
@@ -211,13 +217,15 @@ class _New:
             elif cut := pieces(item.content):
                 texts.append((number, before, digest(item), cut))
                 self._pieces += len(cut)
-        self._messages += len(page.items)
+            self._messages += 1
         self._runs[run.id] = run
         if self._pieces >= _PIECES:
             await self.flush()
 
     async def finish(self, run: Run) -> None:
         """See `following.Index`: what `flush` writes reaches as far as what was added."""
+        if run.lose_guard():
+            self._runs[run.id] = run  # perhaps written with it
 
     async def seen(self, names: Sequence[str]) -> None:
         """See `following.Index`."""

@@ -21,7 +21,7 @@ from synmem.vectors.nearest import Block, nearest, packed_numbers, unpacked_numb
 if TYPE_CHECKING:
     from synmem.vectors.embedding import Vector
 
-_VERSION: Final = 1
+_VERSION: Final = index_file.VERSION + 1
 _DIGEST: Final = 8
 
 _TABLES: Final = """
@@ -62,7 +62,7 @@ def prepare(db: sqlite3.Connection, kind: str) -> None:
     if db.execute("SELECT kind FROM about").fetchone() == (kind,):
         return
     db.execute("BEGIN IMMEDIATE")
-    for table in ("about", "block", "place", "unreadable", "conversation"):
+    for table in ("about", "block", "place", "unreadable", "conversation", "version"):
         db.execute(f"DELETE FROM {table}")
     db.execute("INSERT INTO about VALUES (?)", (kind,))
     db.execute("COMMIT")

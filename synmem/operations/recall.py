@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from synmem.errors import Changed, ConversationNotFound, SynmemError, UsageError
 from synmem.messages import Message
-from synmem.operations.index_file import Unusable
+from synmem.operations.following import UNNOTICED, notices
+from synmem.operations.index_file import Unusable, failing
 from synmem.operations.listing import listing
 from synmem.operations.meaning_index import MeaningIndex, forget, open_index
 from synmem.operations.meaning_tables import Place, digest
@@ -39,7 +40,8 @@ class Meanings:
     """What was meant in a store, to be asked.
 
     `index` is the file of the store's index, made if it is missing; None: in memory, for once.
-    `note` hears what was indexed, `advance` how many messages, while it goes on.
+    `rebuild` makes that file anew. `note` hears what was indexed, and where the store does not tell
+    what was changed in the middle of a conversation; `advance` how many messages, while it goes on.
     """
 
     store: Store
@@ -47,6 +49,7 @@ class Meanings:
     index: Path | None
     note: Callable[[str], None] = _silent
     advance: Callable[[int], None] = _uncounted
+    rebuild: bool = False
 
     async def search(self, text: str, *, conversation: str | None = None, k: int = 5) -> Found:
         """The k messages nearest in meaning to a text, the nearest first.
@@ -78,6 +81,11 @@ class Meanings:
             raise ConversationNotFound(ids[0], self.store.name)
         vector = await embed_query(self.embedder, text)
         try:
+            if self.index is not None and self.rebuild:
+                with failing():
+                    forget(self.index)
+            elif self.index is not None and self.index.exists() and not await notices(self.store):
+                self.note(UNNOTICED.format(self.store.name, "--semantic "))
             return await self._indexed(vector, conversation, k, self.index)
         except Unusable as error:
             if self.index is None:

@@ -13,6 +13,8 @@ import msgspec
 
 from synmem.errors import Changed, ConversationNotFound
 from synmem.messages import Message, Unreadable
+from synmem.operations import index_file
+from synmem.operations.following import UNNOTICED, notices
 from synmem.operations.listing import listing, select
 from synmem.operations.word_index import (
     Unusable,
@@ -92,17 +94,23 @@ async def search(
     k: int = 5,
     index: Path | None = None,
     large: int = LARGE,
+    rebuild: bool = False,
     note: Callable[[str], None] = lambda text: None,
 ) -> Found:
     """The k best messages for the words and "quoted phrases" of a text.
 
-    `index` is the file of the store's index, made where the store has `large` messages or more.
+    `index` is the file of the store's index, made where the store has `large` messages or more;
+    `rebuild` makes it anew. What was changed since in the middle of a conversation is noticed where
+    the store tells of it (`SupportsChanges`); where not, `note` hears so.
     UsageError where there is nothing to look for, ConversationNotFound for one that is not there.
     """
     query = Query(text)
     ids = None if conversation is None else [conversation]
     if ids and not [info async for page in store.conversations(ids) for info in page]:
         raise ConversationNotFound(ids[0], store.name)
+    if index is not None and rebuild:
+        with index_file.failing():
+            forget(index)
     if index is not None and k <= _REREAD and await _is_large(store, ids, large):
         try:
             return await _indexed(store, query, conversation, k, index, note)
@@ -160,7 +168,10 @@ async def _indexed(
     file: Path,
     note: Callable[[str], None],
 ) -> Found:
-    if not file.exists():
+    if file.exists():
+        if not await notices(store):
+            note(UNNOTICED.format(store.name, ""))
+    else:
         note("indexing the words of this store, once; the next search is faster")
     try:
         async with open_index(file) as index:

@@ -19,7 +19,7 @@ from typing import Final
 from synmem.messages import Unreadable
 from synmem.operations import index_file, words
 from synmem.operations import word_tables as tables
-from synmem.operations.following import follow
+from synmem.operations.following import follow, version_of
 from synmem.operations.index_file import Known, Run, Unusable, Worker, forget
 from synmem.operations.word_tables import Proposal
 from synmem.store import ConversationInfo, Page, Position, Store
@@ -56,13 +56,18 @@ class WordIndex:
         `complete`: there are no others, and what is known of others goes.
         """
         run = self._worker.run
+        version = await version_of(store)
         await run(lambda db: db.execute("BEGIN IMMEDIATE"))
         try:
+            if version is not None and version == await run(index_file.store_version):
+                await self._worker.rollback()
+                return
             new = await run(lambda db: _New(db, self._worker))
             await follow(new, store, listing)
             await run(new.write)
             if complete:
                 await run(lambda db: tables.drop(db, index_file.unseen(db)))
+                await run(lambda db: index_file.set_store_version(db, version))
             await run(lambda db: db.execute("COMMIT"))
         except BaseException:
             await self._worker.rollback()
@@ -130,6 +135,7 @@ class _New:
 
     async def finish(self, run: Run) -> None:
         """See `following.Index`."""
+        run.lose_guard()
         self._conversations.append(run.row)
 
     async def seen(self, names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from synmem.operations import index_file, words
 from synmem.store import Position
 
-_VERSION: Final = words.VERSION * 1000 + 1
+_VERSION: Final = words.VERSION * 1000 + index_file.VERSION + 1
 
 _TABLES: Final = """
 CREATE TABLE message(
@@ -44,6 +44,7 @@ def drop_named(db: sqlite3.Connection, name: str) -> None:
     rows = db.execute("SELECT id FROM conversation WHERE name = ?", (name,)).fetchall()
     db.execute("BEGIN IMMEDIATE")
     drop(db, [number for (number,) in rows])
+    index_file.set_store_version(db, None)
     db.execute("COMMIT")
 
 
