@@ -10,8 +10,9 @@ is tried again meets itself; the other fields are as in `layouts/mongo_documents
 index (session_id, n) orders a conversation: a new message takes the number of the last one plus
 one, and of two writers who take the same number one is told. Numbers begin at 1 and may go below.
 
-A document whose `n` is no number, or whose `session_id` is not text, belongs to no conversation:
-it is not shown and not touched. One whose number is not whole cannot be read.
+A document whose `n` is no number, or below 1 where no head says so, or whose `session_id` is not
+text, belongs to no conversation: it is named as a stray, and not touched. One whose number is not
+whole cannot be read; behind one whose number is beyond 64 bits nothing is written.
 
 Beside it the collection `..._meta` has at most one document a conversation:
 
@@ -59,7 +60,6 @@ from synmem.backends.mongo_reading import (
     IDS_A_QUERY,
     LOOKS,
     check,
-    number_of,
     position_of,
     raw,
     sessions,
@@ -142,7 +142,8 @@ class MongoStore(MongoReplacer):
             end = ends.get(part.conversation.id, START)
             if end == START and head.version is not None:
                 head = await self._revive(part.conversation.id, head)
-            renumber(mine, max(head.floor, int(number_of(end)) if end != START else 0) + 1)
+            last = self._last(part.conversation.id, end) if end != START else 0
+            renumber(mine, max(head.floor, last) + 1)
 
     async def _revive(self, conversation: str, head: Head) -> Head:
         """Make the head of a deleted conversation one that is not swept away, unless somebody
@@ -185,7 +186,7 @@ class MongoStore(MongoReplacer):
         end = (await self._ends([conversation])).get(conversation)
         if end is None:
             head = await self._revive(conversation, head)
-        last = int(number_of(position_of(end))) if end else 0
+        last = self._last(conversation, position_of(end)) if end else 0
         renumber(mine, max(head.floor, last) + 1)
         await self._insert([part], [mine])
 
@@ -193,7 +194,8 @@ class MongoStore(MongoReplacer):
         """See `SupportsNotes.note`."""
         key, conversation = _note_key(name), layout.session_of(conversation)
         found = await self._documents([conversation], {f"notes.{key}": 1})
-        text = found.get(conversation, {}).get("notes", {}).get(key)
+        texts = found.get(conversation, {}).get("notes")
+        text = texts.get(key) if isinstance(texts, dict) else None
         return None if text is None else self._note(conversation, f"note:{name}", text)
 
     async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:

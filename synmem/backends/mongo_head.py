@@ -19,6 +19,7 @@ REMEMBERED: Final = timedelta(days=REMEMBERED_DAYS)
 """So long it stays where it remembers steps."""
 
 _VERSIONS: Final = 8
+_INT64: Final = 2**63
 
 Span = tuple[int, int]
 
@@ -122,31 +123,60 @@ def head_of(document: JSONObject | None) -> Head:
     """The head in a document of `_meta`; one that is `unreadable` where it cannot be read."""
     if document is None or document.get("version") is None:
         return Head()
+    version = document["version"]
     try:
+        if type(version) is not str:
+            raise ValueError(f"version is {version!r:.80}, not text")
         return Head(
-            version=str(document["version"]),
-            begins=int(document["begins"]),
-            low=int(document["low"]),
-            skips=tuple((int(span["from"]), int(span["to"])) for span in document["skips"]),
-            gone=_time(document.get("gone")),
-            claimed=_time(document.get("claimed")),
-            recent=tuple(map(str, document["recent"])),
-            steps=steps_of(document),
+            version=version,
+            begins=_whole(document, "begins"),
+            low=_whole(document, "low"),
+            skips=tuple(
+                (_whole(span, "from"), _whole(span, "to")) for span in _array(document, "skips")
+            ),
+            gone=_time(document, "gone"),
+            claimed=_time(document, "claimed"),
+            recent=tuple(map(str, _array(document, "recent"))),
+            steps=steps_of(document, strict=True),
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        why = f"its head, which says where it begins, cannot be read: {error!r}"
-        return Head(version=str(document["version"]), unreadable=why)
+    except ValueError as error:
+        why = f"its head, which says where it begins, cannot be read: {error}"
+        return Head(version=str(version), unreadable=why)
 
 
-def steps_of(document: JSONObject) -> tuple[str, ...]:
-    """The tokens in a document of `_meta`; those that were called off have `-` before them."""
-    steps = document.get("steps")
-    return tuple(map(str, steps)) if isinstance(steps, list) else ()
+def steps_of(document: JSONObject, *, strict: bool = False) -> tuple[str, ...]:
+    """The tokens in a document of `_meta`; those that were called off have `-` before them.
+    `strict`: ValueError where they are no array; else there are none then."""
+    if document.get("steps") is None:
+        return ()
+    if not strict and not isinstance(document["steps"], list):
+        return ()
+    return tuple(map(str, _array(document, "steps")))
 
 
-def _time(value: Any) -> datetime | None:
-    # As the driver gives it: milliseconds since 1970.
-    return None if value is None else datetime.fromtimestamp(int(value) / 1000, UTC)
+def _whole(document: Any, key: str) -> int:
+    value = document.get(key) if isinstance(document, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not -_INT64 <= value < _INT64:
+        raise ValueError(f"{key} is {value!r:.80}, not an integer of 64 bits")
+    return int(value)
+
+
+def _array(document: JSONObject, key: str) -> list[Any]:
+    value = document.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"{key} is {value!r:.80}, not an array")
+    return value
+
+
+def _time(document: JSONObject, key: str) -> datetime | None:
+    value = document.get(key)
+    try:
+        # As the driver gives it: milliseconds since 1970.
+        return None if value is None else datetime.fromtimestamp(int(value) / 1000, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise ValueError(f"{key} is {value!r:.80}, not a date") from None
 
 
 def _between(low: float, to: float | None) -> dict[str, float]:

@@ -53,7 +53,7 @@ class MongoLister(MongoReader):
         last, rows = "", self._page_size * KEYS_A_PAGE
         while True:
             found = await self._find(
-                {"session_id": {"$gt": last}, **NUMBERED}, ORDER, rows, {"session_id": 1, "_id": 0}
+                {"session_id": {"$gt": last}, **NUMBERED}, ORDER, rows, {**KEY, "_id": 0}
             )
             page = [session for session, _ in itertools.groupby(found, session_of)]
             # What is no text sorts in other places: it is no id.
@@ -87,7 +87,7 @@ class MongoLister(MongoReader):
         async def look(heads: Heads) -> tuple[int, list[Document], list[Document]]:
             if heads[conversation].unreadable is not None:
                 return 0, [], await self._any_of(conversation)
-            where = {"session_id": conversation, **heads[conversation].where()}
+            where = self._only({"session_id": conversation, **heads[conversation].where()})
             count = await self._place.ask(lambda: self._messages.count_documents(where))
             first = await self._find(where, [("n", 1)], 1, _TIMES)
             return count, first, await self._find(where, [("n", -1)], 1, _TIMES)

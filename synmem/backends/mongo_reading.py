@@ -8,6 +8,7 @@ sees the old front or the new one, never a part of each.
 import asyncio
 import contextlib
 import itertools
+import math
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -21,18 +22,18 @@ from collections.abc import (
 from typing import Any, Final, TypeVar
 
 import bson
-from bson.decimal128 import Decimal128
 
 from synmem import messages as model
 from synmem.backends.mongo_fields import fields_of, json_of
 from synmem.backends.mongo_head import Head, head_of, steps_of
+from synmem.backends.mongo_odd import LAST, MOST, ONE_EACH, belongs, number, stray, strays
 from synmem.backends.mongo_opening import LENIENT, NUMBERED, Document, Documents, Place
 from synmem.backends.paging import NOT_READ, Fetch, Paging, changed, not_read, storable
 from synmem.errors import Changed, CorruptData, Rejected
 from synmem.layouts import mongo_documents as layout
 from synmem.layouts.beside import read_beside
 from synmem.layouts.carried import plain_text
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.messages import Damage, Holds, JSONObject, Message, Unreadable
 from synmem.store import START, Page, Position, Step
 
 IDS_A_QUERY: Final = 500
@@ -72,6 +73,8 @@ class MongoReader:
             page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
         )
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._has_lists = False
+        """Whether a document was seen that many filters take, and that belongs to none."""
 
     def refusal(self, message: Message) -> str | None:
         """What no store can hold, and what is over the server's 16 MB a document."""
@@ -212,12 +215,19 @@ class MongoReader:
             among: Document = {"session_id": {"$gte": ids[0], "$lte": ids[-1]}, **NUMBERED}
             if _sort_alike(ids) and not await self._find(among, None, 1, KEY):
                 return set()  # the common case of a copy: one step of the index
-            among = {"session_id": {"$in": list(ids)}, **NUMBERED}
-            there = set(await self._place.ask(lambda: self._messages.distinct("session_id", among)))
+            there = await self._there(ids)
         heads = await self._seen(sorted(there))
         # One whose head cannot be read is there: nothing may be begun in its place.
         doubted = {i for i in there if heads[i].version is not None and heads[i].unreadable is None}
         return there - doubted | set(await self._ends(sorted(doubted)))
+
+    async def _there(self, ids: Sequence[str]) -> set[str]:
+        """Which of these have documents, whether or not they are shown."""
+        if len(ids) <= AT_ONCE:
+            found = await asyncio.gather(*map(self._any_of, ids))
+            return {conversation for conversation, any_ in zip(ids, found, strict=True) if any_}
+        among: Document = {"session_id": {"$in": list(ids)}, **NUMBERED, **ONE_EACH}
+        return set(await self._place.ask(lambda: self._messages.distinct("session_id", among)))
 
     async def _ends(self, ids: Sequence[str]) -> dict[str, Document]:
         """The last document of each of these conversations, those that exist."""
@@ -309,10 +319,55 @@ class MongoReader:
         order: Sequence[tuple[str, int]] | None,
         limit: int,
         fields: dict[str, int] | None = None,
+        skip: int = 0,
     ) -> list[Document]:
-        return await self._found(
-            self._messages, where, fields, sort=order, limit=limit, batch_size=limit
-        )
+        """Documents that belong to a conversation. The first one seen that does not, a list of ids
+        say, which a filter for one of them takes, makes the filters stricter: the common store
+        has none, and is not to pay for them."""
+        others: list[Any] = []
+        while True:
+            only = self._only(where)
+            if others:
+                only = {"$and": [only, {"_id": {"$nin": others}}]}
+            found = await self._found(
+                self._messages, only, fields, sort=order, limit=limit, skip=skip, batch_size=limit
+            )
+            if all(map(belongs, found)):
+                return found
+            if not self._has_lists:
+                self._has_lists = True
+            elif len(found) == limit and all("_id" in document for document in found):
+                others += [document["_id"] for document in found if not belongs(document)]
+            else:
+                return [document for document in found if belongs(document)]
+
+    def _only(self, where: Document) -> Document:
+        """The filter, stricter where it has to be."""
+        return {**where, **ONE_EACH} if self._has_lists else where
+
+    async def damage(self) -> list[Damage]:
+        """Documents that belong to no conversation: their session_id is no text, their n is no
+        number, or one that is below the first message."""
+        return (await strays(self._place) + await self._below())[:MOST]
+
+    async def _below(self) -> list[Damage]:
+        """Documents below all that a conversation has, or its head has set aside."""
+        found: list[Damage] = []
+        last, rows = "", self._page_size * KEYS_A_PAGE
+        while len(found) < MOST:
+            where = {"session_id": {"$gt": last}, "n": {"$gte": -(2**63), "$lt": 1}}
+            some = await self._find(where, ORDER, rows, KEY)
+            sessions_ = sorted({document["session_id"] for document in some})
+            heads = await self._seen(sessions_)
+            found += [
+                stray(document, f"its n is {document['n']}: its conversation begins later")
+                for document in some
+                if document["n"] < heads[document["session_id"]].low
+            ]
+            if len(some) < rows:
+                break
+            last = sessions_[-1]
+        return found
 
     async def _found(
         self, documents: Documents, where: Document, fields: dict[str, int] | None, **how: Any
@@ -370,6 +425,16 @@ class MongoReader:
             return None
         return f"takes {size:,} bytes as a document; MongoDB holds {LARGEST:,}"
 
+    def _last(self, conversation: str, position: Position) -> int:
+        """The whole number at or below a position's; CorruptData where none can be put behind it:
+        for who writes."""
+        at = number_of(position)
+        if not -(2**63) <= at <= LAST:
+            raise self._broken(
+                conversation, f"n is {at} in its last document, and nothing can be put behind it"
+            )
+        return math.floor(at)
+
     def _note(self, conversation: str, field: str, text: Any) -> Any:
         """A note, from its JSON text."""
         try:
@@ -398,8 +463,8 @@ def sessions(ids: Sequence[str]) -> list[str]:
 
 def position_of(document: Document) -> Position:
     """Where a document stands: its number, and its id, which no other document ever has."""
-    number = _number(document["n"])
-    whole = int(number) if number is not None and float(number).is_integer() else number
+    at = number(document["n"])
+    whole = int(at) if at is not None and _is_whole(at) and abs(at) < 2**63 else at
     return f"{whole}:{document['_id']}"
 
 
@@ -441,15 +506,8 @@ def _is_seen(document: Document, heads: Heads) -> bool:
     head = heads.get(document["session_id"])
     if head is None or head.unreadable is not None:
         return head is not None
-    number = _number(document["n"])
-    return number is not None and head.shows(number)
-
-
-def _number(value: Any) -> float | None:
-    """The number that somebody may have given a document, in whatever type."""
-    if isinstance(value, Decimal128):
-        return float(value.to_decimal())
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    at = number(document["n"])
+    return at is not None and head.shows(at)
 
 
 def _is_whole(number: Any) -> bool:

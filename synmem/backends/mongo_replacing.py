@@ -4,7 +4,6 @@ then."""
 import asyncio
 import contextlib
 import functools
-import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -14,6 +13,7 @@ from pymongo import UpdateOne
 
 from synmem import messages as model
 from synmem.backends.mongo_head import REGION, REMEMBERED, STALE, Head
+from synmem.backends.mongo_odd import ONE_EACH
 from synmem.backends.mongo_opening import Document, new_token
 from synmem.backends.mongo_reading import (
     IDS_A_QUERY,
@@ -65,7 +65,7 @@ class MongoReplacer(MongoWriter):
             await self._check_begin(conversation, head, begins)
             if upto is not None:
                 await self._find_at(conversation, head, upto)
-            return head.cut(number_of(last))
+            return head.cut(self._last(conversation, last))
 
         if await self._is_known(conversation, token):
             return True
@@ -86,12 +86,8 @@ class MongoReplacer(MongoWriter):
 
         async def moved(head: Head) -> Head | None:
             where = {"session_id": conversation, **head.where()}
-            last = await self._place.ask(
-                lambda: self._messages.find(
-                    where, {"n": 1}, sort=[("n", -1)], skip=keep, limit=1
-                ).to_list()
-            )
-            return head.cut(number_of(position_of(last[0]))) if last else None
+            last = await self._find(where, [("n", -1)], 1, KEY, skip=keep)
+            return head.cut(self._last(conversation, position_of(last[0]))) if last else None
 
         await self._move(conversation, moved, tidy=False)
 
@@ -119,7 +115,7 @@ class MongoReplacer(MongoWriter):
             cut = head
             if upto != START:
                 await self._find_at(conversation.id, head, upto)
-                cut = head.cut(number_of(upto))
+                cut = head.cut(self._last(conversation.id, upto))
             return cut.fronted(front.first, front.count) if front.count else cut
 
         try:
@@ -186,8 +182,8 @@ class MongoReplacer(MongoWriter):
 
     async def _find_at(self, conversation: str, head: Head, position: Position) -> None:
         """Changed, where no message stands there any more."""
-        number = number_of(position)
-        here = {"$gte": number, "$lt": math.floor(number) + 1}
+        number, below = number_of(position), self._last(conversation, position)
+        here = {"$gte": number, "$lt": below + 1}
         found = await self._find({"session_id": conversation, "n": here}, [("n", 1)], 2, KEY)
         if not found or position_of(found[0]) != position or not head.shows(number):
             raise self._changed(conversation)
@@ -207,11 +203,11 @@ class MongoReplacer(MongoWriter):
     async def _clear(self, conversation: str, head: Head, before: Head | None) -> None:
         """Delete the documents that this head hides; where somebody else is writing hidden ones,
         only those that `before` showed."""
-        spans = [*head.skips, (-(2**63), head.begins - 1)]
+        spans = [*head.skips, (head.low, head.begins - 1)]  # below are others' documents
         if before is not None:
             spans = [(max(low, before.begins), to) for low, to in spans]
         for low, to in spans:
-            where = {"session_id": conversation, "n": {"$gte": low, "$lt": to + 1}}
+            where = {"session_id": conversation, "n": {"$gte": low, "$lt": to + 1}, **ONE_EACH}
             await self._place.ask(functools.partial(self._messages.delete_many, where))
 
     async def _sweep(self) -> None:
@@ -360,6 +356,6 @@ class Front:
         """Take the hidden messages away again, if the server can be reached."""
         if self.first:
             span = {"$gte": self.first, "$lt": self.first + REGION}
-            where = {"session_id": self._conversation.id, "n": span}
+            where = {"session_id": self._conversation.id, "n": span, **ONE_EACH}
             with contextlib.suppress(StoreError):
                 await self._store._place.ask(lambda: self._store._messages.delete_many(where))

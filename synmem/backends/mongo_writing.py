@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import msgspec
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from synmem import messages as model
 from synmem.backends.mongo_head import Head
 from synmem.backends.mongo_listing import MongoLister
+from synmem.backends.mongo_odd import belongs
 from synmem.backends.mongo_opening import DUPLICATE, Document, Place, new_token
-from synmem.backends.mongo_reading import IDS_A_QUERY, LOOKS, number_of, position_of
+from synmem.backends.mongo_reading import IDS_A_QUERY, KEY, LOOKS, position_of
 from synmem.errors import Unsupported
 from synmem.layouts import mongo_documents as layout
 from synmem.messages import Conversation, JSONObject
@@ -88,14 +89,17 @@ class MongoWriter(MongoLister):
     async def _behind_others(self, part: Part, left: Sequence[Document]) -> None:
         """Give what is left of this part new numbers, if somebody else has taken its next one."""
         conversation, number = left[0]["session_id"], left[0]["n"]
-        if not await self._find({"session_id": conversation, "n": number}, None, 1, {"_id": 1}):
+        taken = {"session_id": conversation, "n": number}
+        by = await self._found(self._messages, taken, KEY, limit=1)
+        if not by:
             return
-        if part.expect is not None:
+        # A list that holds this id or number stands in the way, and is no message.
+        if part.expect is not None and belongs(by[0]):
             raise self._changed(conversation)
         end = (await self._ends([conversation])).get(conversation)
         head = (await self._heads([conversation]))[conversation]
         mine = [document for document in left if document["session_id"] == conversation]
-        last = int(number_of(position_of(end))) if end else 0
+        last = self._last(conversation, position_of(end)) if end else 0
         renumber(mine, max(head.floor, last, number) + 1)
 
     # --- heads, and what lies beside --------------------------------------------------------
@@ -147,6 +151,7 @@ class MongoWriter(MongoLister):
             if not ids:
                 return
             heads = await self._heads(ids)
+            await self._forget_no_notes(left)
             for start in range(0, len(ids), IDS_A_QUERY):
                 some = ids[start : start + IDS_A_QUERY]
                 updates = [_update(i, heads[i], left[i]) for i in some]
@@ -158,6 +163,19 @@ class MongoWriter(MongoLister):
             left = {i: value for i, value in left.items() if i in there}
         raise self._changed(next(iter(left)))
 
+    async def _forget_no_notes(self, values: Mapping[str, JSONObject]) -> None:
+        """Where notes are to be set and what lies there is no object: they can be made anew."""
+        ids = sorted(i for i, own in values.items() if any(key.startswith("notes.") for key in own))
+        if ids:
+            found = await self._documents(ids, {"notes": 1})
+            wrong = [i for i in ids if not isinstance(found.get(i, {}).get("notes", {}), dict)]
+            where = {"_id": {"$in": wrong}, "notes": {"$not": {"$type": "object"}}}
+            forget = functools.partial(
+                self._place.meta.update_many, where, {"$unset": {"notes": ""}}
+            )
+            if wrong:
+                await self._place.ask(forget)
+
     async def _updated(self, updates: Sequence[UpdateOne]) -> bool:
         """Whether every one of them met what it expected."""
         try:
@@ -166,6 +184,8 @@ class MongoWriter(MongoLister):
             if any(each.get("code") != DUPLICATE for each in error.details.get("writeErrors", [])):
                 raise
             return False
+        except KeyError as error:  # FerretDB: its answer lacks what the driver looks for
+            raise PyMongoError("the server refused an update and does not say why") from error
         return result.matched_count + result.upserted_count >= len(updates)
 
     def _documents_of(self, part: Part, call: str, index: int) -> list[Document]:

@@ -7,11 +7,13 @@ from synmem.messages import parse_json
 _KINDS: Final = {"title": (str, "text"), "extra": (dict, "an object")}
 
 
-def read_beside(field: str, text: str | bytes) -> Any:
-    """A `title`, an `extra` or a note, as it was set; ValueError says why it is none."""
+def read_beside(field: str, text: Any) -> Any:
+    """A `title`, an `extra` or a note, from its JSON text; ValueError says why it is none."""
+    if not isinstance(text, str | bytes):
+        raise ValueError(f"{field} is not JSON: it is {text!r:.80}, not text")
     try:
         value = parse_json(text)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"{field} is not JSON: {error}") from error
     kind, called = _KINDS.get(field, (object, ""))
     if value is not None and not isinstance(value, kind):

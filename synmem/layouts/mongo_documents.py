@@ -190,6 +190,8 @@ def time_of(document: JSONObject) -> datetime | None:
         if date is None:
             return None
         try:
+            if isinstance(date, str | bytes | bool | float):
+                raise TypeError
             return _moment(int(date) * 1000)  # as the driver gives it: milliseconds since 1970
         except (TypeError, ValueError):
             raise ValueError(f"created_at is {_kind(date)}, not a date") from None

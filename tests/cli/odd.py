@@ -22,7 +22,7 @@ _CODES = {0, 1, 3, 6, 7, 8}
 _PYTHON = re.compile(
     r"Traceback|\b(Key|Type|Value|Attribute|Index|Overflow|Assertion|Name|Runtime|Recursion)Error\b"
     r"|UnicodeDecodeError|UnicodeEncodeError|InvalidOperation|NoneType|object (is not|has no)"
-    r"|unhashable|not subscriptable|coroutine"
+    r"|unhashable|not subscriptable|coroutine|bytes-like"
 )
 
 
@@ -129,7 +129,7 @@ def _migrated(
     missing = [each for each in marks if each not in copied.stdout]
     assert not missing or migrated.exit_code == 6, (missing, migrated.output)
     compared = ordinary(run("check", place, copy), ["check A B"])
-    assert compared.exit_code in (0, 6), compared.output
+    assert compared.exit_code in ((0, 6, 7) if marks else (0, 6)), compared.output
 
 
 def _written(place: str, sound: Mapping[str, Sequence[str]], odd: Collection[str]) -> None:
@@ -144,12 +144,12 @@ def _written(place: str, sound: Mapping[str, Sequence[str]], odd: Collection[str
     assert ordinary(run("add", *at, "--", first, "one more"), ["add"]).exit_code == 0
     shown = json.loads(run("show", *at, "-f", "json", "--", first).stdout)
     assert [message["content"] for message in shown] == [*texts, "one more"]
-    trim = ["clear", *at, "--keep-last", "1", "--yes", "--", first]
+    trim = ["clear", *at, "--keep-last", "1", "--yes", "--no-backup", "--", first]
     assert ordinary(run(*trim), trim).exit_code == 0
     for arguments in (
-        ["clear", *at, "--yes", "--", first],
+        ["clear", *at, "--yes", "--no-backup", "--", first],
         ["import", *at],
-    ):  # as it was
+    ):  # as it was, and without a backup that an `undo` below would bring back
         lines = [
             json.dumps({"conversation_id": first, "role": "user", "content": t}) for t in texts
         ]

@@ -1,12 +1,27 @@
-"""Odd records on every store, under every command: see `odd.py`."""
+"""Odd records on every server, under every command: see `odd.py`. For SQLite: `test_odd_rows.py`."""
 
+import contextlib
+import itertools
+import json
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import bson
+import pymongo
 import pytest
+from bson import Decimal128, Int64, ObjectId
+from pymongo.errors import PyMongoError
 
 from tests.cli.moved import lines, run
 from tests.cli.odd import SOUND, nothing_is_hidden
 from tests.cli.places import BACKENDS, Places
+
+Laid = tuple[list[str], list[str]]
+"""The ids that odd records could be known by, and the marks that are in them."""
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -14,3 +29,179 @@ def test_a_store_without_odd_records_passes(places: Places, backend: str, tmp_pa
     place = places.new(backend)
     assert run("import", "-p", place, stdin=lines(SOUND)).exit_code == 0
     nothing_is_hidden(place, tmp_path, odd=["nobody"])
+
+
+def _query(place: str) -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(urlsplit(place).query).items()}
+
+
+def _values(dice: random.Random) -> list[Any]:
+    return [
+        None, True, 5, 5.5, "text", "", "\0\x01\u202e", [], ["text", 5], [["text"]], {}, {"a": 1},
+        2**62, float("nan"), float("inf"), -1e300, dice.random(), dice.randrange(-(2**60), 2**60),
+    ]  # fmt: skip
+
+
+# --- MongoDB ----------------------------------------------------------------------------------
+
+
+def _bson(dice: random.Random) -> list[Any]:
+    return [
+        *_values(dice), ObjectId(), datetime.now(UTC), b"\0\xff", Int64(7), Decimal128("7.5"),
+        Decimal128("NaN"), Decimal128("9E6000"), bson.Regex("a("), bson.Timestamp(1, 1),
+        bson.MinKey(), bson.MaxKey(), bson.Code("x"),
+    ]  # fmt: skip
+
+
+def _odd_documents(dice: random.Random, number: int) -> list[dict[str, Any]]:
+    """Documents in which this and that is of another type; a mark in each."""
+    sessions = [f"odd-{n}" for n in range(number)]
+    found = []
+    for n, session in enumerate(sessions):
+        document: dict[str, Any] = {
+            "_id": f"odd:{n}", "session_id": session, "n": 1, "role": "user", "content": f"mark<{n}>"
+        }  # fmt: skip
+        fields = [*document, "metadata", "tool_calls", "parts", "extra", "name", "created_at"]
+        fields += ["created_us", "carried", "another"]
+        for field in dice.sample(fields[1:], dice.choice([1, 1, 2])):
+            document[field] = dice.choice(_bson(dice))
+            if field not in ("session_id", "n") and dice.random() < 0.2:
+                del document[field]
+        if n % 7 == 0:
+            document["session_id"] = [dice.choice(["sound-1", session]), 5]
+        if n % 11 == 0:
+            document["n"] = [1, 2]
+        found.append({**document, "tag": f"mark<{n}>"})
+    return found
+
+
+def _lay_mongo(place: str, dice: random.Random) -> Laid:
+    with pymongo.MongoClient[Any](place.partition("?")[0]) as raw:
+        database = raw[_query(place)["db_name"]]
+        documents = _odd_documents(dice, 60)
+        for document in documents:
+            with contextlib.suppress(PyMongoError):  # the index, or what this server does not hold
+                database["conversations"].insert_one(document)
+        there = {each["_id"] for each in database["conversations"].find({}, {"_id": 1})}
+        head = {"version": "v", "begins": 1, "low": 1, "skips": [], "recent": ["v"], "steps": []}
+        for n, field in enumerate(itertools.chain(head, ("notes", "title", "extra", "gone"))):
+            session = f"headed-{n}"
+            database["conversations"].insert_one(
+                {"session_id": session, "n": 1, "role": "user", "content": f"mark<h{n}>"}
+            )
+            broken = {**head, field: dice.choice(_values(dice)[1:])}
+            with contextlib.suppress(PyMongoError):
+                database["conversations_meta"].insert_one({"_id": session, **broken})
+    ids = [f"{name}-{n}" for name, many in (("headed", 10), ("odd", 60)) for n in range(many)]
+    marks = [each["tag"] for each in documents if each["_id"] in there]
+    return dice.sample(ids, 7), [*marks, *(f"mark<h{n}>" for n in range(10))]
+
+
+LAY: dict[str, Callable[[str, random.Random], Laid]] = {"mongo": _lay_mongo}
+
+
+def _odd(places: Places, backend: str, folder: Path, seed: int) -> None:
+    place = places.new(backend)
+    assert run("import", "-p", place, stdin=lines(SOUND)).exit_code == 0
+    ids, marks = LAY[backend](place, random.Random(seed))
+    nothing_is_hidden(place, folder, odd=ids, marks=marks)
+
+
+@pytest.mark.parametrize("backend", LAY)
+def test_what_is_odd_is_named_and_hides_nothing(
+    places: Places, backend: str, tmp_path: Path
+) -> None:
+    _odd(places, backend, tmp_path, 0)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("backend", LAY)
+def test_what_is_odd_is_named_and_hides_nothing_often(
+    places: Places, backend: str, tmp_path: Path, seed: int
+) -> None:
+    _odd(places, backend, tmp_path, seed)
+
+
+# --- what was seen ------------------------------------------------------------------------------
+
+
+def _mongo(places: Places, *documents: dict[str, Any]) -> tuple[str, Callable[[], list[Any]]]:
+    """A place with the sound conversations and these documents; what the latter are now."""
+    place = places.new("mongo")
+    assert run("import", "-p", place, stdin=lines(SOUND)).exit_code == 0
+
+    def collection(raw: pymongo.MongoClient[Any]) -> Any:
+        return raw[_query(place)["db_name"]]["conversations"]
+
+    def others() -> list[Any]:
+        with pymongo.MongoClient[Any](place.partition("?")[0]) as raw:
+            return list(collection(raw).find({"mine": True}, {"mine": 0}).sort("_id", 1))
+
+    with pymongo.MongoClient[Any](place.partition("?")[0]) as raw:
+        for document in documents:
+            said = {"role": "user", "content": "x", "mine": True}
+            collection(raw).insert_one({**said, **document})
+    return place, others
+
+
+def test_mongo_names_documents_of_no_conversation_and_never_touches_them(places: Places) -> None:
+    place, others = _mongo(
+        places,
+        {"_id": 1, "session_id": 7, "n": 1},
+        {"_id": 2, "session_id": ["sound-1", 5], "n": 4},
+        {"_id": 3, "session_id": "sound-1", "n": [5, 6]},
+        {"_id": 4, "session_id": "sound-1", "n": "6"},
+        {"_id": 5, "session_id": "sound-1", "n": 0},
+        {"_id": 6, "session_id": None, "n": 1},
+    )
+    before = others()
+    whys = [
+        "document 1: stray: its session_id is a int: 7",
+        "document 2: stray: its session_id is an array",
+        "document 3: stray: its n is an array",
+        "document 4: stray: its n is text",
+        "document 5: stray: its n is 0: its conversation begins later",
+        "document 6: stray: its session_id is missing",
+    ]
+    for command in (["check", place], ["export", "-p", place]):
+        result = run(*command)
+        assert result.exit_code == 6, result.output
+        assert [why for why in whys if why not in result.stderr] == []
+    longer = lines({"sound-1": [*SOUND["sound-1"], "one more"]})
+    assert run("import", "-p", place, stdin=longer).exit_code == 0
+    assert run("add", "sound-1", "2", "-p", place).exit_code == 0
+    shown = run("show", "sound-1", "-p", place, "-f", "json").stdout
+    said = [each["content"] for each in json.loads(shown)]
+    assert said == [*SOUND["sound-1"], "one more", "2"]
+    assert run("clear", "sound-1", "-p", place, "--keep-last", "1", "--yes").exit_code == 0
+    assert run("clear", "sound-1", "-p", place, "--yes").exit_code == 0
+    assert run("ls", "-p", place).stdout == "sound-2\n"
+    assert others() == before
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2.0**63, 1e300])
+def test_mongo_writes_nothing_behind_a_number_that_is_the_last(
+    places: Places, number: float
+) -> None:
+    place, others = _mongo(places, {"_id": 1, "session_id": "sound-1", "n": number})
+    for command in (["add", "sound-1", "x"], ["clear", "sound-1", "--yes", "--no-backup"]):
+        refused = run(*command, "-p", place)
+        assert refused.exit_code in (1, 6), refused.output
+        assert "nothing can be put behind it" in refused.stderr
+    assert len(others()) == 1
+    shown = json.loads(run("show", "sound-1", "-p", place, "-f", "json").stdout)
+    assert len(shown) == 4
+    assert run("clear", "sound-2", "-p", place, "--yes").exit_code == 0
+
+
+def test_mongo_makes_notes_anew_that_are_none(places: Places) -> None:
+    place, _ = _mongo(places)
+    with pymongo.MongoClient[Any](place.partition("?")[0]) as raw:
+        raw[_query(place)["db_name"]]["conversations_meta"].insert_one(
+            {"_id": "sound-1", "notes": "text"}
+        )
+    how = ["sound-1", "-p", place, "--method", "extractive", "--max-messages", "1"]
+    for _ in range(2):
+        assert run("summarize", *how).exit_code == 0
+    assert "soundly" in run("context", "sound-1", "-p", place, "-f", "text").stdout
