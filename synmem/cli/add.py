@@ -13,7 +13,7 @@ from synmem.errors import ProfileError, UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from synmem.messages import JSONObject
+    from synmem.messages import Conversation, JSONObject, Message
     from synmem.profiles import Profile
     from synmem.store import Store
 
@@ -70,11 +70,29 @@ async def add(
         if time is None and _stamps(store, profile):
             time = _now()
         message = Message(role, content, data or None, time)
-        await store.append([Part(target, [message])], keep=keep)
+        if keep is None:
+            await store.append([Part(target, [message])])
+        else:
+            await _keeping(session, store, target, message, keep)
         if session.json:
             render.write(encode_line(prefix_of(conversation), message))
         elif session.verbose or render.is_terminal():
             session.note(f"added to {render.visible_line(conversation)} in {store.name}")
+
+
+async def _keeping(
+    session: Session, store: "Store", target: "Conversation", message: "Message", keep: int
+) -> None:
+    """Append to a rolling window, and say where more of it stays than its profile has."""
+    from synmem.cli.words import count
+    from synmem.operations.groups import append_keeping
+
+    more = await append_keeping(store, target, message, keep) - keep
+    if more > 0:
+        session.note(
+            f"{count(more, 'message')} more than the window of {keep:,} "
+            f"{'stays' if more == 1 else 'stay'}: a tool result would lose its call"
+        )
 
 
 def _check_role(role: str) -> None:

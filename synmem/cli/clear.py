@@ -36,6 +36,12 @@ KeepLastOption = Annotated[
     int | None,
     typer.Option("--keep-last", metavar="N", help="Only trim the front: the newest N stay."),
 ]
+ExactOption = Annotated[
+    bool,
+    typer.Option(
+        "--exact", help="Trim exactly there, also where a tool result then loses its call."
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would go; no more.")]
 NoBackupOption = Annotated[
     bool, typer.Option("--no-backup", help="Erase for good: no backup, no undo.")
@@ -51,12 +57,15 @@ async def clear(
     every: AllOption = False,
     older_than: OlderThanOption = None,
     keep_last: KeepLastOption = None,
+    exact: ExactOption = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
     no_backup: NoBackupOption = False,
 ) -> int | None:
     """Delete conversations, or trim their front. `synmem undo` brings them back.
+
+    Where a trim would leave a tool's result without its call, the call stays, and all behind it.
 
     \b
     synmem clear user-1 user-2
@@ -67,15 +76,15 @@ async def clear(
     from synmem.cli.confirm import confirm as ask
 
     choice = _choice(conversations, match, idle, every)
-    trim = _trim(older_than, keep_last)
+    trim = _trim(older_than, keep_last, exact=exact)
     profile = session.resolve()
     # Looking creates no file and takes no lock: the store is opened for writing only once it is
     # known that something goes, and agreed.
     async with session.open_profile(profile) as store:
-        doomed = await _plan(session, store, choice, trim)
-    what = _what(doomed, trim, profile)
+        doomed, spared = await _plan(session, store, choice, trim)
+    what = _what(doomed, trim, profile, idle=choice.idle_before is not None) + _staying(spared)
     if dry_run or not doomed:
-        return _foresee(session, doomed, what, dry_run=dry_run)
+        return _foresee(session, doomed, what, spared, dry_run=dry_run)
     question = f"Erase for good, without a backup: {what}" if no_backup else f"Remove {what}"
     ask(
         profile.name, question, yes=yes, confirmed=confirm, protected=profile.protected,
@@ -83,7 +92,7 @@ async def clear(
     )  # fmt: skip
     if yes or confirm:
         session.note(question)
-    result = Result()
+    result = Result(spared)
     if no_backup:  # before, too: who is killed in between has left no sentence behind
         _erase_derived(profile, [each.conversation.id for each in doomed])
     try:
@@ -115,16 +124,21 @@ def _choice(ids: list[str] | None, match: str | None, idle: str | None, every: b
     return _Choice(ids or None, match, optional_moment(idle, option="--idle"))
 
 
-def _trim(older_than: str | None, keep_last: int | None) -> "Trim":
+def _trim(older_than: str | None, keep_last: int | None, *, exact: bool) -> "Trim":
     from synmem.cli.times import optional_moment
     from synmem.operations.clear import Trim
 
     if keep_last is not None and keep_last < 0:
         raise UsageError("--keep-last is 0 or more")
-    return Trim(optional_moment(older_than, option="--older-than"), keep_last)
+    if exact and older_than is None and keep_last is None:
+        raise UsageError("--exact goes with --keep-last or --older-than")
+    return Trim(optional_moment(older_than, option="--older-than"), keep_last, exact)
 
 
-async def _plan(session: Session, store: "Store", choice: _Choice, trim: "Trim") -> "list[Doomed]":
+async def _plan(
+    session: Session, store: "Store", choice: _Choice, trim: "Trim"
+) -> "tuple[list[Doomed], int]":
+    """What goes, and how many messages more than asked for stay."""
     from synmem.cli.list_conversations import note_untimed
     from synmem.cli.progress import progress
     from synmem.operations.clear import plan
@@ -132,23 +146,24 @@ async def _plan(session: Session, store: "Store", choice: _Choice, trim: "Trim")
 
     doomed: list[Doomed] = []
     untimed: list[int] = []
+    spared: list[int] = []
     pages = listing(store, **choice._asdict(), details=True, untimed=untimed.append)
     with progress("Looking", quiet=session.quiet) as bar:
         async for page in pages:
-            async for each in plan(store, page, trim):
+            async for each in plan(store, page, trim, spared.append):
                 doomed.append(each)
             bar.advance(len(page))
     note_untimed(session, sum(untimed))
-    return doomed
+    return doomed, sum(spared)
 
 
-def _what(doomed: "Sequence[Doomed]", trim: "Trim", profile: "Profile") -> str:
+def _what(doomed: "Sequence[Doomed]", trim: "Trim", profile: "Profile", *, idle: bool) -> str:
     """What goes, for a person: how much, from when to when, which, and from where."""
     messages = _messages(doomed)
     words = count(messages, "message") if messages is not None else "their messages"
     if times := span([each.first_at for each in doomed], [each.last_at for each in doomed]):
         words += f", {times}"
-    which = count(len(doomed), "conversation")
+    which = count(len(doomed), "idle conversation" if idle else "conversation")
     if len(doomed) <= 3:
         which += (
             " (" + ", ".join(render.visible_line(each.conversation.id) for each in doomed) + ")"
@@ -159,21 +174,32 @@ def _what(doomed: "Sequence[Doomed]", trim: "Trim", profile: "Profile") -> str:
     ) + f", in {place}"
 
 
+def _staying(spared: int) -> str:
+    """How many more stay than was asked for, and why."""
+    if not spared:
+        return ""
+    verb = "stays" if spared == 1 else "stay"
+    return (
+        f"; {count(spared, 'message')} more {verb}, so that no tool result loses its call (--exact "
+        "trims all the same)"
+    )
+
+
 def _messages(doomed: "Sequence[Doomed]") -> int | None:
     counts = [each.messages for each in doomed if each.messages is not None]
     return sum(counts) if len(counts) == len(doomed) else None
 
 
 def _foresee(
-    session: Session, doomed: "Sequence[Doomed]", what: str, *, dry_run: bool
+    session: Session, doomed: "Sequence[Doomed]", what: str, spared: int, *, dry_run: bool
 ) -> int | None:
     """What would go: on stdout the conversations, as `ls` has them."""
     from synmem.cli.list_conversations import print_conversations
     from synmem.store import ConversationInfo
 
-    session.note(f"Would remove {what}" if doomed else "nothing to remove")
+    session.note(f"Would remove {what}" if doomed else f"nothing to remove{_staying(spared)}")
     if session.json:
-        result = Result()
+        result = Result(spared)
         result.conversations, result.messages = len(doomed), _messages(doomed)
         render.json_line({**result.as_json(), "dry_run": dry_run})
         return None
@@ -190,7 +216,8 @@ def _foresee(
 class Result:
     """What `clear` came to."""
 
-    def __init__(self) -> None:
+    def __init__(self, spared: int) -> None:
+        self.spared = spared
         self.backup: str | None = None
         self.ids: list[str] = []
         self.conversations = 0
@@ -209,6 +236,7 @@ class Result:
             "backup": self.backup,
             "conversations": self.conversations,
             "messages": self.messages,
+            "spared": self.spared,
             "failed": [{"conversation_id": each, "message": why} for each, why in self.failed],
         }
 

@@ -1,13 +1,13 @@
 """Removing conversations, or their front, after a backup of exactly what goes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
 import msgspec
 
 from synmem.errors import Changed, ConversationNotFound, CorruptData, SynmemError
-from synmem.messages import Conversation, Message
+from synmem.messages import Conversation, Message, Unreadable
 from synmem.operations.backup import (
     Backup,
     Kept,
@@ -16,6 +16,7 @@ from synmem.operations.backup import (
     not_to_be_kept,
 )
 from synmem.operations.derived import forget_beside
+from synmem.operations.groups import Front
 from synmem.operations.looking import before_last
 from synmem.store import START, ConversationInfo, Position, Store
 
@@ -24,11 +25,13 @@ class Trim(msgspec.Struct, frozen=True):
     """How much of a conversation goes: all of it, or its front.
 
     `older_than`: up to the first message that is not older, has no time or cannot be read.
-    `keep_last`: never one of the newest so many.
+    `keep_last`: never one of the newest so many. A call stays where a result of it stays, and
+    with it all behind it, unless it is `exact`.
     """
 
     older_than: datetime | None = None
     keep_last: int | None = None
+    exact: bool = False
 
     @property
     def whole(self) -> bool:
@@ -72,16 +75,23 @@ class Saved(msgspec.Struct, frozen=True):
 
 
 async def plan(
-    store: Store, infos: Sequence[ConversationInfo], trim: Trim
+    store: Store,
+    infos: Sequence[ConversationInfo],
+    trim: Trim,
+    spared: Callable[[int], object] = lambda count: None,
 ) -> AsyncIterator[Doomed]:
-    """What `clear` would remove of these conversations (listed with details); writes nothing."""
+    """What `clear` would remove of these conversations (listed with details); writes nothing.
+
+    `spared` is called with how many messages of one stay beyond the limit, so that no tool result
+    loses its call.
+    """
     for info in infos:
         if trim.whole:
             yield Doomed(
                 _conversation(info), None, info.messages, info.first_at, info.last_at,
                 info.unreadable,
             )  # fmt: skip
-        elif (doomed := await _front(store, info, trim)) is not None:
+        elif (doomed := await _front(store, info, trim, spared)) is not None:
             yield doomed
 
 
@@ -183,33 +193,40 @@ def _not_cleared(conversation: str, error: CorruptData) -> NotCleared:
 # --- the front of a conversation ------------------------------------------------------------
 
 
-async def _front(store: Store, info: ConversationInfo, trim: Trim) -> Doomed | None:
+async def _front(
+    store: Store, info: ConversationInfo, trim: Trim, spared: Callable[[int], object]
+) -> Doomed | None:
     """What goes of the front, or None where nothing does."""
     fence: Position | None = None
     if trim.keep_last:
         fence = await before_last(store, info.id, trim.keep_last)
         if fence == START:
             return None  # no more than those that are spared
-    count, upto = 0, None
-    first_at = last_at = None
+    front, lost = Front(), None
     async for page in store.read([info.id]):
-        stop, reached = _goes(page.items, trim.older_than), False
-        if fence is not None:
-            # Positions are compared only where a fence stands: most trims need none of them.
-            at = next((i for i in range(stop) if page.position(i) == fence), None)
-            stop, reached = (stop, False) if at is None else (at + 1, True)
-        if stop:
-            first, last = page.items[0], page.items[stop - 1]
-            first_at = _time(first) if upto is None else first_at
-            count, upto, last_at = count + stop, page.position(stop - 1), _time(last)
-        if reached or stop < len(page.items):
-            lost = None  # something stays, and with it what lies beside
-            break
+        rest: Sequence[Message | Unreadable] = page.items
+        if not front.ended:
+            stop, reached = _goes(page.items, trim.older_than), False
+            if fence is not None:
+                # Positions are compared only where a fence stands: most trims need none.
+                at = next((i for i in range(stop) if page.position(i) == fence), None)
+                stop, reached = (stop, False) if at is None else (at + 1, True)
+            front.take(page, stop)
+            if not reached and stop == len(page.items):
+                continue
+            front.ended, rest = True, page.items[stop:]
+        if trim.exact or not front.goes_on(rest):
+            break  # something stays, and with it what lies beside
     else:
-        lost = info.unreadable
-    if upto is None:
+        lost = None if front.ended else info.unreadable
+    whole = front.messages if trim.exact else front.whole()
+    spared(front.messages - whole)
+    if not whole:
         return None
-    return Doomed(_conversation(info), upto, count, first_at, last_at, lost)
+    page, i = front.at(whole)
+    return Doomed(
+        _conversation(info), page.position(i), whole, front.first_at, _time(page.items[i]), lost
+    )
 
 
 def _goes(items: Sequence[object], older_than: datetime | None) -> int:

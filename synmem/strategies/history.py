@@ -142,7 +142,7 @@ async def read_history(
     """
     items: list[Item] = []
     costs: list[float] = []
-    calls = _Calls()
+    calls = Unmet()
     beyond = 0
     whole = False
     async with aclosing(newest_first(store, conversation)) as newest:
@@ -150,8 +150,7 @@ async def read_history(
             items.append(item)
             costs.append(meter.message(item) if isinstance(item, Message) else 0)
             tokens -= costs[-1]
-            if isinstance(item, Message):
-                calls.see(item)
+            calls.see(item)
             if tokens < 0 or len(items) > messages:
                 beyond += 1
                 if not calls.awaited or beyond > _LOOK_BACK:
@@ -178,15 +177,17 @@ async def newest_first(store: Store, conversation: str) -> AsyncGenerator[Item]:
         size = min(4 * size, 1024)
 
 
-class _Calls:
+class Unmet:
     """Tool results, seen newest first, whose calls have not been seen yet."""
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
         self._nameless = False
 
-    def see(self, message: Message) -> None:
+    def see(self, message: Item) -> None:
         """The next older message."""
+        if isinstance(message, Unreadable):
+            return
         if message.role == "tool":
             self._nameless = self._nameless or message.tool_call_id is None
             if message.tool_call_id is not None:

@@ -141,7 +141,8 @@ def test_where_nothing_fits_nothing_is_asked(store: Path) -> None:
     result = run("clear", "--match", "zz*", "--json", "-p", str(store))
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {
-        "backup": None, "conversations": 0, "messages": 0, "failed": [], "dry_run": False,
+        "backup": None, "conversations": 0, "messages": 0, "spared": 0, "failed": [],
+        "dry_run": False,
     }  # fmt: skip
 
 
