@@ -244,6 +244,16 @@ class SupportsTrial(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsStrays(Protocol):
+    """A store that can tell at little cost which of its records belong to no conversation, so that
+    who lists all conversations names them; `damage` tells them too."""
+
+    async def strays(self) -> list[Damage]:
+        """Those records, all of kind STRAY."""
+        ...
+
+
 STRAY: Final = "stray"
 """The kind of damage that concerns no conversation: a record that belongs to none."""
 

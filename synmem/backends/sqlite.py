@@ -43,6 +43,7 @@ from synmem.backends.sqlite_csv import SqliteCsv
 from synmem.backends.sqlite_file import TABLES, File, Refused, create, detect, translating
 from synmem.backends.sqlite_inserting import (
     by_columns,
+    check_count,
     insert,
     last_number,
     lowest_number,
@@ -50,15 +51,10 @@ from synmem.backends.sqlite_inserting import (
 )
 from synmem.backends.sqlite_lines import makes_lines
 from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks
-from synmem.backends.sqlite_trial import (
-    ROWS_A_TRIAL,
-    Plainness,
-    Trial,
-    beside,
-    compared_alike,
-)
+from synmem.backends.sqlite_trial import ROWS_A_TRIAL, Plainness, Trial, beside
 from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
 from synmem.layouts.beside import read_beside
+from synmem.layouts.sqlite_ids import shown
 from synmem.layouts.sqlite_tables import Row, Table
 from synmem.messages import Conversation, Message
 from synmem.store import START, Copied, Part, Position, Step, Store
@@ -128,7 +124,7 @@ class SqliteStore(SqliteCsv):
             for part in parts:
                 if part.expect is not None and part.expect != ends.get(part.conversation.id, START):
                     raise changed(part.conversation.id, self.name)
-            number = await last_number(self._file)
+            number = await last_number(self._file, sum(len(part.messages) for part in parts))
             await self._insert(parts, encoded, number + 1)
             for part in parts:
                 number += len(part.messages)
@@ -149,7 +145,7 @@ class SqliteStore(SqliteCsv):
         encoded: list[list[Row]] = []
         reasons: list[tuple[str, int, str]] = []
         for conversation, messages in ((p.conversation, p.messages) for p in parts):
-            if why := model.conversation_refusal(conversation):
+            if why := self._id_refusal(conversation):
                 reasons.append((conversation.id, 0, why))
             rows = [bare(message) for message in messages]
             for index, row in enumerate(rows):
@@ -163,6 +159,10 @@ class SqliteStore(SqliteCsv):
             raise Rejected(reasons)
         return encoded
 
+    def _id_refusal(self, conversation: Conversation) -> str | None:
+        """What no store can hold of a conversation, or what the column would make another of."""
+        return model.conversation_refusal(conversation) or self._ids.refusal(conversation.id)
+
     def _short(self, row: Row) -> Row:
         """A row without the columns that are not common, where nothing is in them."""
         if self._table.others:
@@ -174,19 +174,29 @@ class SqliteStore(SqliteCsv):
         self, parts: Sequence[Part], encoded: Sequence[Sequence[Row]], error: Refused
     ) -> list[tuple[str, int, str]]:
         """Which of these the file's tables refuse; all, where it is none by itself."""
-        trial = Trial(self._file, self._table, self.refusal)
         ids = [part.conversation.id for part in parts]
         async with self._step():
+            trial = await self._trial(ids)
             found = await trial.refused(ids, encoded)
         return found or [(conversation, 0, str(error)) for conversation in ids]
+
+    async def _trial(self, ids: Sequence[str]) -> Trial:
+        """What tries out rows of these conversations; within a step."""
+        return Trial(self._file, self._table, self.refusal, await self._stored(ids))
+
+    async def _stored(self, ids: Sequence[str]) -> dict[str, Any]:
+        """As what rows of these conversations are written; within a step."""
+        values = await self._values(ids)
+        return values if self._ids.plain else {i: self._ids.stored(i) for i in ids} | values
 
     async def _insert(
         self, parts: Sequence[Part], encoded: Sequence[Sequence[Row]], first: int
     ) -> None:
         """Write the rows of each part, numbered from `first` on."""
         numbers = itertools.count(first)
+        stored = await self._stored([part.conversation.id for part in parts])
         rows = (
-            (next(numbers), part.conversation.id, *row)
+            (next(numbers), stored[part.conversation.id], *row)
             for part, some in zip(parts, encoded, strict=True)
             for row in some
         )
@@ -196,14 +206,14 @@ class SqliteStore(SqliteCsv):
         """Where each of these conversations ends, those that exist."""
         ends: dict[str, Position] = {}
         for start in range(0, len(ids), IDS_A_QUERY):
-            chunk = ids[start : start + IDS_A_QUERY]
+            where, values = self._ids.where(await self._lying(ids[start : start + IDS_A_QUERY]))
             rows = await self._file.rows(
-                "SELECT conversation_id, max(id) FROM messages "
-                f"WHERE conversation_id IN ({marks(chunk)}) GROUP BY conversation_id",
-                chunk,
+                f"SELECT conversation_id, max(id) FROM messages WHERE {where} "
+                f"GROUP BY {self._ids.order}",
+                values,
             )
             if self._file.shape.lasting:
-                ends.update((conversation, str(number)) for conversation, number in rows)
+                ends.update((str(shown(value)), str(number)) for value, number in rows)
             else:
                 last = [number for _, number in rows]
                 rows = await self._rows(f"id IN ({marks(last)})", last)
@@ -214,10 +224,11 @@ class SqliteStore(SqliteCsv):
         """Write the titles and extras that are set; this layout has no place for them."""
 
     async def _trim(self, ids: Sequence[str], keep: int) -> None:
+        own = self._ids.match("?1")
         await self._file.many(
-            "DELETE FROM messages WHERE conversation_id = ?1 AND id <= (SELECT id FROM messages "
-            "WHERE conversation_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-            [(conversation, keep) for conversation in ids],
+            f"DELETE FROM messages WHERE {own} AND id <= (SELECT id FROM messages "
+            f"WHERE {own} ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            [(value, keep) for value in await self._lying(ids)],
         )
         for conversation in ids if keep == 0 else ():
             await self._forget(conversation)
@@ -257,8 +268,10 @@ class SqliteStore(SqliteCsv):
         return copied, [*known.values()]
 
     def _takes_rows_of(self, source: SqliteReader) -> bool:
-        """Whether rows of that layout can be rows of this: it has no columns that we lack."""
-        return {*self._table.columns} >= {*source._table.columns}
+        """Whether rows of that layout can be rows of this: it has no columns that we lack, and
+        both have plain ids."""
+        plain = self._ids.plain and source._ids.plain
+        return plain and {*self._table.columns} >= {*source._table.columns}
 
     @contextlib.asynccontextmanager
     async def _beside(self, source: SqliteReader) -> AsyncIterator[Copying]:
@@ -268,6 +281,8 @@ class SqliteStore(SqliteCsv):
         try:
             async with self._step():
                 tables = {"main": self._table, BESIDE: source._table}
+                if await self._file.is_watched():
+                    raise StoreUnavailable(f"{self.name}: a trigger may change what is written")
                 if not await makes_lines(self._file, tables):
                     raise StoreUnavailable(f"{source.name}: no plain table")
             yield Copying(self._file, self._table, source._table, most=2 * self._page_size)
@@ -304,13 +319,13 @@ class SqliteStore(SqliteCsv):
             if end is None:
                 return False
             await self._check_begin(conversation, begins)
-            where = "conversation_id = ?"
-            values: list[Any] = [conversation]
+            where, values = self._ids.where(await self._lying([conversation]))
             if upto is not None:
                 await self._find(conversation, upto)
                 where += " AND id <= ?"
                 values.append(self._number_at(upto))
             await self._file.execute(f"DELETE FROM messages WHERE {where}", values)
+            await self._check_gone(where, values)
             if upto is None or self._number_at(upto) >= self._number_at(end):
                 await self._forget(conversation)
             await self._remember(token)
@@ -328,6 +343,8 @@ class SqliteStore(SqliteCsv):
         """See `Store.replace`: staged in a temporary table, then one transaction."""
         self._check_token(token)
         await self._make()
+        if why := self._ids.refusal(conversation.id):
+            raise Rejected([(conversation.id, 0, why)])
         async with self._staging:
             count, kinds = await self._stage(conversation, messages)
             try:
@@ -350,12 +367,14 @@ class SqliteStore(SqliteCsv):
     ) -> None:
         """Let the front give way to the first so many of the staged messages."""
         await self._find(conversation, upto)
+        stored = (await self._stored([conversation]))[conversation]
         if upto != START:
-            await self._file.execute(
-                "DELETE FROM messages WHERE conversation_id = ? AND id <= ?",
-                [conversation, self._number_at(upto)],
-            )
-        await self._unstage(conversation, count, kinds)
+            where, values = self._ids.where([stored])
+            where += " AND id <= ?"
+            values.append(self._number_at(upto))
+            await self._file.execute(f"DELETE FROM messages WHERE {where}", values)
+            await self._check_gone(where, values)
+        await self._unstage(conversation, stored, count, kinds)
 
     async def _first_refused(
         self, conversation: str, upto: Position, count: int, kinds: Sequence[Sequence[str]]
@@ -408,21 +427,44 @@ class SqliteStore(SqliteCsv):
             count += len(page)
         return count, kinds
 
-    async def _unstage(self, conversation: str, count: int, kinds: Sequence[Sequence[str]]) -> None:
-        """Put the first so many of the staged messages in front of the conversation's others."""
+    async def _unstage(
+        self, conversation: str, stored: Any, count: int, kinds: Sequence[Sequence[str]]
+    ) -> None:
+        """Put the first so many of the staged messages in front of the conversation's others, which
+        lies there as that value."""
         if await self._ends([conversation]):
-            base = await lowest_number(self._file) - count - 1
+            base = await lowest_number(self._file, count + 1) - count - 1
         else:
-            base = await last_number(self._file)
+            base = await last_number(self._file, count)
         places = _places(self._table)
+        written = 0
         for kind, names in enumerate(kinds):
             taken = [places[name] for name in names]
-            await self._file.execute(
+            written += await self._file.execute(
                 f"INSERT INTO messages ({', '.join(('id', 'conversation_id', *names))}) "
-                f"SELECT {', '.join(('? + number', 'conversation_id', *taken))} "
+                f"SELECT {', '.join(('? + number', '?', *taken))} "
                 "FROM temp.staged WHERE kind = ? AND number <= ? ORDER BY number",
-                [base, kind, count],
+                [base, stored, kind, count],
             )
+            if not self._file.shape.exact or await self._file.is_watched():
+                await self._check_unstaged(base, stored, kind, names, count)
+        check_count(self._file, written, count)
+
+    async def _check_unstaged(
+        self, base: int, stored: Any, kind: int, names: Sequence[str], count: int
+    ) -> None:
+        """Refused, where what was put there is not as it was staged. What was left empty may be
+        filled."""
+        places = _places(self._table)
+        same = " AND ".join(f"(s.{places[n]} IS NULL OR s.{places[n]} IS m.{n})" for n in names)
+        rows = await self._file.rows(
+            "SELECT 1 FROM temp.staged AS s LEFT JOIN messages AS m ON m.id = ? + s.number "
+            "WHERE s.kind = ? AND s.number <= ? AND NOT (typeof(m.conversation_id) = typeof(?) "
+            f"AND m.conversation_id = ? COLLATE BINARY AND {same}) LIMIT 1",
+            [base, kind, count, stored, stored],
+        )
+        if rows:
+            raise Refused(f"{self.name}: its table makes something else of what is put into it")
 
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsTrial.refuses_back`: some thousand rows in a transaction."""
@@ -430,42 +472,48 @@ class SqliteStore(SqliteCsv):
             return {}
         await self._make()
         ids = sorted(storable(conversations))
-        found = {
-            each: why for each in ids if (why := model.conversation_refusal(Conversation(each)))
-        }
+        found = {each: why for each in ids if (why := self._id_refusal(Conversation(each)))}
         async with self._step():
             if await self._plainness.nothing_refuses(self._file):
                 return found
         for start in range(0, len(ids), IDS_A_QUERY):
             chunk = ids[start : start + IDS_A_QUERY]
             async with self._step():
-                found |= await compared_alike(self._file, chunk)
+                values = await self._values(chunk)
+            if self._ids.affinity == "BLOB":
+                why = f"{self.name} would take it back as text, and its id is a number there"
+                found |= {each: why for each, value in values.items() if type(value) is not str}
             await self._try_beside([each for each in chunk if each not in found], found)
-            await self._try_rows(chunk, found)
+            await self._try_rows({i: v for i, v in values.items() if i not in found}, found)
         return found
 
-    async def _try_rows(self, ids: Sequence[str], found: dict[str, str]) -> None:
-        """Remove and bring back every row of these conversations, and note who is refused."""
-        left = [each for each in ids if each not in found]
-        many = "conversation_id IN ({}) ORDER BY conversation_id, id"
-        while rows := await self._try_some(many.format(marks(left)), left, found):
+    async def _try_rows(self, values: dict[str, Any], found: dict[str, str]) -> None:
+        """Remove and bring back every row of these conversations (and as what each lies there), and
+        note who is refused."""
+        left = dict(values)
+        order = f"ORDER BY {self._ids.order}, id"
+        while left:
+            where, given = self._ids.where([*left.values()])
+            rows = await self._try_some(f"{where} {order}", given, values, found)
             looked = {row[0] for row in rows}
             # The last one goes on from where it is: the index knows the place.
             while len(rows) == ROWS_A_TRIAL and rows[-1][0] not in found:
-                rest = "conversation_id = ? AND id > ? ORDER BY id"
-                rows = await self._try_some(rest, rows[-1][:2], found)
+                conversation, number = rows[-1][:2]
+                where, given = self._ids.where([values[conversation]])
+                rest = f"{where} AND id > ? ORDER BY id"
+                rows = await self._try_some(rest, [*given, number], values, found)
                 looked |= {row[0] for row in rows}
-            before, left = left, [each for each in left if each not in looked]
-            if left == before:  # a column that takes 'A' for 'a'
+            if not looked:  # the others are gone
                 break
+            left = {each: value for each, value in left.items() if each not in looked}
 
     async def _try_some(
-        self, where: str, values: Sequence[Any], found: dict[str, str]
+        self, where: str, given: Sequence[Any], values: dict[str, Any], found: dict[str, str]
     ) -> list[Row]:
         """The same of the first rows of those; tell which."""
-        trial = Trial(self._file, self._table, self.refusal)
+        trial = Trial(self._file, self._table, self.refusal, values)
         async with self._step():
-            rows = await self._rows(f"{where} LIMIT ?", [*values, ROWS_A_TRIAL])
+            rows = await self._rows(f"{where} LIMIT ?", [*given, ROWS_A_TRIAL])
             found |= await trial.refusals(rows)
         return rows
 
@@ -474,11 +522,17 @@ class SqliteStore(SqliteCsv):
 
     async def _firsts(self, ids: Sequence[str]) -> list[Row]:
         """The first row of each of these conversations."""
+        where, values = self._ids.where(await self._lying(ids))
         return await self._rows(
-            "id IN (SELECT min(id) FROM messages "
-            f"WHERE conversation_id IN ({marks(ids)}) GROUP BY conversation_id)",
-            ids,
+            f"id IN (SELECT min(id) FROM messages WHERE {where} GROUP BY {self._ids.order})", values
         )
+
+    async def _check_gone(self, where: str, values: Sequence[Any]) -> None:
+        """Refused, where a trigger has kept rows that were to be removed."""
+        if await self._file.is_watched() and await self._file.rows(
+            f"SELECT 1 FROM messages WHERE {where} LIMIT 1", values
+        ):
+            raise Refused(f"{self.name}: a trigger of its table would not let them go")
 
     async def _check_begin(self, conversation: str, begins: Position | None) -> None:
         """Changed, where its first message is not this one."""
@@ -493,7 +547,8 @@ class SqliteStore(SqliteCsv):
         if position == START:
             return
         number = self._number_at(position)
-        rows = await self._rows("id = ? AND conversation_id = ?", [number, conversation])
+        where, values = self._ids.where(await self._lying([conversation]))
+        rows = await self._rows(f"id = ? AND {where}", [number, *values])
         if not rows or self._position(rows[0]) != position:
             raise changed(conversation, self.name)
 
@@ -525,6 +580,12 @@ class SqliteStore(SqliteCsv):
         """Make the file at the first write, and in it the tables."""
         if not self._write:
             raise Unsupported(f"{self.name} was opened for reading")
+        if column := self._file.shape.generated:
+            raise Unsupported(
+                f"{self.name}: in its table messages, {column} is computed from other columns: "
+                "it cannot be written",
+                hint="it can be read, and copied to another store",
+            )
         if not self._file.shape.numbered:
             raise Unsupported(
                 f"{self.name}: in its table messages, id is no INTEGER PRIMARY KEY: where a new "
@@ -551,7 +612,7 @@ class OwnSqliteStore(SqliteStore):
         async with self._step():
             rows = await self._file.rows(
                 "SELECT CAST(value AS BLOB) FROM messages_meta "
-                "WHERE conversation_id = ? AND name = ?",
+                "WHERE conversation_id = ? COLLATE BINARY AND name = ?",
                 [conversation, f"note:{name}"],
             )
         return self._note(conversation, f"note:{name}", rows[0][0]) if rows else None
@@ -571,7 +632,8 @@ class OwnSqliteStore(SqliteStore):
             async with self._step():
                 rows = await self._file.rows(
                     "SELECT conversation_id, name, CAST(value AS BLOB) FROM messages_meta WHERE "
-                    f"conversation_id IN ({marks(chunk)}) AND name >= 'note:' AND name < 'note;'",
+                    f"conversation_id COLLATE BINARY IN ({marks(chunk)}) "
+                    "AND name >= 'note:' AND name < 'note;'",
                     chunk,
                 )
             for conversation, name, text in rows:
@@ -646,11 +708,12 @@ class OwnSqliteStore(SqliteStore):
 
     async def _try_beside(self, ids: Sequence[str], found: dict[str, str]) -> None:
         async with self._step():
-            trial = Trial(self._file, self._table, self.refusal)
+            trial = await self._trial(ids)
             found |= await trial.refusals_beside(await beside(self._file, ids))
 
     async def _forget(self, conversation: str) -> None:
         await self._file.execute(
-            "DELETE FROM messages_meta WHERE conversation_id = ? AND conversation_id <> ''",
+            "DELETE FROM messages_meta "
+            "WHERE conversation_id = ? COLLATE BINARY AND conversation_id <> ''",
             [conversation],
         )

@@ -21,7 +21,8 @@ from synmem.errors import (
     StoreNotFound,
     StoreUnavailable,
 )
-from synmem.layouts.sqlite_columns import WideTable
+from synmem.layouts.sqlite_columns import WideTable, affinity
+from synmem.layouts.sqlite_ids import Ids, ids_of
 from synmem.layouts.sqlite_tables import Column, OwnTable, SynapseKitTable, Table
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -49,6 +50,11 @@ class Shape(NamedTuple):
     """Whether no two rows of different conversations have the same."""
     lasting: bool = True
     """Whether no number is given twice."""
+    ids: Ids = Ids()
+    generated: str = ""
+    """A column of the layout that is computed from others: nothing is written."""
+    exact: bool = True
+    """Whether text comes back as the text it is from all columns of the layout."""
 
     @property
     def names(self) -> set[str]:
@@ -138,17 +144,25 @@ class File:
         if failed:
             raise failed[0]
 
-    async def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """Run a statement for what it does."""
+    async def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement for what it does; tell to how many rows."""
         assert self.connection is not None
         cursor = await self.connection.execute(sql, values)
         await cursor.close()
+        return cursor.rowcount
 
-    async def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run a statement for each row, in one round trip to the thread."""
+    async def is_watched(self, table: str = "messages") -> bool:
+        """Whether a trigger may do something else with its rows than what it is told."""
+        sql = "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = ? LIMIT 1"
+        return bool(await self.look(sql, [table]))
+
+    async def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Run a statement for each row, in one round trip to the thread; tell how many rows it
+        wrote: a trigger may have left some out."""
         assert self.connection is not None
         cursor = await self.connection.executemany(sql, rows)
         await cursor.close()
+        return cursor.rowcount
 
     async def rollback(self) -> None:
         """End a transaction that is still open. Queued behind whatever an interrupted task left
@@ -227,23 +241,47 @@ async def create(file: File, table: Table) -> None:
 
 
 async def _shape(file: File) -> Shape:
-    """Of the table as it is now; generated and hidden columns are not told."""
+    """Of the table as it is now; generated and hidden columns are not told, unless a layout is
+    not there without them."""
     told = await file.look("PRAGMA table_info(messages)")
     if not told:
         return Shape()
-    [(kind, sql)] = await file.look(
-        "SELECT type, coalesce(sql, '') FROM sqlite_schema "
+    [(kind, sql, encoding)] = await file.look(
+        "SELECT type, coalesce(sql, ''), (SELECT encoding FROM pragma_encoding) FROM sqlite_schema "
         "WHERE lower(name) = 'messages' AND type IN ('table', 'view')"
     )
     strict = kind == "table" and "strict" in sql.rpartition(")")[2].lower()
+    names = {row[1] for row in told}
+    ours = needed(TABLES["synapsekit"](())) - names
+    if ours:  # perhaps they are computed from others
+        rows = await file.look("PRAGMA table_xinfo(messages)")
+        told += [row[:6] for row in rows if row[6] in _GENERATED and row[1] in ours]
+        ours &= {row[1] for row in told}
     columns = tuple(_column(row, strict=strict) for row in told)
+    types = {column.name: column.type for column in columns}
+    known = types.keys() & needed(TABLES["synmem"](())) - {"id", "conversation_id"}
+    shape = Shape(
+        columns,
+        ids=ids_of(kind, sql, encoding, types.get("conversation_id", "")),
+        generated=min(ours, default=""),
+        exact=all(affinity(types[name]) in ("TEXT", "BLOB") for name in known),
+    )
     keys = [row for row in told if row[5]]
     alone = len(keys) == 1 and keys[0][1] == "id"
     declared = keys[0][2].upper() if alone else ""
-    if declared == "INTEGER" or ("INT" in declared and keys[0][3]):
-        return Shape(columns, lasting=_LASTING.search(sql) is not None)
+    without_rowid = "without" in sql.rpartition(")")[2].lower()
+    if declared == "INTEGER" and not without_rowid:
+        return shape._replace(lasting=LASTING.search(sql) is not None)
+    if "INT" in declared and (keys[0][3] or without_rowid):
+        odd = await file.look("SELECT 1 FROM messages WHERE typeof(id) <> 'integer' LIMIT 1")
+        if not odd:
+            return shape._replace(lasting=False)
     key = await _row_number(file, columns) if kind == "table" else None
-    return Shape(columns, key or "id", False, alone or key is not None, False)
+    return shape._replace(key=key or "id", numbered=False, unique=key is not None, lasting=False)
+
+
+_GENERATED: Final = (2, 3)
+"""What `table_xinfo` says of a column that is computed from others."""
 
 
 def _column(row: Sequence[Any], *, strict: bool) -> Column:
@@ -267,7 +305,7 @@ async def _row_number(file: File, columns: Sequence[Column]) -> str | None:
     return name
 
 
-_LASTING: Final = re.compile(
+LASTING: Final = re.compile(
     r"primary\s+key\s+((asc|desc)\s+)?(on\s+conflict\s+\w+\s+)?autoincrement", re.IGNORECASE
 )
 

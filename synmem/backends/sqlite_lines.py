@@ -17,7 +17,7 @@ from collections.abc import (
 from typing import Any, Final, TypeVar
 
 from synmem.backends.paging import storable
-from synmem.backends.sqlite_file import File, needed
+from synmem.backends.sqlite_file import LASTING, File, needed
 from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks
 from synmem.layouts.sqlite_lines import (
     Run,
@@ -78,7 +78,8 @@ class SqliteLines(SqliteReader):
             async with self._step():
                 rows = await self._file.rows(
                     "SELECT DISTINCT conversation_id FROM messages_meta "
-                    f"WHERE conversation_id IN ({marks(chunk)}) AND name IN ('title', 'extra')",
+                    f"WHERE conversation_id COLLATE BINARY IN ({marks(chunk)}) "
+                    "AND name IN ('title', 'extra')",
                     chunk,
                 )
             found += [row[0] for row in rows]
@@ -110,7 +111,9 @@ class SqliteLines(SqliteReader):
         """Whether SQLite and the tables are as `makes_lines` asks for."""
         if self._makes_lines is None:
             async with self._step():
-                self._makes_lines = await makes_lines(self._file, {"main": self._table})
+                self._makes_lines = self._ids.plain and await makes_lines(
+                    self._file, {"main": self._table}
+                )
         return self._makes_lines
 
     async def _texts(self, run: Run) -> list[str] | None:
@@ -166,7 +169,7 @@ async def is_plain(file: File, table: Table, schema: str = "main") -> bool:
     columns = {row[1]: (row[2].upper(), row[3]) for row in rows}
     return (
         bool(made)
-        and "autoincrement" in made[0][0]
+        and LASTING.search(made[0][0]) is not None
         and "collate" not in made[0][0]
         and columns.keys() == needed(table)
         and all(columns.get(name) == _TEXT for name in ("conversation_id", "role", "content"))

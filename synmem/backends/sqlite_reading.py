@@ -18,6 +18,7 @@ from synmem.backends.sqlite_changes import prints_of, version_of
 from synmem.backends.sqlite_file import File, translating
 from synmem.errors import CorruptData
 from synmem.layouts.beside import read_all_beside, read_beside
+from synmem.layouts.sqlite_ids import Group, NotUtf8, chosen, shown, told_apart
 from synmem.layouts.sqlite_tables import Table
 from synmem.messages import Damage, Holds, Message, Unreadable
 from synmem.store import START, STRAY, ConversationInfo, Page, Position
@@ -45,11 +46,15 @@ class SqliteReader:
         )
         self._turn = asyncio.Lock()  # one statement or transaction at a time
         self._key = file.shape.key
+        self._ids = file.shape.ids
+        self._unread_ids: bool | None = None
+        """Whether a listing met ids that are not UTF-8; None until one came to its end."""
         self._holds = table.holds
         if not file.shape.lasting:
             self._holds = replace(table.holds, lasting_positions=False)
         columns = ", ".join(table.columns)
-        self._select = f"SELECT conversation_id, {self._key}, {columns} FROM messages WHERE "
+        self._columns = f"conversation_id, {self._key}, {columns}"
+        self._select = f"SELECT {self._columns} FROM messages WHERE "
 
     @property
     def holds(self) -> Holds:
@@ -79,29 +84,95 @@ class SqliteReader:
         self, conversation: str, anchor: Position, reverse: bool, size: int
     ) -> Page | None:
         """The next page; the anchor is read along with it, to see that it is still there."""
-        where = "conversation_id = ?"
-        values: list[Any] = [conversation]
-        if anchor != START:
-            where += f" AND {self._key} {'<=' if reverse else '>='} ?"
-            values.append(self._number_at(anchor))
-            size += 1
-        order = f"{self._key} {'DESC' if reverse else 'ASC'}"
-        rows = await self._messages(f"{where} ORDER BY {order} LIMIT ?", [*values, size])
+        size += anchor != START
+        rows = await self._rows_from(conversation, anchor, reverse, size)
         if anchor != START:
             if not rows or self._position(rows[0]) != anchor:
                 raise changed(conversation, self.name)
             rows = rows[1:]
         return self._as_page(rows) if rows else None
 
+    async def _rows_from(
+        self, conversation: str, anchor: Position, reverse: bool, size: int
+    ) -> list[Any]:
+        """So many rows of a conversation, from the anchor on."""
+        async with self._step():
+            where, values = self._ids.where(await self._lying([conversation]))
+            if not self._file.shape.unique:
+                return await self._counted_rows(where, values, anchor, reverse, size)
+            if anchor != START:
+                where += f" AND {self._key} {'<=' if reverse else '>='} ?"
+                values.append(self._number_at(anchor))
+            order = f"{self._key} {'DESC' if reverse else 'ASC'}"
+            return await self._rows(f"{where} ORDER BY {order} LIMIT ?", [*values, size])
+
+    async def _counted_rows(
+        self, where: str, values: Sequence[Any], anchor: Position, reverse: bool, size: int
+    ) -> list[Any]:
+        """The same where nothing numbers the rows, as in a view: in an order that is the same each
+        time, the first is 1."""
+        low = 0 if anchor == START else self._number_at(anchor) - 1
+        if reverse:
+            if anchor == START:
+                sql = f"SELECT count(*) FROM messages WHERE {where}"
+                low = (await self._file.rows(sql, values))[0][0] - 1
+            size, low = min(size, low + 1), max(0, low + 1 - size)
+        order = ", ".join(f"{name} COLLATE BINARY" for name in ("id", *self._table.columns))
+        sql = f"{where} ORDER BY {order} LIMIT ? OFFSET ?"
+        rows = await self._rows(sql, [*values, max(0, size), low])
+        rows = [(row[0], number, *row[2:]) for number, row in enumerate(rows, low + 1)]
+        return rows[::-1] if reverse else rows
+
+    async def _lying(self, ids: Sequence[str]) -> list[Any]:
+        """These conversations as they lie in the table; within a step."""
+        return [*(await self._values(ids)).values()]
+
+    async def _values(self, ids: Sequence[str]) -> dict[str, Any]:
+        """As what each of these conversations lies in the table; where that is not plain, only
+        those that are there. Within a step."""
+        if self._ids.plain:
+            return {each: each for each in ids}
+        wanted = {each: self._ids.candidates(each) for each in ids}
+        tried = [(each, n) for each in wanted for n in range(len(wanted[each]))]
+        there: list[tuple[str, int]] = []
+        for start in range(0, len(tried), IDS_A_QUERY):
+            some = tried[start : start + IDS_A_QUERY]
+            rows = await self._file.rows(
+                f"{_wanted(some)} SELECT wanted_n FROM wanted WHERE EXISTS "
+                f"(SELECT 1 FROM messages WHERE {self._ids.match('wanted_v')})",
+                [wanted[each][n] for each, n in some],
+            )
+            there += [some[row[0]] for row in rows]
+        return chosen(wanted, there)
+
     def _whole(self, ids: Sequence[str]) -> AsyncGenerator[Page, None]:
         return self._paging.packed(ids, self._first_rows, self._as_page)
 
     async def _first_rows(self, ids: Sequence[str], most: int) -> list[tuple[str, list[Any]]]:
         """The first so many rows of these conversations, which are sorted."""
-        rows = await self._messages(
-            f"conversation_id IN ({marks(ids)}) ORDER BY conversation_id, {self._key} LIMIT ?",
-            [*ids, most],
-        )
+        if not self._file.shape.unique:
+            found = []
+            for each in ids:
+                if run := await self._rows_from(each, START, False, most):
+                    found.append((each, run))
+                    most -= len(run)
+                if not most:
+                    break
+            return found
+        async with self._step():
+            if self._ids.plain:
+                rows = await self._rows(
+                    f"conversation_id IN ({marks(ids)}) ORDER BY conversation_id, {self._key} "
+                    "LIMIT ?",
+                    [*ids, most],
+                )
+            else:
+                values = await self._lying(ids)
+                rows = await self._queried(
+                    f"{_wanted(values)} SELECT {self._columns} FROM wanted CROSS JOIN messages "
+                    f"ON {self._ids.match('wanted_v')} ORDER BY wanted_n, {self._key} LIMIT ?",
+                    [*values, most],
+                )
         return [(each, list(run)) for each, run in itertools.groupby(rows, itemgetter(0))]
 
     async def _end_pages(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
@@ -110,36 +181,41 @@ class SqliteReader:
             pages = [await self._page(one, START, reverse, each) for one in ids]
             return [page for page in pages if page is not None]
         key, order = self._key, "DESC" if reverse else "ASC"
-        rows = await self._messages(
-            f"{key} IN (SELECT m.{key} FROM (VALUES {marks(ids, '(?)')}) AS wanted "
-            f"JOIN messages AS m ON m.{key} IN (SELECT {key} FROM messages "
-            f"WHERE conversation_id = wanted.column1 ORDER BY {key} {order} LIMIT ?)) "
-            f"ORDER BY conversation_id, {key} {order}",
-            [*ids, each],
-        )
-        return [self._as_page(list(run)) for _, run in itertools.groupby(rows, itemgetter(0))]
-
-    async def _messages(self, where: str, values: Sequence[Any]) -> list[Any]:
         async with self._step():
-            return await self._rows(where, values)
+            values = await self._lying(ids)
+            if not values:
+                return []
+            rows = await self._rows(
+                f"{key} IN (SELECT m.{key} FROM (VALUES {marks(values, '(?)')}) AS wanted "
+                f"JOIN messages AS m ON m.{key} IN (SELECT {key} FROM messages "
+                f"WHERE {self._ids.match('wanted.column1')} ORDER BY {key} {order} LIMIT ?)) "
+                f"ORDER BY {self._ids.order}, {key} {order}",
+                [*values, each],
+            )
+        return [self._as_page(list(run)) for _, run in itertools.groupby(rows, itemgetter(0))]
 
     async def _rows(self, where: str, values: Sequence[Any]) -> list[Any]:
         """Rows of messages: conversation, number, and all columns; within a step."""
-        try:
-            return await self._file.rows(self._select + where, values)
-        except sqlite3.OperationalError as error:
-            if "decode to UTF-8" not in str(error):
-                raise
-        return await self._broken_text(where, values)
+        return await self._queried(self._select + where, values)
 
-    async def _broken_text(self, where: str, values: Sequence[Any]) -> list[Any]:
-        """The rows again, with text that is not UTF-8 left as the bytes it is."""
+    async def _queried(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of such a query; within a step."""
+        rows = await self._forgiving(sql, values)
+        return rows if self._ids.plain else [(shown(row[0]), *row[1:]) for row in rows]
+
+    async def _forgiving(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of any query, in which text that is not UTF-8 is left as the bytes it is."""
+        try:
+            return await self._file.rows(sql, values)
+        except sqlite3.OperationalError as error:
+            if not _is_undecodable(error):
+                raise
         connection = self._file.connection
         assert connection is not None
         connection.text_factory = _text_or_bytes
         try:
             with translating(self.name):
-                return await self._file.rows(self._select + where, values)
+                return await self._file.rows(sql, values)
         finally:
             connection.text_factory = str
 
@@ -158,14 +234,12 @@ class SqliteReader:
         told = repr([*row[2:]]).encode()
         return f"{row[1]}-{hashlib.blake2b(told, digest_size=8).hexdigest()}"
 
-    def _number_at(self, position: Position) -> Any:
+    def _number_at(self, position: Position) -> int:
         """The number of a position's row; ValueError where no position of ours looks like that."""
         number = position if self._file.shape.lasting else position.rpartition("-")[0]
-        try:
-            return int(number)
-        except ValueError:
-            if number and self._key == "id" and not self._file.shape.numbered:
-                return number
+        with contextlib.suppress(ValueError):
+            if -(2**63) <= (found := int(number)) < 2**63:
+                return found
         raise ValueError(f"not a position of an SQLite store: {position!r}")
 
     def _decoded(self, row: Sequence[Any]) -> Message | Unreadable:
@@ -178,20 +252,95 @@ class SqliteReader:
         self, ids: Sequence[str] | None = None, *, details: bool = False
     ) -> AsyncIterator[list[ConversationInfo]]:
         """See `Store.conversations`; in the order of the ids' bytes."""
-        if ids is None:
+        if ids is not None:
+            async for page in self._listed_of(ids, details):
+                yield page
+            return
+        last = ""
+        try:
             # Every text sorts before every BLOB: what is no text is no id; `damage` names it.
-            last, where = "", "conversation_id > ? AND conversation_id < x''"
-            while page := await self._listed(where, [last], details):
+            where = "conversation_id > ? AND conversation_id < x''"
+            while self._ids.plain and (page := await self._listed(where, [last], details)):
                 yield page
                 last = page[-1].id
+        except _UndecodableId:
+            self._unread_ids = True
+        if self._ids.plain and not self._unread_ids:
+            self._unread_ids = False
             return
+        # All at once: in such a table there is no order in which one could go on.
+        async with self._step():
+            found, _ = told_apart(await self._groups("1", [], details))
+        left = {each: group for each, group in found.items() if not last or each > last}
+        async for page in self._described_groups(left, details):
+            yield page
+
+    async def _listed_of(
+        self, ids: Sequence[str], details: bool
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """Those of these ids that exist, in pages."""
         wanted = sorted(storable(ids))
         size = min(IDS_A_QUERY, self._page_size)
         for start in range(0, len(wanted), size):
             chunk = wanted[start : start + size]
-            page = await self._listed(f"conversation_id IN ({marks(chunk)})", chunk, details)
-            if page:
+            if self._ids.plain:
+                page = await self._listed(f"conversation_id IN ({marks(chunk)})", chunk, details)
+                if page:
+                    yield page
+                continue
+            async with self._step():
+                where, values = self._ids.where(await self._lying(chunk))
+                found, _ = told_apart(await self._groups(where, values, details))
+            async for page in self._described_groups(found, details):
                 yield page
+
+    async def _groups(self, where: str, values: Sequence[Any], details: bool) -> list[Group]:
+        """What there is in the column conversation_id; within a step."""
+        key, order = self._key, self._ids.order
+        sql = f"FROM messages WHERE {where} GROUP BY {order} ORDER BY {order}"
+        time = self._table.time_column if details else "NULL"
+        # Beside the one `min` or `max` of a query, SQLite gives what else is in that row.
+        lows = await self._forgiving(
+            f"SELECT conversation_id, count(*), min({key}), {time} {sql}", values
+        )
+        highs = await self._forgiving(f"SELECT conversation_id, max({key}), {time} {sql}", values)
+        ends = {(type(row[0]), row[0]): row[1:] for row in highs}
+        groups = []
+        for value, count, low, first in lows:
+            high, last = ends.get((type(value), value), (low, None))
+            groups.append(Group(value, count, low, high, (first, last)))
+        return groups
+
+    async def _described_groups(
+        self, found: dict[str, Group], details: bool
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """The same as a listing tells it, in pages."""
+        size = min(IDS_A_QUERY, self._page_size)
+        ids = sorted(found)
+        for start in range(0, len(ids), size):
+            chunk = ids[start : start + size]
+            if not details:
+                yield [ConversationInfo(id=each) for each in chunk]
+                continue
+            beside: dict[tuple[str, str], Any] = {}
+            if "title" in self.holds.conversation_fields:
+                async with self._step():
+                    rows = await self._file.rows(
+                        "SELECT conversation_id, name, CAST(value AS BLOB) FROM messages_meta "
+                        f"WHERE conversation_id COLLATE BINARY IN ({marks(chunk)}) "
+                        "AND name IN ('title', 'extra')",
+                        chunk,
+                    )
+                beside = {(row[0], row[1]): row[2] for row in rows}
+            yield [
+                self._info(
+                    each,
+                    found[each].rows,
+                    *found[each].times,
+                    *(beside.get((each, name)) for name in ("title", "extra")),
+                )
+                for each in chunk
+            ]
 
     async def _listed(
         self, where: str, values: Sequence[Any], details: bool
@@ -203,7 +352,9 @@ class SqliteReader:
         else:
             sql = f"SELECT conversation_id {page} LIMIT ?"
         async with self._step():
-            rows = await self._file.rows(sql, [*values, self._page_size])
+            rows = await self._forgiving(sql, [*values, self._page_size])
+        if any(type(row[0]) is not str for row in rows):
+            raise _UndecodableId
         if not details:
             return [ConversationInfo(id=row[0]) for row in rows]
         return [self._info(*row) for row in rows]
@@ -218,7 +369,7 @@ class SqliteReader:
             # As bytes, so that text that is not UTF-8 is named as all else that is no JSON.
             meta = (
                 "(SELECT CAST(value AS BLOB) FROM messages_meta "
-                "WHERE conversation_id = c AND name = '{}')"
+                "WHERE conversation_id = c COLLATE BINARY AND name = '{}')"
             )
             title, extra = meta.format("title"), meta.format("extra")
         return (
@@ -248,20 +399,42 @@ class SqliteReader:
             ) from error
 
     async def damage(self) -> list[Damage]:
-        """Rows that belong to no conversation: their conversation_id is no text, or is empty."""
+        """Rows that belong to no conversation: their conversation_id is no text, is empty, or is
+        not UTF-8."""
+        if self._ids.plain and self._unread_ids is None:
+            async with self._step():
+                try:
+                    await self._file.rows("SELECT DISTINCT conversation_id FROM messages")
+                except sqlite3.OperationalError as error:
+                    if not _is_undecodable(error):
+                        raise
+                    self._unread_ids = True
+        return await self.strays()
+
+    async def strays(self) -> list[Damage]:
+        """See `SupportsStrays.strays`."""
         async with self._step():
             # One by one the index finds them; with OR every row would be looked at.
             select = (
-                f"SELECT {self._key}, typeof(conversation_id) FROM messages WHERE conversation_id"
+                f"SELECT {self._key}, typeof(conversation_id) FROM messages "
+                "WHERE conversation_id COLLATE BINARY"
             )
-            rows = await self._file.rows(
+            rows = await self._forgiving(
                 f"{select} IS NULL UNION ALL {select} = '' UNION ALL {select} >= x'' LIMIT ?",
                 [MOST_DAMAGE],
             )
-        return [
-            Damage(STRAY, f"row {number}", f"its conversation_id is {_KINDS.get(kind, kind)}")
-            for number, kind in sorted(rows, key=lambda row: (str(type(row[0])), row[0]))
-        ]
+            rows.sort(key=lambda row: (str(type(row[0])), row[0] or 0))
+            found = [
+                Damage(STRAY, f"row {number}", f"its conversation_id is {_KINDS.get(kind, kind)}")
+                for number, kind in rows
+            ]
+            if not self._ids.plain or self._unread_ids:
+                _, others = told_apart(await self._groups("1", [], False))
+                found += [
+                    Damage(STRAY, f"row {group.low}", f"{why} ({group.rows:,} such rows)")
+                    for group, why in others[:MOST_DAMAGE]
+                ]
+        return found
 
     async def total(self) -> int:
         """See `SupportsTotal`: SQLite counts a million in some hundredths of a second."""
@@ -296,8 +469,18 @@ def marks(values: Sequence[Any], mark: str = "?") -> str:
     return ", ".join([mark] * len(values))
 
 
-class NotUtf8(bytes):
-    """Text that is not UTF-8: no BLOB."""
+class _UndecodableId(Exception):
+    """There are ids that are not UTF-8."""
+
+
+def _is_undecodable(error: sqlite3.OperationalError) -> bool:
+    return "decode to UTF-8" in str(error)
+
+
+def _wanted(values: Sequence[Any]) -> str:
+    """A table of these values, in which each has its number from 0 on."""
+    rows = ", ".join(f"({n}, ?)" for n in range(len(values))) or "(0, NULL)"
+    return f"WITH wanted(wanted_n, wanted_v) AS (VALUES {rows})"
 
 
 def _text_or_bytes(data: bytes) -> str | bytes:

@@ -7,13 +7,14 @@ knows by trying, row for row: where it has none of them, nothing is tried.
 import contextlib
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from synmem.backends.sqlite_file import File
+from synmem.backends.sqlite_file import File, Refused
 from synmem.backends.sqlite_inserting import insert, last_number, lowest_number, set_beside
 from synmem.backends.sqlite_reading import IDS_A_QUERY, marks
 from synmem.layouts.beside import read_beside
+from synmem.layouts.sqlite_ids import shown
 from synmem.layouts.sqlite_tables import OwnTable, Row, SynapseKitTable, Table
 from synmem.messages import Message, ascii_json
 
@@ -32,7 +33,15 @@ _Differences = Callable[[Sequence[Row]], Awaitable[dict[str, str]]]
 class Trial:
     """Removing rows and bringing them back; the caller has the connection to itself."""
 
-    def __init__(self, file: File, table: Table, refusal: Callable[[Message], str | None]) -> None:
+    def __init__(
+        self,
+        file: File,
+        table: Table,
+        refusal: Callable[[Message], str | None],
+        stored: Mapping[str, Any],
+    ) -> None:
+        """`stored`: as what each of the conversations lies in the table."""
+        self._stored = stored
         self._file = file
         self._table = table
         self._refusal = refusal
@@ -53,16 +62,22 @@ class Trial:
         conversation, which row, why. Those behind it in its part are not looked at."""
         found: list[tuple[str, int, str]] = []
         taken: list[Row] = []
-        with contextlib.suppress(sqlite3.IntegrityError):  # others wrote, and what was taken is not
+        with contextlib.suppress(
+            sqlite3.IntegrityError, Refused
+        ):  # others wrote, and what was taken is not
             try:
                 await self._file.execute("BEGIN IMMEDIATE")
-                number = await last_number(self._file)
+                number = await last_number(self._file, sum(map(len, parts)))
                 for conversation, rows in zip(ids, parts, strict=True):
                     for index, values in enumerate(rows):
                         number += 1
-                        row = (number, conversation, *values)
+                        row = (number, self._stored[conversation], *values)
                         try:
                             await insert(self._file, self._table, [row])
+                        except Refused as error:
+                            found.append((conversation, index, str(error)))
+                            await self._file.execute("DELETE FROM messages WHERE id = ?", [number])
+                            break
                         except sqlite3.IntegrityError as error:
                             found.append((conversation, index, f"{self._file.path}: {error}"))
                             await self._go_on(taken)
@@ -125,11 +140,13 @@ class Trial:
         for name in await self._still_there([row[1] for row in before]):
             found[name] = f"{self._file.path} would not let it go"
         # In front of what is there, as `replace` puts it, then behind all, as `append` does.
-        for first in (await lowest_number(self._file) - len(before), None):
-            start = await last_number(self._file) + 1 if first is None else first
+        count = len(before)
+        for first in (await lowest_number(self._file, count) - count, None):
+            start = await last_number(self._file, count) + 1 if first is None else first
             numbers = range(start, start + len(before))
             new = zip(numbers, before, again, strict=True)
-            await insert(self._file, self._table, [(n, row[0], *v) for n, row, v in new])
+            rows = [(n, self._stored[row[0]], *v) for n, row, v in new]
+            await insert(self._file, self._table, rows, trial=True)
             found |= await self._compared(start, before)
             await self._delete(numbers)
         return found
@@ -143,7 +160,7 @@ class Trial:
         for start in range(0, len(numbers), IDS_A_QUERY):
             some = numbers[start : start + IDS_A_QUERY]
             sql = f"SELECT conversation_id FROM messages WHERE id IN ({marks(some)})"
-            found += [row[0] for row in await self._file.rows(sql, some)]
+            found += [str(shown(row[0])) for row in await self._file.rows(sql, some)]
         return found
 
     async def _compared(self, start: int, before: Sequence[Row]) -> dict[str, str]:
@@ -157,7 +174,7 @@ class Trial:
         found: dict[str, str] = {}
         for number, row in enumerate(before, start):
             after = there.get(number)
-            if after is None or after[1] != row[0]:
+            if after is None or shown(after[1]) != row[0]:
                 found[row[0]] = f"{self._file.path} would not take it back: the row is not there"
             elif name := self._table.differing(row[2:], after[2:]):
                 found[row[0]] = (
@@ -174,7 +191,7 @@ class Trial:
                 if value := read_beside(name, text):
                     values[conversation, name] = value
         await set_beside(self._file, [(*key, None) for key in values])
-        await set_beside(self._file, [(*key, value) for key, value in values.items()])
+        await set_beside(self._file, [(*key, value) for key, value in values.items()], trial=True)
         ids = [*dict.fromkeys(conversation for conversation, _ in values)]
         after = {(row[0], row[1]): row[2] for row in await beside(self._file, ids)}
         return {
@@ -184,24 +201,11 @@ class Trial:
         }
 
 
-async def compared_alike(file: File, ids: Sequence[str]) -> dict[str, str]:
-    """Why of these conversations none can be removed alone: the table compares ids so (NOCASE)
-    that another one's messages would go with them."""
-    rows = await file.rows(
-        "SELECT wanted.column1, min(m.conversation_id) "
-        f"FROM (VALUES {marks(ids, '(?)')}) AS wanted "
-        "JOIN messages AS m ON m.conversation_id = wanted.column1 "
-        "WHERE m.conversation_id <> wanted.column1 COLLATE BINARY GROUP BY 1 COLLATE BINARY",
-        ids,
-    )
-    return {one: f"its table takes {one!r} and {other!r} for the same id" for one, other in rows}
-
-
 async def beside(file: File, ids: Sequence[str]) -> list[Row]:
     """The title, extra and notes of these conversations: (conversation, name, JSON as bytes)."""
     return await file.rows(
         "SELECT conversation_id, name, CAST(value AS BLOB) FROM messages_meta "
-        f"WHERE conversation_id IN ({marks(ids)}) AND "
+        f"WHERE conversation_id COLLATE BINARY IN ({marks(ids)}) AND "
         "(name IN ('title', 'extra') OR name >= 'note:' AND name < 'note;') "
         "ORDER BY conversation_id",
         ids,

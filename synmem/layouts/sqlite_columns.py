@@ -167,7 +167,7 @@ def _as_value(value: Any) -> Any:
     return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
 
 
-_NUMBER: Final = re.compile(
+NUMBER: Final = re.compile(
     r"[ \t\n\v\f\r]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?[ \t\n\v\f\r]*"
 )
 """Text of which SQLite makes a number in a column of numbers."""
@@ -179,31 +179,31 @@ def _fits(column: Column, value: Any) -> bool:
         return not column.required
     if isinstance(value, dict):
         return _is_blob(value)
-    affinity = _affinity(column.type)
+    kept = affinity(column.type)
     if type(value) is str:
-        numeric = affinity not in ("TEXT", "BLOB") and _NUMBER.fullmatch(value)
+        numeric = kept not in ("TEXT", "BLOB") and NUMBER.fullmatch(value)
         return encodable(value) and not numeric
     if type(value) is int:
-        return affinity in ("BLOB", "NUMERIC") and -(2**63) <= value < 2**63
+        return kept in ("BLOB", "NUMERIC") and -(2**63) <= value < 2**63
     if type(value) is float and not math.isnan(value):  # of which SQLite makes NULL
         whole = value.is_integer() and abs(value) < 2**63
         signed = value == 0 and math.copysign(1, value) < 0
         fits = {"NUMERIC": not whole, "REAL": not signed, "BLOB": True}
-        return fits.get(affinity, False)
+        return fits.get(kept, False)
     return False
 
 
-def _affinity(declared: str) -> str:
+def affinity(declared: str) -> str:
     """What a column makes of values, from its declared type; INTEGER does as NUMERIC."""
     declared = declared.upper()
-    for words, affinity in (
+    for words, kept in (
         (("INT",), "NUMERIC"),
         (("CHAR", "CLOB", "TEXT"), "TEXT"),
         (("BLOB",), "BLOB"),
         (("REAL", "FLOA", "DOUB"), "REAL"),
     ):
         if any(word in declared for word in words):
-            return affinity
+            return kept
     return "NUMERIC" if declared else "BLOB"
 
 

@@ -732,7 +732,7 @@ def test_a_trial_reaches_every_row_in_transactions_of_some_rows(
     asyncio.run(main())
 
 
-def test_a_trial_goes_on_where_a_column_takes_one_letter_for_another(tmp_path: Path) -> None:
+def test_a_trial_keeps_apart_what_a_column_takes_for_the_same(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     with contextlib.closing(sqlite3.connect(path)) as db, db:
         columns = COLUMNS["synapsekit"].replace("TEXT NOT", "TEXT COLLATE NOCASE NOT", 1)
@@ -745,7 +745,11 @@ def test_a_trial_goes_on_where_a_column_takes_one_letter_for_another(tmp_path: P
     async def main() -> None:
         async with opened(path) as store:
             assert await store.refuses_back(["a", "b"]) == {}
-            assert set(await store.refuses_back(["A", "b"])) == {"A"}  # it would take "a" along
+            assert await store.refuses_back(["A", "b"]) == {}  # "A" is not there
+            put(path, "A", "x")
+            assert await store.refuses_back(["A", "b"]) == {}
+            assert await store.delete("A")
+            assert len(await items(store, "a")) == 4500
 
     asyncio.run(main())
 
