@@ -264,7 +264,10 @@ GHOST: Final = "ghost"
 ORPHAN: Final = "orphan"
 """The kind for a conversation that is there, but that the store's index does not name."""
 
-HARMLESS: Final = frozenset({GHOST, ORPHAN})
+SEVERAL: Final = "several"
+"""The kind for a file of several exports that have conversations in common."""
+
+HARMLESS: Final = frozenset({GHOST, ORPHAN, SEVERAL})
 """Kinds that are worth telling, and no fault: every conversation is whole, and is listed."""
 
 
@@ -338,6 +341,38 @@ class Lines(msgspec.Struct, frozen=True):
     conversations: Sequence[str]
     messages: int
     data: bytes
+
+
+class Parts(NamedTuple):
+    """Which parts, from `first` to `last` of `of`, of the split export that is called `set`."""
+
+    set: str
+    first: int
+    last: int
+    of: int
+
+
+class Exported(NamedTuple):
+    """One of the exports in a file, as a store that is closed with the file.
+
+    `conversations` are its ids in their order; `spans`, the bytes of its lines in the file, are
+    None where these are not interchange lines that could be copied.
+    """
+
+    store: Store
+    conversations: list[str]
+    parts: Parts | None
+    spans: list[tuple[int, int]] | None
+
+
+@runtime_checkable
+class SupportsExports(Protocol):
+    """A store that may hold several exports, one behind the other, of the same conversations: each
+    is brought over by itself. Read as a whole, it shows a conversation as the last has it."""
+
+    async def exports(self) -> list[Exported]:
+        """The exports in it, in their order; of an empty store one."""
+        ...
 
 
 @runtime_checkable

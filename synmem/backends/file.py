@@ -7,6 +7,9 @@ one). Lines of one conversation belong together wherever they stand, in file ord
 line stands as `Unreadable` in the conversation of the line before it (of the next, if it is the
 first). The last title line that names a title or an extra counts.
 
+Sealed exports in one file are each by themselves: `exports` has them, and a conversation that is
+in several is shown as the last has it. The parts of a split export, one behind the other, are one.
+
 The file is read through once when it is opened, for the index of `layouts/line_index.py`. Lines
 that another program appends are found at the next read; any other change is `Changed`.
 """
@@ -19,6 +22,7 @@ import time
 from array import array
 from bisect import bisect_right
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, cast
@@ -38,7 +42,17 @@ from synmem.layouts.files import (
 )
 from synmem.layouts.line_index import NONE, Index
 from synmem.messages import Conversation, Damage, Holds, Message, Unreadable, parse_json
-from synmem.store import START, ConversationInfo, Page, Part, Position
+from synmem.store import (
+    SEVERAL,
+    START,
+    ConversationInfo,
+    Exported,
+    Page,
+    Part,
+    Parts,
+    Position,
+    Store,
+)
 
 _LOOKED_AT: Final = 100  # conversations, before an interrupt is heard
 
@@ -53,7 +67,8 @@ async def open(
     """The conversations of the file `path`.
 
     `format` is auto, jsonl, json or csv; `conversation` the id of messages that carry none; `raw`
-    says that a CSV has no guard; `name` is what the file is called in output.
+    says that a CSV has no guard, `joined` that all sealed exports in the file are one; `name` is
+    what the file is called in output.
     """
     path = Path(settings["path"]).expanduser()
     name = str(settings.get("name") or path)
@@ -62,8 +77,18 @@ async def open(
         raise UsageError(f"no file format is called {form!r}", hint=f"one of {', '.join(FORMS)}")
     if write and not path.is_dir():  # a folder is named as what it is when it is opened
         _refuse_writing(name)
-    reading = Reading(form, settings.get("conversation"), bool(settings.get("raw")))
+    raw, joined = bool(settings.get("raw")), bool(settings.get("joined"))
+    reading = Reading(form, settings.get("conversation"), raw, joined)
     return FileStore(path, name, await _in_slices(opening(path, name, reading)), page_size)
+
+
+class _Shared:
+    """What the stores of all exports in one file have together."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.seeking = threading.Lock()
+        self.looking = asyncio.Lock()
 
 
 class FileStore:
@@ -74,11 +99,11 @@ class FileStore:
     def __init__(self, path: Path, name: str, opened: Opened, page_size: int) -> None:
         self.name = name
         self._path = path
-        self._opened = opened
         self._file = opened.file
         self._page_size = page_size
-        self._seeking = threading.Lock()
-        self._looking = asyncio.Lock()
+        self._shared = _Shared(opened)
+        self._only: int | None = None
+        """Which of the exports in the file it is; None: all of them."""
 
     def refusal(self, message: Message) -> str | None:
         """It holds no new message."""
@@ -112,7 +137,8 @@ class FileStore:
     ) -> AsyncIterator[Page]:
         """See `Store.read`; conversations come in the order in which they begin."""
         index = await self._look()
-        numbers = [index.numbers.get(name, NONE) for name in dict.fromkeys(conversations)]
+        known = self._numbers(index)
+        numbers = [known.get(name, NONE) for name in dict.fromkeys(conversations)]
         if after != START and NONE in numbers:
             raise self._changed()
         found = sorted((n for n in numbers if n != NONE), key=index.first_run.__getitem__)
@@ -130,9 +156,10 @@ class FileStore:
     ) -> AsyncIterator[list[ConversationInfo]]:
         """See `Store.conversations`; in the order in which they are first named."""
         index = await self._look()
-        chosen: Iterable[int] = range(len(index.names))
+        known = self._numbers(index)
+        chosen: Iterable[int] = known.values()
         if ids is not None:
-            chosen = [index.numbers[name] for name in dict.fromkeys(ids) if name in index.numbers]
+            chosen = [known[name] for name in dict.fromkeys(ids) if name in known]
         there = [number for number in chosen if index.counts[number]]
         for start in range(0, len(there), self._page_size):
             page = there[start : start + self._page_size]
@@ -148,16 +175,33 @@ class FileStore:
         conversation cannot be told; one that is no message otherwise comes from `read`.
         """
         index = await self._look()
-        return index.damage()
+        found = index.damage()
+        held = [each for each in index.exports if each.numbers]
+        if found or len(index.numbers) == sum(len(each.numbers) for each in held):
+            return found
+        why = (
+            f"{len(held)} exports stand in it, one behind the other: a conversation is read as "
+            "the last has it; `import` and `migrate` bring each by itself"
+        )
+        return [Damage(SEVERAL, str(held[-1].line), why)]
 
     def begins_at(self, conversation: str) -> int:
         """How many messages stand before its first one here; more than 0 in a rejects file."""
-        index = self._opened.index
-        return index.begins.get(index.numbers.get(conversation, NONE), 0)
+        index = self._shared.opened.index
+        return index.begins.get(self._numbers(index).get(conversation, NONE), 0)
+
+    async def exports(self) -> list[Exported]:
+        """See `SupportsExports`."""
+        index = await self._look()
+        held = [i for i, each in enumerate(index.exports) if each.line or each.numbers]
+        return [self._exported(index, number, len(held) == 1) for number in held or [0]]
 
     async def total(self) -> int:
         """See `SupportsTotal`: the index has counted them."""
-        return sum((await self._look()).counts)
+        index = await self._look()
+        if len(index.exports) == 1:
+            return sum(index.counts)
+        return sum(index.counts[number] for number in self._numbers(index).values())
 
     async def version(self) -> str | None:
         """See `SupportsChanges.version`; it tells none."""
@@ -166,7 +210,8 @@ class FileStore:
     async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str]:
         """See `SupportsChanges.fingerprints`: digests of the lines, read again."""
         index = await self._look()
-        there = [name for name in upto if name in index.numbers]
+        known = self._numbers(index)
+        there = [name for name in upto if name in known]
         found: dict[str, str] = {}
         for start in range(0, len(there), _LOOKED_AT):
             some = {name: int(upto[name]) for name in there[start : start + _LOOKED_AT]}
@@ -175,14 +220,13 @@ class FileStore:
 
     def _prints(self, index: Index, upto: Mapping[str, int]) -> dict[str, str]:
         found = {}
-        with self._seeking, translating(self.name):
-            if self._opened.identity is not None:
+        known = self._numbers(index)
+        with self._shared.seeking, translating(self.name):
+            if self._shared.opened.identity is not None:
                 self._still()
             for name, last in upto.items():
                 told = hashlib.sha256()
-                for lines, numbers in self._stretches(
-                    index, index.numbers[name], START, reverse=False
-                ):
+                for lines, numbers in self._stretches(index, known[name], START, reverse=False):
                     if numbers.start > last:
                         break
                     told.update(b"\n".join([*lines[: last - numbers.start + 1], b""]))
@@ -193,19 +237,36 @@ class FileStore:
         """Give the file back."""
         self._file.close()
 
+    def _exported(self, index: Index, number: int, alone: bool) -> Exported:
+        export = index.exports[number]
+        store = copy(self)
+        store._only = number
+        first = export.part
+        parts = Parts(first.set, first.part, export.last, first.of) if first else None
+        spans: list[tuple[int, int]] | None = export.spans if export.line else None
+        if self._shared.opened.reading.converted:
+            spans = None
+        elif alone:
+            spans = [(index.begin, index.end)]
+        return Exported(cast(Store, store), list(export.numbers), parts, spans)
+
+    def _numbers(self, index: Index) -> dict[str, int]:
+        """The conversations, and what the index calls them."""
+        return index.numbers if self._only is None else index.exports[self._only].numbers
+
     async def _look(self) -> Index:
         """The index, with what was appended to the file since."""
-        async with self._looking:
-            opened = self._opened
+        async with self._shared.looking:
+            opened = self._shared.opened
             if opened.identity is not None:
                 now = self._still()
                 if now.st_size > opened.identity.st_size:
                     await _in_slices(self._grow(opened, now))
-            return self._opened.index
+            return self._shared.opened.index
 
     def _still(self) -> os.stat_result:
         """The file's state, which may have grown but not changed otherwise."""
-        before = cast(os.stat_result, self._opened.identity)
+        before = cast(os.stat_result, self._shared.opened.identity)
         try:
             now = self._path.stat()
         except OSError:
@@ -217,7 +278,7 @@ class FileStore:
         return now
 
     def _grow(self, opened: Opened, now: os.stat_result) -> Steps[None]:
-        with self._seeking, translating(self.name):
+        with self._shared.seeking, translating(self.name):
             if tail(self._file, opened.index.end) != opened.tail:
                 raise self._changed()
         index = opened.index
@@ -225,20 +286,22 @@ class FileStore:
             index = opened.reading.index(self._file)
         steps = indexing(index, self._file, self.name)
         while True:
-            with self._seeking, translating(self.name):
+            with self._shared.seeking, translating(self.name):
                 try:
                     next(steps)
                 except StopIteration:
                     break
             yield
-        self._opened = Opened(self._file, index, opened.reading, now, tail(self._file, index.end))
+        self._shared.opened = Opened(
+            self._file, index, opened.reading, now, tail(self._file, index.end)
+        )
 
     def _next(self, pages: Iterator[Page]) -> list[Page]:
         """So many pages as hold a page's worth of messages: small conversations come together."""
         some: list[Page] = []
         messages = 0
-        with self._seeking, translating(self.name):
-            if self._opened.identity is not None:
+        with self._shared.seeking, translating(self.name):
+            if self._shared.opened.identity is not None:
                 self._still()
             for page in pages:
                 some.append(page)
@@ -307,7 +370,7 @@ class FileStore:
     def _messages(
         self, index: Index, lines: list[bytes], numbers: range
     ) -> list[Message | Unreadable]:
-        name = self._opened.reading.conversation
+        name = self._shared.opened.reading.conversation
         try:
             return [jsonlines.read_line(line, conversation=name) for line in lines]
         except ValueError:
@@ -315,17 +378,17 @@ class FileStore:
 
     def _message(self, index: Index, line: bytes, number: int) -> Message | Unreadable:
         try:
-            return jsonlines.read_line(line, conversation=self._opened.reading.conversation)
+            return jsonlines.read_line(line, conversation=self._shared.opened.reading.conversation)
         except ValueError as error:
-            if self._opened.reading.converted and (mark := jsonlines.mark_of(line)):
+            if self._shared.opened.reading.converted and (mark := jsonlines.mark_of(line)):
                 return mark
             torn = index.torn and number == index.line_count and not is_json(line)
             why = jsonlines.TORN if torn else jsonlines.reason(error)
             return Unreadable(str(number), why, line.decode("utf-8", "surrogateescape"))
 
     def _infos(self, index: Index, numbers: Sequence[int]) -> list[ConversationInfo]:
-        with self._seeking, translating(self.name):
-            if self._opened.identity is not None:
+        with self._shared.seeking, translating(self.name):
+            if self._shared.opened.identity is not None:
                 self._still()
             return [self._info(index, number) for number in numbers]
 
@@ -342,7 +405,7 @@ class FileStore:
     def _time_at(self, start: int) -> datetime | None:
         try:
             line = self._line_at(start)
-            name = self._opened.reading.conversation
+            name = self._shared.opened.reading.conversation
             return jsonlines.read_line(line, conversation=name).created_at
         except ValueError:
             return None  # it comes from `read` as unreadable

@@ -180,6 +180,21 @@ class Several:
         if len(self._waiting) == self._at_once or len(self._claims) == _CLAIMS:
             self.settle()
 
+    def begin_again(self, number: int, beginning: bytes) -> None:
+        """Put these bytes in the place of as many that file `number`, from 1, begins with.
+
+        Before it is settled, and without `at_once`.
+        """
+        beside, target = self._waiting[number - 1]
+        with translating(target):
+            mode = beside.stat().st_mode
+            beside.chmod(mode | 0o200)  # it has that of the file whose place it takes
+            with beside.open("r+b") as file:
+                file.write(beginning)
+                if len(self._waiting) <= _SYNCED or not hasattr(os, "sync"):
+                    durable.sync(file)
+            beside.chmod(mode)
+
     def settle(self, places: Sequence[Path] = ()) -> None:
         """All that are whole take their places, or rather these."""
         if len(self._waiting) > _SYNCED:

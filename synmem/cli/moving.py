@@ -3,9 +3,11 @@
 import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+import msgspec
 import typer
 
 from synmem.cli import render
@@ -13,9 +15,10 @@ from synmem.cli.damage import Harm, check_damage
 from synmem.cli.rejects import Rejects
 from synmem.cli.run import PARTLY, Session
 from synmem.cli.words import count
-from synmem.errors import StoreNotFound, SynmemError, UsageError
+from synmem.errors import CorruptData, StoreNotFound, SynmemError, UsageError
 
 if TYPE_CHECKING:
+    from synmem.messages import Holds
     from synmem.operations.backup import Backup
     from synmem.operations.receipt import Entry, Ledger
     from synmem.operations.transfer import Options, Transfer
@@ -75,6 +78,18 @@ class Order(NamedTuple):
     title: str = "Copying"
     source: "Profile | None" = None
     """From where `--move` removes: `undo` brings it back there."""
+    conflict_hint: str | None = None
+    """What else helps where a conversation is different."""
+
+
+class Load(NamedTuple):
+    """One of several sources that are brought one after the other."""
+
+    store: "Callable[[], contextlib.AbstractAsyncContextManager[Store]]"
+    label: str
+    """What it is called in `ID (from LABEL)`."""
+    file_of: "Callable[[str], str]" = lambda conversation: ""
+    """In which file a conversation is, where that is to be told."""
 
 
 def checked_way(way: str) -> str:
@@ -85,22 +100,54 @@ def checked_way(way: str) -> str:
 
 
 async def run(session: Session, source: "Store", dest: "Profile", order: Order) -> int | None:
-    """Run a transfer into `dest`, tell about it, and come to an exit code."""
-    from synmem.leftovers import sweep_temporary
-    from synmem.operations.receipt import Ledger
-
-    sweep_temporary()
+    """Bring a store, or each of the exports in it, into `dest`; see `bring`."""
     consent = order.rejects is not None
     harm = await check_damage(source, consent=consent, as_json=session.json)
     if harm is Harm.DAMAGED and not consent:
         return PARTLY
+    try:
+        loads = await _exports(source, order)
+    except CorruptData as error:
+        render.error(error, as_json=session.json)
+        return PARTLY
+    return await bring(session, source.name, loads, dest, order, harm)
+
+
+async def _exports(source: "Store", order: Order) -> list[Load]:
+    from synmem.operations.sets import Piece, plan
+    from synmem.store import SupportsExports
+
+    label = order.options.label
+    if not isinstance(source, SupportsExports):
+        return [Load(_given(source), label)]
+    found = await source.exports()
+    pieces = [Piece(0, i, e.conversations, e.parts, apart=True) for i, e in enumerate(found)]
+    plan([source.name], pieces, joined=False, apart=True)  # refuses parts without the others
+    return [Load(_given(each.store), label) for each in found]
+
+
+def _given(store: "Store") -> "Callable[[], contextlib.AbstractAsyncContextManager[Store]]":
+    return lambda: contextlib.nullcontext(store)
+
+
+async def bring(
+    session: Session, name: str, loads: Sequence[Load], dest: "Profile", order: Order, harm: Harm
+) -> int | None:
+    """Bring these sources into `dest`, tell about it, and come to an exit code.
+
+    `name` is that of all of them together, `harm` what is wrong with them.
+    """
+    from synmem.leftovers import sweep_temporary
+    from synmem.operations.receipt import Ledger
+
+    sweep_temporary()
     with Ledger() as ledger, contextlib.closing(Rejects(order.rejects)) as rejects:
         async with _open_destination(session, dest, order.options) as store:
-            with _backup(session, dest, order) as backup:
-                try:
-                    code = await _run(session, source, store, ledger, rejects, order, backup)
-                finally:
-                    _forget_erased(ledger, dest, order)
+            bringing = _Bringing(session, store, dest, ledger, rejects, order)
+            for load in loads:
+                if not bringing.done.stopped:
+                    await bringing.take(load, several=len(loads) > 1)
+            code = bringing.end(name)
     return code or (PARTLY if harm else None)
 
 
@@ -120,35 +167,100 @@ async def _open_destination(
         yield store
 
 
-async def _run(
-    session: Session,
-    source: "Store",
-    dest: "Store",
-    ledger: "Ledger",
-    rejects: Rejects,
-    order: Order,
-    backup: "Backup | None",
-) -> int | None:
-    from asyncio import CancelledError
+@dataclass
+class _Done:
+    """What the transfers of all loads did, together."""
 
-    from synmem.operations.transfer import Transfer
+    written: int = 0
+    left: int = 0
+    removed: int = 0
+    stopped: bool = False
+    not_compared: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    holds: "Holds | None" = None
 
-    tell = _teller(session, order.options.dry_run)
-    transfer = Transfer(
-        source, dest, ledger, order.options, tell=tell, reject=rejects.take, backup=backup
-    )
-    if transfer.lost:
-        session.note(f"what {dest.name} cannot hold does not travel: {', '.join(transfer.lost)}")
-    try:
-        await _phases(session, transfer, ledger, order)
-    except (CancelledError, SynmemError) as error:
-        if transfer.written or isinstance(error, CancelledError):
-            session.note(_so_far(transfer))
-        raise
-    counts = ledger.counts()
-    session.note(_summary(transfer, counts, order, rejects))
-    _receipts(session, source, dest, ledger, transfer, order)
-    return _exit_code(transfer, counts)
+    def add(self, transfer: "Transfer") -> None:
+        """One more."""
+        self.written += transfer.written
+        self.left += transfer.left
+        self.removed += transfer.removed
+        self.stopped |= transfer.stopped
+        self.not_compared = transfer.not_compared
+        self.holds = transfer.holds
+
+
+class _Bringing:
+    """The run of a command: one load after another, and the words at the end."""
+
+    def __init__(
+        self,
+        session: Session,
+        store: "Store",
+        dest: "Profile",
+        ledger: "Ledger",
+        rejects: Rejects,
+        order: Order,
+    ) -> None:
+        self.done = _Done()
+        self._session = session
+        self._store = store
+        self._dest = dest
+        self._ledger = ledger
+        self._rejects = rejects
+        self._order = order
+
+    async def take(self, load: Load, *, several: bool) -> None:
+        """Bring one source over; with `several` the ledger adds it to what it has."""
+        from synmem.operations.receipt import Ledger
+
+        async with load.store() as source:
+            if not several:
+                await self._transfer(source, load, self._ledger, lambda conversation: "")
+                return
+            with Ledger() as own:
+                try:
+                    await self._transfer(source, load, own, load.file_of)
+                finally:
+                    self._ledger.add(own)
+
+    async def _transfer(
+        self, source: "Store", load: Load, ledger: "Ledger", file_of: "Callable[[str], str]"
+    ) -> None:
+        from asyncio import CancelledError
+
+        from synmem.operations.transfer import Transfer
+
+        session, order = self._session, self._order
+        options = msgspec.structs.replace(order.options, label=load.label)
+        tell = _teller(session, options.dry_run, file_of)
+        with _backup(session, self._dest, order) as backup:
+            transfer = Transfer(
+                source, self._store, ledger, options, tell=tell, reject=self._rejects.take,
+                backup=backup,
+            )  # fmt: skip
+            if transfer.lost != self.done.lost:
+                self.done.lost = transfer.lost
+                what = f"what {self._store.name} cannot hold does not travel"
+                session.note(f"{what}: {', '.join(transfer.lost)}")
+            try:
+                await _phases(session, transfer, ledger, order)
+            except (CancelledError, SynmemError) as error:
+                self.done.add(transfer)
+                if self.done.written or isinstance(error, CancelledError):
+                    session.note(_so_far(self.done.written))
+                raise
+            finally:
+                _forget_erased(ledger, self._dest, order)
+            self.done.add(transfer)
+
+    def end(self, name: str) -> int | None:
+        """Say what was done; `name` is what all the sources together are called."""
+        counts = self._ledger.counts()
+        self._session.note(_summary(self.done, counts, self._order, self._rejects))
+        if counts.get("conflict") and self._order.conflict_hint:
+            self._session.note(self._order.conflict_hint)
+        _receipts(self._session, name, self._store, self._ledger, self.done, self._order)
+        return _exit_code(self.done, counts)
 
 
 async def _phases(session: Session, transfer: "Transfer", ledger: "Ledger", order: Order) -> None:
@@ -185,13 +297,17 @@ def _done(transfer: "Transfer") -> str:
 # --- words ----------------------------------------------------------------------------------
 
 
-def _teller(session: Session, dry_run: bool) -> "Callable[[Entry], None]":
+def _teller(
+    session: Session, dry_run: bool, file_of: "Callable[[str], str]"
+) -> "Callable[[Entry], None]":
     def tell(entry: "Entry") -> None:
         name = render.visible_line(entry.conversation)
         if entry.kind is not None:
             problem = render.visible_line(entry.problem or "")
             what = f"{_PROBLEMS[entry.kind]}: " if entry.kind != "left" else ""
-            render.note(f"{name}: {what}{problem}")
+            file = file_of(entry.source)
+            where = f"{render.visible_line(file)}: " if file else ""
+            render.note(f"{where}{name}: {what}{problem}")
         if dry_run and not session.json:
             word = _WOULD.get(entry.action, entry.kind or entry.action)
             number = entry.written if entry.action in _WOULD else 0
@@ -200,31 +316,31 @@ def _teller(session: Session, dry_run: bool) -> "Callable[[Entry], None]":
     return tell
 
 
-def _so_far(transfer: "Transfer") -> str:
+def _so_far(written: int) -> str:
     return (
-        f"at least {count(transfer.written, 'message')} written so far, in whole conversations or "
+        f"at least {count(written, 'message')} written so far, in whole conversations or "
         "as their beginning; the same command again goes on from there"
     )
 
 
-def _summary(transfer: "Transfer", counts: dict[str, int], order: Order, rejects: Rejects) -> str:
+def _summary(done: _Done, counts: dict[str, int], order: Order, rejects: Rejects) -> str:
     dry_run = order.options.dry_run
     words = [f"{counts[key]:,} {word}" for key, word in _words(order).items() if counts.get(key)]
     text = count(counts.get("conversations", 0), "conversation")
     text += f": {', '.join(words)}" if words else ""
     if dry_run:
-        text += f"; {count(transfer.written, 'message')} would be written"
+        text += f"; {count(done.written, 'message')} would be written"
     else:
-        text += f"; {count(transfer.written, 'message')} written"
-        text += " and verified" if transfer.written and not counts.get("failed") else ""
-    if transfer.left:
+        text += f"; {count(done.written, 'message')} written"
+        text += " and verified" if done.written and not counts.get("failed") else ""
+    if done.left:
         where = f"in {rejects.path}" if rejects.path else "left behind (--rejects FILE keeps them)"
-        text += f"; {count(transfer.left, 'message')} {where}"
+        text += f"; {count(done.left, 'message')} {where}"
     if order.options.move and not order.options.dry_run:
-        text += f"; {count(transfer.removed, 'conversation')} removed from the source"
-    if transfer.not_compared:
-        text += f"; not compared: {', '.join(transfer.not_compared)}"
-    if transfer.stopped:
+        text += f"; {count(done.removed, 'conversation')} removed from the source"
+    if done.not_compared:
+        text += f"; not compared: {', '.join(done.not_compared)}"
+    if done.stopped:
         text += "; stopped at the first difference"
     return text
 
@@ -237,31 +353,32 @@ def _words(order: Order) -> dict[str, str]:
     return _DONE | done | _PROBLEMS | conflict
 
 
-def _exit_code(transfer: "Transfer", counts: dict[str, int]) -> int | None:
+def _exit_code(done: _Done, counts: dict[str, int]) -> int | None:
     if counts.get("failed"):
         render.note(f"synmem: verification failed for {count(counts['failed'], 'conversation')}")
         return 1
     partly = any(counts.get(kind) for kind in _PROBLEMS)
-    return PARTLY if partly or transfer.left else None
+    return PARTLY if partly or done.left else None
 
 
 def _receipts(
     session: Session,
-    source: "Store",
+    source: str,
     dest: "Store",
     ledger: "Ledger",
-    transfer: "Transfer",
+    done: _Done,
     order: Order,
 ) -> None:
     from synmem.operations.receipt import receipt_lines
 
     def lines() -> Iterator[bytes]:
+        assert done.holds is not None
         return receipt_lines(
             ledger,
-            source=source.name,
+            source=source,
             destination=dest.name,
-            holds=transfer.holds,
-            not_compared=transfer.not_compared,
+            holds=done.holds,
+            not_compared=done.not_compared,
             dry_run=order.options.dry_run,
         )
 

@@ -202,6 +202,7 @@ def opened(
         parts = _Parts(output, files, watch)
         yield Opened(parts.writer(make), lambda piece: None, parts.places)
         files.settle(parts.final())
+    parts.tidy()
     if strays := parts.strays():
         more = f" and {len(strays) - 1:,} more" if strays[1:] else ""
         render.note(f"{strays[0]}{more}: there from before, no part of this export")
@@ -215,6 +216,7 @@ class _Parts:
         self._files = files
         self._watch = watch
         self.end = files.end
+        self.begin_again = files.begin_again
 
     def begin(self, conversation: str) -> None:
         """The next file."""
@@ -249,8 +251,23 @@ class _Parts:
         first, *others = self.final()
         return f"{text}{first}" + (f" to {others[-1].name}" if others else "")
 
+    def tidy(self) -> None:
+        """Remove what an earlier, longer run left: whoever reads all parts would read that too."""
+        from synmem.cli.earlier_parts import left_over
+
+        strays = self.strays()
+        digits = max(4, len(str(self._files.count)))
+        surplus = left_over(strays, self._files.count, digits) if strays else []
+        removed = 0
+        for path in surplus:
+            with contextlib.suppress(OSError):  # then it is named
+                path.unlink()
+                removed += 1
+        if removed:
+            render.note(f"{count(removed, 'part')} of an earlier, longer export removed")
+
     def strays(self) -> list[Path]:
-        """Parts of an earlier export: whoever reads all that are there would read these too."""
+        """What is named like a part, and is none of this export: who reads all parts reads it."""
         final = self.final()
         if not final:
             return []

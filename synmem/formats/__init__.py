@@ -52,6 +52,20 @@ class TakesLines(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesPart(Protocol):
+    """A writer whose file may say which part of an export it is."""
+
+    def part(self, name: str, number: int) -> None:
+        """Before `begin`: the export is called `name`, and this is its part `number`, from 1."""
+        ...
+
+    def beginning(self, number: int, of: int) -> bytes:
+        """What part `number` of so many begins with, in the place of as many bytes that it had
+        from `begin`; empty where it does not say."""
+        ...
+
+
 def open_writer(name: str, *, seal: bool = False, raw: bool = False) -> Writer:
     """A writer of this format; UsageError where there is none, or it has no such option.
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from synmem.layouts import jsonlines
+from synmem.layouts.jsonlines import PartOf
 from synmem.messages import Conversation, Message, line_prefix
 
 
@@ -16,10 +17,23 @@ class Writer:
         self._conversation = Conversation("")
         self._counted = False
         self._conversations = self._messages = 0
+        self._part: PartOf | None = None
 
     def begin(self) -> bytes:
         """The opening of a sealed export."""
-        return jsonlines.OPENING if self._seal else b""
+        if not self._seal:
+            return b""
+        return jsonlines.OPENING if self._part is None else jsonlines.part_opening(self._part)
+
+    def part(self, name: str, number: int) -> None:
+        """See `TakesPart.part`."""
+        self._part = PartOf(name, number)
+
+    def beginning(self, number: int, of: int) -> bytes:
+        """See `TakesPart.beginning`."""
+        if not self._seal or self._part is None:
+            return b""
+        return jsonlines.part_opening(PartOf(self._part.set, number, of))
 
     def conversation(self, conversation: Conversation) -> bytes:
         """Nothing yet: a conversation without messages does not exist."""
@@ -50,4 +64,6 @@ class Writer:
         """The seal."""
         if not self._seal:
             return b""
-        return jsonlines.seal_line(self._conversations, self._messages, self._hash.hexdigest())
+        return jsonlines.seal_line(
+            self._conversations, self._messages, self._hash.hexdigest(), self._part
+        )

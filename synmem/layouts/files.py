@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar, cast
 
@@ -44,6 +44,8 @@ class Reading:
     form: str
     conversation: str | None
     raw: bool
+    joined: bool = False
+    """Whether all exports in it are one."""
 
     @property
     def converted(self) -> bool:
@@ -54,7 +56,12 @@ class Reading:
         """An empty index for it."""
         file.seek(0)
         start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
-        return Index(start=start, conversation=self.conversation, marks=self.converted)
+        return Index(
+            start=start,
+            conversation=self.conversation,
+            marks=self.converted,
+            joined=self.joined,
+        )
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def opening(path: Path, name: str, reading: Reading) -> Steps[Opened]:
             _refuse_other_kinds(head, name)
             if reading.form == "auto":
                 form = _detect(head, path.suffix.lower())
-                reading = Reading(form, reading.conversation, reading.raw)
+                reading = replace(reading, form=form)
             if reading.converted:
                 file, now = (yield from _spool(file, _converted(file, reading))), None
             index = reading.index(file)

@@ -5,11 +5,14 @@ title line of its conversation, `{"conversation_id", "title", "extra"}`; it may 
 sets what it names, so the last one wins. A sealed export begins with `OPENING` and ends with
 `seal_line`, whose digest is SHA-256 over the bytes of every line between the two, newlines
 included; both lines are these bytes exactly, so that a flipped bit in them shows too.
+
+A part of an export in several files begins with the opening of `part_opening`, which says which
+part of how many it is, of which set: a random name that only the parts of this one export have.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import structs
@@ -34,6 +37,21 @@ ORIGIN: Final = "jsonl"
 OPENING: Final = b'{"synmem": {"sealed": 1}}\n'
 """The first line of a sealed export."""
 
+_OPENING_SIZE: Final = 96
+"""An opening of a part is padded to so many bytes: it is written again when `of` is known."""
+
+
+class PartOf(NamedTuple):
+    """Which part, from 1, of how many a file is; of an export that is called `set`.
+
+    `of` is 0 while the export is being written.
+    """
+
+    set: str
+    part: int
+    of: int = 0
+
+
 SHORT_ID: Final = 256
 """So many characters are at most the 1,024 bytes that an id may have."""
 
@@ -43,10 +61,34 @@ TORN: Final = "torn: the file ends in the middle of this line"
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
-def seal_line(conversations: int, messages: int, digest: str) -> bytes:
-    """The last line of a sealed export; `digest` in hexadecimal."""
-    counts = {"conversations": conversations, "messages": messages, "digest": f"sha256:{digest}"}
+def seal_line(conversations: int, messages: int, digest: str, part: PartOf | None = None) -> bytes:
+    """The last line of a sealed export, or of a part of one; `digest` in hexadecimal."""
+    counts: JSONObject = {"conversations": conversations, "messages": messages}
+    counts["digest"] = f"sha256:{digest}"
+    if part is not None:
+        counts |= {"set": part.set, "part": part.part}
     return json.dumps({"synmem": counts}).encode() + b"\n"
+
+
+def part_opening(part: PartOf) -> bytes:
+    """The first line of a part of a sealed export; as long for one as for another."""
+    data = {"sealed": 1, "set": part.set, "part": part.part, "of": part.of}
+    return json.dumps({"synmem": data}).encode().ljust(_OPENING_SIZE - 1) + b"\n"
+
+
+def opening_of(line: bytes) -> PartOf | bool:
+    """What an opening says, with or without its newline: True where it is of a whole export, False
+    where the line is no opening."""
+    text = line.removesuffix(b"\n") + b"\n"
+    if text == OPENING:
+        return True
+    try:
+        data = parse_json(line)["synmem"]
+        part = PartOf(data["set"], data["part"], data["of"])
+        fits = type(part.part) is type(part.of) is int and 1 <= part.part <= part.of
+        return part if fits and text == part_opening(part) else False
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def is_control(data: JSONObject) -> bool:

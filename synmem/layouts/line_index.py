@@ -4,15 +4,21 @@ Lines are kept as *runs*: neighbouring lines of one conversation, at most a bloc
 that a page or a position is found without reading from the start. Runs tile the file: one ends
 where the next begins. A run costs 32 bytes, a conversation its id and about 40 bytes, a line
 nothing.
+
+A sealed export that stands in the file is one by itself (`Export`), whatever is before and behind
+it; lines without a seal are one together, wherever they stand. A conversation that is in several
+has a number in each; by its name the last of these is meant.
 """
 
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from synmem.layouts import jsonlines
+from synmem.layouts.jsonlines import PartOf
 from synmem.layouts.seals import Seals
 from synmem.messages import Conversation, Damage, JSONObject, conversation_refusal, parse_json
 
@@ -35,18 +41,48 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 _UNUSUAL: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
+@dataclass
+class Export:
+    """One of the exports in a file: the numbers of its conversations.
+
+    Of a split export: which one (`set`), which of its parts are here one behind the other, and of
+    how many.
+    """
+
+    line: int = 0
+    """Where it begins; 0 for all that is not sealed."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    part: PartOf | None = None
+    """The first of the parts."""
+    last: int = 0
+    """The number of the last of the parts."""
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    """From which byte to which each of the parts stands."""
+
+
 class Index:
     """The lines of a file, by conversation, and what is wrong with its seals and its lines.
 
     `conversation` is the id of lines that carry none; `marks` says that lines may stand for
-    records of another form that could not be read (`jsonlines.mark_line`).
+    records of another form that could not be read (`jsonlines.mark_line`); `joined` that all
+    exports are one.
     """
 
     def __init__(
-        self, *, start: int = 0, conversation: str | None = None, marks: bool = False
+        self,
+        *,
+        start: int = 0,
+        conversation: str | None = None,
+        marks: bool = False,
+        joined: bool = False,
     ) -> None:
         self.names: list[str] = []
-        self.numbers: dict[str, int] = {}
+        self.exports = [Export()]
+        self._export = self.exports[0]
+        self._numbers = self._export.numbers
+        self._shown: dict[str, int] = {}
+        self._shown_of = 0  # how many numbers there were then
+        self._joined = joined
         # By run: first byte, first line (from 1), conversation, and its next and last run.
         self.starts = array("Q")
         self.lines = array("Q")
@@ -62,7 +98,7 @@ class Index:
         self.extra_at = array("Q")
         # Conversations that an earlier run left behind from this message on (`--rejects`).
         self.begins: dict[int, int] = {}
-        self.end = start
+        self.begin = self.end = start
         self.line_count = 0
         self.torn = False
         self.malformed = 0
@@ -79,6 +115,16 @@ class Index:
     def fits(self) -> bool:
         """Whether anything was found that is ours."""
         return bool(self.names) or self._seals.seen
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The number of each conversation: in the last export that has it."""
+        if len(self.exports) == 1:
+            return self._numbers
+        if self._shown_of != len(self.names):
+            self._shown_of = len(self.names)
+            self._shown = {name: n for each in self.exports for name, n in each.numbers.items()}
+        return self._shown
 
     def feed(self, block: bytes) -> None:
         """Take the next whole lines in; only the last of the file may lack its newline."""
@@ -142,7 +188,7 @@ class Index:
         name = self._conversation if head.conversation_id is None else head.conversation_id
         if head.role is None or not name:
             return self._judge(i)
-        number = self.numbers.get(name)
+        number = self._numbers.get(name)
         if number is None:
             if len(name) > jsonlines.SHORT_ID:
                 return self._judge(i)
@@ -188,9 +234,9 @@ class Index:
         return name
 
     def _number(self, name: str) -> int:
-        number = self.numbers.get(name)
+        number = self._numbers.get(name)
         if number is None:
-            number = self.numbers[name] = len(self.names)
+            number = self._numbers[name] = len(self.names)
             self.names.append(name)
             for values in (self.first_run, self.last_run):
                 values.append(NONE)
@@ -265,5 +311,30 @@ class Index:
             self._named.append(Damage("malformed", position, why))
 
     def _control(self, i: int) -> None:
+        line = self._lines[i]
         whole = i < len(self._lines) - 1 or not self.torn
-        self._seals.control(self._lines[i] + (b"\n" if whole else b""), self._block_line + i)
+        stop = self.end + len(line) + whole
+        at = self._block_line + i
+        opening = self._seals.control(line + (b"\n" if whole else b""), at)
+        if self._joined:
+            return
+        if opening is False:
+            if self._export.line and self._export.spans[-1][1] == 0:
+                self._export.spans[-1] = (self._export.spans[-1][0], stop)
+            self._export = self.exports[0]
+        else:
+            part = opening if isinstance(opening, PartOf) else None
+            self._export = self._opened(part, at)
+            self._export.spans.append((self.end, 0))
+        self._numbers = self._export.numbers
+
+    def _opened(self, part: PartOf | None, line: int) -> Export:
+        """The export that goes on behind an opening: a new one, or that of the part before."""
+        last = self.exports[-1]
+        if part is not None and last.part is not None:
+            following = PartOf(last.part.set, last.last + 1, last.part.of)
+            if part == following:
+                last.last = part.part
+                return last
+        self.exports.append(Export(line, part=part, last=part.part if part else 0))
+        return self.exports[-1]

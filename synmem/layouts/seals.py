@@ -4,6 +4,7 @@ import hashlib
 from array import array
 
 from synmem.layouts import jsonlines
+from synmem.layouts.jsonlines import PartOf
 from synmem.messages import Damage
 
 
@@ -18,6 +19,7 @@ class Seals:
         self._opened_at = 0  # the line; 0 where no stretch is open
         self._hash = hashlib.sha256()
         self._conversations = self._messages = 0
+        self._part: PartOf | None = None
 
     def take(self, lines: list[bytes]) -> None:
         """Whole lines between openings and seals."""
@@ -31,25 +33,30 @@ class Seals:
             self.stretch_of[number] = self._stretch
             self._conversations += 1
 
-    def control(self, line: bytes, at: int) -> None:
-        """An opening, or what should be a seal."""
+    def control(self, line: bytes, at: int) -> PartOf | bool:
+        """An opening, or what should be a seal; which of these, as `jsonlines.opening_of`."""
         self.seen = True
-        if line.rstrip(b"\n") == jsonlines.OPENING.rstrip(b"\n"):
+        opening = jsonlines.opening_of(line)
+        if opening is not False:
             self.damage += self.unfinished(at - 1)
             self._opened_at = at
             self._stretch += 1
             self._hash = hashlib.sha256()
             self._conversations = self._messages = 0
-            return
+            self._part = opening if isinstance(opening, PartOf) else None
+            return opening
         begun, self._opened_at = self._opened_at, 0
         if not begun:
             self._report("altered", at, f"the seal at line {at} has no opening that fits it")
-            return
-        fitting = jsonlines.seal_line(self._conversations, self._messages, self._hash.hexdigest())
+            return opening
+        fitting = jsonlines.seal_line(
+            self._conversations, self._messages, self._hash.hexdigest(), self._part
+        )
         if line + b"\n" == fitting:
             self._report("cut short", begun, "its last newline is missing")
         elif line != fitting:
             self._report("altered", begun, f"lines {begun} to {at} do not fit their seal")
+        return opening
 
     def unfinished(self, last_line: int) -> list[Damage]:
         """The stretch that is still open, as damage."""

@@ -181,7 +181,10 @@ def by_hand(backup_id: str) -> str:
     """What to do about a backup that cannot be undone."""
     folder = folders.state_path("backups") / backup_id
     path = folder / "conversations.jsonl"
-    what = f"its messages are in {path}: `synmem import` brings them to a store; " * path.is_file()
+    what = (
+        f"its messages are in {path}: `synmem import --parts` brings them to a store; "
+        * path.is_file()
+    )
     return f"{what}with the folder {folder} it is gone"
 
 

@@ -4,13 +4,14 @@ each conversation.
 Both are a `Writer` around those of the files, so that an `Export` needs not know: what they are
 given goes to the files, and nothing to the caller. Every file is whole in itself, with a
 beginning, an end and a seal of its own; a conversation that is cut begins again, with its title,
-in the next file.
+in the next file. A sealed file says which part of how many it is, and of which export.
 """
 
+import secrets
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from synmem.formats import Writer
+from synmem.formats import TakesPart, Writer
 from synmem.messages import Conversation, Message
 
 
@@ -27,6 +28,10 @@ class Files(Protocol):
 
     def end(self) -> None:
         """It is whole."""
+        ...
+
+    def begin_again(self, number: int, beginning: bytes) -> None:
+        """Put these bytes in the place of as many that file `number`, from 1, begins with."""
         ...
 
 
@@ -92,6 +97,8 @@ class Cut:
         self._files = files
         self._limit = limit
         self._writer = make()
+        self._set = secrets.token_hex(8)
+        self._number = 0
         self._conversation = Conversation("")
         self._begun = False
         """Whether the conversation was begun in this file."""
@@ -116,7 +123,7 @@ class Cut:
         while start < len(messages):
             stop = self._fitting(sizes, start, 0 if self._begun else head)
             if stop == start and self._held:
-                self.end()
+                self._end()
                 self._open(self._conversation.id)
                 continue
             stop = max(stop, start + 1)
@@ -125,13 +132,23 @@ class Cut:
         return b""
 
     def end(self) -> bytes:
-        """The last file is whole."""
+        """The last file is whole; now each can say of how many it is one."""
+        self._end()
+        if isinstance(self._writer, TakesPart):
+            for number in range(1, self._number + 1):
+                if beginning := self._writer.beginning(number, self._number):
+                    self._files.begin_again(number, beginning)
+        return b""
+
+    def _end(self) -> None:
         self._files.write(self._writer.end())
         self._files.end()
-        return b""
 
     def _open(self, conversation: str) -> None:
         self._writer = self._make()
+        self._number += 1
+        if isinstance(self._writer, TakesPart):
+            self._writer.part(self._set, self._number)
         self._files.begin(conversation)
         self._begun = False
         self._held = 0

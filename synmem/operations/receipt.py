@@ -99,6 +99,18 @@ class Ledger:
         finally:
             self._rows.execute("COMMIT")
 
+    def add(self, other: "Ledger") -> None:
+        """What a later run did, to what is here: an entry of both is what became of it in all."""
+        for page in other.pages():
+            marks = ",".join("?" * len(page))
+            ids = [entry.conversation.encode() for entry in page]
+            rows = self._rows.execute(f"SELECT data FROM entry WHERE id IN ({marks})", ids)
+            before = {entry.conversation: entry for entry in (_decode(row[0]) for row in rows)}
+            self.record(
+                _together(before[each.conversation], each) if each.conversation in before else each
+                for each in page
+            )
+
     def pages(self, *, unverified: bool = False) -> Iterator[list[Entry]]:
         """All entries, or those to verify, in the order of the ids' bytes."""
         where = "AND NOT checked" if unverified else ""
@@ -131,6 +143,27 @@ class Ledger:
     def close(self) -> None:
         """Give the temporary file back."""
         self._rows.close()
+
+
+_WROTE: Final = frozenset({"copied", "appended", "replaced", "extended"})
+
+
+def _together(first: Entry, then: Entry) -> Entry:
+    """What two runs, one after the other, did to a conversation.
+
+    The digest is of the more that is proven: the first's, where the second brought nothing, or
+    only the beginning of what was there.
+    """
+    kept = first if then.digest is None or (then.action == "ahead" and first.digest) else then
+    wrote = first.action if first.action in _WROTE else then.action
+    worse = then if then.kind is not None else first
+    return msgspec.structs.replace(
+        kept,
+        action=wrote if then.action != "replaced" else "replaced",
+        written=first.written + then.written,
+        kind=worse.kind,
+        problem=worse.problem,
+    )
 
 
 _encode = msgspec.json.Encoder().encode

@@ -28,9 +28,10 @@ from synmem.errors import (
     UsageError,
 )
 from synmem.formats import open_writer
+from synmem.formats.jsonl import Writer
 from synmem.layouts.files import BLOCK
 from synmem.messages import Conversation, Damage, Message, Unreadable, encode_line, line_prefix
-from synmem.store import Part, Store, SupportsDamage, once
+from synmem.store import SEVERAL, Part, Store, SupportsDamage, once
 from tests.conformance import AT, PAGE_SIZE, Reading, contents, ids, items, numbered, run
 from tests.nobody import as_nobody
 
@@ -320,10 +321,73 @@ def test_a_byte_flipped_anywhere_in_a_sealed_file_is_found(tmp_path: Path) -> No
 
 def test_exports_can_be_concatenated_sealed_or_not(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(line("a", "first") + SEALED + line("c", "between") + SEALED + line("a", "z"))
-    assert damage(path) == []
+    whole = line("a", "first") + SEALED + line("c", "between") + SEALED + line("a", "z")
+    path.write_bytes(whole)
     texts = ["hellö", "message 0", "message 1"]
-    assert said(path) == {"a": ["first", *texts, *texts, "z"], "b": ["x", "x"], "c": ["between"]}
+    assert [each.kind for each in damage(path)] == [SEVERAL]
+    assert exports(path) == [
+        {"a": ["first", "z"], "c": ["between"]}, {"a": texts, "b": ["x"]}, {"a": texts, "b": ["x"]},
+    ]  # fmt: skip
+    assert said(path) == {"a": texts, "b": ["x"], "c": ["between"]}
+    joined = {"a": ["first", *texts, *texts, "z"], "b": ["x", "x"], "c": ["between"]}
+    assert said(path, joined=True) == joined
+    assert exports(path, joined=True) == [joined]
+    assert damage(path, joined=True) == []
+
+
+def test_the_parts_of_a_split_export_are_one_where_they_stand_in_order(tmp_path: Path) -> None:
+    one, two = (part("a", "0" * 16, number, 2, [str(number)]) for number in (1, 2))
+    other = part("a", "1" * 16, 2, 2, ["other"])
+    path = tmp_path / "a.jsonl"
+    for data, expected in (
+        (one + two, [["1", "2"]]),
+        (one + two + one + two, [["1", "2"], ["1", "2"]]),
+        (two + one, [["2"], ["1"]]),
+        (one + other, [["1"], ["other"]]),
+        (one + line("a", "x") + two, [["x"], ["1", "2"]]),
+        (SEALED + one + two, [["hellö", "message 0", "message 1"], ["1", "2"]]),
+    ):
+        path.write_bytes(data)
+        assert [each["a"] for each in exports(path)] == expected
+
+
+def test_a_byte_flipped_in_the_opening_or_seal_of_a_part_is_found(tmp_path: Path) -> None:
+    data = part("a", "0123456789abcdef", 1, 2, ["1"])
+    path = tmp_path / "a.jsonl"
+    total = data.index(b'"of": 2') + 6  # only the other parts can tell
+    for at in set(range(len(data))) - {total}:
+        flipped = bytearray(data)
+        flipped[at] ^= 1
+        path.write_bytes(flipped)
+        assert damage(path), at
+
+
+def part(conversation: str, name: str, number: int, of: int, texts: list[str]) -> bytes:
+    """A part of a sealed export."""
+    writer = Writer(seal=True)
+    writer.part(name, number)
+    data = writer.begin() + writer.conversation(Conversation(conversation))
+    data += writer.messages([Message("user", text) for text in texts]) + writer.end()
+    beginning = writer.beginning(number, of)
+    return beginning + data[len(beginning) :]
+
+
+def exports(path: Path, **how: Any) -> list[dict[str, list[str]]]:
+    """What each export in a file says."""
+
+    async def main() -> list[dict[str, list[str]]]:
+        async with opened(path, **how) as store:
+            found = []
+            for each in await store.exports():
+                said: dict[str, list[str]] = {name: [] for name in each.conversations}
+                async for page in each.store.read(each.conversations):
+                    said[page.conversation] += [
+                        item.content for item in page.items if isinstance(item, Message)
+                    ]
+                found.append(said)
+            return found
+
+    return asyncio.run(main())
 
 
 def test_a_cut_export_before_another_is_found_with_its_line(tmp_path: Path) -> None:

@@ -133,10 +133,16 @@ def test_a_bad_message_ends_its_own_conversation_only(tmp_path: Path, dest: Path
     assert said(dest) == {"a": ["1"], "b": ["x"]}
 
 
-def test_a_conversation_goes_on_in_the_next_file(tmp_path: Path, dest: Path) -> None:
-    (tmp_path / "1.jsonl").write_bytes(lines({"a": ["1"], "b": ["x"]})[:-1])
-    (tmp_path / "2.jsonl").write_bytes(lines({"a": ["2"]}))
-    result = run("import", tmp_path / "1.jsonl", tmp_path / "2.jsonl", "-p", dest)
+def test_with_parts_a_conversation_goes_on_in_the_next_file(tmp_path: Path, dest: Path) -> None:
+    files = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
+    files[0].write_bytes(lines({"a": ["1"], "b": ["x"]})[:-1])
+    files[1].write_bytes(lines({"a": ["2"]}))
+    alone = run("import", *files, "-p", tmp_path / "alone.db")
+    assert alone.exit_code == 6
+    assert f"{files[1]}: a: different: message 1" in alone.stderr
+    assert "--parts joins them" in alone.stderr
+    assert said(tmp_path / "alone.db") == {"a": ["1"], "b": ["x"]}
+    result = run("import", "--parts", *files, "-p", dest)
     assert result.exit_code == 0, result.stderr
     assert said(dest) == {"a": ["1", "2"], "b": ["x"]}
 

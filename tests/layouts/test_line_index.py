@@ -30,10 +30,14 @@ def test_runs_tile_the_file() -> None:
         index.count(run) for run in range(len(pieces))
     ]
     of_a = b"".join(pieces[run] for run in index.runs(index.first_run[0]))
-    assert of_a == b"broken\n" + line("a") * 5 + b"broken, and the end"
+    assert of_a == b"broken\n" + line("a") * 4
+    sealed = b"".join(pieces[run] for run in index.runs(index.first_run[2]))
+    assert sealed == line("a") + b"broken, and the end"
     backwards = list(index.runs(index.last_run[0], reverse=True))
     assert backwards == list(index.runs(index.first_run[0]))[::-1]
-    assert (index.names, list(index.counts)) == (["a", "b"], [7, 3])
+    assert (index.names, list(index.counts)) == (["a", "b", "a"], [5, 3, 2])
+    assert [each.numbers for each in index.exports] == [{"a": 0, "b": 1}, {"a": 2}]
+    assert index.numbers == {"a": 2, "b": 1}
 
 
 def test_a_conversation_that_is_only_titled_has_no_run() -> None:

@@ -1,0 +1,21 @@
+"""How a file begins that `export` wrote: JSON Lines, JSON or CSV."""
+
+from synmem.formats import csv_table
+from synmem.layouts import jsonlines
+
+
+def part_of(head: bytes) -> int | None:
+    """Which part of a sealed export a file says to be that begins so; None where it says none."""
+    part = jsonlines.opening_of(head.partition(b"\n")[0])
+    return part.part if isinstance(part, jsonlines.PartOf) else None
+
+
+def is_ours(head: bytes) -> bool:
+    """Whether a file that begins so is one that `export` may have written."""
+    first, _, rest = head.partition(b"\n")
+    if first == b"[":
+        return rest.startswith(b'{"conversation_id":')
+    line = first + b"\n"
+    if line in (jsonlines.OPENING, csv_table.Writer().begin()):
+        return True
+    return first.startswith(b'{"conversation_id":')
