@@ -25,10 +25,13 @@ _synmem_completion() {
     while read -r line; do
         [[ -z $line ]] && continue
         case $quote in
-            \") line=${line//\\/\\\\} line=${line//\"/\\\"} line=${line//\$/\\\$}
+            # Within " nothing keeps ! from the history: a backslash would stay in the word.
+            \") [[ $line == *!* ]] && continue
+                line=${line//\\/\\\\} line=${line//\"/\\\"} line=${line//\$/\\\$}
                 line=${line//\`/\\\`} ;;
             \') [[ $line == *\'* ]] && continue ;;
-            *) printf -v line %q "$line" ;;
+            *) printf -v line %q "$line"
+                [[ $line == \$\'*!* ]] && continue ;;
         esac
         found+=("${line#"$prefix"}")
     done < <(COMP_WORDS="${words[*]}" COMP_CWORD=$last _SYNMEM_COMPLETE=complete_bash \

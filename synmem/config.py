@@ -236,7 +236,7 @@ def _replace(file: Path, before: bytes, after: bytes) -> None:
     file = file.resolve()
     try:
         mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folders.private(file.parent)
         leftovers.sweep(file.parent)
         with leftovers.Claim(file.parent) as claim:
             fresh = claim.part(file.name)

@@ -30,5 +30,16 @@ def state_path(*parts: str) -> Path:
 def state_folder(*parts: str) -> Path:
     """A folder for what synmem remembers (backups, notes, indexes), made private if missing."""
     folder = state_path(*parts)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private(folder)
     return folder
+
+
+def private(folder: Path) -> None:
+    """Make a folder and those that it lies in, as far as they are missing, each for this user
+    only: `mkdir` leaves the outer ones to the umask. OSError where one cannot be made."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)

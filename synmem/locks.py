@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from synmem import folders
 from synmem.errors import Busy, SynmemError
 
 _LOOK_AGAIN_S: Final = 0.05
@@ -43,7 +44,7 @@ def waited(path: Path) -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def waited_for(path: Path, waiting: Callable[[], None]) -> AsyncIterator[None]:
     """Hold the lock of this file, as soon as whoever has it ends; `waiting` is told once."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folders.private(path.parent)
     with contextlib.ExitStack() as stack:
         told = False
         while True:

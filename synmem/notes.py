@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from synmem import folders
 from synmem.errors import AccessDenied, Changed, SynmemError, Unsupported
 from synmem.messages import JSONObject, Message, Unreadable, canonical, dump_json, parse_json
 from synmem.store import START, Position, Store, SupportsNotes
@@ -186,7 +187,7 @@ def note_file(folder: Path, conversation: str, name: str) -> Path:
 
 def write_file(folder: Path, conversation: str, name: str, value: Any) -> None:
     """Remember a note in a store's folder; OSError where that cannot be written."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folders.private(folder)
     path = note_file(folder, conversation, name)
     data = {"conversation_id": conversation, "name": name, "note": value}
     fresh = path.with_suffix(f".{secrets.token_hex(4)}")

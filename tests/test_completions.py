@@ -27,7 +27,7 @@ SCRIPTS_FOLDER = Path(__file__).parent.parent / "completions"
 
 IDS = [
     "user:1", "user:2", "user 3", "it's", 'a"b', "$(touch pwned)", "`touch pwned`",
-    "a\\$(touch pwned)", "plain", "ünï ✓", "k=v", "a/b", "bad\x1b[2J", "hid\u202eden",
+    "a\\$(touch pwned)", "z!touch", "zoo", "plain", "ünï ✓", "k=v", "a/b", "bad\x1b[2J", "hid\u202eden",
 ]  # fmt: skip
 
 
@@ -137,6 +137,10 @@ def test_bash_completes_ids_quoted_for_the_command_line(here: Path) -> None:
         ('"user:', ['"user:'], ["user:1", "user:2"]),
         ("'$(", ["'$("], ["$(touch pwned)"]),
         ('"$(', ['"$('], ["\\$(touch pwned)"]),
+        ('"`', ['"`'], ["\\`touch pwned\\`"]),
+        ('"z', ['"z'], ["zoo"]),
+        ("z", ["z"], ["z\\!touch", "zoo"]),
+        ("'z!", ["'z!"], ["z!touch"]),
         ("'it", ["'it"], []),
         ("k=", ["k", "="], ["v"]),
         ("a/", ["a/"], ["a/b"]),
@@ -163,6 +167,40 @@ def test_bash_offers_nothing_where_a_store_cannot_be_asked(here: Path) -> None:
     assert not (here / "run").exists()
     folders.config_file().write_text("[broken")
     assert bash("synmem show -p ", "synmem", "show", "-p", "") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("z\\!", "z\\!touch "),
+        ("'z!", "'z!touch' "),
+        ('"zo', '"zoo" '),
+        ('"z!', '"z!'),
+    ],
+)
+def test_no_id_that_is_completed_wakes_the_history(here: Path, typed: str, line: str) -> None:
+    shell = need("bash")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.environ.update(TERM="dumb", LANG="C.UTF-8")
+        os.execv(shell, [shell, "--norc", "--noprofile", "-i"])
+    try:
+        script = shlex.quote(str(SCRIPTS_FOLDER / "synmem.bash"))
+        os.write(terminal, f"bind 'set enable-bracketed-paste off'; . {script}\n".encode())
+        os.write(terminal, b"touch pwned && rm pwned; echo rea''dy\n")
+        assert b"ready" in read(terminal, b"ready")
+        os.write(terminal, f"synmem show -p local {typed}\t".encode())
+        assert line.encode() in read(terminal, line.encode())
+        if typed != '"z!':  # there the person has typed it
+            os.write(terminal, b"; echo do''ne\n")
+            shown = read(terminal, b"done")
+            assert b"event not found" not in shown
+            assert b"touch pwned" not in shown
+            assert b"\nx\r" in shown
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        os.close(terminal)
 
 
 # --- the program's answer -------------------------------------------------------------------

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "folders": set(),
     "masking": set(),
     "durable": set(),
-    "locks": {"errors"},
+    "locks": {"errors", "folders"},
     "leftovers": set(),
     "store": {"messages", "errors"},
     "layouts": {"messages", "errors", "layouts"},

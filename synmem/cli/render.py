@@ -267,6 +267,9 @@ def usage_error(problem: Any, *, as_json: bool) -> None:
 def _error(kind: str, message: str, hint: str | None, retryable: bool, *, as_json: bool) -> None:
     if as_json:
         data = {"kind": kind, "message": message, "hint": hint, "retryable": retryable}
-        _to_stderr(dump_json({"error": data}).decode() + "\n")
+        line = dump_json({"error": data})
+        if is_terminal(sys.stderr):
+            line = json_for_terminal(line)
+        _to_stderr(line.decode() + "\n")
         return
     note(f"synmem: {' '.join(message.splitlines())}" + (f" ({hint})" if hint else ""))

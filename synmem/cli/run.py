@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synmem import errors
+from synmem import errors, folders
 from synmem.cli import completing, render
 from synmem.cli.ending import Ended, Hearing, hearing
 
@@ -78,8 +78,7 @@ class Session:
 
         if write and profile.origins.get("db_path") == "default":
             # Nobody named a folder, so nobody has made it.
-            folder = Path(profile.settings["db_path"]).parent
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folders.private(Path(profile.settings["db_path"]).parent)
         async with open_store(profile.backend, profile.connection(), write=write) as store:
             if self.verbose:
                 render.note(f"{profile.name}: {store.name}")

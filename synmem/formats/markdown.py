@@ -15,7 +15,9 @@ from synmem.messages import Conversation, Message, dump_json
 _LINE_END: Final = re.compile("\r\n|\r|\n")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _CODE_SPAN: Final = re.compile(r"((?<!`)(`+)(?!`).*?(?<!`)\2(?!`))")
-_TAG: Final = re.compile(r"<(?=[A-Za-z/!?])(?![A-Za-z][A-Za-z0-9+.-]{1,31}:)")
+_CONTAINER: Final = re.compile(r"[ \t]*(?:[-+*](?:[ \t]|$)|\d{1,9}[.)](?:[ \t]|$)|>)")
+# All but an address, <https://...>; one with a backtick in it would take that from a code span.
+_TAG: Final = re.compile(r"<(?=\S)(?![A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>`]*>)")
 _LONG_LINE: Final = 10_000  # runs of backticks take quadratic time to pair
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|&~!$])")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -56,19 +58,27 @@ def _message(message: Message) -> str:
         head += f" ({_one_line(message.name)})"
     if message.created_at is not None:
         head += f" {_time(message.created_at)}"
-    lines = [*_shown_lines(message.content), *_other_parts(message.parts or [])]
+    blocks = [list(_shown_lines(message.content))]
+    lines = list(_other_parts(message.parts or []))
     for call in message.tool_calls or []:
         lines += ["", *_tool_call(call)]
+    fence = _Fences(_LINE_END.split(message.content)).open
+    if lines and fence is None:
+        blocks.append(lines)  # whatever the content left open ends with its quotation
+    else:
+        blocks[0] += [*([fence] if fence and lines else []), *lines]
     if message.tool_call_id:
-        lines = [f"answers {_one_line(message.tool_call_id)}", "", *lines]
-    quotation = "\n".join(f"> {line}" if line else ">" for line in lines)
-    return f"\n{head}\n\n{quotation}\n"
+        blocks[0] = [f"answers {_one_line(message.tool_call_id)}", "", *blocks[0]]
+    quotations = "\n\n".join(
+        "\n".join(f"> {line}" if line else ">" for line in block) for block in blocks
+    )
+    return f"\n{head}\n\n{quotations}\n"
 
 
 def _shown_lines(content: str) -> Iterator[str]:
     """The content's lines, HTML outside of code escaped."""
     lines = _LINE_END.split(content)
-    fenced = list(_fenced(lines))
+    fenced = _Fences(lines).code
     # Where a code span may reach over its line, `<` is escaped in all: better ugly than obeyed.
     sure = not any(
         len(line) > _LONG_LINE or "`" in _CODE_SPAN.sub("", line) or r"\`" in line
@@ -79,20 +89,39 @@ def _shown_lines(content: str) -> Iterator[str]:
         yield line if code or "<" not in line else _escape_html(line, spans=sure)
 
 
-def _fenced(lines: Sequence[str]) -> Iterator[bool]:
-    """Whether each line belongs to a fenced block."""
-    fence = ""
-    for line in lines:
-        found = _FENCE.match(line)
-        yield bool(fence) or _opens(found)
-        if not fence and found and _opens(found):
-            fence = found[1]
-        elif fence and found and found[1].startswith(fence) and not found[2].strip():
-            fence = ""
+class _Fences:
+    """Which lines of a content belong to fenced blocks, as far as that is sure.
+
+    A fence that is not set in begins a block of its own, wherever it stands. One that is set in,
+    behind a list or a quotation, may belong to one of these and end with it: to know it, all of
+    CommonMark would have to be known. From there on no line counts as code.
+    """
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.code: list[bool] = []
+        """For each line, whether it is certainly code, or the fence of it."""
+        self.open: str | None = ""
+        """The fence that is still open behind the last line, "" if none; None: it is not sure."""
+        contained = False
+        for line in lines:
+            found = _FENCE.match(line)
+            contained = contained or _CONTAINER.match(line) is not None
+            if self.open is None:
+                self.code.append(False)
+            elif self.open:
+                self.code.append(True)
+                if found and found[1].startswith(self.open) and not found[2].strip(" \t"):
+                    self.open = ""
+            elif found and _opens(found):
+                sure = not contained or not line.startswith(" ")
+                self.open = found[1] if sure else None
+                self.code.append(sure)
+            else:
+                self.code.append(False)
 
 
-def _opens(found: re.Match[str] | None) -> bool:
-    return found is not None and not (found[1][0] == "`" and "`" in found[2])
+def _opens(found: re.Match[str]) -> bool:
+    return not (found[1][0] == "`" and "`" in found[2])
 
 
 def _escape_html(line: str, *, spans: bool) -> str:

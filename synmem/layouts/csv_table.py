@@ -4,13 +4,17 @@ An empty cell is an absent field. `title` stands in the first row of its convers
 
 *Guard.* A text cell that begins with `=`, `+`, `-`, `@`, TAB or CR, which a spreadsheet would run
 or swallow, gets a `'` in front; so does one that begins with `'` before one of these or before
-another `'`. Reading takes a `'` off exactly there, so nothing else is touched. A file of ours
-without guard (`raw`) needs no word to be read back; `raw=True` reads a table of others so.
+another `'`. Reading takes a `'` off exactly there, so nothing else is touched. A reader that splits
+at `;` or TAB knows nothing of our quotes, and ends a row at each line: for it every `;`, TAB and
+line break within a text is guarded in the same way, also before `"`; in JSON such a `;` is written
+as `\\u003b`. `guarded` of the reserved key (below) lists the columns in which that was done: only
+from these it is taken off. A file of ours without guard (`raw`) needs no word to be read back;
+`raw=True` reads a table of others so.
 
 *What a cell cannot hold* rides in the reserved key `synmem` of the `extra` cell. `exact` has, by
 column, the text of a cell with a NUL or a lone surrogate (which the cell shows as U+2400 and
-U+FFFD), of one that only looks guarded, and an empty name, tool_call_id or title;
-`conversation_extra`, in the first row, the conversation's own; `kept` a key `synmem` of the
+U+FFFD), of one that only looks guarded, and an empty name, tool_call_id or title; `guarded`, see
+above; `conversation_extra`, in the first row, the conversation's own; `kept` a key `synmem` of the
 message's extra. An exact text holds as long as its cell still shows it: who edits the cell wins.
 """
 
@@ -44,13 +48,16 @@ HEADER: Final = (
 
 _JSON: Final = ("metadata", "tool_calls", "parts", "extra")
 _RESERVED: Final = "synmem"
-_RESERVED_KEYS: Final = {"exact", "conversation_extra", "kept"}
+_RESERVED_KEYS: Final = {"exact", "guarded", "conversation_extra", "kept"}
 _DELIMITERS: Final = (",", ";", "\t")  # the first is ours; spreadsheets save the others too
 _LARGEST_CELL: Final = 2**31 - 1
 _UNFIT: Final = re.compile("[\0\ud800-\udfff]")
 _NOT_UTF8: Final = re.compile("[\udc80-\udcff]")  # from `surrogateescape`
 _RUNS: Final = re.compile("[=+\\-@\t\r]|'[=+\\-@\t\r']")
 _GUARDED: Final = re.compile("'[=+\\-@\t\r']")
+_RUNS_WITHIN: Final = re.compile("([;\t\r\n]\"*)(?=[=+\\-@\t\r]|'[=+\\-@\t\r'])")
+_GUARDED_WITHIN: Final = re.compile("([;\t\r\n]\"*)'(?=[=+\\-@\t\r'])")
+_RUNS_IN_JSON: Final = re.compile(r";(?=[=+\-@])")
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -59,6 +66,7 @@ _GUARDED: Final = re.compile("'[=+\\-@\t\r']")
 def row(conversation: Conversation, message: Message, *, first: bool, raw: bool) -> list[str]:
     """A message as cells; `first` says that it is the first of its conversation."""
     exact: dict[str, str] = {}
+    guarded: list[str] = []
 
     def cell(column: str, text: str | None) -> str:
         if not text:
@@ -71,7 +79,16 @@ def row(conversation: Conversation, message: Message, *, first: bool, raw: bool)
         # In a file without guard, what looks like one would be taken off.
         if shown != text or (raw and _GUARDED.match(text)):
             exact[column] = text
-        return "'" + shown if not raw and _RUNS.match(shown) else shown
+        if raw:
+            return shown
+        safe = _RUNS_WITHIN.sub(r"\1'", shown)
+        if len(safe) > len(shown):
+            guarded.append(column)
+        return "'" + safe if _RUNS.match(safe) else safe
+
+    def json_cell(value: Any) -> str:
+        text = dump_json(value).decode() if value else ""
+        return text if raw else _RUNS_IN_JSON.sub(r"\\u003b", text)
 
     texts = [
         cell("conversation_id", conversation.id),
@@ -81,10 +98,9 @@ def row(conversation: Conversation, message: Message, *, first: bool, raw: bool)
     ]
     answers, name = cell("tool_call_id", message.tool_call_id), cell("name", message.name)
     title = cell("title", conversation.title) if first else ""
-    extra = _packed(message.extra, exact, conversation.extra if first else None)
-    metadata, calls, parts, others = (
-        dump_json(value).decode() if value else ""
-        for value in (message.metadata, message.tool_calls, message.parts, extra)
+    extra = _packed(message.extra, exact, guarded, conversation.extra if first else None)
+    metadata, calls, parts, others = map(
+        json_cell, (message.metadata, message.tool_calls, message.parts, extra)
     )
     return [*texts, metadata, calls, answers, name, parts, others, title]
 
@@ -96,11 +112,16 @@ def _shown(text: str) -> str:
 
 
 def _packed(
-    extra: JSONObject | None, exact: dict[str, str], conversation_extra: JSONObject | None
+    extra: JSONObject | None,
+    exact: dict[str, str],
+    guarded: list[str],
+    conversation_extra: JSONObject | None,
 ) -> JSONObject | None:
     reserved: JSONObject = {}
     if exact:
         reserved["exact"] = exact
+    if guarded:
+        reserved["guarded"] = guarded
     if conversation_extra:
         reserved["conversation_extra"] = conversation_extra
     if extra and _RESERVED in extra:
@@ -214,6 +235,9 @@ class _Rows:
                 guarded = not self._raw and _GUARDED.match(cell)
                 data[column] = cell[1:] if guarded else cell
         reserved = _take_reserved(data)
+        for column in reserved.get("guarded", ()) if not self._raw else ():
+            if column not in _JSON and isinstance(data.get(column), str):
+                data[column] = _GUARDED_WITHIN.sub(r"\1", data[column])
         if exact := reserved.get("exact"):
             cell_of = dict(zip(self._columns, cells, strict=True))
             for column, text in exact.items():
@@ -274,6 +298,9 @@ def _take_reserved(data: JSONObject) -> JSONObject:
     if not isinstance(reserved, dict) or not reserved or reserved.keys() - _RESERVED_KEYS:
         return {}
     if not all(isinstance(reserved.get(key, {}), dict) for key in ("exact", "conversation_extra")):
+        return {}
+    columns = reserved.get("guarded", [])
+    if not isinstance(columns, list) or not all(isinstance(each, str) for each in columns):
         return {}
     del extra[_RESERVED]
     if "kept" in reserved:

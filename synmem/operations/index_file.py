@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from synmem import folders
 from synmem.messages import Message, Unreadable
 from synmem.notes import Covered, Reach, fingerprint
 from synmem.store import START, ConversationInfo, Page, Position
@@ -177,7 +178,7 @@ def failing() -> Iterator[None]:
 def connect(file: Path | None, *, busy_s: float = _BUSY_S) -> sqlite3.Connection:
     """Quick: SQLite looks into a file when it is first asked something. None: in memory."""
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folders.private(file.parent)
         if not file.exists():
             os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))  # from chats: private
     name = ":memory:" if file is None else file

@@ -193,3 +193,35 @@ def test_a_closed_descriptor_of_stdout_is_no_success(store: Path) -> None:
     done = in_pipe("export", "-p", str(store), "-o", "/dev/stdin")
     assert done.returncode == 1
     assert b"/dev/stdin: " in done.stderr
+
+
+def test_what_synmem_keeps_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    done = shell(
+        "umask 000; export XDG_STATE_HOME=$PWD/st/ate XDG_CONFIG_HOME=$PWD/con/fig "
+        "XDG_DATA_HOME=$PWD/da/ta; synmem add a one && synmem add a two && "
+        "synmem summarize a --method extractive && synmem search --semantic one && "
+        "synmem search one && synmem profile add local ./x.db && synmem export -o x.jsonl && "
+        "synmem clear a --yes && synmem undo && synmem context a --strategy smart",
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    for kept in ("st", "con", "da"):
+        found = [tmp_path / kept, *(tmp_path / kept).rglob("*")]
+        assert len(found) >= 3
+        for path in found:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if path.is_dir():
+                assert mode == 0o700, path
+            elif kept != "da":  # the database is the user's own, and its folder is private
+                assert mode == 0o600, path
+
+
+@pytest.mark.parametrize("as_json", [["--json"], ["-f", "json"]])
+def test_an_error_in_json_shows_a_terminal_nothing_hidden(
+    tmp_path: Path, as_json: list[str]
+) -> None:
+    for store in ("no\x9b31m\u202e\x7f.db", "redis://h:1/\x9b31m?\u202e\x7f=1"):
+        code, shown = on_terminal("show", "a", "-p", store, *as_json)
+        assert code > 0
+        assert '{"error"' in shown
+        assert not set("\x9b\u202e\x7f") & set(shown)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -97,3 +99,49 @@ def test_a_tool_call_shows_its_arguments_and_the_result_its_call() -> None:
     )
     assert "> calls weather (call\\_1)\n>\n> ````json\n" in text.decode()
     assert "> answers call\\_1\n>\n> 22\n" in text.decode()
+
+
+PIECES = [
+    "```", "````", "~~~", "`", "``", "<b>", "<script>", "<!--", "-->", "</b>", "<a`b>", "<http://a`>",
+    "<https://a.b/c>", "<1`@x.y>", "<?x", "<![CDATA[", "\n", "\n", "\n", "\r", " ", "  ", "    ", "\t",
+    "\u00a0", "- ", "1. ", "10) ", "> ", "# ", "===", "---", "[a]: ", "'", '"', "(", ")", "\\", "!",
+    "[", "](", "x", "text", "&lt;", "*", "|", "python",
+]  # fmt: skip
+CONTENT = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
+
+
+def check_nothing_escapes(content: str, arguments: str) -> None:
+    """No HTML comes out of it, and whatever it holds stays within its quotations."""
+    calls = [{"id": "i", "name": "n", "arguments": arguments}]
+    found = tokens(
+        (Conversation("a"), [Message("user", content, tool_calls=calls), Message("user", content)])
+    )
+    inner = [child for token in found for child in (token.children or [])]
+    assert not [t.content for t in [*found, *inner] if t.type in ("html_block", "html_inline")]
+    kinds = [kind for kind in outline(found) if kind != "blockquote"]
+    assert kinds == ["heading", "paragraph", "paragraph"]
+
+
+@settings(max_examples=300)
+@given(CONTENT, CONTENT)
+@example("- a\n   ```\n<b>", "")
+@example("```\n```\u00a0\n```\n<b>", "x")
+@example("x <http://a`> <b>`", "")
+@example("<1`@x.y> <b>`", "")
+@example("```", "```\n<b>")
+@example("- a\n  ```", "```\n<b>")
+def test_no_html_comes_out_of_any_content(content: str, arguments: str) -> None:
+    check_nothing_escapes(content, arguments)
+
+
+@pytest.mark.real
+@settings(max_examples=3000, deadline=None)
+@given(CONTENT, CONTENT)
+def test_no_html_comes_out_of_any_content_more(content: str, arguments: str) -> None:
+    check_nothing_escapes(content, arguments)
+
+
+def test_code_in_a_fence_that_is_set_in_stays_as_it_is_where_that_is_sure() -> None:
+    found = tokens((Conversation("a"), [Message("user", "x\n  ```\n  List<T>\n  ```\n<b>")]))
+    assert [t.content for t in found if t.type == "fence"] == ["List<T>\n"]
+    assert "&lt;b>" in Writer().messages([Message("user", "```\nx\n``` \t\n<b>")]).decode()

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from synmem.formats import open_writer
 from synmem.layouts import csv_table
@@ -134,3 +136,58 @@ def test_the_guard_is_taken_off_exactly_where_it_was_put() -> None:
         assert not cells["content"].startswith(("=", "+", "-", "@", "\t", "\r"))
         ((line),) = csv_table.read_lines(io.BytesIO(data.encode()))
         assert decode_line(line)[1].content == text
+
+
+PIECES = st.lists(st.sampled_from([*";\t\r\n\"',=+-@x {}|", "cmd|' /C calc'!A0"])).map("".join)
+
+
+def cells_of(data: str, delimiters: str) -> list[str]:
+    """The cells as a lenient spreadsheet has them: quotes count at the beginning of a cell only."""
+    cells, cell, quoted = [], "", False
+    at = 0
+    while at < len(data):
+        char = data[at]
+        if quoted:
+            if char == '"' and data[at + 1 : at + 2] == '"':
+                cell, at = cell + '"', at + 1
+            elif char == '"':
+                quoted = False
+            else:
+                cell += char
+        elif char in delimiters or char in "\r\n":
+            cells.append(cell)
+            cell = ""
+        elif char == '"' and not cell:
+            quoted = True
+        else:
+            cell += char
+        at += 1
+    return [*cells, cell]
+
+
+@given(*[PIECES] * 5, st.dictionaries(PIECES, PIECES | st.lists(PIECES | st.integers())))
+@example("a", "user", "x;=1+1", "a\t@b", 'x;"=1', {"a;-1": "b;=1"})
+@example("a", "user", "list:\n- one", "'=x;'=x", ";''=\t\t=", {"a;": [";", -1, ';"=1', "'"]})
+def test_no_cell_runs_whatever_a_reader_splits_at(
+    conversation: str, role: str, content: str, name: str, title: str, metadata: dict[str, Any]
+) -> None:
+    message = Message(role, content, metadata or None, name=name or None)
+    talk = Conversation(conversation or "a", title or None, metadata or None)
+    data = table(talk, message)
+    for delimiters in (",", ";", "\t", ",;\t", ";\t"):
+        for cell in cells_of(data, delimiters):
+            assert not cell.startswith(("=", "+", "-", "@")), (delimiters, cell)
+    found = b"".join(csv_table.read_lines(io.BytesIO(data.encode()))).splitlines()
+    conversation_id, back = decode_line(found[-1])
+    assert (conversation_id, back) == (talk.id, message)
+    if talk.title or talk.extra:
+        described = json.loads(found[0])
+        assert described.get("title") == talk.title
+        assert described.get("extra") == talk.extra
+
+
+def test_what_others_wrote_keeps_its_quotes_within() -> None:
+    text = "x\n'-'.join(y);'=z"
+    data = table(Conversation("a"), Message("user", "-")).replace("'-", f'"{text}"')
+    (found,) = lines(data)
+    assert found["content"] == text
