@@ -264,6 +264,9 @@ GHOST: Final = "ghost"
 ORPHAN: Final = "orphan"
 """The kind for a conversation that is there, but that the store's index does not name."""
 
+SEQUENCE: Final = "sequence"
+"""The kind for a counter that is behind: what is there is whole, and nothing can be appended."""
+
 SEVERAL: Final = "several"
 """The kind for a file of several exports that have conversations in common."""
 

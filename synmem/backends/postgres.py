@@ -23,7 +23,8 @@ What a column cannot hold as it is (NUL, lone surrogates; in jsonb NaN, -0.0, wh
 place. In `session_id` NUL is written as U+0010 `0`, and U+0010 as U+0010 `P`; other ids are
 themselves. A message whose texts have over 250,000,000 characters is refused.
 
-An id comes from the sequence, so it is never given twice; what `replace` puts before the rest of
+An id comes from the sequence, so it is never given twice (where that is behind its table, after a
+restore say, what would not come last is refused); what `replace` puts before the rest of
 a conversation has such numbers negated, below all that were there. A write is one transaction.
 Before it looks, it takes the advisory locks (oid of the table, crc32 of `session_id` modulo 1,024)
 of its conversations in sorted order and holds them to its commit: so ids within a conversation
@@ -52,6 +53,8 @@ from collections.abc import (
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
+import asyncpg
+
 from synmem import messages as model
 from synmem.backends import postgres_steps as steps_of
 from synmem.backends import postgres_trial as trial
@@ -79,6 +82,7 @@ from synmem.backends.postgres_inserting import (
     refused,
     refused_rows,
 )
+from synmem.backends.postgres_numbers import behind, check_next, is_behind
 from synmem.backends.postgres_opening import Database, literal
 from synmem.backends.postgres_reading import PostgresReader, row_id
 from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
@@ -144,11 +148,12 @@ class PostgresStore(PostgresReader):
 
         async def write(connection: Any) -> list[Position]:
             if len(rows) <= _FEW and not any(map(brings_own, rows)):
-                before, after = await insert_few(connection, self._table, names, rows)
+                before, after = await insert_few(connection, self.name, self._table, names, rows)
                 self._check_ends(parts, names, before)
             else:
                 before = await ends_of(connection, self._table, names)
                 self._check_ends(parts, names, before)
+                await check_next(connection, self.name, self._table, before)
                 after = await copy(connection, self._table, names, rows)
             ends = {**before, **after}
             described = [p.conversation for n, p in zip(names, parts, strict=True) if n in ends]
@@ -164,6 +169,7 @@ class PostgresStore(PostgresReader):
         try:
             return await self._write(names, write, token=token, known=known)
         except RowRefused as error:
+            await self._check_numbers(error)
 
             async def rest(connection: Any, name: str, part: Part) -> None:
                 await self._describe(connection, [part.conversation])
@@ -175,6 +181,18 @@ class PostgresStore(PostgresReader):
                 for name, part in zip(names, parts, strict=True)
             ]
             raise await self._rejected(error, names, lambda: rows, rests=rests) from error
+
+    async def _check_numbers(self, error: RowRefused) -> None:
+        """Where a row was refused for an id that is there already: StoreError if the sequence is
+        what is wrong."""
+        if isinstance(error.__cause__, asyncpg.UniqueViolationError):
+
+            async def step() -> bool:
+                async with self._database.connection() as connection:
+                    return await is_behind(connection, self._table)
+
+            if await again(step, (Lost,)):
+                raise behind(self.name, self._table) from error
 
     def _encode(self) -> Callable[[Message], NamedRow]:
         """How messages become rows of the table as it is."""
@@ -365,6 +383,7 @@ class PostgresStore(PostgresReader):
             try:
                 await self._write([name], write, token=token, known=known)
             except RowRefused as error:
+                await self._check_numbers(error)
                 raise await self._rejected(error, [name], rows, upto=upto) from error
 
     async def _rejected(
@@ -415,7 +434,10 @@ class PostgresStore(PostgresReader):
     async def _put_in_front(self, connection: Any, name: str, aside: Aside) -> None:
         """Write what was laid aside before what is left of the conversation."""
         numbers = await new_numbers(connection, self._table, aside.count)
-        if await self._exists(connection, name):
+        first, _ = await self._look(connection, name, None)
+        if first != START:
+            if numbers and -numbers[0] >= int(first):
+                raise behind(self.name, self._table)
             numbers = array("q", [-number for number in reversed(numbers)])
         encode = self._encode()
         messages = zip(numbers, aside.messages(), strict=True)

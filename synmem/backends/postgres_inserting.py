@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 import asyncpg
 
 from synmem.backends.postgres_errors import is_of_a_row, said_of
+from synmem.backends.postgres_numbers import check_above
 from synmem.backends.postgres_opening import Table, identifier
 from synmem.layouts import postgres_rows as layout
 from synmem.messages import Message, decode_line, encode_line, format_time, line_prefix
@@ -42,15 +43,17 @@ async def ends_of(connection: Any, table: Table, names: Sequence[str]) -> dict[s
 
 
 async def insert_few(
-    connection: Any, table: Table, names: Sequence[str], rows: Sequence[NamedRow]
+    connection: Any, store: str, table: Table, names: Sequence[str], rows: Sequence[NamedRow]
 ) -> tuple[dict[str, Position], dict[str, Position]]:
     """Insert rows and tell where these conversations ended before, and end now: one statement,
-    which sees the table as it was before it."""
+    which sees the table as it was before it. StoreError where they would not come last."""
     columns = [[row[i] for row in rows] for i in range(len(_NAMED))]
     columns[_TIME] = [None if at is None else format_time(at) for at in columns[_TIME]]
     found = await connection.fetch(_few_sql(table), names, *columns)
-    before = {name: str(number) for name, number, _ in found if number is not None}
-    after = {name: str(number) for name, _, number in found if number is not None}
+    before = {name: str(number) for name, number, _, _ in found if number is not None}
+    after = {name: str(number) for name, _, _, number in found if number is not None}
+    first = {name: number for name, _, number, _ in found if number is not None}
+    check_above(store, table, before, first)
     return before, after
 
 
@@ -261,6 +264,7 @@ def _few_sql(table: Table) -> str:
         f"SELECT session, nextval({table.numbers}), {values} "
         f"FROM unnest({arrays}) AS given(session, {names}) RETURNING session_id, id) "
         f"SELECT session, (SELECT max(id) FROM {table.rows} WHERE session_id = wanted.session), "
+        "(SELECT min(id) FROM new WHERE session_id = wanted.session), "
         "(SELECT max(id) FROM new WHERE session_id = wanted.session) "
         "FROM unnest($1::text[]) AS wanted(session)"
     )

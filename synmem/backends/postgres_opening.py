@@ -64,6 +64,11 @@ class Table:
         return self._quoted("")
 
     @property
+    def session(self) -> str:
+        """The id of a row's conversation, which compares by its bytes."""
+        return "session_id"
+
+    @property
     def meta(self) -> str:
         """The table of titles, extras and notes."""
         return self._quoted("_meta")

@@ -12,11 +12,12 @@ from synmem import messages as model
 from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.backends.patience import again
 from synmem.backends.postgres_errors import Lost
+from synmem.backends.postgres_numbers import damage
 from synmem.backends.postgres_opening import Database, Table, identifier
 from synmem.errors import CorruptData
 from synmem.layouts import postgres_rows as layout
 from synmem.layouts.beside import read_all_beside, read_beside
-from synmem.messages import EVERYTHING, Holds, Message, Unreadable
+from synmem.messages import EVERYTHING, Damage, Holds, Message, Unreadable
 from synmem.store import START, ConversationInfo, Page, Position
 
 IDS_A_QUERY: Final = 1000
@@ -269,6 +270,10 @@ class PostgresReader:
                     notes = found.setdefault(layout.shown_id(session), {})
                     notes[name.removeprefix("note:")] = read_beside(name, text)
         return {conversation: notes for conversation, notes in found.items() if notes}
+
+    async def damage(self) -> list[Damage]:
+        """See `SupportsDamage.damage`: rows of no conversation, a sequence that is behind."""
+        return await damage(self._rows, self._table)
 
     def _note(self, session: str, name: str, text: str | None) -> Any:
         """A note, from its JSON text, if there is one."""

@@ -42,12 +42,14 @@ async def check_damage(source: "Store", *, consent: bool, as_json: bool = False)
 
 
 async def faults(store: "Store") -> "list[Damage]":
-    """What is wrong with the store beyond its messages; not what is only worth telling."""
-    from synmem.store import HARMLESS, SupportsDamage
+    """What is wrong with the store beyond its messages for who reads it; not what is only worth
+    telling."""
+    from synmem.store import HARMLESS, SEQUENCE, SupportsDamage
 
     if not isinstance(store, SupportsDamage):
         return []
-    return [each for each in await store.damage() if each.kind not in HARMLESS]
+    readable = HARMLESS | {SEQUENCE}
+    return [each for each in await store.damage() if each.kind not in readable]
 
 
 def name_damage(store: str, damage: "Iterable[Damage]") -> None:

@@ -1,5 +1,6 @@
 """Odd records on every server, under every command: see `odd.py`. For SQLite: `test_odd_rows.py`."""
 
+import asyncio
 import contextlib
 import itertools
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import bson
 import pymongo
 import pytest
@@ -205,3 +207,73 @@ def test_mongo_makes_notes_anew_that_are_none(places: Places) -> None:
     for _ in range(2):
         assert run("summarize", *how).exit_code == 0
     assert "soundly" in run("context", "sound-1", "-p", place, "-f", "text").stdout
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------
+
+
+def _sql(place: str, *statements: str) -> list[Any]:
+    """What the last of these statements finds; `{t}` in them is the table's name."""
+
+    async def main() -> list[Any]:
+        raw = await asyncpg.connect(_dsn(place))
+        try:
+            found: list[Any] = []
+            for statement in statements:
+                found = await raw.fetch(statement.replace("{t}", _query(place)["table"]))
+            return found
+        finally:
+            await raw.close()
+
+    return asyncio.run(main())
+
+
+def _dsn(place: str) -> str:
+    bare, _, query = place.partition("?")
+    rest = "&".join(each for each in query.split("&") if not each.startswith("table="))
+    return f"{bare}?{rest}" if rest else bare
+
+
+@pytest.mark.parametrize("many", [1, 150])
+def test_postgres_refuses_what_a_sequence_behind_its_table_would_put_first(
+    places: Places, many: int
+) -> None:
+    place = places.new("postgres")
+    assert run("import", "-p", place, stdin=lines(SOUND)).exit_code == 0
+    _sql(place, "UPDATE {t} SET id = id + 1000")
+    longer = lines({"sound-1": [*SOUND["sound-1"], *map(str, range(many))]})
+    for command, stdin in ((["add", "sound-1", "new"], None), (["import"], longer)):
+        refused = run(*command, "-p", place, stdin=stdin)
+        assert refused.exit_code == 1, refused.output
+        assert "is behind its table" in refused.stderr
+        assert "SELECT setval(" in refused.stderr
+    checked = run("check", place)
+    assert checked.exit_code == 6
+    assert '_seq":sequence' in checked.stderr.replace(": ", ":")
+    assert run("export", "-p", place).exit_code == 0
+    remedy = refused.stderr.partition("SELECT setval(")[2].partition("{t}))")[0].splitlines()[0]
+    _sql(place, "SELECT setval(" + remedy.rstrip(")") + "))")
+    assert run("check", place).exit_code == 0
+    assert run("import", "-p", place, stdin=longer).exit_code == 0
+    assert run("add", "sound-1", "new", "-p", place).exit_code == 0
+    shown = json.loads(run("show", "sound-1", "-p", place, "-f", "json").stdout)
+    said = [each["content"] for each in shown]
+    assert said == [*SOUND["sound-1"], *map(str, range(many)), "new"]
+
+
+def test_postgres_refuses_an_id_that_is_given_already_with_the_remedy(places: Places) -> None:
+    place = places.new("postgres")
+    assert run("import", "-p", place, stdin=lines(SOUND)).exit_code == 0
+    trim = ["clear", "sound-1", "--yes", "-p", place, "--keep-last"]
+    assert run(*trim, "1").exit_code == 0
+    assert run("undo", "-p", place).exit_code == 0  # in front of the rest, with lower ids
+    assert run(*trim, "2").exit_code == 0
+    _sql(place, "SELECT setval('{t}_seq', 1)")
+    for command in (["undo"], ["add", "sound-2", "new"]):
+        refused = run(*command, "-p", place)
+        assert refused.exit_code in (1, 6), refused.output
+        assert "is behind its table" in refused.stderr, refused.output
+    _sql(place, "SELECT setval('{t}_seq', 100)")
+    assert run("undo", "-p", place).exit_code == 0
+    shown = json.loads(run("show", "sound-1", "-p", place, "-f", "json").stdout)
+    assert [each["content"] for each in shown] == SOUND["sound-1"]

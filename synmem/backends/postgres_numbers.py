@@ -1,0 +1,75 @@
+"""The sequence that ids come from: after a failover, a restore or a `setval` it may be behind its
+table, and a new message would come before older ones."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from synmem.backends.postgres_opening import Table
+from synmem.errors import StoreError
+from synmem.messages import Damage
+from synmem.store import SEQUENCE, STRAY, Position
+
+MOST_DAMAGE: Final = 1000
+
+
+def check_above(
+    store: str, table: Table, before: Mapping[str, Position], first: Mapping[str, int]
+) -> None:
+    """StoreError, where a first new id is not above all ids that its conversation had."""
+    for name, number in first.items():
+        if number <= int(before.get(name, number - 1)):
+            raise behind(store, table)
+
+
+async def check_next(
+    connection: Any, store: str, table: Table, ends: Mapping[str, Position]
+) -> None:
+    """StoreError, where the next id is not above these ends; it is taken for that."""
+    if ends:
+        number = await connection.fetchval(f"SELECT nextval({table.numbers})")
+        check_above(store, table, ends, dict.fromkeys(ends, number))
+
+
+async def is_behind(connection: Any, table: Table) -> bool:
+    """Whether some id is above what the sequence has given, as far as this role may look."""
+    return bool((await connection.fetchrow(_numbers_sql(table)))[0])
+
+
+def behind(store: str, table: Table) -> StoreError:
+    """What a writer is told."""
+    return StoreError(
+        f"{store}: the sequence {table.sequence} is behind its table, and a new message would come"
+        " before older ones; nothing was written",
+        hint=_remedy(table),
+    )
+
+
+async def damage(rows: Callable[..., Awaitable[list[Any]]], table: Table) -> list[Damage]:
+    """Rows that belong to no conversation, and a sequence that is behind."""
+    strays = await rows(
+        f"SELECT id FROM {table.rows} WHERE {table.session} = '' ORDER BY id LIMIT {MOST_DAMAGE}"
+    )
+    found = [Damage(STRAY, f"row {number}", "its session_id is empty") for (number,) in strays]
+    for is_it, last, highest in await rows(_numbers_sql(table)):
+        if is_it:
+            why = f"it is at {last or 0}, and there is an id {highest}: {_remedy(table)}"
+            found.append(Damage(SEQUENCE, table.sequence, why))
+    return found
+
+
+def _remedy(table: Table) -> str:
+    return f"SELECT setval({table.numbers}, (SELECT greatest(max(id), -min(id)) FROM {table.rows}))"
+
+
+def _numbers_sql(table: Table) -> str:
+    """Whether the sequence is behind, where it is, and the highest id: what `replace` has put in
+    front has ids of the sequence, negated. The rows are looked at first: who writes meanwhile
+    moves the sequence on."""
+    sequence = f"{table.numbers}::regclass"
+    return (
+        "SELECT may AND coalesce(last, 0) < highest, last, highest FROM (SELECT highest, "
+        f"has_sequence_privilege({sequence}, 'SELECT, USAGE') AS may, (SELECT last_value FROM "
+        "pg_sequences WHERE format('%I.%I', schemaname, sequencename)::regclass = "
+        f"{sequence}) AS last FROM (SELECT greatest(max(id), -min(id)) AS highest "
+        f"FROM {table.rows}) AS ids) AS found"
+    )
