@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
+from math import isinf
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -95,6 +96,10 @@ class Damage(msgspec.Struct, frozen=True):
     reason: str
 
 
+FINER: Final = "finer"
+"""The kind of damage for times that are finer than ours, and so rounded: no fault."""
+
+
 # --- JSON -----------------------------------------------------------------------------------
 
 _fast_parse = msgspec.json.Decoder().decode
@@ -104,15 +109,24 @@ _ascii_dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Exactly what `json.loads` makes of it, faster; ValueError where it is not JSON."""
+    """What `json.loads` makes of it, faster; ValueError where it is not JSON, and for a number that
+    is too large for a float (1e400), of which that would make Infinity."""
     try:
         return _fast_parse(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass  # NaN, 1e400, a lone surrogate, or not JSON at all: the standard library decides
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=finite)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def finite(text: str) -> float:
+    """The number that is written so in JSON; ValueError where no float is as large."""
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"a number that is too large: {text[:30]}")
+    return number
 
 
 def dump_json(value: Any) -> bytes:

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
-from synmem.messages import Conversation, Damage, Holds, Message, Unreadable
+from synmem.messages import FINER, Conversation, Damage, Holds, Message, Unreadable
 
 Position = str
 
@@ -270,7 +270,7 @@ SEQUENCE: Final = "sequence"
 SEVERAL: Final = "several"
 """The kind for a file of several exports that have conversations in common."""
 
-HARMLESS: Final = frozenset({GHOST, ORPHAN, SEVERAL})
+HARMLESS: Final = frozenset({GHOST, ORPHAN, SEVERAL, FINER})
 """Kinds that are worth telling, and no fault: every conversation is whole, and is listed."""
 
 

@@ -23,7 +23,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, cast
 
@@ -67,8 +67,8 @@ async def open(
     """The conversations of the file `path`.
 
     `format` is auto, jsonl, json or csv; `conversation` the id of messages that carry none; `raw`
-    says that a CSV has no guard, `joined` that all sealed exports in the file are one; `name` is
-    what the file is called in output.
+    says that a CSV has no guard, `joined` that all sealed exports in the file are one; `timezone`
+    is that of times without one; `name` is what the file is called in output.
     """
     path = Path(settings["path"]).expanduser()
     name = str(settings.get("name") or path)
@@ -78,8 +78,21 @@ async def open(
     if write and not path.is_dir():  # a folder is named as what it is when it is opened
         _refuse_writing(name)
     raw, joined = bool(settings.get("raw")), bool(settings.get("joined"))
-    reading = Reading(form, settings.get("conversation"), raw, joined)
+    reading = Reading(
+        form, settings.get("conversation"), raw, joined, _timezone(settings.get("timezone"))
+    )
     return FileStore(path, name, await _in_slices(opening(path, name, reading)), page_size)
+
+
+def _timezone(name: str | None) -> tzinfo | None:
+    if name is None:
+        return None
+    from synmem.layouts.ordinary import zone
+
+    try:
+        return zone(name)
+    except ValueError as error:
+        raise UsageError(str(error), hint="Europe/Berlin, +02:00, UTC or local") from error
 
 
 class _Shared:
@@ -370,21 +383,24 @@ class FileStore:
     def _messages(
         self, index: Index, lines: list[bytes], numbers: range
     ) -> list[Message | Unreadable]:
-        name = self._shared.opened.reading.conversation
         try:
-            return [jsonlines.read_line(line, conversation=name) for line in lines]
+            return [self._read(line) for line in lines]
         except ValueError:
             return [self._message(index, *pair) for pair in zip(lines, numbers, strict=True)]
 
     def _message(self, index: Index, line: bytes, number: int) -> Message | Unreadable:
         try:
-            return jsonlines.read_line(line, conversation=self._shared.opened.reading.conversation)
+            return self._read(line)
         except ValueError as error:
             if self._shared.opened.reading.converted and (mark := jsonlines.mark_of(line)):
                 return mark
             torn = index.torn and number == index.line_count and not is_json(line)
             why = jsonlines.TORN if torn else jsonlines.reason(error)
             return Unreadable(str(number), why, line.decode("utf-8", "surrogateescape"))
+
+    def _read(self, line: bytes) -> Message:
+        told = self._shared.opened.reading
+        return jsonlines.read_line(line, conversation=told.conversation, timezone=told.timezone)
 
     def _infos(self, index: Index, numbers: Sequence[int]) -> list[ConversationInfo]:
         with self._shared.seeking, translating(self.name):
@@ -404,9 +420,7 @@ class FileStore:
 
     def _time_at(self, start: int) -> datetime | None:
         try:
-            line = self._line_at(start)
-            name = self._shared.opened.reading.conversation
-            return jsonlines.read_line(line, conversation=name).created_at
+            return self._read(self._line_at(start)).created_at
         except ValueError:
             return None  # it comes from `read` as unreadable
 

@@ -26,10 +26,12 @@ async def check_damage(source: "Store", *, consent: bool, as_json: bool = False)
     Of a file that is not as it was written nothing may be brought over without consent: a
     malformed line could belong anywhere. Rows that belong to no conversation harm none.
     """
+    from synmem.messages import FINER
     from synmem.store import STRAY
 
-    damage = await faults(source)
-    name_damage(source.name, damage)
+    found = await _damage(source)
+    damage = _faults(found)
+    name_damage(source.name, [*damage, *(each for each in found if each.kind == FINER)])
     if all(each.kind == STRAY for each in damage):
         return Harm.STRAYS if damage else Harm.NONE
     if not consent:
@@ -44,12 +46,20 @@ async def check_damage(source: "Store", *, consent: bool, as_json: bool = False)
 async def faults(store: "Store") -> "list[Damage]":
     """What is wrong with the store beyond its messages for who reads it; not what is only worth
     telling."""
-    from synmem.store import HARMLESS, SEQUENCE, SupportsDamage
+    return _faults(await _damage(store))
 
-    if not isinstance(store, SupportsDamage):
-        return []
+
+async def _damage(store: "Store") -> "list[Damage]":
+    from synmem.store import SupportsDamage
+
+    return await store.damage() if isinstance(store, SupportsDamage) else []
+
+
+def _faults(found: "Iterable[Damage]") -> "list[Damage]":
+    from synmem.store import HARMLESS, SEQUENCE
+
     readable = HARMLESS | {SEQUENCE}
-    return [each for each in await store.damage() if each.kind not in readable]
+    return [each for each in found if each.kind not in readable]
 
 
 def name_damage(store: str, damage: "Iterable[Damage]") -> None:

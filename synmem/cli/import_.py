@@ -33,6 +33,14 @@ ConversationOption = Annotated[
 PartsOption = Annotated[
     bool, typer.Option("--parts", help="The files are parts: one goes on where another ends.")
 ]
+TimezoneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--timezone",
+        metavar="ZONE",
+        help="Of times without one: Europe/Berlin, +02:00, UTC or local.",
+    ),
+]
 
 
 @command
@@ -41,6 +49,7 @@ async def import_(
     files: FilesArgument = None,
     form: FormatOption = "auto",
     conversation: ConversationOption = None,
+    timezone: TimezoneOption = None,
     match: MatchOption = None,
     parts: PartsOption = False,
     on_conflict: OnConflictOption = "skip",
@@ -88,7 +97,12 @@ async def import_(
     left, proof = file_named("--rejects", rejects), file_named("--receipt", receipt)
     order = Order(options, left, proof, not no_backup, "import", "Importing")
     check_files(order, [_path(name) for name in names], dest.file)
-    settings = {"format": form, "conversation": conversation, "joined": parts}
+    settings = {
+        "format": form,
+        "conversation": conversation,
+        "joined": parts,
+        "timezone": timezone,
+    }
     read = False
     try:
         async with Files(names, settings) as found:

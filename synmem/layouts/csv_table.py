@@ -22,6 +22,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from datetime import tzinfo
 from typing import Any, BinaryIO, Final
 
 from synmem.layouts import jsonlines
@@ -32,9 +33,7 @@ from synmem.messages import (
     Unreadable,
     conversation_refusal,
     dump_json,
-    encode_line,
     format_time,
-    from_dict,
     line_prefix,
     parse_json,
 )
@@ -133,12 +132,16 @@ def _packed(
 
 
 def read_lines(
-    file: BinaryIO, *, conversation: str | None = None, raw: bool = False
+    file: BinaryIO,
+    *,
+    conversation: str | None = None,
+    raw: bool = False,
+    timezone: tzinfo | None = None,
 ) -> Iterator[bytes]:
     """The file as JSON Lines; ValueError names the line of what is not CSV.
 
     A row that is not a message becomes a mark line (`jsonlines.mark_line`) with its line in the
-    file. `conversation` is the id of rows that carry none.
+    file. `conversation` is the id of rows that carry none, `timezone` that of times without one.
     """
     csv.field_size_limit(_LARGEST_CELL)
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="\n")
@@ -149,7 +152,7 @@ def read_lines(
         delimiter, columns = _header(first)
         if conversation is None and "conversation_id" not in columns:
             raise ValueError("line 1: no column conversation_id")
-        table = _Rows(columns, conversation, raw=raw)
+        table = _Rows(columns, conversation, raw=raw, timezone=timezone)
         rows = csv.reader(text, delimiter=delimiter, strict=True)
         while True:
             line = rows.line_num + 2  # behind the header
@@ -196,7 +199,15 @@ def _malformed(line: int, error: csv.Error) -> ValueError:
 class _Rows:
     """Turns rows into lines, and remembers which title was written last."""
 
-    def __init__(self, columns: Sequence[str], conversation: str | None, *, raw: bool) -> None:
+    def __init__(
+        self,
+        columns: Sequence[str],
+        conversation: str | None,
+        *,
+        raw: bool,
+        timezone: tzinfo | None = None,
+    ) -> None:
+        self._timezone = timezone
         self._columns = columns
         self._conversation = conversation
         self._raw = raw
@@ -214,8 +225,10 @@ class _Rows:
             described = Conversation(
                 name, data.pop("title", None), reserved.get("conversation_extra")
             )
-            message = from_dict(data, origin=ORIGIN)
-            return self._title(described) + encode_line(self._prefix(name), message)
+            line = jsonlines.line_of(
+                self._prefix(name), data, origin=ORIGIN, timezone=self._timezone
+            )
+            return self._title(described) + line
         except ValueError as error:
             name = name or self._shown_name(cells)
             record = Unreadable(str(at), jsonlines.reason(error), _as_text(cells))

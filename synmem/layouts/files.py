@@ -9,6 +9,7 @@ import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar, cast
 
@@ -46,6 +47,7 @@ class Reading:
     raw: bool
     joined: bool = False
     """Whether all exports in it are one."""
+    timezone: tzinfo | None = None
 
     @property
     def converted(self) -> bool:
@@ -119,10 +121,15 @@ def _converted(file: BinaryIO, reading: Reading) -> Iterator[bytes]:
     if reading.form == "csv":
         from synmem.layouts import csv_table
 
-        return csv_table.read_lines(file, conversation=reading.conversation, raw=reading.raw)
+        return csv_table.read_lines(
+            file,
+            conversation=reading.conversation,
+            raw=reading.raw,
+            timezone=reading.timezone,
+        )
     from synmem.layouts import json_array
 
-    return json_array.read_lines(file, conversation=reading.conversation)
+    return json_array.read_lines(file, conversation=reading.conversation, timezone=reading.timezone)
 
 
 def indexing(index: Index, file: BinaryIO, name: str) -> Steps[None]:

@@ -10,17 +10,20 @@ mark line (`jsonlines.mark_line`) at LINE:COLUMN of the file; what is not JSON e
 import codecs
 import json
 from collections.abc import Iterator
+from datetime import tzinfo
 from typing import Any, BinaryIO, Final
 
+import msgspec
+
 from synmem.layouts import jsonlines
+from synmem.layouts.ordinary import id_of
 from synmem.messages import (
     Conversation,
     JSONObject,
     Unreadable,
     conversation_refusal,
     dump_json,
-    encode_line,
-    from_dict,
+    finite,
     line_prefix,
 )
 
@@ -29,31 +32,41 @@ ORIGIN: Final = "json"
 _CHUNK: Final = 1 << 20
 _LITERAL: Final = 16  # a number or word this near to the end of the window may go on behind it
 
-_raw_decode = json.JSONDecoder().raw_decode
+
+class _TooLarge(msgspec.Struct, frozen=True):
+    """A value that holds a number which no float is as large as: how it stands there, and why."""
+
+    text: str
+    why: str
 
 
-def read_lines(file: BinaryIO, *, conversation: str | None = None) -> Iterator[bytes]:
+def read_lines(
+    file: BinaryIO, *, conversation: str | None = None, timezone: tzinfo | None = None
+) -> Iterator[bytes]:
     """The file as JSON Lines; ValueError names line and column of what is not JSON.
 
-    `conversation` is the id of messages that carry none.
+    `conversation` is the id of messages that carry none, `timezone` that of times without one.
     """
     window = _Window(file)
+    told = conversation, timezone
     if not window.peek():
         return
     if window.peek() == "[":
         for _ in window.items():
-            yield from _conversation(window, conversation)
+            yield from _conversation(window, *told)
     else:
-        yield from _conversation(window, conversation)
+        yield from _conversation(window, *told)
     if window.peek():
         raise window.error("something follows the end of the JSON value")
 
 
-def _conversation(window: "_Window", default: str | None) -> Iterator[bytes]:
+def _conversation(
+    window: "_Window", default: str | None, timezone: tzinfo | None
+) -> Iterator[bytes]:
     """One object of the array: a conversation, or a message that names its own."""
     at = window.place()
     if window.peek() != "{":
-        text = dump_json(window.value()).decode()
+        text = _as_text(window.value())
         yield jsonlines.mark_line(None, Unreadable(at, "not a JSON object", text))
         return
     data: JSONObject = {}
@@ -65,12 +78,12 @@ def _conversation(window: "_Window", default: str | None) -> Iterator[bytes]:
             continue
         streamed = True
         if "conversation_id" in data or default is not None:
-            writer = _Lines(data.get("conversation_id", default))
+            writer = _Lines(data.get("conversation_id", default), timezone)
             for _ in window.items():
                 yield writer.line(window.place(), window.value())
         else:
             early += [(window.place(), window.value()) for _ in window.items()]
-    writer = _Lines(data.pop("conversation_id", default))
+    writer = _Lines(data.pop("conversation_id", default), timezone)
     if not streamed:
         yield writer.line(at, data)
         return
@@ -82,8 +95,10 @@ def _conversation(window: "_Window", default: str | None) -> Iterator[bytes]:
 class _Lines:
     """Turns the values of one conversation into lines."""
 
-    def __init__(self, name: object) -> None:
+    def __init__(self, name: object, timezone: tzinfo | None) -> None:
+        self._timezone = timezone
         self._name: str | None = None
+        name = id_of(name)
         if name is None:
             self._refusal: str | None = "no conversation_id"
         elif not isinstance(name, str):
@@ -98,11 +113,12 @@ class _Lines:
         try:
             if self._refusal:
                 raise ValueError(self._refusal)
+            _check_size(value)
             if not isinstance(value, dict):
                 raise ValueError("not a JSON object")
-            if value.get("conversation_id") == self._name:
+            if id_of(value.get("conversation_id")) == self._name:
                 del value["conversation_id"]
-            return encode_line(self._prefix, from_dict(value, origin=ORIGIN))
+            return jsonlines.line_of(self._prefix, value, origin=ORIGIN, timezone=self._timezone)
         except ValueError as error:
             return self._mark(at, error, value)
 
@@ -110,14 +126,32 @@ class _Lines:
         if not data or self._name is None:
             return b""
         try:
+            _check_size(data)
             named = {"conversation_id": self._name, **data}
             return jsonlines.title_line(jsonlines.title_of(named, origin=ORIGIN))
         except ValueError as error:
             return self._mark(at, error, data)
 
     def _mark(self, at: str, error: ValueError, value: Any) -> bytes:
-        record = Unreadable(at, jsonlines.reason(error), dump_json(value).decode())
+        record = Unreadable(at, jsonlines.reason(error), _as_text(value))
         return jsonlines.mark_line(self._name, record)
+
+
+def _check_size(value: Any) -> None:
+    """ValueError where a number in it is too large."""
+    for each in (value, *(value.values() if isinstance(value, dict) else ())):
+        if isinstance(each, _TooLarge):
+            raise ValueError(each.why)
+
+
+def _as_text(value: Any) -> str:
+    """A value as JSON."""
+    if isinstance(value, _TooLarge):
+        return value.text
+    if isinstance(value, dict):
+        members = (f"{_as_text(key)}: {_as_text(each)}" for key, each in value.items())
+        return f"{{{', '.join(members)}}}"
+    return dump_json(value).decode()
 
 
 class _Window:
@@ -125,6 +159,8 @@ class _Window:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._too_large = ""
+        self._raw_decode = json.JSONDecoder(parse_float=self._float).raw_decode
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._text = ""
         self._at = 0
@@ -185,9 +221,12 @@ class _Window:
         size = _CHUNK
         while True:
             try:
-                value, end = _raw_decode(self._text, self._at)
+                self._too_large = ""
+                value, end = self._raw_decode(self._text, self._at)
                 if end <= len(self._text) - _LITERAL or not self._more(size):
-                    self._at = end
+                    start, self._at = self._at, end
+                    if self._too_large:
+                        return _TooLarge(self._text[start:end], self._too_large)
                     return value
             except json.JSONDecodeError as error:
                 if not (self._may_go_on(error) and self._more(size)):
@@ -196,6 +235,13 @@ class _Window:
             except RecursionError:
                 raise self.error("nested too deeply") from None
             size *= 2
+
+    def _float(self, text: str) -> float:
+        try:
+            return finite(text)
+        except ValueError as error:
+            self._too_large = str(error)  # of this value: the others are read
+            return 0.0
 
     def place(self) -> str:
         """Where the next value stands, as LINE:COLUMN."""

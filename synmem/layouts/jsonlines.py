@@ -12,16 +12,19 @@ part of how many it is, of which set: a random name that only the parts of this 
 
 import json
 from collections.abc import Sequence
+from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import structs
 
+from synmem.layouts.ordinary import id_of, is_finer, ordinary
 from synmem.messages import (
     Conversation,
     JSONObject,
     Message,
     Unreadable,
+    as_dict,
     conversation_refusal,
     decode_line,
     decode_lines,
@@ -149,8 +152,24 @@ def message_lines(prefix: bytes, messages: Sequence[Message]) -> bytes:
     return (b"\n" + object_lines(messages)).replace(b"\n{", b"\n" + prefix)[1:]
 
 
-def read_line(line: bytes, *, conversation: str | None = None) -> Message:
-    """The message of a line, which may lack its id where `conversation` is given.
+def line_of(
+    prefix: bytes, data: JSONObject, *, origin: str, timezone: tzinfo | None = None
+) -> bytes:
+    """The line of a message's object in another file, its newline included, as `read_line` reads
+    it; a time that is finer than microseconds stays as it is there. ValueError says why it is none.
+    """
+    data = ordinary(data, timezone)
+    message = from_dict(data, origin=origin)
+    if is_finer(at := data.get("created_at")):
+        return prefix + dump_json({**as_dict(message), "created_at": at})[1:] + b"\n"
+    return encode_line(prefix, message)
+
+
+def read_line(
+    line: bytes, *, conversation: str | None = None, timezone: tzinfo | None = None
+) -> Message:
+    """The message of a line, which may lack its id where `conversation` is given, and its time the
+    zone where `timezone` is; also as other programs write one (see `layouts/ordinary.py`).
 
     ValueError says why it is none. A line whose id no conversation can have is none either: it
     stands among the messages of another conversation, and must not become one of them.
@@ -158,12 +177,14 @@ def read_line(line: bytes, *, conversation: str | None = None) -> Message:
     try:
         name, message = decode_line(line)
     except ValueError:
-        if conversation is None:
-            raise
         data = parse_json(line)
-        if not isinstance(data, dict) or data.pop("conversation_id", None) is not None:
+        if not isinstance(data, dict):
             raise
-        return from_dict(data, origin=ORIGIN)
+        own = id_of(data.pop("conversation_id", None))
+        if not isinstance(conversation if own is None else own, str):
+            raise
+        message = from_dict(ordinary(data, timezone), origin=ORIGIN)
+        name = conversation or "" if own is None else str(own)
     usual = 0 < len(name) <= SHORT_ID and name.isascii()
     if not usual and (why := conversation_refusal(Conversation(name))):
         raise ValueError(why)

@@ -10,6 +10,7 @@ it; lines without a seal are one together, wherever they stand. A conversation t
 has a number in each; by its name the last of these is meant.
 """
 
+import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,8 +20,16 @@ import msgspec
 
 from synmem.layouts import jsonlines
 from synmem.layouts.jsonlines import PartOf
+from synmem.layouts.ordinary import id_of, is_finer
 from synmem.layouts.seals import Seals
-from synmem.messages import Conversation, Damage, JSONObject, conversation_refusal, parse_json
+from synmem.messages import (
+    FINER,
+    Conversation,
+    Damage,
+    JSONObject,
+    conversation_refusal,
+    parse_json,
+)
 
 NONE: Final = 0xFFFFFFFF
 """No run, no conversation."""
@@ -28,6 +37,7 @@ NONE: Final = 0xFFFFFFFF
 _PENDING: Final = NONE - 1  # malformed lines before the first conversation: they go to it
 _CONTROL: Final = NONE - 2  # an opening or a seal
 _NAMED_LINES: Final = 1_000
+_TWO_KINDS: Final = "this conversation_id is a number here and text elsewhere: perhaps two"
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -39,6 +49,10 @@ class _Head(msgspec.Struct, gc=False):
 
 _decode_head = msgspec.json.Decoder(_Head).decode
 _UNUSUAL: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+_MAY_BE_FINER: Final = re.compile(rb"\.\d{7}").search
+"""Cheap, of a whole block; what it finds is looked at."""
 
 
 @dataclass
@@ -102,6 +116,9 @@ class Index:
         self.line_count = 0
         self.torn = False
         self.malformed = 0
+        self.finer = 0
+        self._finer_at = 0
+        self._integers: set[int] = set()
         self._conversation = conversation
         self._marks = marks
         self._latest = _PENDING
@@ -133,6 +150,8 @@ class Index:
         if not self.torn:
             lines.pop()
         self._block_start, self._block_line = self.end, self.line_count + 1
+        if _MAY_BE_FINER(block):
+            self._count_finer()
         begun, owner, current = 0, NONE, None
         hashed = 0
         for i, line in enumerate(lines):
@@ -177,6 +196,10 @@ class Index:
         if self.malformed > len(self._named):
             more = self.malformed - len(self._named)
             found.append(Damage("malformed", self._named[-1].position, f"{more} more such lines"))
+        if self.finer:
+            times = "a time is" if self.finer == 1 else f"{self.finer:,} times are"
+            why = f"{times} finer than microseconds, and rounded"
+            found.append(Damage(FINER, str(self._finer_at), why))
         return found
 
     @staticmethod
@@ -189,8 +212,8 @@ class Index:
         if head.role is None or not name:
             return self._judge(i)
         number = self._numbers.get(name)
-        if number is None:
-            if len(name) > jsonlines.SHORT_ID:
+        if number is None or number in self._integers:
+            if number is not None or len(name) > jsonlines.SHORT_ID:
                 return self._judge(i)
             number = self._number(name)
             if head.at and head.reason is not None:
@@ -211,9 +234,11 @@ class Index:
                 return _CONTROL
             if self._marks and "unreadable" in data:
                 return self._mark(data)
-            number = self._number(self._name(data))
+            name = self._name(data)
+            self._check_kind(name, data)
+            number = self._number(name)
             if jsonlines.is_title(data):
-                self._title(number, jsonlines.title_of(data), i)
+                self._title(number, jsonlines.title_of({**data, "conversation_id": name}), i)
                 self._latest = number
                 return NONE
             self._latest = number
@@ -222,7 +247,7 @@ class Index:
         return self._latest
 
     def _name(self, data: JSONObject) -> str:
-        name = data.get("conversation_id", self._conversation)
+        name = id_of(data.get("conversation_id", self._conversation))
         if name is None:
             raise ValueError("no conversation_id")
         if "conversation_id" not in data and "role" not in data:
@@ -232,6 +257,28 @@ class Index:
         if why := conversation_refusal(Conversation(name)):
             raise ValueError(why)
         return name
+
+    def _check_kind(self, name: str, data: JSONObject) -> None:
+        """ValueError where an id stands here as a number and there as text: perhaps two."""
+        number = self._numbers.get(name)
+        is_integer = type(data.get("conversation_id")) is int
+        if number is None and is_integer:
+            self._integers.add(len(self.names))  # which it will have
+        elif number is not None and is_integer != (number in self._integers):
+            raise ValueError(_TWO_KINDS)
+
+    def _count_finer(self) -> None:
+        """The times of these lines that are finer than microseconds."""
+        for i, line in enumerate(self._lines):
+            if not _MAY_BE_FINER(line):
+                continue
+            try:
+                data = parse_json(line)
+            except ValueError:
+                continue
+            if isinstance(data, dict) and is_finer(data.get("created_at")):
+                self.finer += 1
+                self._finer_at = self._finer_at or self._block_line + i
 
     def _number(self, name: str) -> int:
         number = self._numbers.get(name)

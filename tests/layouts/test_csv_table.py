@@ -61,7 +61,8 @@ def test_a_row_that_is_wrong_stands_in_its_place_by_its_line_in_the_file() -> No
     assert marks == [
         ["4", "metadata is not JSON: Expecting property name enclosed in double quotes at column 2"],
         ["6", "4 cells, not 5"],
-        ["7", "time without a zone: '2026-01-01 00:00'"],
+        ["7", "created_at has no zone: '2026-01-01 00:00' "
+         "(`import --timezone`, or ?timezone=, says which)"],
         ["8", "not UTF-8"],
         ["9", "no conversation_id"],
     ]  # fmt: skip

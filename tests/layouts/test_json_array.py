@@ -77,11 +77,11 @@ def test_what_is_not_a_message_stands_in_its_place_by_line_and_column() -> None:
         5, {"role": "user"},
         {"role": "user", "content": "y"}]},
       "neither",
-      {"conversation_id": 7, "messages": [{"role": "user", "content": "z"}]}
+      {"conversation_id": 7.5, "messages": [{"role": "user", "content": "z"}]}
     ]"""
     assert said(data) == [
         ("a", "x"), ("4:9", "not a JSON object"), ("4:12", "no content"), ("a", "y"),
-        ("6:7", "not a JSON object"), ("7:43", "conversation_id is not text"),
+        ("6:7", "not a JSON object"), ("7:45", "conversation_id is not text"),
     ]  # fmt: skip
 
 
