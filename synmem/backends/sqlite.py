@@ -38,9 +38,10 @@ from typing import Any, cast
 
 from synmem import messages as model
 from synmem.backends.paging import called_off, changed, storable
-from synmem.backends.sqlite_copying import BESIDE, Copying, attach, detach, digests_of
+from synmem.backends.sqlite_copying import BESIDE, Copying, attach, detach, digests_of, in_either
 from synmem.backends.sqlite_csv import SqliteCsv
-from synmem.backends.sqlite_file import TABLES, File, Refused, create, detect, translating
+from synmem.backends.sqlite_errors import Refused, translating
+from synmem.backends.sqlite_file import TABLES, File, create, detect
 from synmem.backends.sqlite_inserting import (
     by_columns,
     check_count,
@@ -75,7 +76,7 @@ async def open(
         )
     file = File(path)
     try:
-        with translating(str(path)):
+        with translating(str(path), temporary=not write):
             if not file.is_empty():
                 await file.connect(write=write)
             elif not write and not path.exists():
@@ -283,9 +284,13 @@ class SqliteStore(SqliteCsv):
                 tables = {"main": self._table, BESIDE: source._table}
                 if await self._file.is_watched():
                     raise StoreUnavailable(f"{self.name}: a trigger may change what is written")
-                if not await makes_lines(self._file, tables):
+                with in_either(self._file):
+                    plain = await makes_lines(self._file, tables)
+                if not plain:
                     raise StoreUnavailable(f"{source.name}: no plain table")
-            yield Copying(self._file, self._table, source._table, most=2 * self._page_size)
+            yield Copying(
+                self._file, self._table, source._file, source._table, most=2 * self._page_size
+            )
         finally:
             async with self._step():
                 await detach(self._file)

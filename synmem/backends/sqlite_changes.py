@@ -52,10 +52,9 @@ def _told(status: os.stat_result) -> tuple[str, int]:
 
 async def prints_of(file: File, columns: Sequence[str], upto: Mapping[str, Any]) -> dict[str, str]:
     """Of the rows of each conversation up to a number: how many, and the sum of their hashes."""
-    connection = file.connection
-    if connection is None:
+    if file.connection is None:
         return {}
-    await connection.create_function(_PRINT, 1, zlib.crc32, deterministic=True)
+    await file.define(_PRINT, zlib.crc32)
     key = f"m.{file.shape.key}"
     row = _row_sql(key, [f"m.{column}" for column in columns])
     found: dict[str, str] = {}

@@ -10,10 +10,11 @@ is left to the ordinary way.
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
+from synmem.backends.sqlite_errors import code_of
 from synmem.backends.sqlite_file import File
 from synmem.backends.sqlite_lines import is_plain, one_ahead, texts_of
 from synmem.backends.sqlite_reading import marks
@@ -35,8 +36,28 @@ _Found = tuple[str, int, str]  # a conversation, how many messages it has, its l
 BESIDE: Final = "source"
 """The name under which another file is attached."""
 
+_IN_ONE_OF_THEM: Final = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+}
+
 CALL_MESSAGES: Final = 10_000
 """About so many messages are copied in one transaction: others wait for the lock no longer."""
+
+
+@contextlib.contextmanager
+def in_either(file: File) -> Iterator[None]:
+    """Where SQLite does not tell which of two files is damaged: StoreUnavailable, so that each is
+    asked by itself."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if code_of(error) not in _IN_ONE_OF_THEM:
+            raise
+        raise StoreUnavailable(f"{file.path}, or what is copied into it: {error}") from error
 
 
 async def attach(file: File, source: File) -> None:
@@ -62,16 +83,25 @@ async def detach(file: File) -> None:
 class Copying:
     """Rows of an attached file that become rows of ours; all of it within a transaction."""
 
-    def __init__(self, file: File, table: Table, source: Table, *, most: int) -> None:
+    def __init__(self, file: File, table: Table, from_: File, source: Table, *, most: int) -> None:
         self._file = file
         self._table = table
+        self._from = from_
         self._source = source
         self._most = most
         """Messages whose lines are held at once; a larger conversation is not copied here."""
 
     async def some(self, ids: Sequence[str], present: Iterable[str]) -> tuple[int, list[Copied]]:
         """Copy the first of these conversations (sorted) but those that are present; tell how
-        many were looked at, and which were copied."""
+        many were looked at, and which were copied. StoreUnavailable where the ordinary way has to
+        say which of the two files is damaged, or the source is not what it was."""
+        with in_either(self._file):
+            done = await self._some(ids, present)
+        if self._from.is_torn():
+            raise StoreUnavailable(f"{self._from.path}: it changed while it was copied")
+        return done
+
+    async def _some(self, ids: Sequence[str], present: Iterable[str]) -> tuple[int, list[Copied]]:
         counts = await self._file.rows(counts_sql(f"{BESIDE}.messages", marks(ids)), ids)
         known = {row[0]: row for row in counts}
         there = {*present}

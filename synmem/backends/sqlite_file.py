@@ -1,20 +1,19 @@
 """An SQLite file: opened so that reading leaves no trace, made, and its errors translated."""
 
 import asyncio
-import contextlib
 import os
 import re
 import sqlite3
-import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import aiosqlite
 
 from synmem import leftovers
+from synmem.backends.sqlite_errors import code_of, has_no_room, is_in_the_way, is_later
+from synmem.backends.sqlite_place import Name, Seen, allowed, copy, is_young, name_of
 from synmem.errors import (
-    AccessDenied,
     Changed,
     CorruptData,
     StoreError,
@@ -28,14 +27,15 @@ from synmem.layouts.sqlite_tables import Column, OwnTable, SynapseKitTable, Tabl
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a lock of another program is waited for."""
 
+_TRIES: Final = 50
+_REOPENED: Final = 3
+_SOON_S: Final = 0.02
+"""So often, and after so long, a file is looked at again that changes while it is opened."""
+
 TABLES: Final[dict[str, Callable[[Sequence[Column]], Table]]] = {
     "synapsekit": SynapseKitTable,
     "synmem": OwnTable,
 }
-
-
-class Refused(StoreError):
-    """A constraint or a trigger of the file's tables does not let that be written."""
 
 
 class Shape(NamedTuple):
@@ -71,10 +71,16 @@ class File:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.connection: aiosqlite.Connection | None = None
-        self._copy: leftovers.Claim | None = None
-        self._uri = ""
         self.shape = Shape()
         """Of the table of messages."""
+        self.writes = False
+        self._name = name_of(path)
+        self._copy: leftovers.Claim | None = None
+        self._uri = ""
+        self._seen: Seen = ()
+        self._follows = True
+        self._reads = False
+        self._functions: dict[str, Callable[[Any], Any]] = {}
 
     def uri_to_read(self) -> str:
         """How another connection reads what this one does, and never writes to it."""
@@ -85,46 +91,104 @@ class File:
         """Whether a private copy is read, as the file was when it was opened."""
         return self._copy is not None
 
+    def has_other_names(self) -> bool:
+        """Whether a WAL beside it could be beside the wrong name."""
+        return self._name.has_other_names()
+
     def is_empty(self) -> bool:
         """Whether there is nothing in the file, or no file; CorruptData for a folder or a pipe."""
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            return True
-        if stat.S_ISDIR(status.st_mode):
-            raise CorruptData(f"{self.path}: a folder, not an SQLite file")
-        if not stat.S_ISREG(status.st_mode):
-            raise CorruptData(f"{self.path}: not a regular file, so not an SQLite file")
-        return status.st_size == 0 and not _size(self.path, "-wal")
+        return self._name.is_empty()
 
     async def connect(self, *, write: bool) -> None:
         """Open for writing, or in the way of reading that changes nothing."""
+        self._name.check_names()
         if write:
-            await self._open(f"{_uri(self.path)}?mode=rwc")
+            self.writes = True
+            await self._open(self._name.uri("rwc"))
             await self.execute("PRAGMA secure_delete=ON")  # what is cleared is gone from the file
             # Of 16 MB each: more of the index stays at hand, and pages go to the file less often.
             await self.execute("PRAGMA cache_size=-16000")
             await self.execute("PRAGMA wal_autocheckpoint=4000")
             return
-        try:
-            await self._open(_read_uri(self.path))
-            await self.execute("PRAGMA query_only=ON")
-            await self.look("SELECT count(*) FROM sqlite_schema")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in (
-                sqlite3.SQLITE_READONLY,
-                sqlite3.SQLITE_CANTOPEN,
-            ):
-                raise
-            if not _allowed(self.path, os.R_OK):
-                raise
+        await self._open_to_read()
+
+    async def _open_to_read(self) -> None:
+        failed: Exception | None = None
+        for _ in range(_TRIES):
+            self._seen = self._name.seen()
+            try:
+                if await self._opens_as_it_is():
+                    self._reads = True
+                    return
+                failed = None
+            except (sqlite3.DatabaseError, FileNotFoundError) as error:
+                if is_later(error) or (self._is_as_seen() and not is_young(self._seen)):
+                    raise
+                failed = error
+            await self._disconnect()
+            await asyncio.sleep(_SOON_S)
+        raise failed if failed is not None and self._follows else self._restless()
+
+    async def _opens_as_it_is(self) -> bool:
+        """Open it as what lies beside it asks for; False while that changes."""
+        uri = self._name.uri_to_read()
+        self._follows = "immutable" not in uri
+        if self._follows:
+            try:
+                await self._look_into(uri)
+            except sqlite3.OperationalError as error:
+                if not is_in_the_way(error) or not allowed(self._name.path, os.R_OK):
+                    raise
+                await self._disconnect()
+            else:
+                return True
+        if is_young(self._seen) or not self._is_as_seen():
+            return False
+        self._follows = False
+        if self._name.holds("-wal") or self._name.holds("-journal"):
             # A hot journal, or a WAL whose index cannot be made here: what was committed can only
             # be had by writing, so that is done to a copy.
-            await self.close()
+            uri = (await self._copied()).uri("rw")
+        else:
+            uri = self._name.uri_of_immutable()
+        await self._look_into(uri)
+        return self._is_as_seen()
+
+    async def _look_into(self, uri: str) -> None:
+        await self._open(uri)
+        await self.execute("PRAGMA query_only=ON")
+        assert self.connection is not None
+        await self.connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
+
+    async def _copied(self) -> Name:
+        """A copy of the file, in the folder for what is temporary."""
+        try:
             self._copy = leftovers.temporary()
-            copied = await asyncio.to_thread(_copy, self.path, self._copy.subfolder())
-            await self._open(f"{_uri(copied)}?mode=rw")
-            await self.execute("PRAGMA query_only=ON")
+            return await asyncio.to_thread(copy, self._name, self._copy.subfolder())
+        except OSError as error:
+            if not has_no_room(error) and self._copy is not None:
+                raise
+            folder = self._copy.folder if self._copy else "a folder for temporary files"
+            raise StoreError(
+                f"{self.path}: what stands in it can only be read from a copy, and none can be "
+                f"made in {folder}: {error.strerror}",
+                hint="make room there, or name another folder in TMPDIR",
+            ) from error
+
+    def _is_as_seen(self) -> bool:
+        return self._name.seen() == self._seen
+
+    def is_torn(self) -> bool:
+        """Whether what was read may be part old and part new: the file changed, and is opened in a
+        way that does not notice."""
+        return not (self._follows or self._is_as_seen())
+
+    def _restless(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"{self.path}: another program is writing it all the time, and it can only be read "
+            "here while nobody does",
+            hint="try again later",
+        )
 
     async def _open(self, uri: str) -> None:
         self._uri = uri
@@ -176,17 +240,72 @@ class File:
 
     async def look(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query on the file, whatever is in it; none where there is no file yet."""
+        if self._reads:
+            return await self._looked(sql, values)
         if self.connection is None:
             return []
         return list(await self.connection.execute_fetchall(sql, values))
 
+    async def _looked(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The same of a file that is read: as it is now, whatever other programs do to it."""
+        stopped = 0
+        for _ in range(_TRIES):
+            self._check_same()
+            if self.connection is None or self.is_torn():
+                await self._reopen()
+            assert self.connection is not None
+            try:
+                rows = list(await self.connection.execute_fetchall(sql, values))
+            except sqlite3.DatabaseError as error:
+                if self.is_torn():
+                    continue
+                # A journal that has come meanwhile looks hot; a WAL has lost its index.
+                stopped += 1
+                if stopped > _REOPENED or not is_in_the_way(error):
+                    raise
+                await self._reopen()
+            else:
+                if not self.is_torn():
+                    return rows
+        raise self._restless()
+
+    async def _reopen(self) -> None:
+        """Open it in the way that is right now; how text is taken stays."""
+        taken = str if self.connection is None else self.connection.text_factory
+        await self._disconnect()
+        await self._open_to_read()
+        assert self.connection is not None
+        self.connection.text_factory = taken
+        for name, function in self._functions.items():
+            await self.connection.create_function(name, 1, function, deterministic=True)
+
+    async def define(self, name: str, function: Callable[[Any], Any]) -> None:
+        """Let queries call a function of one value."""
+        self._functions[name] = function
+        if self.connection is not None:
+            await self.connection.create_function(name, 1, function, deterministic=True)
+
+    def _check_same(self) -> None:
+        """Changed, where a file of that name is another one by now, or none: this one is no longer
+        written by anybody."""
+        before, now = self._seen[0], self._name.seen_itself()
+        if before is not None and (now is None or now[0] != before[0]):
+            raise Changed(
+                f"{self.path}: it was removed, or another file took its place", hint="run again"
+            )
+
     async def close(self) -> None:
         """Close the connection and forget a private copy; twice is once."""
+        self._reads = False
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
         if self.connection is not None:
             connection, self.connection = self.connection, None
             await connection.close()
         if self._copy is not None:
-            self._copy.release()
+            copied, self._copy = self._copy, None
+            copied.release()
 
 
 async def detect(file: File, layout: str | None, *, write: bool) -> Table:
@@ -224,7 +343,8 @@ async def create(file: File, table: Table) -> None:
         raise StoreNotFound(f"{file.path}: its folder is not there", hint="make it first")
     if file.connection is None:
         await file.connect(write=True)
-        if table.holds.own and not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1"):
+        empty = not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1")
+        if table.holds.own and empty and not file.has_other_names():
             await _switch_on_wal(file)
     try:
         await file.execute("BEGIN IMMEDIATE")
@@ -299,7 +419,7 @@ async def _row_number(file: File, columns: Sequence[Column]) -> str | None:
     try:
         await file.look(f"SELECT {name} FROM messages LIMIT 0")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+        if code_of(error) != sqlite3.SQLITE_ERROR:
             raise
         return None
     return name
@@ -323,98 +443,9 @@ async def _switch_on_wal(file: File) -> None:
         try:
             await file.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _LATER or patience <= 0:
+            if not is_later(error) or patience <= 0:
                 raise
             patience -= 0.05
             await asyncio.sleep(0.05)
         else:
             return
-
-
-def _read_uri(path: Path) -> str:
-    """How to open a file so that reading leaves it, and what lies beside it, as it was.
-
-    With a rollback journal beside it, or something in its WAL: mode=ro, which neither rolls back
-    nor checkpoints. Else read-write with query_only (set by the caller), since mode=ro would
-    leave an index behind where the file is in WAL mode; where the folder cannot be written, as
-    immutable. The header is not looked at: closing a second descriptor of a file drops the locks
-    that this process has on it.
-    """
-    if _size(path, "-journal") or _size(path, "-wal"):
-        return f"{_uri(path)}?mode=ro"
-    if _allowed(path, os.W_OK) and _allowed(path.parent, os.W_OK):
-        return f"{_uri(path)}?mode=rw"
-    return f"{_uri(path)}?mode=ro&immutable=1"
-
-
-def _allowed(path: Path, mode: int) -> bool:
-    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
-
-
-def _uri(path: Path) -> str:
-    return path.absolute().as_uri()
-
-
-def _size(path: Path, suffix: str) -> int:
-    try:
-        return path.with_name(path.name + suffix).stat().st_size
-    except OSError:
-        return 0
-
-
-def _copy(path: Path, folder: Path) -> Path:
-    import shutil
-
-    for suffix in ("", "-journal", "-wal"):
-        beside = path.with_name(path.name + suffix)
-        if beside.exists():
-            # A hot journal names no database: the copies belong together by their names alone.
-            shutil.copyfile(beside, folder / beside.name)
-    return folder / path.name
-
-
-_DENIED: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
-_LATER: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_NOT_WRITTEN: Final = {
-    sqlite3.SQLITE_IOERR_WRITE,
-    sqlite3.SQLITE_IOERR_FSYNC,
-    sqlite3.SQLITE_IOERR_TRUNCATE,
-    sqlite3.SQLITE_IOERR_SHMSIZE,
-}
-
-
-@contextlib.contextmanager
-def translating(store: str) -> Iterator[None]:
-    """SQLite's exceptions as ours."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _LATER:
-            raise StoreUnavailable(
-                f"{store}: locked by another program", hint="try again later"
-            ) from error
-        if code in _DENIED:
-            raise AccessDenied(f"{store}: {error}", hint="check the file's permissions") from error
-        if code == sqlite3.SQLITE_CANTOPEN:
-            raise AccessDenied(
-                f"{store}: cannot be opened", hint="check the permissions of file and folder"
-            ) from error
-        if code == sqlite3.SQLITE_NOTADB:
-            raise CorruptData(f"{store}: not an SQLite database") from error
-        if code == sqlite3.SQLITE_CORRUPT:
-            raise CorruptData(f"{store}: damaged: {error}", hint="sqlite3's .recover") from error
-        if code == sqlite3.SQLITE_FULL:
-            raise StoreError(
-                f"{store}: the disk is full; nothing of this call was written",
-                hint="make room, and run again",
-            ) from error
-        if getattr(error, "sqlite_errorcode", 0) in _NOT_WRITTEN:
-            raise StoreError(
-                f"{store}: {error}: it cannot be written; nothing of this call was",
-                hint="is the disk full, or a quota, or the limit on a file's size (ulimit -f)?",
-            ) from error
-        kind = Refused if isinstance(error, sqlite3.IntegrityError) else StoreError
-        raise kind(f"{store}: {error}") from error
-    except PermissionError as error:
-        raise AccessDenied(f"{store}: {error.strerror}") from error

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from synmem.backends.sqlite_file import File, Refused
+from synmem.backends.sqlite_errors import Refused
+from synmem.backends.sqlite_file import File
 from synmem.backends.sqlite_reading import marks
 from synmem.errors import StoreError
 from synmem.layouts.sqlite_columns import DEFAULT, grouped

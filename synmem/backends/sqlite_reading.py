@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from synmem import messages as model
 from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.backends.sqlite_changes import prints_of, version_of
-from synmem.backends.sqlite_file import File, translating
+from synmem.backends.sqlite_errors import translating
+from synmem.backends.sqlite_file import File
 from synmem.errors import CorruptData
 from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.layouts.sqlite_ids import Group, NotUtf8, chosen, shown, told_apart
@@ -214,7 +215,7 @@ class SqliteReader:
         assert connection is not None
         connection.text_factory = _text_or_bytes
         try:
-            with translating(self.name):
+            with translating(self.name, temporary=not self._file.writes):
                 return await self._file.rows(sql, values)
         finally:
             connection.text_factory = str
@@ -455,7 +456,7 @@ class SqliteReader:
     async def _step(self) -> AsyncIterator[None]:
         """The connection to ourselves, and SQLite's exceptions as ours."""
         async with self._turn:
-            with translating(self.name):
+            with translating(self.name, temporary=not self._file.writes):
                 yield
 
     async def close(self) -> None:

@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from synmem.backends.sqlite_file import File, Refused
+from synmem.backends.sqlite_errors import Refused
+from synmem.backends.sqlite_file import File
 from synmem.backends.sqlite_inserting import insert, last_number, lowest_number, set_beside
 from synmem.backends.sqlite_reading import IDS_A_QUERY, marks
 from synmem.layouts.beside import read_beside

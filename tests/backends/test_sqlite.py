@@ -48,8 +48,10 @@ from tests.nobody import as_nobody
 
 
 @contextlib.asynccontextmanager
-async def opened(path: Path, *, write: bool = False, **settings: Any) -> AsyncIterator[Any]:
-    store = await open_sqlite({"db_path": str(path), **settings}, write=write, page_size=PAGE_SIZE)
+async def opened(
+    path: Path, *, write: bool = False, page_size: int = PAGE_SIZE, **settings: Any
+) -> AsyncIterator[Any]:
+    store = await open_sqlite({"db_path": str(path), **settings}, write=write, page_size=page_size)
     try:
         yield store
     finally:
