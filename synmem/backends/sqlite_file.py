@@ -62,6 +62,25 @@ class Shape(NamedTuple):
         return {column.name for column in self.columns}
 
 
+class _Cursor(sqlite3.Cursor):
+    """A cursor that ends its query where a row cannot be had (text that is not UTF-8): as long as
+    it stood there, nobody could write to the file."""
+
+    def fetchall(self) -> list[Any]:
+        try:
+            return super().fetchall()
+        except BaseException:
+            self.close()
+            raise
+
+
+class _Connection(sqlite3.Connection):
+    """A connection with such cursors."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        return self.cursor(_Cursor).execute(sql, parameters)
+
+
 class File:
     """A database file and the one connection to it, which an empty or absent file has not."""
 
@@ -198,7 +217,9 @@ class File:
             # Where opening fails, aiosqlite leaves its thread to end by itself, perhaps after the
             # event loop: it is given a connection that can be closed in order instead.
             try:
-                return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+                return sqlite3.connect(
+                    uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, factory=_Connection
+                )
             except sqlite3.Error as error:
                 failed.append(error)
                 return sqlite3.connect(":memory:")

@@ -74,6 +74,7 @@ async def clear(
     synmem clear user-1 --keep-last 100
     """
     from synmem.cli.confirm import confirm as ask
+    from synmem.cli.damage import name_strays
 
     choice = _choice(conversations, match, idle, every)
     trim = _trim(older_than, keep_last, exact=exact)
@@ -82,9 +83,11 @@ async def clear(
     # known that something goes, and agreed.
     async with session.open_profile(profile) as store:
         doomed, spared = await _plan(session, store, choice, trim)
+        strays = every and await name_strays(store)  # nothing removes what belongs nowhere
     what = _what(doomed, trim, profile, idle=choice.idle_before is not None) + _staying(spared)
     if dry_run or not doomed:
-        return _foresee(session, doomed, what, spared, dry_run=dry_run)
+        foreseen = _foresee(session, doomed, what, spared, dry_run=dry_run)
+        return foreseen or (PARTLY if strays else None)
     question = f"Erase for good, without a backup: {what}" if no_backup else f"Remove {what}"
     ask(
         profile.name, question, yes=yes, confirmed=confirm, protected=profile.protected,
@@ -103,7 +106,7 @@ async def clear(
             _forget(session, profile, result)
     if session.json:
         render.json_line(result.as_json())
-    return PARTLY if result.failed else None
+    return PARTLY if result.failed or strays else None
 
 
 class _Choice(NamedTuple):

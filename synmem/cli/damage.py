@@ -62,6 +62,16 @@ def _faults(found: "Iterable[Damage]") -> "list[Damage]":
     return [each for each in found if each.kind not in readable]
 
 
+async def name_strays(store: "Store") -> bool:
+    """Whether records belong to no conversation, where the store can tell that at little cost;
+    they are named: who lists, counts or searches all passes over them."""
+    from synmem.store import SupportsStrays
+
+    strays = await store.strays() if isinstance(store, SupportsStrays) else []
+    name_damage(store.name, strays)
+    return bool(strays)
+
+
 def name_damage(store: str, damage: "Iterable[Damage]") -> None:
     """A line for each: `chat.jsonl:17: malformed: not JSON`."""
     for each in damage:

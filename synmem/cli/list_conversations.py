@@ -71,11 +71,11 @@ async def list_conversations(
         raise UsageError("--limit is 0 or more")
     before = _before(idle)
     details = form != "ids" or sort != "id"
-    found = await _found(session, match, before, details)
+    found, strays = await _found(session, match, before, details)
     _sort(found, sort)
     if limit is not None:
         del found[limit:]
-    return print_conversations(found, form, null)
+    return print_conversations(found, form, null) or (PARTLY if strays else None)
 
 
 def _form(session: Session, form: str | None, null: bool) -> str:
@@ -96,23 +96,27 @@ def _before(idle: str | None) -> "datetime | None":
 
 async def _found(
     session: Session, match: str | None, before: "datetime | None", details: bool
-) -> "list[ConversationInfo]":
+) -> "tuple[list[ConversationInfo], bool]":
+    """The conversations; and whether there are records that belong to none, which are named."""
+    from synmem.cli.damage import name_strays
     from synmem.operations.listing import listing
 
     profile = session.resolve()
     found: list[ConversationInfo] = []
     untimed: list[int] = []
+    strays = False
     pages = functools.partial(listing, match=match, idle_before=before, untimed=untimed.append)
     try:
         async with session.open_profile(profile) as store:
             async for page in pages(store, details=details):
                 found += page
+            strays = match is None and await name_strays(store)
     except StoreNotFound:
         # The default store is made by the first `add`: until then it is simply empty.
         if profile.origins.get("db_path") != "default":
             raise
     note_untimed(session, sum(untimed))
-    return found
+    return found, strays
 
 
 def note_untimed(session: Session, number: int) -> None:

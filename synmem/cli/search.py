@@ -71,12 +71,14 @@ async def search(
     if k < 1:
         raise UsageError("-k must be >= 1")
     _check(query, semantic=semantic)
-    found = await _found(session, query, conversation, k, semantic=semantic, rebuild=rebuild)
+    found, strays = await _found(
+        session, query, conversation, k, semantic=semantic, rebuild=rebuild
+    )
     _print(session, found, None if semantic else query)
     for each in found.unreadable:
         where = f"{each.conversation_id}, message {each.position}"
         render.note(f"{render.visible_line(where)} cannot be read: {each.reason}")
-    return PARTLY if found.unreadable else None
+    return PARTLY if found.unreadable or strays else None
 
 
 def _check(query: str, *, semantic: bool) -> None:
@@ -97,19 +99,22 @@ async def _found(
     *,
     semantic: bool,
     rebuild: bool,
-) -> "Found":
+) -> "tuple[Found, bool]":
+    """What was found; and whether records belong to no conversation, which are named."""
+    from synmem.cli.damage import name_strays
     from synmem.operations.search import Found
 
     profile = session.resolve()
     by = _by_meaning if semantic else _by_words
     try:
         async with session.open_profile(profile) as store:
-            return await by(session, profile, store, query, conversation, k, rebuild)
+            found = await by(session, profile, store, query, conversation, k, rebuild)
+            return found, conversation is None and await name_strays(store)
     except StoreNotFound:
         # The default store is made by the first `add`: until then it is simply empty.
         if conversation is not None or profile.origins.get("db_path") != "default":
             raise
-        return Found([], [])
+        return Found([], []), False
 
 
 async def _by_words(

@@ -21,7 +21,7 @@ async def stats(session: Session) -> int | None:
     synmem stats -p chat.db
     synmem stats -p prod --json
     """
-    name, total = await _counted(session)
+    name, total, strays = await _counted(session)
     data = _as_dict(name, total)
     if session.json:
         render.json_line(data)
@@ -33,21 +33,23 @@ async def stats(session: Session) -> int | None:
     for each in total.unreadable:
         where = f"{each.conversation_id}, message {each.position}"
         render.note(f"{render.visible_line(where)} cannot be read: {each.reason}")
-    return PARTLY if total.unreadable else None
+    return PARTLY if total.unreadable or strays else None
 
 
-async def _counted(session: Session) -> "tuple[str, Stats]":
+async def _counted(session: Session) -> "tuple[str, Stats, bool]":
+    """The store's name, what there is, and whether records belong nowhere, which are named."""
+    from synmem.cli.damage import name_strays
     from synmem.operations.stats import Stats, stats
 
     profile = session.resolve()
     try:
         async with session.open_profile(profile) as store:
-            return store.name, await stats(store)
+            return store.name, await stats(store), await name_strays(store)
     except StoreNotFound:
         # The default store is made by the first `add`: until then it is simply empty.
         if profile.origins.get("db_path") != "default":
             raise
-        return profile.where, Stats()
+        return profile.where, Stats(), False
 
 
 def _as_dict(name: str, total: "Stats") -> "JSONObject":

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
-from synmem.layouts.synapsekit import RESERVED, metadata_text, pack, parse_metadata, unpack
+from synmem.layouts.synapsekit import RESERVED, called, metadata_text, pack, parse_metadata, unpack
 from synmem.messages import (
     Holds,
     JSONObject,
@@ -233,7 +233,7 @@ class OwnTable:
             _check_text(role, content)
         for column, value in (("tool_call_id", call_id), ("name", name)):
             if value is not None and type(value) is not str:
-                raise ValueError(f"{column} is not text")
+                raise ValueError(f"{column} is {called(value)}, not text")
         parsed = None if metadata is None else parse_metadata(metadata)
         if parsed and RESERVED in parsed:
             message = unpack(role, content, parsed)
@@ -332,13 +332,12 @@ def _json(value: Any) -> str:
 def _check_text(role: Any, content: Any) -> None:
     for column, value in (("role", role), ("content", content)):
         if not isinstance(value, str):
-            kind = "a BLOB" if isinstance(value, bytes) else type(value).__name__
-            raise ValueError(f"{column} is {kind}, not text")
+            raise ValueError(f"{column} is {called(value)}, not text")
 
 
 def _time(value: Any) -> datetime:
     if not isinstance(value, str):
-        raise ValueError("created_at is not text")
+        raise ValueError(f"created_at is {called(value)}, not text")
     try:
         return parse_time(value)
     except ValueError as error:
@@ -346,9 +345,11 @@ def _time(value: Any) -> datetime:
 
 
 def _parsed(column: str, value: Any) -> Any:
+    if type(value) is not str:
+        raise ValueError(f"{column} is {called(value)}, not JSON text")
     try:
         return parse_json(value)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"{column} is not JSON: {error}") from error
 
 

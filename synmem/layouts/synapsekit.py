@@ -88,7 +88,7 @@ def parse_metadata(text: Any) -> JSONObject | None:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise ValueError(f"metadata is a {type(text).__name__}, not JSON text")
+        raise ValueError(f"metadata is {called(text)}, not JSON text")
     try:
         metadata = parse_json(text)
     except ValueError as error:
@@ -96,6 +96,14 @@ def parse_metadata(text: Any) -> JSONObject | None:
     if metadata is not None and not isinstance(metadata, dict):
         raise ValueError("metadata is JSON, but not an object")
     return metadata or None
+
+
+def called(value: Any) -> str:
+    """What a value is that is no text, for a person."""
+    kinds = {bytes: "a BLOB", int: "a number", float: "a number", type(None): "NULL"}
+    if isinstance(value, bytes) and type(value) is not bytes:
+        return "text that is not UTF-8"
+    return kinds.get(type(value), "something else")
 
 
 def encodable(text: str) -> bool:

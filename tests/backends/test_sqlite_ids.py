@@ -559,3 +559,16 @@ def test_an_index_finds_ids_of_every_kind(tmp_path: Path, column: str) -> None:
             where, given = kept.where(values)
             plan = db.execute(f"EXPLAIN QUERY PLAN SELECT * FROM messages WHERE {where}", given)
             assert "SCAN" not in str([*plan])
+
+
+def test_text_that_is_not_utf8_leaves_no_lock(tmp_path: Path, layout: str) -> None:
+    """A query that broke off stood in the file, and whoever wanted to write waited for it."""
+    path = filled(tmp_path / "s.db", layout, "TEXT", ["a", NOT_UTF8])
+
+    async def main() -> None:
+        async with opened(path, write=False) as store, opened(path) as other:
+            assert await ids(store) == ["a"]
+            assert len(await store.damage()) == 1
+            await add(other, "a", numbered(1))
+
+    asyncio.run(main())
