@@ -157,9 +157,8 @@ def test_ids_that_are_not_unique_give_each_row_once(tmp_path: Path) -> None:
     assert len(run("export", "-p", dest).stdout.splitlines()) == 1200
 
 
-@pytest.mark.parametrize("form", ["json", "csv", "markdown", "jsonl"])
-@pytest.mark.parametrize("value", [b"blob", b"\x17a", 5, 0.5])
-def test_what_is_no_text_where_text_belongs_is_named(tmp_path: Path, form: str, value: Any) -> None:
+@pytest.mark.parametrize("value", [b"\x17a", 5])
+def test_what_is_no_text_where_text_belongs_is_named(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "s.db"
     assert run("add", "a", "sound", "-p", path).exit_code == 0
     assert run("add", "a", "odd", "-p", path).exit_code == 0
@@ -168,10 +167,11 @@ def test_what_is_no_text_where_text_belongs_is_named(tmp_path: Path, form: str, 
             db.execute(f"ALTER TABLE messages RENAME COLUMN {column} TO was")
             db.execute(f"ALTER TABLE messages ADD COLUMN {column}")
             db.execute(f"UPDATE messages SET {column} = ? WHERE content = 'odd'", [value])
-        exported = run("export", "-f", form, "-p", path)
-        assert exported.exit_code == 6, (column, exported.output)
-        assert f"message 2 cannot be read: row 2: {column} is " in exported.stderr
-        assert "sound" in exported.stdout
+        for form in ("json", "csv", "markdown", "jsonl"):
+            exported = run("export", "-f", form, "-p", path)
+            assert exported.exit_code == 6, (column, exported.output)
+            assert f"message 2 cannot be read: row 2: {column} is " in exported.stderr
+            assert "sound" in exported.stdout
         assert run("check", path).exit_code in (6, 7)
         assert run("context", "a", "-p", path).exit_code in (0, 6)
         with contextlib.closing(sqlite3.connect(path)) as db, db:
