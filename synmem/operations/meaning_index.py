@@ -24,7 +24,7 @@ from synmem.operations.following import follow, version_of
 from synmem.operations.index_file import Known, Run, Unusable, Worker
 from synmem.operations.meaning_tables import Place, digest
 from synmem.store import ConversationInfo, Page, Position, Store
-from synmem.vectors.embedding import Embedder, kind_of, pieces
+from synmem.vectors.embedding import EMBEDDED, Embedder, kind_of, pieces
 from synmem.vectors.nearest import packed_vectors
 
 if TYPE_CHECKING:
@@ -77,14 +77,19 @@ class MeaningIndex:
         """Bring the index up to date with the conversations listed (with details).
 
         `complete`: there are no others, and what is known of others goes. `advance` hears how
-        many messages were taken in, time and again; their sum is returned.
+        many messages were taken in, time and again; their sum is returned. `note` hears of those
+        that are too long to be taken in whole.
         """
         try:
             async with _alone(self._file, note):
-                return await self._update(store, listing, complete, advance)
+                new = await self._update(store, listing, complete, advance)
         except _Waited:
             note("another search is still indexing this store: what is new may be missing")
             return 0
+        if new is not None and new.long:
+            which = "message" if new.long == 1 else "messages"
+            note(f"of {new.long:,} {which} the first {EMBEDDED:,} characters were indexed, no more")
+        return 0 if new is None else new.count
 
     async def _update(
         self,
@@ -92,19 +97,19 @@ class MeaningIndex:
         listing: AsyncIterator[list[ConversationInfo]],
         complete: bool,
         advance: Callable[[int], None],
-    ) -> int:
+    ) -> "_New | None":
         run = self._worker.run
         await run(lambda db: tables.prepare(db, self._kind))
         version = await version_of(store)
         if version is not None and version == await run(index_file.store_version):
-            return 0
+            return None
         new = _New(self._worker, self._embedder, self._kind, advance)
         await follow(new, store, listing)
         await new.flush()
         if complete:
             await run(lambda db: tables.drop(db, index_file.unseen(db)))
             await run(lambda db: index_file.set_store_version(db, version))
-        return new.count
+        return new
 
     async def nearest(self, vector: "Vector", conversation: str | None, k: int) -> list[Place]:
         """The k messages nearest to a vector, the nearest first."""
@@ -185,6 +190,7 @@ class _New:
         self._advance = advance
         self._last = 0
         self.count = 0
+        self.long = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -217,6 +223,7 @@ class _New:
             elif cut := pieces(item.content):
                 texts.append((number, before, digest(item), cut))
                 self._pieces += len(cut)
+                self.long += len(item.content) > EMBEDDED
             self._messages += 1
         self._runs[run.id] = run
         if self._pieces >= _PIECES:

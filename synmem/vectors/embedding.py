@@ -25,6 +25,10 @@ PIECE: Final = 500
 
 The mean over a whole page says nothing of a sentence in it."""
 
+EMBEDDED: Final = 100_000
+"""Characters of a text that are embedded, from its beginning: who pastes a whole log into a chat
+shall not wait for minutes, nor pay a server for it."""
+
 
 class Embedder(Protocol):
     """Whatever makes vectors of texts; SynapseKit's embeddings are one too."""
@@ -51,7 +55,7 @@ def embedder_of(settings: Mapping[str, Any]) -> Embedder:
 
 
 async def embed_query(embedder: Embedder, text: str) -> "Vector":
-    """The vector of a question of any length."""
+    """The vector of a question of any length, of which so much counts as is embedded."""
     rows = await embedder.embed(pieces(text))
     mean: Vector = normal(rows.sum(axis=0, keepdims=True))[0]
     return mean
@@ -63,12 +67,13 @@ def kind_of(embedder: Embedder, vector: "Vector") -> str:
 
 
 def pieces(text: str) -> list[str]:
-    """The text in pieces that can be embedded, none where there is nothing to embed.
+    """The text, up to `EMBEDDED` characters, in pieces that can be embedded; none where there is
+    nothing to embed.
 
     Cut behind a line, a sentence or a word where one ends in a piece's second half. Lone
     surrogates, which no model takes, become question marks.
     """
-    text = text.encode("utf-8", "replace").decode().strip()
+    text = text[:EMBEDDED].encode("utf-8", "replace").decode().strip()
     found = []
     start = 0
     while len(text) - start > PIECE:

@@ -78,7 +78,8 @@ class VectorStore:
     ) -> None:
         """Remember these texts, each with its metadata: all of them or, where it fails, none.
 
-        A text without a word is kept, and no search finds it.
+        A text without a word is kept, and no search finds it. Of a long one the first 100,000
+        characters are what it is found by (`embedding.EMBEDDED`).
         """
         beside = [{} for _ in texts] if metadata is None else list(metadata)
         if len(beside) != len(texts):

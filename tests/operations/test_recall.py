@@ -23,6 +23,7 @@ from synmem.operations.recall import Meanings
 from synmem.operations.search import Found, search
 from synmem.store import Part, Store, once
 from synmem.vectors import WordLlama
+from synmem.vectors.embedding import EMBEDDED
 
 
 class Counting(WordLlama):
@@ -375,6 +376,7 @@ from synmem.backends import open_store
 from synmem.operations import meaning_index
 from synmem.operations.recall import Meanings
 from synmem.vectors import WordLlama
+from synmem.vectors.embedding import EMBEDDED
 meaning_index._PIECES = 50
 async def main():
     async with open_store("sqlite", {"db_path": sys.argv[1]}) as store:
@@ -457,3 +459,25 @@ def test_a_search_that_was_killed_leaves_an_index_that_the_next_completes(
     out, error = searching(database, tmp_path / "i.db").communicate()
     assert b"('c3', 18)" in out, error
     assert rows(tmp_path / "i.db") == [(50, 1000)]
+
+
+# --- what is very long ----------------------------------------------------------------------
+
+
+def test_of_a_message_that_is_very_long_the_beginning_is_indexed_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    long = "We land in Lisbon on Friday. " * 20 + "and so on and on. " * 20_000
+    embedder, heard = Counting(), list[str]()
+    store = store_of(a=["Our son has a fever.", long, long], b=["Tomatoes and basil."])
+    result = found(store, "query", tmp_path / "i.db", k=4, embedder=embedder, heard=heard)
+    assert len(result.hits) == 4
+    assert sum(map(len, embedder.asked())) < 2.1 * EMBEDDED
+    assert [each for each in heard if "characters" in each] == [
+        "of 2 messages the first 100,000 characters were indexed, no more"
+    ]
+    near = found(store, "airplane arrives in Portugal", tmp_path / "i.db", k=1, embedder=embedder)
+    assert contents(near) == [long]
+    again = found(store, "query", tmp_path / "i.db", embedder=embedder, heard=(told := []))
+    assert len(again.hits) == 4
+    assert not told
