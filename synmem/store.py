@@ -346,6 +346,15 @@ class Lines(msgspec.Struct, frozen=True):
     data: bytes
 
 
+@runtime_checkable
+class SupportsUnchanged(Protocol):
+    """A store that may be written over while it is read, and can tell."""
+
+    async def check_unchanged(self) -> None:
+        """Changed where what was read since it was opened is not, or is not all, what is there."""
+        ...
+
+
 class Parts(NamedTuple):
     """Which parts, from `first` to `last` of `of`, of the split export that is called `set`."""
 

@@ -11,7 +11,8 @@ Sealed exports in one file are each by themselves: `exports` has them, and a con
 in several is shown as the last has it. The parts of a split export, one behind the other, are one.
 
 The file is read through once when it is opened, for the index of `layouts/line_index.py`. Lines
-that another program appends are found at the next read; any other change is `Changed`.
+that another program appends are found at the next read; any other change is `Changed`: by its
+inode, size and times before and after each page, and in the end by what was read of it.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, cast
@@ -34,11 +36,13 @@ from synmem.layouts.files import (
     Opened,
     Reading,
     Steps,
+    changed,
     indexing,
     is_json,
     opening,
     tail,
     translating,
+    unchanged,
 )
 from synmem.layouts.line_index import NONE, Index
 from synmem.messages import Conversation, Damage, Holds, Message, Unreadable, parse_json
@@ -209,6 +213,25 @@ class FileStore:
         held = [i for i, each in enumerate(index.exports) if each.line or each.numbers]
         return [self._exported(index, number, len(held) == 1) for number in held or [0]]
 
+    async def check_unchanged(self) -> None:
+        """See `SupportsUnchanged`: of JSON Lines; other forms were held against the file when it
+        was opened."""
+        opened = self._shared.opened
+        if opened.identity is not None:
+            same = unchanged(self._file, self._path, opened.identity, opened.index)
+            if not await _in_slices(self._alone(same)):
+                raise self._changed()
+
+    def _alone(self, steps: Steps[_T]) -> Steps[_T]:
+        """These steps, each while nobody else seeks in the file."""
+        while True:
+            with self._shared.seeking, translating(self.name):
+                try:
+                    next(steps)
+                except StopIteration as stop:
+                    return cast(_T, stop.value)
+            yield
+
     async def total(self) -> int:
         """See `SupportsTotal`: the index has counted them."""
         index = await self._look()
@@ -290,6 +313,16 @@ class FileStore:
             raise self._changed()
         return now
 
+    def _hold(self, now: os.stat_result) -> None:
+        """The file is read again where only its own clock says that it was written to: a time of
+        change can be set back, and a mere `chmod` is no harm."""
+        opened = self._shared.opened
+        before = cast(os.stat_result, opened.identity)
+        if now.st_size == before.st_size and now.st_ctime_ns != before.st_ctime_ns:
+            if not _ended(unchanged(self._file, self._path, before, opened.index)):
+                raise self._changed()
+            self._shared.opened = replace(opened, identity=now)
+
     def _grow(self, opened: Opened, now: os.stat_result) -> Steps[None]:
         with self._shared.seeking, translating(self.name):
             if tail(self._file, opened.index.end) != opened.tail:
@@ -297,14 +330,7 @@ class FileStore:
         index = opened.index
         if index.torn:  # its last line may have gone on
             index = opened.reading.index(self._file)
-        steps = indexing(index, self._file, self.name)
-        while True:
-            with self._shared.seeking, translating(self.name):
-                try:
-                    next(steps)
-                except StopIteration:
-                    break
-            yield
+        yield from self._alone(indexing(index, self._file, self.name))
         self._shared.opened = Opened(
             self._file, index, opened.reading, now, tail(self._file, index.end)
         )
@@ -315,12 +341,14 @@ class FileStore:
         messages = 0
         with self._shared.seeking, translating(self.name):
             if self._shared.opened.identity is not None:
-                self._still()
+                self._hold(self._still())
             for page in pages:
                 some.append(page)
                 messages += len(page.items)
                 if messages >= self._page_size:
                     break
+            if self._shared.opened.identity is not None:
+                self._still()
         return some
 
     def _pages(
@@ -432,7 +460,7 @@ class FileStore:
         return self._file.readline()
 
     def _changed(self) -> Changed:
-        return Changed(f"{self.name} changed while it was read", hint="run again")
+        return changed(self.name)
 
 
 def _page(conversation: str, items: list[Message | Unreadable], places: "array[int]") -> Page:
@@ -455,6 +483,15 @@ async def _in_slices(steps: Steps[_T]) -> _T:
                 return done[0]
     finally:
         steps.close()
+
+
+def _ended(steps: Steps[_T]) -> _T:
+    """All the work at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return cast(_T, stop.value)
 
 
 def _close(result: object) -> None:

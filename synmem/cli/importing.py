@@ -9,6 +9,7 @@ import contextlib
 import os
 import stat
 import sys
+import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 from synmem.cli.damage import Harm, check_damage
 from synmem.cli.moving import Load
 from synmem.errors import Changed, CorruptData, UsageError
+from synmem.operations.looking import check_unchanged
 from synmem.operations.sets import Piece, Source, file_of, numbered, plan
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ class Files:
                 await _convert(exported.store, spool)
                 return
             await asyncio.to_thread(_append, self._paths[piece.file], exported.spans, spool)
-            self._check_same(piece.file)
+            await check_unchanged(store)
 
 
 @contextlib.contextmanager
@@ -234,17 +236,46 @@ async def _convert(store: "Store", spool: Any) -> None:
 
 
 async def _take_stdin(spool: Any) -> None:
-    """Copy stdin; UsageError where there is nothing."""
+    """Copy stdin; UsageError where there is nothing, Changed where it is a file that was written
+    over meanwhile."""
     if sys.stdin.isatty():
         raise UsageError("nothing to import", hint="name a FILE, or pipe one in")
-    size = 0
+    before = _file_behind_stdin()
+    size = checksum = 0
     while block := _read_some():
         if block is not _NOTHING_YET:
             spool.write(block)
             size += len(block)
+            checksum = zlib.crc32(block, checksum)
         await asyncio.sleep(0)  # an interrupt is heard here
     if not size:
         raise UsageError("stdin is empty: nothing was imported")
+    if before is not None and not await asyncio.to_thread(_is_as_read, *before, size, checksum):
+        raise Changed("stdin changed while it was read", hint="run again")
+
+
+def _file_behind_stdin() -> tuple[int, int, int] | None:
+    """Where stdin is a file (`< FILE`): its descriptor, where it stands, and when it changed."""
+    try:
+        descriptor = sys.stdin.fileno()
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode):
+            return descriptor, os.lseek(descriptor, 0, os.SEEK_CUR), found.st_mtime_ns
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _is_as_read(descriptor: int, start: int, changed_ns: int, size: int, checksum: int) -> bool:
+    """Whether the file still has, from `start`, what was read of it; it may have grown."""
+    os.lseek(descriptor, start, os.SEEK_SET)
+    found, left = 0, size
+    while block := os.read(descriptor, min(_BLOCK, left)):
+        found = zlib.crc32(block, found)
+        left -= len(block)
+    now = os.fstat(descriptor)
+    kept = now.st_mtime_ns == changed_ns or now.st_size > start + size
+    return kept and not left and found == checksum
 
 
 _NOTHING_YET = b"\0"

@@ -2,18 +2,31 @@
 
 JSON and CSV are converted into a temporary file without a name; what cannot be sought in (a
 pipe) is copied into one first. All work comes in steps of some milliseconds, as generators.
+
+A file is opened once. That it was not written over while it was read is shown at the end: it has
+the inode, size and time of change that it had, and what was read of it is what is there now
+(CRC-32: against accidents). JSON and CSV are held so when they are converted, before anything is
+done with them; JSON Lines, which may grow meanwhile, whenever `unchanged` is asked.
 """
 
+import io
 import os
 import stat
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar, cast
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
-from synmem.errors import AccessDenied, CorruptData, StoreNotFound, StoreUnavailable
+from synmem.errors import (
+    AccessDenied,
+    Changed,
+    CorruptData,
+    StoreNotFound,
+    StoreUnavailable,
+)
 from synmem.layouts.line_index import Index
 from synmem.messages import parse_json
 
@@ -90,14 +103,96 @@ def opening(path: Path, name: str, reading: Reading) -> Steps[Opened]:
             if reading.form == "auto":
                 form = _detect(head, path.suffix.lower())
                 reading = replace(reading, form=form)
-            if reading.converted:
-                file, now = (yield from _spool(file, _converted(file, reading))), None
+            if reading.converted and now is not None:
+                file, now = (yield from _watched(file, path, name, now, reading)), None
+            elif reading.converted:
+                file = yield from _spool(file, _converted(file, reading))
             index = reading.index(file)
             yield from indexing(index, file, name)
             return Opened(file, index, reading, now, tail(file, index.end))
         except BaseException:
             file.close()
             raise
+
+
+def _watched(
+    file: BinaryIO, path: Path, name: str, before: os.stat_result, reading: Reading
+) -> Steps[BinaryIO]:
+    """A file of another form as lines; Changed where it was written over meanwhile."""
+    summed = _Summed(file)
+    through = cast(BinaryIO, io.BufferedReader(summed, BLOCK))
+    try:
+        spool = yield from _spool(through, _converted(through, reading))
+    except ValueError:
+        if not (yield from _is_as_read(file, path, before, 0, summed.size, summed.checksum)):
+            raise changed(name) from None
+        raise
+    try:
+        same = yield from _is_as_read(file, path, before, 0, summed.size, summed.checksum)
+        if not same or summed.size != before.st_size:
+            raise changed(name)
+    except BaseException:
+        spool.close()
+        raise
+    finally:
+        file.close()
+    return spool
+
+
+class _Summed(io.RawIOBase):
+    """A file that is read from its beginning, with the number of its bytes and their checksum."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.size = self.checksum = 0
+        self._file = file
+        file.seek(0)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self.size += len(data)
+        self.checksum = zlib.crc32(data, self.checksum)
+        return len(data)
+
+
+def unchanged(file: BinaryIO, path: Path, before: os.stat_result, index: Index) -> Steps[bool]:
+    """Whether a file of JSON Lines is still what the index read; it may have grown."""
+    size = index.end - index.begin
+    return (yield from _is_as_read(file, path, before, index.begin, size, index.checksum))
+
+
+def _is_as_read(
+    file: BinaryIO, path: Path, before: os.stat_result, start: int, size: int, checksum: int
+) -> Steps[bool]:
+    try:
+        now = path.stat()
+    except OSError:
+        return False
+    grew = now.st_size > before.st_size
+    same = now.st_size == before.st_size and now.st_mtime_ns == before.st_mtime_ns
+    if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino) or not (grew or same):
+        return False
+    found = 0
+    while size:
+        file.seek(start)
+        data = file.read(min(size, BLOCK))
+        if not data:
+            return False
+        found = zlib.crc32(data, found)
+        start += len(data)
+        size -= len(data)
+        yield
+    return found == checksum
+
+
+def changed(name: str) -> Changed:
+    """What is said of a file that was written over."""
+    return Changed(f"{name} changed while it was read", hint="run again")
 
 
 def _spool(file: BinaryIO, chunks: Iterator[bytes]) -> Steps[BinaryIO]:
@@ -136,6 +231,7 @@ def indexing(index: Index, file: BinaryIO, name: str) -> Steps[None]:
     """Let the index take in what it has not seen of the file."""
     for block in _blocks(file, index.end):
         index.feed(block)
+        index.checksum = zlib.crc32(block, index.checksum)
         if not index.fits and index.malformed >= _HOPELESS:
             break
         yield

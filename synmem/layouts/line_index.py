@@ -113,6 +113,8 @@ class Index:
         # Conversations that an earlier run left behind from this message on (`--rejects`).
         self.begins: dict[int, int] = {}
         self.begin = self.end = start
+        self.checksum = 0
+        """CRC-32 of the bytes from `begin` to `end`; whoever feeds it keeps it."""
         self.line_count = 0
         self.torn = False
         self.malformed = 0

@@ -7,7 +7,7 @@ import msgspec
 from synmem.messages import Damage, Holds, Message, Unreadable, canonical
 from synmem.operations.compare import State, compare, own_problem, own_state
 from synmem.operations.listing import listing, select
-from synmem.operations.looking import infos_of
+from synmem.operations.looking import check_unchanged, infos_of
 from synmem.store import ConversationInfo, Store, SupportsDamage
 
 
@@ -66,6 +66,7 @@ async def sound(
         found.unreadable += len(beside)
         yield [Broken(conversation, None, why) for conversation, why in beside.items()]
         found.conversations += len(seen)
+    await check_unchanged(store)
 
 
 # --- two stores -----------------------------------------------------------------------------
@@ -103,6 +104,7 @@ async def check(
     if not one_way:
         async for extra in _extra(source, dest, match):
             yield extra
+    await check_unchanged(source, dest)
 
 
 async def _extra(source: Store, dest: Store, match: str | None) -> AsyncIterator[list[Checked]]:

@@ -19,7 +19,7 @@ from synmem.operations.batch import own_hashes
 from synmem.operations.check import Checked
 from synmem.operations.compare import State, own_data
 from synmem.operations.listing import BATCH, matcher
-from synmem.operations.looking import infos_of
+from synmem.operations.looking import check_unchanged, infos_of
 from synmem.operations.proof import canonical_lines, unreadable
 from synmem.operations.receipt import VERSION, root_of
 from synmem.store import ConversationInfo, Store
@@ -158,6 +158,7 @@ async def check_receipt(
             stretches[page.conversation].take(page.items)
         infos = await _infos(store, stretches.values())
         yield [stretch.checked(store, infos) for stretch in stretches.values()]
+    await check_unchanged(store)
 
 
 def _check_comparable(holds: Holds, store: Store) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from synmem.formats import TakesLines, Writer
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.operations.listing import listing
-from synmem.operations.looking import infos_of
+from synmem.operations.looking import check_unchanged, infos_of
 from synmem.store import ConversationInfo, Lines, Page, Store, SupportsLines
 
 _PIECE = 1 << 18
@@ -37,7 +37,8 @@ class Export:
         """The file, in pieces of some hundred kilobytes.
 
         ConversationNotFound, before the first piece, where one of `ids` is not there. A record
-        that cannot be read is left out and remembered; the conversation goes on behind it.
+        that cannot be read is left out and remembered; the conversation goes on behind it. Changed,
+        before the last piece, where the store is a file that was written over meanwhile.
         """
         details = bool(self._store.holds.conversation_fields) and self._with_lines is None
         piece: list[bytes] = []
@@ -54,6 +55,7 @@ class Export:
                 if size >= _PIECE:
                     yield b"".join(piece)
                     piece, size = [], 0
+        await check_unchanged(self._store)
         end = self._writer.end() if begun else self._writer.begin() + self._writer.end()
         yield b"".join(piece) + end
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from synmem.errors import Changed
 from synmem.messages import Message
-from synmem.store import START, ConversationInfo, Position, Store
+from synmem.store import START, ConversationInfo, Position, Store, SupportsUnchanged
 
 
 async def infos_of(
@@ -16,6 +16,13 @@ async def infos_of(
     return {
         info.id: info async for page in store.conversations(ids, details=details) for info in page
     }
+
+
+async def check_unchanged(*stores: Store) -> None:
+    """When all was read: Changed where a file was written over meanwhile."""
+    for store in stores:
+        if isinstance(store, SupportsUnchanged):
+            await store.check_unchanged()
 
 
 async def last_position(store: Store, conversation: str) -> Position:

@@ -22,7 +22,7 @@ from synmem.operations.batch import Batch, Options, Route, Watch, conversation_o
 from synmem.operations.compare import Found, State, compare, not_compared
 from synmem.operations.copying import Copy, Reject
 from synmem.operations.listing import listing
-from synmem.operations.looking import infos_of, position_of
+from synmem.operations.looking import check_unchanged, infos_of, position_of
 from synmem.operations.proving import ReadingBack
 from synmem.operations.receipt import Entry, Ledger
 from synmem.operations.removing import Removing
@@ -87,7 +87,11 @@ class Transfer:
         return await self._source.total()
 
     async def copy(self) -> None:
-        """Bring over what the destination lacks; the ledger then says what was done."""
+        """Bring over what the destination lacks; the ledger then says what was done.
+
+        Changed where the source is a file that was written over while it was read: what was
+        written then may be of before and of after.
+        """
         backup = self._route.backup
         saved = backup.removing(self._dest) if backup else contextlib.nullcontext()
         async with saved, aclosing(self._batches()) as batches:
@@ -102,6 +106,7 @@ class Transfer:
                     await self._finish(batch)
 
             await _together([work() for _ in range(max(1, self._options.jobs))])
+        await check_unchanged(self._source)
 
     async def _batches(self) -> AsyncGenerator[list[ConversationInfo], None]:
         options = self._options
