@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from synmem.errors import SynmemError
+from synmem.messages import Message
 from synmem.notes import SUMMARY, Note, Notes
 from synmem.operations.context import Built, Wanted, smart_of
 from synmem.operations.covering import Newest, NewestTokens
@@ -15,6 +16,7 @@ from synmem.operations.running import Asking, Run, best_note
 from synmem.store import Store
 from synmem.strategies.context import Strategy
 from synmem.strategies.entities import known_lines
+from synmem.strategies.history import asks, read_history
 from synmem.strategies.summary import SUMMARY_HEAD, within
 
 HYBRID: Final = "hybrid"
@@ -94,16 +96,27 @@ class ModelContext:
         return run.text or None
 
     async def _fill_buffer(self, run: Run) -> None:
-        """Keep the newest that fit beside the summary; where it grew, fewer."""
+        """Keep the newest that fit beside the summary, and beside what the user said last, which
+        is sent wherever it stands; where the summary grew, fewer."""
         most = await self._room()
         needed = self._cost(run.text)
         reserve = max(needed, min(_ROOM, most / 4))
         newest = NewestTokens(most - needed, most - reserve, self._smart.meter)
+        history = await read_history(
+            self._store, self._conversation, messages=1, meter=self._smart.meter
+        )
         await run.read(newest)
-        while run.asked:
-            newest.shrink(most - self._cost(run.text))
-            if not await run.shrink(newest):
-                break
+        more = True
+        while more:
+            left = most - self._cost(run.text)
+            asked = history.asked_apart
+            if asked and not any(
+                isinstance(each, Message) and asks(each) for _, each in newest.items
+            ):
+                rest = left - asked.tokens
+                left = rest if rest >= history.newest_tokens else left
+            newest.shrink(left)
+            more = await run.shrink(newest)
 
     def _cost(self, summary: str) -> float:
         return self._smart.meter.background(SUMMARY_HEAD + summary) if summary else 0

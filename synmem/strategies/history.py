@@ -5,7 +5,7 @@ A tool call and its results are one *unit*: they are sent together or not at all
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
@@ -15,13 +15,16 @@ from synmem.errors import ConversationNotFound
 from synmem.messages import JSONObject, Message, Unreadable
 from synmem.store import START, Store
 from synmem.strategies.context import QUESTION, Background, Budget, Context, Decision
-from synmem.strategies.meter import Meter
+from synmem.strategies.meter import SYSTEM, Meter
 
 Item = Message | Unreadable
 
 _ESTIMATE: Final = Meter()
 _LOOK_BACK: Final = 256
 """How far behind the budget a tool result's call is sought, in messages."""
+
+_ASKED_BACK: Final = 1000
+"""How far back what the user said last is sought, in messages: tools may work for long."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Unit:
         """What all of them cost."""
         return sum(each.tokens for each in self.messages)
 
+    def without(self, said: Said | None) -> "Unit":
+        """The other messages of it."""
+        return Unit([each for each in self.messages if said is None or each.place != said.place])
+
     def explained(self, *, taken: bool, why: str) -> list[Decision]:
         """The same decision on each message."""
         return [each.explained(taken=taken, why=why) for each in self.messages]
@@ -61,32 +68,48 @@ class History:
     left_out: list[Decision]
     unreadable: list[Unreadable]
     whole: bool
+    asked: Said | None = None
+    """What the user said last, which may stand in front of what was read."""
+    silent: bool = False
+    """Whether the user says nothing in all messages in which that was sought."""
 
     @property
     def newest_tokens(self) -> float:
         """What the newest unit costs, which is always sent."""
         return self.units[-1].tokens if self.units else 0
 
-    def take(self, budget: Budget) -> list[Message]:
-        """The newest units that fit, up to the first that does not; the newest one always."""
+    @property
+    def asked_apart(self) -> Said | None:
+        """What the user said last, where the newest unit does not hold it."""
+        newest = self.units[-1].messages if self.units else []
+        asked = self.asked
+        return asked if asked and all(each.place != asked.place for each in newest) else None
+
+    def take(self, budget: Budget, pinned: Said | None) -> list[Message]:
+        """The newest units that fit, up to the first that does not; the newest one always, and
+        `pinned`, which is paid for."""
         taken: list[Unit] = []
         left = ""
         for unit in reversed(self.units):
             newest = not taken
-            fits = unit.tokens <= budget.tokens and len(unit.messages) <= budget.messages
+            rest = unit.without(pinned)
+            fits = rest.tokens <= budget.tokens and len(unit.messages) <= budget.messages
             if not (newest or fits):
-                over = unit.tokens > budget.tokens
+                over = rest.tokens > budget.tokens
                 left = "over the budget" if over else "before the window"
                 break
             taken.append(unit)
-            budget.tokens -= unit.tokens
+            budget.tokens -= rest.tokens
             budget.messages -= len(unit.messages)
             why = "the newest" if newest else "recent"
-            budget.decisions += unit.explained(taken=True, why=why)
+            budget.decisions += rest.explained(taken=True, why=why)
         for unit in self.units[: len(self.units) - len(taken)]:
-            budget.decisions += unit.explained(taken=False, why=left)
+            budget.decisions += unit.without(pinned).explained(taken=False, why=left)
         budget.decisions += self.left_out
-        return [each.message for unit in reversed(taken) for each in unit.messages]
+        said = [each for unit in reversed(taken) for each in unit.messages]
+        if pinned and pinned not in said:
+            said.insert(0, pinned)
+        return [each.message for each in said]
 
 
 def fill(
@@ -96,21 +119,40 @@ def fill(
     messages: float,
     meter: Meter = _ESTIMATE,
 ) -> Context:
-    """The newest message, then the background in this order, then what still fits of history.
+    """The newest message and the background that stays the same; what the user said last, also
+    where that stands in front of the newest `messages`; then the other background, and what still
+    fits of history.
 
     Where what is sent may not begin with the user, the meter's question is paid for.
     """
     newest = history.units[-1].messages if history.units else []
     opening = meter.opening([each.message for each in newest])
     budget = Budget(tokens - opening - history.newest_tokens, messages, meter)
+    for part in background:
+        if part.cached:
+            budget.offer(part)
+    asked, pinned = history.asked_apart, None
+    if asked is not None:
+        saved = opening - meter.opening([asked.message])
+        if asked.tokens <= budget.tokens + saved:
+            pinned, opening = asked, opening - saved
+            budget.tokens += saved - asked.tokens
+            budget.decisions.append(asked.explained(taken=True, why=_ASKED))
     if opening:
         budget.decisions.append(Decision(0, QUESTION, opening, True, _NOT_USER))
     for part in background:
-        budget.offer(part)
+        if not part.cached:
+            budget.offer(part)
     budget.tokens += history.newest_tokens
-    taken = history.take(budget)
+    taken = history.take(budget, pinned)
     if budget.tokens < 0:
         budget.warnings.append("the newest message alone is over the budget")
+    if asked and not pinned:
+        budget.warnings.append("what the user said last does not fit in the budget, left out")
+        if all(asked not in unit.messages for unit in history.units):
+            budget.decisions.append(asked.explained(taken=False, why="over the budget"))
+    elif history.silent:
+        budget.warnings.append(f"the user says nothing in the newest {_ASKED_BACK:,} messages")
     for why in (_ORPHAN, _UNANSWERED):
         if any(decision.why == why for decision in history.left_out):
             budget.warnings.append(f"{why} is left out")
@@ -122,6 +164,7 @@ def fill(
 
 # --- reading --------------------------------------------------------------------------------
 
+_ASKED: Final = "what the user said last"
 _NOT_USER: Final = "the user has to begin"
 _ORPHAN: Final = "a tool result whose call is not there"
 _UNANSWERED: Final = "a tool call that has no result"
@@ -145,11 +188,14 @@ async def read_history(
     calls = Unmet()
     beyond = 0
     whole = False
+    asked: Said | None = None
     async with aclosing(newest_first(store, conversation)) as newest:
         async for item in newest:
             items.append(item)
             costs.append(meter.message(item) if isinstance(item, Message) else 0)
             tokens -= costs[-1]
+            if asked is None and isinstance(item, Message) and asks(item):
+                asked = Said(-len(items), item, costs[-1])
             calls.see(item)
             if tokens < 0 or len(items) > messages:
                 beyond += 1
@@ -157,9 +203,24 @@ async def read_history(
                     break
         else:
             whole = True
+        seen = len(items)
+        if asked is None and not whole:
+            async for item in newest:
+                seen += 1
+                if isinstance(item, Message) and asks(item):
+                    asked = Said(-seen, item, meter.message(item))
+                if asked is not None or seen >= _ASKED_BACK:
+                    break
     if not items:
         raise ConversationNotFound(conversation, store.name)
-    return _history(items[::-1], costs[::-1], meter, whole)
+    history = _history(items[::-1], costs[::-1], meter, whole)
+    return replace(history, asked=asked, silent=asked is None and seen >= _ASKED_BACK)
+
+
+def asks(message: Message) -> bool:
+    """Whether the user says something in it."""
+    spoken = message.role not in ("assistant", "tool", *SYSTEM)
+    return spoken and bool(message.content.strip() or message.parts)
 
 
 async def newest_first(store: Store, conversation: str) -> AsyncGenerator[Item]:

@@ -10,7 +10,15 @@ from synmem.errors import Changed
 from synmem.messages import Message, Unreadable
 from synmem.store import START, Position, Store
 from synmem.strategies.context import Background, Context, Decision
-from synmem.strategies.history import History, Unit, fill, newest_first, read_history, units_of
+from synmem.strategies.history import (
+    History,
+    Said,
+    Unit,
+    fill,
+    newest_first,
+    read_history,
+    units_of,
+)
 from synmem.strategies.meter import Meter
 
 _AROUND: Final = (8, 64, 256)
@@ -71,22 +79,27 @@ class Recall:
     def _chosen(self, newest: History, near: "Sequence[_Near]") -> Context:
         """What is sent of the newest unit, the background, and what is near."""
         first = fill(newest, self.background, self.max_tokens, math.inf, self.meter)
+        asked = newest.asked_apart
+        if asked is None or len(first.messages) == len(newest.units[-1].messages):
+            asked = None  # it is the newest, or does not fit
         tokens, messages = self.max_tokens - first.tokens, self.messages
-        taken: list[Unit] = []
+        taken: list[Said] = [asked] if asked else []
         decisions: list[Decision] = []
         for each in near:
-            over = each.unit.tokens > tokens
-            out = over or len(each.unit.messages) > messages
+            unit = each.unit.without(asked)
+            over = unit.tokens > tokens
+            out = over or len(unit.messages) > messages
             if not out:
-                taken.append(each.unit)
-                tokens -= each.unit.tokens
-                messages -= len(each.unit.messages)
+                taken += unit.messages
+                tokens -= unit.tokens
+                messages -= len(unit.messages)
             why = "over the budget" if over else "others are nearer" if out else "near"
-            decisions += each.unit.explained(taken=not out, why=f"{why} ({each.score:.2f})")
-        taken.sort(key=lambda unit: unit.messages[0].place)
-        recalled = [said.message for unit in taken for said in unit.messages]
+            decisions += unit.explained(taken=not out, why=f"{why} ({each.score:.2f})")
+        taken.sort(key=lambda said: said.place)
+        recalled = [said.message for said in taken]
+        sent = first.messages[1:] if asked else first.messages
         decisions = sorted([*first.decisions, *decisions], key=lambda it: it.place or -math.inf)
-        return replace(first, messages=recalled + first.messages, decisions=decisions)
+        return replace(first, messages=recalled + sent, decisions=decisions)
 
 
 async def _last_of_user(store: Store, conversation: str) -> str | None:

@@ -101,10 +101,12 @@ def test_a_call_and_its_results_are_taken_together_or_not_at_all() -> None:
     for fewer in (4, 3, 2):
         taken = context(talk, Window(messages=fewer)).messages
         assert [each.role for each in taken] == (
-            ["assistant", "tool", "tool", "assistant"] if fewer == 4 else ["assistant"]
+            ["user", "assistant", "tool", "tool", "assistant"]
+            if fewer == 4
+            else ["user", "assistant"]
         )
     newest = context(talk[:-1], Window(messages=1))
-    assert [each.role for each in newest.messages] == ["assistant", "tool", "tool"]
+    assert [each.role for each in newest.messages] == ["user", "assistant", "tool", "tool"]
 
 
 def test_a_call_whose_result_comes_later_travels_with_it() -> None:
@@ -301,12 +303,13 @@ def test_a_question_in_front_costs_only_where_there_is_one() -> None:
     asked = Window(max_tokens=2, meter=Meter(question=EMPTY_QUESTION))
     both = [say("assistant", "abcd"), say("user", "abcd")]
     assert context(both, asked).tokens == 2
-    found = context(both[::-1], asked)
+    assert context(both[::-1], asked).tokens == 2
+    found = context([say("user", "abcde"), both[0]], asked)  # what was asked does not fit
     assert texts(found) == ["abcd"]
     assert found.tokens == 1.75
     assert (from_user_on(found).tokens, context(both[:1], Window()).tokens) == (1.75, 1)
-    freed = context(both[::-1], replace(asked, max_tokens=3))
-    assert (freed.tokens, from_user_on(freed).tokens) == (2.75, 2)
+    nobody = context([both[0], both[0]], replace(asked, max_tokens=3))
+    assert (nobody.tokens, from_user_on(nobody).tokens) == (2.75, 2.75)
 
 
 def check_calls(sent: list[Message]) -> None:

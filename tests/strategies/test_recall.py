@@ -52,11 +52,13 @@ TALK = said(
     "What shall I cook tonight?",
     "Pasta with tomatoes",
 )
+ASKED = [each.content for each in TALK[-2:]]
+"""What the user said last, and the newest: they always come."""
 
 
 def test_the_nearest_come_in_their_own_order_with_the_newest_at_the_end() -> None:
     context = recalled(TALK, query="a country to travel to", messages=2)
-    assert contents(context) == [TALK[0].content, TALK[1].content, TALK[7].content]
+    assert contents(context) == [TALK[0].content, TALK[1].content, *ASKED]
 
 
 def test_without_a_query_it_is_the_last_message_of_the_users() -> None:
@@ -74,10 +76,10 @@ def test_without_a_query_it_is_the_last_message_of_the_users() -> None:
 def test_what_is_nearer_is_asked_first_and_what_does_not_fit_leaves_its_room() -> None:
     long = "Lisbon, Porto, Faro and all other cities of Portugal. " * 3
     messages = [*said(long), *TALK]
-    context = recalled(messages, query="cities of Portugal", messages=3, max_tokens=30)
+    context = recalled(messages, query="cities of Portugal", messages=3, max_tokens=36)
     assert long not in contents(context)
     assert TALK[1].content in contents(context)
-    assert context.tokens <= 30
+    assert context.tokens <= 36
     out = [each.why for each in context.decisions if not each.taken]
     assert any(why.startswith("over the budget") for why in out)
     assert any(why.startswith("others are nearer") for why in out)
@@ -86,11 +88,14 @@ def test_what_is_nearer_is_asked_first_and_what_does_not_fit_leaves_its_room() -
 def test_the_newest_is_kept_though_it_alone_is_over() -> None:
     context = recalled(TALK, query="Portugal", max_tokens=2)
     assert contents(context) == [TALK[-1].content]
-    assert context.warnings == ["the newest message alone is over the budget"]
+    assert context.warnings == [
+        "the newest message alone is over the budget",
+        "what the user said last does not fit in the budget, left out",
+    ]
 
 
 def test_the_background_comes_before_what_is_near() -> None:
-    background = (Background("system prompt", "s" * 80),)
+    background = (Background("system prompt", "s" * 80, cached=True),)
     context = recalled(TALK, query="Portugal", background=background, max_tokens=30)
     assert context.background == list(background)
     assert context.tokens <= 30
@@ -100,9 +105,9 @@ def test_the_background_comes_before_what_is_near() -> None:
 def test_the_decisions_name_the_places_counted_from_the_newest() -> None:
     context = recalled(TALK, query="a country to travel to", messages=1)
     taken = {each.place: each.why for each in context.decisions if each.taken}
-    assert set(taken) == {-7, -1}
+    assert set(taken) == {-7, -2, -1}
     assert taken[-7].startswith("near (0.")
-    assert taken[-1] == "the newest"
+    assert (taken[-2], taken[-1]) == ("what the user said last", "the newest")
 
 
 @pytest.mark.parametrize("between", [0, 3, 20, 100])
@@ -117,7 +122,7 @@ def test_a_call_is_never_parted_from_its_result(between: int) -> None:
     ]
     context = recalled(messages, query="degrees in Portugal", messages=between + 2)
     assert contents(context) == ["", *["and then"] * between, messages[152 + between].content,
-                                 "filler"]  # fmt: skip
+                                 "filler", "filler"]  # fmt: skip
     assert context.messages[0].tool_calls == CALL
     context = recalled(messages, query="degrees in Portugal", messages=between + 1)
     assert not any(each.role == "tool" or each.tool_calls for each in context.messages)
@@ -143,7 +148,7 @@ def test_an_unreadable_record_among_them_is_passed_over() -> None:
     store._held["c"].messages[1] = Unreadable("2", "bad")
     nearest = Meanings(store, MODEL, None).nearest
     context = asyncio.run(Recall(nearest, query="Portugal", messages=1).context(store, "c"))
-    assert contents(context) == [TALK[0].content, TALK[-1].content]
+    assert contents(context) == [TALK[0].content, *ASKED]
 
 
 def test_a_conversation_that_is_not_there_is_not_found() -> None:
