@@ -25,8 +25,9 @@ prefix.
 `ttl_seconds` is set on the list by what adds messages, and by what sets or forgets title or extra;
 reading never touches it, and without the setting a list keeps the TTL that it has. A conversation
 that has expired, or whose list another program deleted, stays in the set: it is a ghost, and no
-conversation. A list that is not in the set is one (an orphan). A key with the name of a list that
-is none comes as one unreadable record, and is not written to.
+conversation. A list that is not in the set is one (an orphan), unless the set of a longer or a
+shorter prefix names it, of which one begins with the other: then it is that one's. A key with the
+name of a list that is none comes as one unreadable record, and is not written to.
 
 Every write, and every page, is one script: all or nothing, and visible at once (`redis_scripts`).
 Items have no id. A position is the index and the trace of the last 16 items: where another

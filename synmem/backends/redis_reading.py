@@ -24,7 +24,7 @@ from synmem.backends.redis_scripts import (
     position_of,
     unpacked,
 )
-from synmem.errors import CorruptData
+from synmem.errors import AccessDenied, CorruptData
 from synmem.layouts import redis_items
 from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.layouts.synapsekit import encodable
@@ -47,6 +47,7 @@ HOLDS: Final = Holds(
     atomic_messages=CALL_MESSAGES, lasting_positions=False,
 )  # fmt: skip
 
+INDEX: Final = b"conversations"
 LIST: Final = b":messages"
 BESIDE: Final = b":synmem"
 
@@ -66,9 +67,11 @@ class Keys:
 
     def __init__(self, prefix: bytes) -> None:
         self._prefix = prefix
-        self.index = prefix + b"conversations"
+        self.index = prefix + INDEX
         escaped = b"".join(b"\\" + bytes([c]) if c in b"*?[]\\^-" else bytes([c]) for c in prefix)
         self.pattern = escaped + b"*" + LIST
+        self.indexes = escaped + b"?*" + INDEX
+        """The pattern of the indexes of longer prefixes that begin with this one."""
 
     def list(self, conversation: str) -> bytes:
         """The key of its messages."""
@@ -81,6 +84,16 @@ class Keys:
     def id_in(self, key: bytes) -> bytes:
         """Whose list it is."""
         return key[len(self._prefix) : -len(LIST)]
+
+    def shorter(self) -> Sequence[tuple[bytes, bytes]]:
+        """The indexes of all prefixes that this one begins with, and by how much it is longer."""
+        return [
+            (self._prefix[:size] + INDEX, self._prefix[size:]) for size in range(len(self._prefix))
+        ]
+
+    def longer(self, index: bytes) -> bytes:
+        """By how much the prefix of this index is longer."""
+        return index[len(self._prefix) : -len(INDEX)]
 
     def whose(self, key: bytes) -> str | None:
         """The conversation whose list this key would be, or what lies beside one; None for
@@ -239,7 +252,8 @@ class RedisReader:
         return [i for name in {*indexed, *listed} if (i := _decoded(name))]
 
     async def _names(self) -> tuple[list[bytes], list[bytes]]:
-        """The ids in the index, and those of the lists that there are."""
+        """The ids in the index, and those of the lists that there are; without those that only
+        the index of another prefix names, a longer or a shorter one, and that are that one's."""
         index = self._keys.index
         kind = await self._server.kind(index)
         if kind not in ("set", "none"):
@@ -250,7 +264,34 @@ class RedisReader:
         indexed = await self._server.scan(index, "SSCAN", index, options=())
         options = ("MATCH", self._keys.pattern, "TYPE", "list")
         lists = await self._server.scan(index, "SCAN", options=options)
-        return indexed, [self._keys.id_in(key) for key in lists]
+        listed = [self._keys.id_in(key) for key in lists]
+        if orphans := set(listed).difference(indexed):
+            others = await self._of_longer_prefixes(orphans)
+            others |= await self._of_shorter_prefixes(orphans - others)
+            listed = [name for name in listed if name not in others]
+        return indexed, listed
+
+    async def _of_longer_prefixes(self, orphans: set[bytes]) -> set[bytes]:
+        """Those of these names that the index of a longer prefix has."""
+        found: set[bytes] = set()
+        options = ("MATCH", self._keys.indexes, "TYPE", "set")
+        for index in await self._server.scan(self._keys.index, "SCAN", options=options):
+            longer = self._keys.longer(index)
+            if any(name.startswith(longer) for name in orphans):
+                named = await self._server.scan(index, "SSCAN", index, options=())
+                found.update(longer + name for name in named)
+        return found & orphans
+
+    async def _of_shorter_prefixes(self, orphans: set[bytes]) -> set[bytes]:
+        """Those of these names that the index of a shorter prefix has."""
+        found: set[bytes] = set()
+        for index, longer in self._keys.shorter() if orphans else ():
+            # The keys there may lie elsewhere, and need not be ours to look at.
+            with contextlib.suppress(AccessDenied):
+                if await self._server.kind(index) == "set":
+                    named = await self._server.scan(index, "SSCAN", index, options=())
+                    found.update(name[len(longer) :] for name in named if name.startswith(longer))
+        return found & orphans
 
     async def damage(self) -> list[Damage]:
         """Ghosts, orphans, and names that are no ids."""

@@ -84,6 +84,8 @@ async def clear(
     async with session.open_profile(profile) as store:
         doomed, spared = await _plan(session, store, choice, trim)
         strays = every and await name_strays(store)  # nothing removes what belongs nowhere
+        if choice.ids is None and doomed:
+            await _name_orphans(store, doomed)
     what = _what(doomed, trim, profile, idle=choice.idle_before is not None) + _staying(spared)
     if dry_run or not doomed:
         foreseen = _foresee(session, doomed, what, spared, dry_run=dry_run)
@@ -158,6 +160,18 @@ async def _plan(
             bar.advance(len(page))
     note_untimed(session, sum(untimed))
     return doomed, sum(spared)
+
+
+async def _name_orphans(store: "Store", doomed: "Sequence[Doomed]") -> None:
+    """Say which of these the store's own index does not name: they may be another program's."""
+    from synmem.store import ORPHAN, SupportsDamage
+
+    if not isinstance(store, SupportsDamage):
+        return
+    ids = {repr(each.conversation.id) for each in doomed}
+    for each in await store.damage():
+        if each.kind == ORPHAN and (each.position in ids or each.position == "..."):
+            render.note(f"{render.visible_line(each.position)}: would go too; {each.reason}")
 
 
 def _what(doomed: "Sequence[Doomed]", trim: "Trim", profile: "Profile", *, idle: bool) -> str:

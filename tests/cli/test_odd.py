@@ -15,6 +15,7 @@ import asyncpg
 import bson
 import pymongo
 import pytest
+import redis
 from bson import Decimal128, Int64, ObjectId
 from pymongo.errors import PyMongoError
 
@@ -99,7 +100,69 @@ def _lay_mongo(place: str, dice: random.Random) -> Laid:
     return dice.sample(ids, 7), [*marks, *(f"mark<h{n}>" for n in range(10))]
 
 
-LAY: dict[str, Callable[[str, random.Random], Laid]] = {"mongo": _lay_mongo}
+# --- Redis --------------------------------------------------------------------------------------
+
+
+def _odd_items(dice: random.Random, mark: str) -> bytes:
+    item: dict[str, Any] = {"role": "user", "content": mark, "metadata": {}, "another": 1}
+    for field in dice.sample([*item], dice.choice([1, 2])):
+        item[field] = dice.choice(_values(dice))
+        if dice.random() < 0.2:
+            del item[field]
+    whole = json.dumps({**item, "tag": mark}).encode()
+    deep = b"[" * 100_000 + mark.encode() + b"]" * 100_000
+    return dice.choice(
+        [
+            whole,
+            whole,
+            whole,
+            whole[:-3],
+            whole + b"\xff",
+            mark.encode(),
+            deep,
+            b'["%s"]' % whole[:9],
+        ]
+    )
+
+
+def _lay_redis(place: str, dice: random.Random) -> Laid:
+    prefix, ids, marks = _query(place)["prefix"].encode(), [], []
+    with redis.Redis.from_url(place.partition("?")[0]) as raw:
+        index = prefix + b"conversations"
+        raw.sadd(index, b"not-\xff-utf8", b"", b"a-ghost", "\u202e\0\n", b"x" * 2000)
+        raw.rpush(prefix + b"bad-\xff:messages", b"mark<bad>")
+        raw.rpush(prefix + b":messages", b"mark<empty>")
+        for n in range(30):
+            ids.append(f"odd-{n}")
+            key = prefix + ids[-1].encode() + b":messages"
+            items = [_odd_items(dice, f"mark<{n}.{at}>") for at in range(dice.choice([1, 3]))]
+            kind = n if n < 5 else 5 + n % 2
+            match kind:
+                case 0:
+                    raw.set(key, "mark<s>")
+                case 1:
+                    raw.hset(key, "mark<h>", "x")
+                case 2:
+                    raw.sadd(key, "mark<set>")
+                case 3:
+                    raw.zadd(key, {"mark<z>": 1})
+                case 4:
+                    raw.xadd(key, {"mark": "x"})
+                case _:
+                    raw.rpush(key, *items)
+                    marks += [f"mark<{n}.{at}>" for at in range(len(items))]
+            if n % 2:
+                raw.sadd(index, ids[-1])
+            beside = prefix + ids[-1].encode() + b":synmem"
+            if n % 3 == 0:
+                raw.hset(beside, "title", dice.choice(["no", "5", "[", b"\xff", "null", '"ok"']))
+                raw.hset(beside, "note:summary", dice.choice(["no", "5", "[]", b"\xff", "{}"]))
+            elif n % 7 == 0:
+                raw.set(beside, "another program's")
+    return dice.sample(ids, 7), [*marks, "mark<bad>", "mark<empty>"]
+
+
+LAY: dict[str, Callable[[str, random.Random], Laid]] = {"mongo": _lay_mongo, "redis": _lay_redis}
 
 
 def _odd(places: Places, backend: str, folder: Path, seed: int) -> None:
