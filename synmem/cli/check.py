@@ -224,6 +224,11 @@ async def _check_receipt(
         about = {"not_compared": missing, "receipt": receipt.about}
         listed.end({"counts": dict(counts), **about})
     _tell(session, counts, missing, _RECEIPT_WORDS)
+    if receipt.is_older:
+        session.note(
+            f"{file}: a receipt of the older scheme: its root digest covers the ids and digests of "
+            "its conversations, and nothing else that it says"
+        )
     if unproven := len(receipt.conversations) - receipt.proven:
         session.note(f"nothing of {count(unproven, 'conversation')} more was brought over")
     return _exit_code(counts)

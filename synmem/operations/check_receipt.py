@@ -2,7 +2,8 @@
 
 A receipt (see `receipt.py`) is read whole: about 400 bytes of memory a conversation. Its root
 digest shows that it is as it was written, not by whom: who must not be able to write another one
-keeps the root elsewhere.
+keeps the root elsewhere. That of a receipt of version 1 is over digests and ids only: nothing shows
+whether the rest of it was altered.
 """
 
 import re
@@ -14,14 +15,23 @@ from typing import Literal
 import msgspec
 
 from synmem.errors import CorruptData, Unsupported, UsageError
-from synmem.messages import EVERYTHING, FIELDS, Digest, Holds, Message, Unreadable, parse_json
+from synmem.messages import (
+    EVERYTHING,
+    FIELDS,
+    Digest,
+    Holds,
+    JSONObject,
+    Message,
+    Unreadable,
+    parse_json,
+)
 from synmem.operations.batch import own_hashes
 from synmem.operations.check import Checked
 from synmem.operations.compare import State, own_data
 from synmem.operations.listing import BATCH, matcher
 from synmem.operations.looking import check_unchanged, infos_of
 from synmem.operations.proof import canonical_lines, unreadable
-from synmem.operations.receipt import VERSION, root_of
+from synmem.operations.receipt import VERSION, Root, content_of
 from synmem.store import ConversationInfo, Store
 
 
@@ -55,10 +65,16 @@ class Receipt(msgspec.Struct, frozen=True):
     defaults: list[tuple[str, str]] = []
 
     @property
-    def about(self) -> dict[str, str]:
-        """From where to where it was, and its root digest."""
+    def about(self) -> JSONObject:
+        """From where to where it was, its root digest, and its version."""
         names = {"source": self.source, "destination": self.destination}
-        return {key: parse_json(bytes(raw)) for key, raw in names.items()} | {"root": self.root}
+        about = {key: parse_json(bytes(raw)) for key, raw in names.items()}
+        return about | {"root": self.root, "version": self.receipt}
+
+    @property
+    def is_older(self) -> bool:
+        """Whether its root covers no more than digests and ids."""
+        return self.receipt < VERSION
 
     @property
     def holds(self) -> Holds:
@@ -86,6 +102,7 @@ _line = msgspec.json.Decoder(Line).decode
 
 # --- reading one ----------------------------------------------------------------------------
 
+_VERSIONS = (1, VERSION)
 _BEGINS = re.compile(rb'\s*\{\s*"(receipt|source)"\s*:')
 
 
@@ -96,15 +113,16 @@ def parse_receipt(data: bytes, name: str) -> Receipt:
     written, or of a version that is not known.
     """
     receipt = _parsed(data, name)
-    versions = (receipt.receipt, VERSION), (receipt.scheme, Digest.SCHEME)
-    if any(theirs != ours for theirs, ours in versions) or not {*receipt.fields} <= {*FIELDS}:
+    known = receipt.receipt in _VERSIONS and receipt.scheme == Digest.SCHEME
+    if not known or not {*receipt.fields} <= {*FIELDS}:
         raise CorruptData(
             f"{name}: a receipt of version {receipt.receipt}, digests of scheme {receipt.scheme} "
             f"over {', '.join(receipt.fields)}: altered, or of a newer synmem"
         )
     count = len(receipt.conversations)
-    if _root(receipt, name) != receipt.root or receipt.counts.get("conversations", 0) != count:
-        raise _altered(name, "its digests do not fit its root digest and its counts")
+    root = _root(receipt, data, name)
+    if root != receipt.root or receipt.counts.get("conversations", 0) != count:
+        raise _altered(name, "what it says does not fit its root digest and its counts")
     if receipt.dry_run:
         raise UsageError(f"{name} is the receipt of a dry run, which wrote nothing")
     return receipt
@@ -124,13 +142,27 @@ def _parsed(data: bytes, name: str) -> Receipt:
 _decode = msgspec.json.Decoder(Receipt).decode
 
 
-def _root(receipt: Receipt, name: str) -> str:
+def _root(receipt: Receipt, data: bytes, name: str) -> str:
     """The root digest that fits; puts the conversations in their order."""
     try:
         receipt.conversations.sort(key=lambda raw: _line(raw).conversation_id.encode())
-        return root_of((line.digest, line.conversation_id) for line in receipt.lines())
-    except (msgspec.DecodeError, UnicodeError) as error:
+        if receipt.is_older:
+            return content_of((line.digest, line.conversation_id) for line in receipt.lines())
+        # All of it, also what `Receipt` has no field for.
+        head = {
+            key: parse_json(bytes(raw))
+            for key, raw in _decode_members(data).items()
+            if key != "conversations"
+        }
+        root = Root(head)
+        for raw in receipt.conversations:
+            root.take(parse_json(bytes(raw)))
+        return str(root)
+    except (msgspec.DecodeError, UnicodeError, ValueError) as error:
         raise _altered(name, str(error)) from error
+
+
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _altered(name: str, why: str) -> CorruptData:

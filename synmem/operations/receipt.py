@@ -1,9 +1,10 @@
 """What a transfer did, conversation by conversation, kept on disk; and the receipt made of it.
 
-A receipt is one JSON object: `receipt` (its version, 1), `source` and `destination` (secrets
+A receipt is one JSON object: `receipt` (its version, 2), `source` and `destination` (secrets
 masked), `scheme` and `fields` of the digests (those that both sides hold), `defaults` (keys of
 `extra` that these are without: the destination fills them by itself), `not_compared`,
-`counts`, `root`, SHA-256 over the lines `digest id` in the order of the ids' bytes, and
+`counts`, `content`, SHA-256 over the lines `digest id` (the same for two receipts of the same
+conversations, whatever was done), `root` (`Root`: over all that the receipt says), and
 `conversations` with a line for each: `conversation_id` (in the destination), `action`,
 `messages`, `digest`; `at`, the number of messages before these (left out for 0; "end" where they
 are the last, and the store could not count those before); `own`, a
@@ -12,6 +13,7 @@ SHA-256 for the title and for the extra, where they are set (`compare.own_line`)
 """
 
 import hashlib
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,8 +24,9 @@ import msgspec
 from synmem.messages import FIELDS, Digest, Holds, JSONObject, dump_json
 from synmem.store import START, Position
 
-VERSION: Final = 1
-"""The form of a receipt: one that knows no other does not guess."""
+VERSION: Final = 2
+"""The form of a receipt: one that knows no other does not guess. The root of version 1 is what
+`content` is now."""
 
 _PAGE = 500
 
@@ -136,10 +139,6 @@ class Ledger:
                     counts[entry.kind] += 1
         return dict(counts)
 
-    def root(self) -> str:
-        """SHA-256 over the lines `digest id`."""
-        return root_of((e.digest, e.conversation) for page in self.pages() for e in page)
-
     def close(self) -> None:
         """Give the temporary file back."""
         self._rows.close()
@@ -170,7 +169,27 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
 
 
-def root_of(digests: Iterable[tuple[str | None, str]]) -> str:
+class Root:
+    """The root digest of a receipt: SHA-256 over its lines, each with a newline.
+
+    The first is all that the receipt says but `root` and `conversations`, then comes each
+    conversation, in the order of the ids' bytes; JSON with sorted keys, without blanks, in ASCII.
+    """
+
+    def __init__(self, head: JSONObject) -> None:
+        self._hash = hashlib.sha256()
+        self.take({key: head[key] for key in head if key not in ("root", "conversations")})
+
+    def take(self, line: JSONObject) -> None:
+        """The next conversation."""
+        text = json.dumps(line, sort_keys=True, separators=(",", ":"))
+        self._hash.update(text.encode() + b"\n")
+
+    def __str__(self) -> str:
+        return "sha256:" + self._hash.hexdigest()
+
+
+def content_of(digests: Iterable[tuple[str | None, str]]) -> str:
     """SHA-256 over the lines `digest id`, given in the order of the ids' bytes."""
     root = hashlib.sha256()
     for digest, conversation in digests:
@@ -199,12 +218,17 @@ def receipt_lines(
         "time_us": holds.time_us,
         "not_compared": not_compared,
         "counts": ledger.counts(),
-        "root": ledger.root(),
+        "content": content_of((e.digest, e.conversation) for page in ledger.pages() for e in page),
     }
     if holds.defaults:
         head["defaults"] = sorted(holds.defaults)
     if dry_run:
         head["dry_run"] = True
+    root = Root(head)
+    for page in ledger.pages():
+        for entry in page:
+            root.take(entry.line())
+    head["root"] = str(root)
     yield dump_json(head)[:-1] + b',"conversations":['
     comma = b""
     for page in ledger.pages():

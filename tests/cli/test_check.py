@@ -143,6 +143,27 @@ def test_what_json_prints_is_a_receipt_too(source: Path, tmp_path: Path) -> None
     assert run("check", "--receipt", tmp_path / "r.json", source).exit_code == 0
 
 
+def test_a_receipt_that_says_something_else_is_altered(source: Path, tmp_path: Path) -> None:
+    receipt, dest = tmp_path / "r.json", tmp_path / "d.db"
+    assert run("migrate", source, dest, "--receipt", receipt).exit_code == 0
+    said = json.loads(receipt.read_text())
+    for change in (
+        {"source": "elsewhere.db"}, {"destination": "prod"}, {"not_compared": ["created_at"]},
+        {"conversations": [{**each, "action": "equal"} for each in said["conversations"]]},
+    ):  # fmt: skip
+        receipt.write_text(json.dumps({**said, **change}))
+        result = run("check", "--receipt", receipt, dest)
+        assert result.exit_code == 6, change
+        assert "was cut short or altered" in result.stderr
+    old = {key: value for key, value in said.items() if key != "content"}
+    receipt.write_text(json.dumps({**old, "receipt": 1, "root": said["content"]}))
+    result = run("check", "--receipt", receipt, dest)
+    assert result.exit_code == 0
+    assert "a receipt of the older scheme: its root digest covers the ids and digests" in (
+        result.stderr
+    )
+
+
 def test_a_receipt_that_is_none_or_was_altered(source: Path, tmp_path: Path) -> None:
     receipt, dest = tmp_path / "r.json", tmp_path / "d.db"
     run("migrate", source, dest, "--receipt", receipt)

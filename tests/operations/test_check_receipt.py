@@ -1,7 +1,10 @@
 """What a receipt proves later."""
 
 import asyncio
+import copy
 import json
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -152,7 +155,8 @@ def test_an_altered_receipt_is_named() -> None:
         {"root": "sha256:00"},
         {"counts": {"conversations": 5}},
         {"scheme": 2},
-        {"receipt": 2},
+        {"receipt": 1},
+        {"receipt": 3},
         {"fields": ["role", "mood"]},
         {"time_us": "1"},
     ):
@@ -174,6 +178,121 @@ def test_what_is_no_receipt_is_a_usage_error(data: bytes) -> None:
 
 
 def test_a_dry_run_proves_nothing() -> None:
+    async def main() -> None:
+        source = InMemoryStore()
+        await fill(source, "a", "1")
+        receipt = await receipt_of(source, InMemoryStore(), dry_run=True)
+        with pytest.raises(UsageError, match="dry run"):
+            parse_receipt(encoded(receipt), "r.json")
+
+    asyncio.run(main())
+
+
+# --- all that it says -----------------------------------------------------------------------
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to everything in a JSON value, objects and lists included."""
+    if path:
+        yield path
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from leaves(value[key], (*path, key))
+
+
+def altered(receipt: dict[str, Any], path: tuple[Any, ...], chance: random.Random) -> Any:
+    """The receipt with one thing changed, left out or added."""
+    found: Any = copy.deepcopy(receipt)
+    *way, last = path
+    holder = found
+    for key in way:
+        holder = holder[key]
+    value = holder[last]
+    how = chance.choice(["change", "change", "leave out", "add"])
+    if how == "leave out":
+        del holder[last]
+    elif how == "add" and isinstance(value, dict):
+        value["more"] = chance.choice([None, 1, "x"])
+    elif how == "add" and isinstance(value, list):
+        value.append(copy.deepcopy(value[-1]) if value else "more")
+    elif isinstance(value, bool):
+        holder[last] = not value
+    elif isinstance(value, int):
+        holder[last] = chance.choice([value + 1, value - 1, float(value), str(value), None])
+    elif isinstance(value, str):
+        holder[last] = chance.choice([value + "x", value[:-1] or "x", value.upper() + ".", None])
+    elif isinstance(value, dict):
+        value["more"] = 1
+    else:
+        holder[last] = [*value, "more"] if value else ["more"]
+    return found
+
+
+async def receipts() -> list[dict[str, Any]]:
+    """Some that say all that a receipt can say."""
+    source, dest = InMemoryStore(page_size=2), Poor()
+    await fill(source, "équal", "1", "2", title="T")
+    await fill(source, "other", "1", "2")
+    await fill(source, "tail", *"cdefgh")
+    await fill(source, "behind", *"abcd")
+    await fill(dest, "other", "z")
+    await fill(dest, "tail", *"abcdef")
+    await fill(dest, "behind", "a")
+    source._held["behind"].messages[3] = Unreadable("9", "not JSON")
+    return [
+        await receipt_of(source, InMemoryStore()),
+        await receipt_of(source, dest),
+        await receipt_of(source, dest, on_conflict="extend"),
+        await receipt_of(source, dest, on_conflict="rename"),
+    ]
+
+
+def mutations(cases: int, seed: int) -> None:
+    """Each thing that a receipt says, changed in some way: found, or the same JSON."""
+    chance = random.Random(seed)
+    told: set[str] = set()
+    for receipt in asyncio.run(receipts()):
+        parse_receipt(encoded(receipt), "r.json")
+        paths = list(leaves(receipt))
+        told |= {str(path[-1]) for path in paths}
+        for path in paths:
+            for _ in range(cases):
+                data = altered(receipt, path, chance)
+                try:
+                    parse_receipt(encoded(data), "r.json")
+                except (CorruptData, UsageError):
+                    continue
+                raise AssertionError((seed, path, data))
+    assert told >= {
+        "source", "destination", "action", "not_compared", "fields", "problem", "kind", "counts",
+        "own", "at", "source_id", "messages", "digest", "content", "scheme", "time_us",
+    }  # fmt: skip
+
+
+def test_whatever_is_altered_in_a_receipt_is_found() -> None:
+    mutations(2, 17)
+
+
+@pytest.mark.real
+def test_whatever_is_altered_in_a_receipt_is_found_ten_times() -> None:
+    for seed in range(10):
+        mutations(2, seed)
+
+
+def test_a_receipt_of_the_older_scheme_is_checked_as_it_was() -> None:
     receipt = asyncio.run(_receipt())
-    with pytest.raises(UsageError, match="dry run"):
-        parse_receipt(encoded({**receipt, "dry_run": True}), "r.json")
+    lines = sorted(receipt["conversations"], key=lambda each: each["conversation_id"].encode())
+    old = {**receipt, "receipt": 1, "root": receipt["content"]}
+    del old["content"]
+    parsed = parse_receipt(encoded(old), "r.json")
+    assert parsed.is_older
+    assert parsed.about["version"] == 1
+    assert not parse_receipt(encoded(receipt), "r.json").is_older
+    for change in (
+        {"conversations": lines[1:]},
+        {"conversations": [{**lines[0], "digest": "sha256:00"}, *lines[1:]]},
+        {"receipt": 2},
+    ):
+        with pytest.raises(CorruptData, match="altered"):
+            parse_receipt(encoded({**old, **change}), "r.json")
+    parse_receipt(encoded({**old, "source": "elsewhere"}), "r.json")  # it covers no more

@@ -68,7 +68,7 @@ async def run(
         text = b"".join(
             receipt_lines(
                 ledger, source="s", destination="d", holds=transfer.holds,
-                not_compared=transfer.not_compared,
+                not_compared=transfer.not_compared, dry_run=transfer._options.dry_run,
             )
         )  # fmt: skip
         return Outcome(transfer, entries, ledger.counts(), rejected, json.loads(text))
@@ -622,11 +622,20 @@ def test_a_receipt_has_a_digest_for_each_and_a_root_over_them() -> None:
         await fill(dest, "b", "2")
         one = (await run(source, dest, exact=True)).receipt
         other = (await run(source, third, exact=True)).receipt
-        assert one["root"] == other["root"]
+        assert one["content"] == other["content"]
+        assert one["root"] != other["root"]  # which says what was done, too
         lines = [(c["conversation_id"], c["digest"]) for c in one["conversations"]]
         assert [i for i, _ in lines] == ["b", "é"]
-        root = hashlib.sha256("".join(f"{d} {i}\n" for i, d in lines).encode())
-        assert one["root"] == f"sha256:{root.hexdigest()}"
+        content = hashlib.sha256("".join(f"{d} {i}\n" for i, d in lines).encode())
+        assert one["content"] == f"sha256:{content.hexdigest()}"
+        told = [
+            {key: value for key, value in one.items() if key not in ("root", "conversations")},
+            *one["conversations"],
+        ]
+        text = "".join(
+            json.dumps(each, sort_keys=True, separators=(",", ":")) + "\n" for each in told
+        )
+        assert one["root"] == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
         assert one["counts"]["messages"] == 2
 
     asyncio.run(main())
