@@ -19,14 +19,15 @@ MAY_IMPORT = {
     "folders": set(),
     "masking": set(),
     "durable": set(),
+    "exhaustion": set(),
     "locks": {"errors", "folders"},
     "leftovers": set(),
     "store": {"messages", "errors"},
     "layouts": {"messages", "errors", "layouts"},
-    "backends": {*CORE, "backends", "layouts", "masking", "leftovers"},
+    "backends": {*CORE, "backends", "layouts", "masking", "leftovers", "exhaustion"},
     "formats": {*CORE, "formats", "layouts"},
     "strategies": {*CORE, "strategies", "models"},
-    "models": {*CORE, "models", "masking"},
+    "models": {*CORE, "models", "masking", "exhaustion"},
     "notes": {*CORE, "folders"},
     "memory": {*CORE, "memory", "strategies", "models", "backends"},
     "settings": {"errors"},
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     },
     "model_settings": {"errors", "settings", "config", "variables", "models"},
     "embedding_settings": {"errors", "settings", "config", "variables", "models"},
-    "vectors": {*CORE, "vectors", "models", "masking"},
+    "vectors": {*CORE, "vectors", "models", "masking", "exhaustion"},
     "operations": {
         *CORE, "operations", "strategies", "formats", "models", "notes", "folders", "durable",
         "locks", "vectors",
@@ -48,7 +49,7 @@ MAY_IMPORT = {
     "cli": {
         *CORE, "cli", "operations", "strategies", "formats", "models", "notes", "folders",
         "masking", "durable", "leftovers", "settings", "addresses", "config", "profiles", "backends",
-        "model_settings", "embedding_settings", "vectors", "__init__",
+        "model_settings", "embedding_settings", "vectors", "exhaustion", "__init__",
     },
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from synmem.errors import MissingExtra, ProfileError, Unsupported
+from synmem.exhaustion import exhausted
 from synmem.store import Store
 
 BACKENDS: Final[dict[str, tuple[str, str | None]]] = {
@@ -91,7 +92,7 @@ def _naming_the_extra(backend: str) -> Iterator[None]:
         yield
     except ImportError as error:
         # An import of our own that fails is a bug, and so is a missing driver of the core.
-        if extra is None or (error.name or "").partition(".")[0] == "synmem":
+        if extra is None or (error.name or "").partition(".")[0] == "synmem" or exhausted(error):
             raise
         raise MissingExtra(
             f"{backend} stores need a driver that is not installed",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from synmem.errors import AccessDenied, CorruptData, StoreError, StoreUnavailable
+from synmem.exhaustion import exhausted
 
 
 class Refused(StoreError):
@@ -57,6 +58,10 @@ def translating(store: str, *, temporary: bool = False) -> Iterator[None]:
             ) from error
         if code in _DENIED:
             raise AccessDenied(f"{store}: {error}", hint="check the file's permissions") from error
+        if code == sqlite3.SQLITE_CANTOPEN and (ran_out := exhausted(error)):
+            raise StoreUnavailable(
+                f"{store}: cannot be opened: {ran_out.what}", hint=ran_out.hint
+            ) from error
         if code == sqlite3.SQLITE_CANTOPEN:
             raise AccessDenied(
                 f"{store}: cannot be opened", hint="check the permissions of file and folder"

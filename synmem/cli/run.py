@@ -17,6 +17,7 @@ import typer
 from synmem import errors, folders
 from synmem.cli import completing, render
 from synmem.cli.ending import Ended, Hearing, hearing
+from synmem.exhaustion import exhausted
 
 if TYPE_CHECKING:
     from synmem.profiles import Profile
@@ -214,6 +215,8 @@ def exit_code_of(arguments: Sequence[str] | None) -> Iterator[Outcome]:
         yield outcome
         render.flush()
     except errors.SynmemError as error:
+        if ran_out := exhausted(error):
+            error.hint = ran_out.hint
         render.error(error, as_json=as_json)
         outcome.code = exit_code(error)
     except typer.Exit as end:
@@ -233,15 +236,22 @@ def exit_code_of(arguments: Sequence[str] | None) -> Iterator[Outcome]:
         # The terminal, the pipe or the disk behind stdout: no store lets an OSError out.
         what = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename else ""
-        render.error(errors.SynmemError(where + what), as_json=as_json)
+        ran_out = exhausted(error)
+        told = errors.SynmemError(where + what, hint=ran_out.hint if ran_out else None)
+        render.error(told, as_json=as_json)
         outcome.code = exit_code(errors.SynmemError(what))
         render.drop(1)
     except Exception as problem:
         # ClickException, which Typer does not export: known by what it carries. A bug goes on.
-        if not hasattr(problem, "format_message"):
+        if hasattr(problem, "format_message"):
+            render.usage_error(problem, as_json=as_json)
+            outcome.code = getattr(problem, "exit_code", 2)
+        elif ran_out := exhausted(problem):
+            told = errors.SynmemError(ran_out.what, hint=ran_out.hint)
+            render.error(told, as_json=as_json)
+            outcome.code = exit_code(told)
+        else:
             raise
-        render.usage_error(problem, as_json=as_json)
-        outcome.code = getattr(problem, "exit_code", 2)
     if outcome.code == CLOSED_PIPE:
         render.drop(1)
 

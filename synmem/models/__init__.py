@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from synmem.errors import MissingExtra
+from synmem.exhaustion import exhausted
 from synmem.models.tokens import CHARACTERS_PER_TOKEN, Count, estimate_tokens
 
 __all__ = ["CHARACTERS_PER_TOKEN", "LLM", "PROVIDERS", "Count", "Model", "estimate_tokens"]
@@ -84,8 +85,8 @@ def _open(provider: str, settings: Mapping[str, Any]) -> Opened:
     try:
         module = importlib.import_module(f"{__name__}.{PROVIDERS[provider]}")
     except ImportError as error:
-        if (error.name or "").partition(".")[0] == "synmem":
-            raise  # a bug of ours
+        if (error.name or "").partition(".")[0] == "synmem" or exhausted(error):
+            raise  # a bug of ours, or there is no memory for it
         raise MissingExtra(
             f"models of {provider} need a package that is not installed",
             hint=f"pip install 'synmem-cli[{provider}]'",

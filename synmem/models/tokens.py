@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from synmem.errors import MissingExtra, UsageError
+from synmem.exhaustion import exhausted
 
 CHARACTERS_PER_TOKEN: Final = 4
 
@@ -55,6 +56,8 @@ def _vocabulary(tokenizer: str) -> Callable[[str], int]:
             # wraps, and describes with types, counts any.
             from bpe_openai import _bindings  # type: ignore[import-untyped]
     except ImportError as error:
+        if exhausted(error):
+            raise
         raise MissingExtra(
             f"--tokenizer {tokenizer} needs the package bpe-openai",
             hint="pip install 'synmem-cli[tokens]'",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from synmem.errors import MissingExtra, ModelError
+from synmem.exhaustion import exhausted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +103,9 @@ def normal(matrix: "Matrix") -> "Matrix":
 
 
 def missing(error: ImportError, extra: str) -> MissingExtra:
-    """What to install for what could not be imported."""
+    """What to install for what could not be imported; the error itself where memory was missing."""
+    if exhausted(error):
+        raise error
     return MissingExtra(
         f"search by meaning needs the package {error.name or extra!r}",
         hint=f"pip install 'synmem-cli[{extra}]'",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypedDict, TypeVar, runtime_checkable
 
 from synmem.errors import AccessDenied, CorruptData, ModelError, StoreError, StoreUnavailable
+from synmem.exhaustion import exhausted
 from synmem.messages import dump_json
 from synmem.vectors import tables
 from synmem.vectors.embedding import Embedder, WordLlama, embed_query, kind_of, pieces
@@ -184,6 +185,8 @@ def _translated(error: sqlite3.Error, file: Path) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable(text, hint="another program writes to it; try again")
+    if code == sqlite3.SQLITE_CANTOPEN and (ran_out := exhausted(error)):
+        return StoreUnavailable(f"{file}: {ran_out.what}", hint=ran_out.hint)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
         return AccessDenied(text, hint="check the permissions of the file and its folder")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
