@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from synmem import folders
-from synmem.errors import AccessDenied, Changed, SynmemError, Unsupported
+from synmem.errors import AccessDenied, Changed, CorruptData, SynmemError, Unsupported
 from synmem.messages import JSONObject, Message, Unreadable, canonical, dump_json, parse_json
 from synmem.store import START, Position, Store, SupportsNotes
 
@@ -93,7 +93,7 @@ async def tail_of(
     """The last messages that a reach covers, with their positions; None where it is stale."""
     count = min(COVERED, reach.messages)
     for before in dict.fromkeys((reach.before, START)):  # what was before may be trimmed by now
-        with contextlib.suppress(Changed):
+        with contextlib.suppress(Changed, ValueError):  # it may never have been a position
             found: list[tuple[Position, Message | Unreadable]] = []
             async for page in store.read([conversation], after=before, limit=count):
                 found += [(page.position(i), item) for i, item in enumerate(page.items)]
@@ -152,7 +152,10 @@ class Notes:
     async def _beside(self, conversation: str, name: str) -> Note | None:
         if not isinstance(self._store, SupportsNotes):
             return None
-        return _as_note(await self._store.note(conversation, name))
+        try:
+            return _as_note(await self._store.note(conversation, name))
+        except CorruptData:
+            return None  # as in the folder: what cannot be read is made anew
 
     def _in_folder(self, conversation: str, name: str) -> Note | None:
         return _as_note(_file_data(self._path(conversation, name)).get("note"))

@@ -474,9 +474,11 @@ def number_of(position: Position) -> float:
     text = position.partition(":")[0]
     try:
         with contextlib.suppress(ValueError):
-            return int(text)
+            if -(2**63) <= (number := int(text)) < 2**63:
+                return number
+            raise OverflowError
         return float(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"not a position of a MongoDB store: {position!r}") from None
 
 

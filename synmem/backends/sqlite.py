@@ -615,8 +615,8 @@ class OwnSqliteStore(SqliteStore):
     async def note(self, conversation: str, name: str) -> Any | None:
         """See `SupportsNotes.note`."""
         async with self._step():
-            rows = await self._file.rows(
-                "SELECT CAST(value AS BLOB) FROM messages_meta "
+            rows = await self._forgiving(
+                "SELECT value FROM messages_meta "
                 "WHERE conversation_id = ? COLLATE BINARY AND name = ?",
                 [conversation, f"note:{name}"],
             )
@@ -635,8 +635,8 @@ class OwnSqliteStore(SqliteStore):
         for start in range(0, len(ids), IDS_A_QUERY):
             chunk = ids[start : start + IDS_A_QUERY]
             async with self._step():
-                rows = await self._file.rows(
-                    "SELECT conversation_id, name, CAST(value AS BLOB) FROM messages_meta WHERE "
+                rows = await self._forgiving(
+                    "SELECT conversation_id, name, value FROM messages_meta WHERE "
                     f"conversation_id COLLATE BINARY IN ({marks(chunk)}) "
                     "AND name >= 'note:' AND name < 'note;'",
                     chunk,

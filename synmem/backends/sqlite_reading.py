@@ -206,19 +206,7 @@ class SqliteReader:
 
     async def _forgiving(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """The rows of any query, in which text that is not UTF-8 is left as the bytes it is."""
-        try:
-            return await self._file.rows(sql, values)
-        except sqlite3.OperationalError as error:
-            if not _is_undecodable(error):
-                raise
-        connection = self._file.connection
-        assert connection is not None
-        connection.text_factory = _text_or_bytes
-        try:
-            with translating(self.name, temporary=not self._file.writes):
-                return await self._file.rows(sql, values)
-        finally:
-            connection.text_factory = str
+        return await forgiving(self._file, sql, values)
 
     def _as_page(self, rows: Sequence[Any]) -> Page:
         items: list[Message | Unreadable]
@@ -326,8 +314,8 @@ class SqliteReader:
             beside: dict[tuple[str, str], Any] = {}
             if "title" in self.holds.conversation_fields:
                 async with self._step():
-                    rows = await self._file.rows(
-                        "SELECT conversation_id, name, CAST(value AS BLOB) FROM messages_meta "
+                    rows = await self._forgiving(
+                        "SELECT conversation_id, name, value FROM messages_meta "
                         f"WHERE conversation_id COLLATE BINARY IN ({marks(chunk)}) "
                         "AND name IN ('title', 'extra')",
                         chunk,
@@ -367,9 +355,8 @@ class SqliteReader:
         time += ")"
         title = extra = "NULL"
         if "title" in self.holds.conversation_fields:
-            # As bytes, so that text that is not UTF-8 is named as all else that is no JSON.
             meta = (
-                "(SELECT CAST(value AS BLOB) FROM messages_meta "
+                "(SELECT value FROM messages_meta "
                 "WHERE conversation_id = c COLLATE BINARY AND name = '{}')"
             )
             title, extra = meta.format("title"), meta.format("extra")
@@ -463,6 +450,22 @@ class SqliteReader:
         """See `Store.close`."""
         with translating(self.name):
             await self._file.close()
+
+
+async def forgiving(file: File, sql: str, values: Sequence[Any]) -> list[Any]:
+    """The rows of any query, in which text that is not UTF-8 is left as the bytes it is."""
+    try:
+        return await file.rows(sql, values)
+    except sqlite3.OperationalError as error:
+        if not _is_undecodable(error):
+            raise
+    connection = file.connection
+    assert connection is not None
+    connection.text_factory = _text_or_bytes
+    try:
+        return await file.rows(sql, values)
+    finally:
+        connection.text_factory = str
 
 
 def marks(values: Sequence[Any], mark: str = "?") -> str:

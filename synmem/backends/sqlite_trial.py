@@ -13,7 +13,7 @@ from typing import Any, Final
 from synmem.backends.sqlite_errors import Refused
 from synmem.backends.sqlite_file import File
 from synmem.backends.sqlite_inserting import insert, last_number, lowest_number, set_beside
-from synmem.backends.sqlite_reading import IDS_A_QUERY, marks
+from synmem.backends.sqlite_reading import IDS_A_QUERY, forgiving, marks
 from synmem.layouts.beside import read_beside
 from synmem.layouts.sqlite_ids import shown
 from synmem.layouts.sqlite_tables import OwnTable, Row, SynapseKitTable, Table
@@ -198,14 +198,15 @@ class Trial:
         return {
             key[0]: f"{self._file.path} would not take back its {key[1]}"
             for key, value in values.items()
-            if after.get(key) != ascii_json(value).encode()
+            if after.get(key) != ascii_json(value)
         }
 
 
 async def beside(file: File, ids: Sequence[str]) -> list[Row]:
-    """The title, extra and notes of these conversations: (conversation, name, JSON as bytes)."""
-    return await file.rows(
-        "SELECT conversation_id, name, CAST(value AS BLOB) FROM messages_meta "
+    """The title, extra and notes of these conversations: (conversation, name, JSON)."""
+    return await forgiving(
+        file,
+        "SELECT conversation_id, name, value FROM messages_meta "
         f"WHERE conversation_id COLLATE BINARY IN ({marks(ids)}) AND "
         "(name IN ('title', 'extra') OR name >= 'note:' AND name < 'note;') "
         "ORDER BY conversation_id",
