@@ -115,13 +115,34 @@ async def _sound(session: Session, store: "Store", match: str | None) -> int | N
                     {"kind": each.kind, "position": each.position, "reason": each.reason}
                     for each in found.damage
                 ],
+                "tools": {
+                    "calls_without_result": found.unanswered,
+                    "results_without_call": found.orphans,
+                    "conversations": found.parted,
+                },
             }
         )
     else:
         words = f"{count(found.conversations, 'conversation')}, {count(found.messages, 'message')}"
         words += f", {found.unreadable:,} unreadable" if found.unreadable else ""
-        session.note(f"{store.name}: {words}{'' if _bad(found) else ': sound'}")
+        words += "" if _bad(found) else ": sound"
+        session.note(f"{store.name}: {words}{_parted(found)}")
     return PARTLY if _bad(found) else None
+
+
+def _parted(found: "Soundness") -> str:
+    """What of tool calls has lost its other half; nothing where all have theirs."""
+    parts = []
+    if found.unanswered:
+        parts.append(f"{count(found.unanswered, 'tool call')} without a result")
+    if found.orphans:
+        parts.append(f"{count(found.orphans, 'tool result')} without its call")
+    if not parts:
+        return ""
+    names = ", ".join(map(render.visible_line, found.parted_names))
+    more = ", ..." if found.parted > len(found.parted_names) else ""
+    where = count(found.parted, "conversation")
+    return f"; {' and '.join(parts)} in {where} ({names}{more})"
 
 
 def _bad(found: "Soundness") -> bool:

@@ -8,7 +8,10 @@ from synmem.messages import Damage, Holds, Message, Unreadable, canonical
 from synmem.operations.compare import State, compare, own_problem, own_state
 from synmem.operations.listing import listing, select
 from synmem.operations.looking import check_unchanged, infos_of
-from synmem.store import ConversationInfo, Store, SupportsDamage
+from synmem.store import ConversationInfo, Page, Store, SupportsDamage
+from synmem.strategies.pairing import Pairing
+
+_NAMED = 3
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -23,12 +26,21 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Soundness(msgspec.Struct):
-    """What reading all of a store came to; `unreadable` are (conversation, number, reason)."""
+    """What reading all of a store came to.
+
+    `unanswered` are tool calls without a result, `orphans` results without their call, `parted`
+    the conversations that have either. That is no damage: whoever sends them has to mend them.
+    """
 
     conversations: int = 0
     messages: int = 0
     unreadable: int = 0
     damage: list[Damage] = []
+    unanswered: int = 0
+    orphans: int = 0
+    parted: int = 0
+    parted_names: list[str] = []
+    """The first of them."""
 
 
 class Broken(msgspec.Struct, frozen=True):
@@ -47,6 +59,7 @@ async def sound(
     if isinstance(store, SupportsDamage):
         found.damage = await store.damage()
     details = bool(store.holds.conversation_fields)
+    tools = _Tools(found) if "tool_calls" in store.holds.fields else None
     async for infos in listing(store, match=match, details=details):
         seen: dict[str, int] = {}
         beside = {info.id: info.unreadable for info in infos if info.unreadable is not None}
@@ -60,13 +73,51 @@ async def sound(
             ]
             found.messages += len(page.items) - len(broken)
             found.unreadable += len(broken)
+            if tools is not None:
+                tools.see(page)
             if [each.reason for each in broken] == [beside.get(page.conversation)]:
                 del beside[page.conversation]  # the same, told in the place of its messages
             yield broken
         found.unreadable += len(beside)
         yield [Broken(conversation, None, why) for conversation, why in beside.items()]
         found.conversations += len(seen)
+    if tools is not None:
+        tools.end()
     await check_unchanged(store)
+
+
+class _Tools:
+    """Counts what is parted, conversation by conversation."""
+
+    def __init__(self, found: Soundness) -> None:
+        self._found = found
+        self._conversation: str | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pairing = Pairing()
+        self._number = self._orphans = 0
+
+    def see(self, page: Page) -> None:
+        """The next page; all of a conversation come in one run."""
+        if page.conversation != self._conversation:
+            self.end()
+            self._conversation = page.conversation
+        for number, item in enumerate(page.items, self._number):
+            caller = self._pairing.see(number, item)
+            if caller is None and type(item) is Message and item.role == "tool":
+                self._orphans += 1
+        self._number += len(page.items)
+
+    def end(self) -> None:
+        """The conversation is read."""
+        found, unanswered = self._found, self._pairing.unanswered
+        if self._conversation is not None and (unanswered or self._orphans):
+            found.unanswered += unanswered
+            found.orphans += self._orphans
+            found.parted += 1
+            found.parted_names += [self._conversation][: _NAMED - len(found.parted_names)]
+        self._begin()
 
 
 # --- two stores -----------------------------------------------------------------------------
