@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @command
 async def stats(session: Session) -> int | None:
-    """Count conversations, messages, roles and tokens. A token is a quarter of the characters.
+    """Count conversations, messages, roles and tokens.
+
+    Characters are those of the contents. A token is four characters of what would be sent: content
+    or parts, names and tool calls.
 
     In a pipe a line for each number, a tab between its name and its value.
 

@@ -5,34 +5,42 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from synmem.messages import Message, Unreadable
-from synmem.models import CHARACTERS_PER_TOKEN
 from synmem.operations.listing import select
 from synmem.operations.search import Skipped
 from synmem.store import Page, Store
+from synmem.strategies.meter import Meter
+
+_METER = Meter()
 
 
 @dataclass
 class Stats:
-    """What was counted. The times are the earliest and the latest of any message."""
+    """What was counted. The times are the earliest and the latest of any message.
+
+    `characters` are those of the contents; `tokens` is what sending all messages would cost, as
+    `context --explain` counts it: content or parts, names and tool calls.
+    """
 
     conversations: int = 0
     messages: int = 0
     roles: Counter[str] = field(default_factory=Counter)
     characters: int = 0
+    tokens: float = 0
     first_at: datetime | None = None
     last_at: datetime | None = None
     unreadable: list[Skipped] = field(default_factory=list)
 
     @property
     def estimated_tokens(self) -> int:
-        """A quarter of the characters."""
-        return self.characters // CHARACTERS_PER_TOKEN
+        """A token for four characters of what would be sent."""
+        return int(self.tokens)
 
     def count(self, message: Message) -> None:
         """One more message."""
         self.messages += 1
         self.roles[message.role] += 1
         self.characters += len(message.content)
+        self.tokens += _METER.message(message)
         at = message.created_at
         if at is not None:
             self.first_at = at if self.first_at is None else min(self.first_at, at)

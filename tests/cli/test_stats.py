@@ -59,3 +59,25 @@ def test_the_default_store_is_empty_until_something_is_added() -> None:
     code, out, _ = run("--json")
     assert (code, json.loads(out)["conversations"]) == (0, 0)
     assert run("-p", "nowhere.db")[0] == 3
+
+
+def test_tokens_are_those_of_what_would_be_sent(tmp_path: Path) -> None:
+    call = {"id": "x", "name": "look", "arguments": {"q": "a" * 40_000}}
+    seen = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 4000}}
+    said = [
+        {"role": "user", "content": "é", "name": "Ann"},
+        {"role": "user", "content": "", "parts": [seen]},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "42", "tool_call_id": "x"},
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": "both", "parts": [{"type": "text", "text": "both"}]},
+    ]
+    file = tmp_path / "chat.jsonl"
+    file.write_text("".join(json.dumps({"conversation_id": "c", **each}) + "\n" for each in said))
+    _, out, _ = run("-p", str(file), "--json")
+    counted = json.loads(out)
+    explain = ["context", "c", "-p", str(file), "-s", "all", "--explain"]
+    explained = CliRunner().invoke(app, explain).stderr.splitlines()[-1]
+    assert explained == f"about {counted['estimated_tokens']:,} tokens"
+    assert counted["estimated_tokens"] > 11_000
+    assert counted["characters"] == 14
