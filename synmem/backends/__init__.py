@@ -58,10 +58,12 @@ async def open_store(
     with _naming_the_extra(backend):
         module = _module(backend)
         store: Store = await module.open(settings, write=write, page_size=page_size)
+    from synmem.finishing import to_its_end  # asyncio with it: not to know the backends by
+
     try:
         yield store
     finally:
-        await store.close()
+        await to_its_end(store.close())
 
 
 def check_driver(backend: str) -> None:

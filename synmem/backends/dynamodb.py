@@ -57,6 +57,7 @@ from synmem.backends.dynamodb_remembering import DynamoDBRememberer
 from synmem.backends.dynamodb_steps import note as note_step
 from synmem.backends.dynamodb_table import Table
 from synmem.errors import Rejected, Unsupported
+from synmem.finishing import to_its_end
 from synmem.layouts.beside import read_beside
 from synmem.layouts.dynamodb_items import CONVERSATION, HEAD, MOST_BESIDE, Item, key_of
 from synmem.messages import ascii_json
@@ -85,7 +86,7 @@ async def open(
         if not table.made and not create:
             raise client.not_there()
     except BaseException:
-        await client.close()
+        await to_its_end(client.close())
         raise
     return DynamoDBStore(client, table, write=write, page_size=page_size)
 

@@ -21,6 +21,7 @@ from botocore.session import Session  # type: ignore[import-untyped]
 
 from synmem.backends.patience import CONNECT_S, again
 from synmem.errors import AccessDenied, StoreError, StoreNotFound, StoreUnavailable
+from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.masking import mask, mask_text, secrets_of
 
 REGION: Final = "us-east-1"
@@ -53,6 +54,8 @@ _DENIED: Final = {
     "IncompleteSignature", "KMSAccessDeniedException",
 }  # fmt: skip
 _BUSY_S: Final = 30.0
+
+_READS: Final = {"get_item", "batch_get_item", "query", "scan", "describe_table"}
 
 
 class Client:
@@ -97,7 +100,14 @@ class Client:
         self._client.meta.events.register("before-parse.dynamodb", _see_whole)
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        """What the server answers; tried again while it is busy or the connection breaks."""
+        """What the server answers; tried again while it is busy or the connection breaks. Whoever
+        is cancelled in a write is told when that was answered."""
+        asking = self._call(operation, **arguments)
+        if operation in _READS:
+            return await asking
+        return await to_its_end(asking, within_s=CANCELLED_S)
+
+    async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         work = functools.partial(getattr(self._client, operation), **arguments)
 
         async def step() -> dict[str, Any]:

@@ -33,6 +33,7 @@ from synmem.errors import (
     StoreUnavailable,
     Unsupported,
 )
+from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.masking import mask_text, mask_with, secrets_of, with_password
 from synmem.messages import JSONObject
 
@@ -104,7 +105,7 @@ class Place:
 
     async def prepare(self) -> None:
         """Make the index that keeps writers out of each other's way; look what it is."""
-        await self.ask(self._make_index)
+        await self.tell(self._make_index)
         try:
             about = await self.ask(lambda: self.client.admin.command("buildInfo"))
         except StoreError:
@@ -140,7 +141,7 @@ class Place:
         if not self._closed:
             self._closed = True
             with self.translating():
-                await self.client.close()
+                await to_its_end(self.client.close(), within_s=CANCELLED_S)
 
     async def ask(self, step: Callable[[], Awaitable[T]]) -> T:
         """What the step returns; asked again where the connection broke. A step that writes must
@@ -160,6 +161,10 @@ class Place:
             except _Lost as lost:
                 assert lost.__cause__ is not None
                 raise lost.__cause__ from None
+
+    async def tell(self, step: Callable[[], Awaitable[T]]) -> T:
+        """As `ask`, of a step that writes: whoever is cancelled is told when it was answered."""
+        return await to_its_end(self.ask(step), within_s=CANCELLED_S)
 
     @contextlib.contextmanager
     def translating(self) -> Iterator[None]:
@@ -247,9 +252,10 @@ async def opened(settings: Mapping[str, Any]) -> Place:
             raise Unsupported(
                 f"{place.name}: no layout {layout!r} on MongoDB", hint=f"there is {LAYOUT}"
             )
-        await _look(place)
+        # Within, since the driver leaves a connection open that is cancelled as it is made.
+        await to_its_end(_look(place), within_s=CANCELLED_S)
     except BaseException:
-        await place.close()
+        await to_its_end(place.close())
         raise
     return place
 

@@ -86,6 +86,7 @@ from synmem.backends.postgres_numbers import behind, check_next, is_behind
 from synmem.backends.postgres_opening import Database, literal
 from synmem.backends.postgres_reading import PostgresReader, row_id
 from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
+from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.layouts import postgres_rows as layout
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import Conversation, Message
@@ -123,7 +124,7 @@ async def open(
                 f"{database.name}: no table {table.rows}", hint="`synmem add` makes one"
             )
     except BaseException:
-        await database.close()
+        await to_its_end(database.close())
         raise
     return PostgresStore(database, write=write, page_size=page_size)
 
@@ -575,7 +576,8 @@ class PostgresStore(PostgresReader):
                 answer = await write(connection)
                 answers[:] = [answer]
                 done = None if answer is False else token
-                await connection.execute(self._commit(str(call), done))
+                commit = connection.execute(self._commit(str(call), done))
+                await to_its_end(commit, within_s=CANCELLED_S)
                 return answer
 
         return await again(step, (Lost,))

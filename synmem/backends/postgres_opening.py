@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -24,6 +24,7 @@ from synmem.errors import (
     StoreUnavailable,
     Unsupported,
 )
+from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.layouts.postgres_rows import COLUMNS, Own
 from synmem.masking import mask, mask_text, secrets_of, unquoted
 
@@ -120,7 +121,10 @@ class Database:
                     yield connection
                     self._idle.append(connection)
                 except (asyncpg.PostgresError, StoreError):
-                    await self._settle(connection)
+                    await to_its_end(self._settle(connection))
+                    raise
+                except asyncio.CancelledError:
+                    await to_its_end(self._undo(connection))
                     raise
                 except BaseException:
                     # Interrupted in the middle of an answer: nobody can tell what comes next.
@@ -177,6 +181,13 @@ class Database:
             connection.terminate()
             raise
 
+    async def _undo(self, connection: Any) -> None:
+        """Where a statement was cancelled: the server is told, and what it belongs to is rolled
+        back. A connection that is only cut off would wait for its locks there, and keep others."""
+        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await connection.execute("ROLLBACK", timeout=CANCELLED_S)
+        connection.terminate()  # the word to the server may come late, and end another statement
+
     async def look(self) -> None:
         """Find our tables; CorruptData where others stand in their place."""
         table = self.table
@@ -221,11 +232,17 @@ class Database:
     async def close(self) -> None:
         """Close the connections; twice is once."""
         idle, self._idle = self._idle, []
+        try:
+            await to_its_end(self._close(idle), within_s=CANCELLED_S)
+        finally:
+            for connection in idle:
+                if not connection.is_closed():
+                    connection.terminate()
+
+    async def _close(self, idle: Sequence[Any]) -> None:
         for connection in idle:
-            try:
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 await connection.close(timeout=CONNECT_S)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                connection.terminate()
 
 
 def identifier(name: str) -> str:

@@ -41,6 +41,7 @@ from synmem.errors import (
     StoreUnavailable,
     SynmemError,
 )
+from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.masking import mask, mask_text, secrets_of, unquoted
 
 _SCAN_COUNT: Final = 1000
@@ -110,7 +111,9 @@ class Server:
             except NoScriptError:
                 return await self._ask("EVAL", script.text, *rest)
 
-        return await self._again(step), tries
+        if not script.writes:
+            return await self._again(step), tries
+        return await to_its_end(self._again(step), within_s=CANCELLED_S), tries
 
     async def kind(self, key: bytes) -> str:
         """The type of a key: "none" where there is no such key."""
@@ -187,7 +190,7 @@ class Server:
     async def close(self) -> None:
         """Close every connection; twice is once."""
         with self._translating():
-            await self._client.aclose()
+            await to_its_end(self._client.aclose(), within_s=CANCELLED_S)
 
     @contextlib.contextmanager
     def _translating(self) -> Iterator[None]:

@@ -40,6 +40,7 @@ class Script(msgspec.Struct, frozen=True):
 
     text: str
     sha: str
+    writes: bool
 
 
 def position_of(items: Sequence[bytes], at: int, index: int) -> Position:
@@ -73,9 +74,14 @@ def is_position(text: str) -> bool:
     return text == START or (index.isdecimal() and [len(part) for part in rest[1:]] == [40, 40])
 
 
-def _script(text: str) -> Script:
+def _script(text: str, *, writes: bool = False) -> Script:
     whole = _COMMON + text
-    return Script(whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())
+    sha = hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest()
+    return Script(whole, sha, writes)
+
+
+def _writing(text: str) -> Script:
+    return _script(text, writes=True)
 
 
 _COMMON = (
@@ -198,7 +204,7 @@ end
 """
 )
 
-APPEND: Final = _script("""
+APPEND: Final = _writing("""
 -- KEYS: token, index; of each part its list and what lies beside it; tokens that are spent
 -- ARGV, packed: ttl, keep (-1: all), parts; of each: id, expected end, title, extra, count, items;
 -- then for how many seconds the token is kept
@@ -245,7 +251,7 @@ for spent = 2 * parts + 3, #KEYS do call('DEL', KEYS[spent]) end
 return {'done', ends}
 """)
 
-DELETE: Final = _script("""
+DELETE: Final = _writing("""
 -- KEYS: token, index, list, beside
 -- ARGV: id, for how many seconds the token is kept, position with which it begins, or '*',
 --       position up to which, or '*'
@@ -274,7 +280,7 @@ call('SET', KEYS[1], '1', 'EX', ARGV[2])
 return {'done', '1'}
 """)
 
-STAGE: Final = _script("""
+STAGE: Final = _writing("""
 -- KEYS: staged;  ARGV, packed: more items;  then how many are staged already
 local staged, before = call('LLEN', KEYS[1]), tonumber(ARGV[3])
 if staged < before then return 'lost' end
@@ -286,7 +292,7 @@ call('EXPIRE', KEYS[1], TOKEN_S)
 return 'done'
 """)
 
-REPLACE: Final = _script("""
+REPLACE: Final = _writing("""
 -- KEYS: token, index, list, beside, staged
 -- ARGV: id, for how many seconds the token is kept, position with which it begins, or '*',
 --       position up to which, ttl, title, extra, how many items are staged
@@ -330,7 +336,7 @@ call('SET', KEYS[1], '1', 'EX', ARGV[2])
 return {'done', '1'}
 """)
 
-CALL_OFF: Final = _script("""
+CALL_OFF: Final = _writing("""
 -- KEYS: tokens; of each what is known of it, once none that was not done ever will be
 local found = {}
 for i, token in ipairs(KEYS) do
@@ -340,13 +346,13 @@ end
 return found
 """)
 
-FORGET: Final = _script("""
+FORGET: Final = _writing("""
 -- KEYS: tokens
 for _, token in ipairs(KEYS) do call('DEL', token) end
 return 'done'
 """)
 
-EXPIRE: Final = _script("""
+EXPIRE: Final = _writing("""
 -- KEYS: of each conversation its list and what lies beside it;  ARGV: milliseconds left of each
 for i = 1, #KEYS, 2 do
   if not misfit(KEYS[i], 'list') and call('PEXPIRE', KEYS[i], ARGV[(i + 1) / 2]) == 1 then
@@ -364,7 +370,7 @@ end
 return call('HGET', KEYS[2], ARGV[1])
 """)
 
-SET_NOTE: Final = _script("""
+SET_NOTE: Final = _writing("""
 -- KEYS: list, beside;  ARGV: field, value ('': none)
 for key, wanted in pairs({[KEYS[1]] = 'list', [KEYS[2]] = 'hash'}) do
   local kind = misfit(key, wanted)

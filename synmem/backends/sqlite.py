@@ -54,6 +54,7 @@ from synmem.backends.sqlite_lines import makes_lines
 from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks
 from synmem.backends.sqlite_trial import ROWS_A_TRIAL, Plainness, Trial, beside
 from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
+from synmem.finishing import to_its_end
 from synmem.layouts.beside import read_beside
 from synmem.layouts.sqlite_ids import shown
 from synmem.layouts.sqlite_tables import Row, Table
@@ -277,10 +278,9 @@ class SqliteStore(SqliteCsv):
     @contextlib.asynccontextmanager
     async def _beside(self, source: SqliteReader) -> AsyncIterator[Copying]:
         """The other file, attached; StoreUnavailable where its rows cannot be taken over."""
-        async with self._step():
-            await attach(self._file, source._file)
         try:
             async with self._step():
+                await attach(self._file, source._file)
                 tables = {"main": self._table, BESIDE: source._table}
                 if await self._file.is_watched():
                     raise StoreUnavailable(f"{self.name}: a trigger may change what is written")
@@ -292,8 +292,11 @@ class SqliteStore(SqliteCsv):
                 self._file, self._table, source._file, source._table, most=2 * self._page_size
             )
         finally:
-            async with self._step():
-                await detach(self._file)
+            await to_its_end(self._detached())
+
+    async def _detached(self) -> None:
+        async with self._step():
+            await detach(self._file)
 
     async def digests(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsCopy.digests`."""

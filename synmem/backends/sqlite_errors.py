@@ -39,6 +39,12 @@ def is_later(error: Exception) -> bool:
     return code_of(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def is_waited_for(error: sqlite3.Error) -> bool:
+    """Whether the same statement may do as soon as another program lets go of its lock."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)
+
+
 def has_no_room(error: OSError) -> bool:
     """Whether the disk is full, or a quota or limit is reached."""
     return error.errno in _NO_ROOM

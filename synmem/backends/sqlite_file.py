@@ -4,14 +4,21 @@ import asyncio
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import aiosqlite
 
 from synmem import leftovers
-from synmem.backends.sqlite_errors import code_of, has_no_room, is_in_the_way, is_later
+from synmem.backends.sqlite_errors import (
+    code_of,
+    has_no_room,
+    is_in_the_way,
+    is_later,
+    is_waited_for,
+)
 from synmem.backends.sqlite_place import Name, Seen, allowed, copy, is_young, name_of
 from synmem.errors import (
     Changed,
@@ -20,12 +27,20 @@ from synmem.errors import (
     StoreNotFound,
     StoreUnavailable,
 )
+from synmem.finishing import to_its_end
 from synmem.layouts.sqlite_columns import WideTable, affinity
 from synmem.layouts.sqlite_ids import Ids, ids_of
 from synmem.layouts.sqlite_tables import Column, OwnTable, SynapseKitTable, Table
 
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a lock of another program is waited for."""
+
+_BUSY_AT_ONCE_S: Final = 0.1
+"""How long of that without looking up: the thread that waits hears of no cancellation."""
+
+_PAUSE_S: Final = 0.01
+
+T = TypeVar("T")
 
 _TRIES: Final = 50
 _REOPENED: Final = 3
@@ -121,15 +136,19 @@ class File:
     async def connect(self, *, write: bool) -> None:
         """Open for writing, or in the way of reading that changes nothing."""
         self._name.check_names()
-        if write:
-            self.writes = True
-            await self._open(self._name.uri("rwc"))
-            await self.execute("PRAGMA secure_delete=ON")  # what is cleared is gone from the file
-            # Of 16 MB each: more of the index stays at hand, and pages go to the file less often.
-            await self.execute("PRAGMA cache_size=-16000")
-            await self.execute("PRAGMA wal_autocheckpoint=4000")
-            return
-        await self._open_to_read()
+        try:
+            await (self._open_to_write() if write else self._open_to_read())
+        except BaseException:
+            await self._disconnect()  # who tries again begins anew
+            raise
+
+    async def _open_to_write(self) -> None:
+        self.writes = True
+        await self._open(self._name.uri("rwc"))
+        await self.execute("PRAGMA secure_delete=ON")  # what is cleared is gone from the file
+        # Of 16 MB each: more of the index stays at hand, and pages go to the file less often.
+        await self.execute("PRAGMA cache_size=-16000")
+        await self.execute("PRAGMA wal_autocheckpoint=4000")
 
     async def _open_to_read(self) -> None:
         failed: Exception | None = None
@@ -176,8 +195,7 @@ class File:
     async def _look_into(self, uri: str) -> None:
         await self._open(uri)
         await self.execute("PRAGMA query_only=ON")
-        assert self.connection is not None
-        await self.connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
+        await self._fetched("SELECT count(*) FROM sqlite_schema")
 
     async def _copied(self) -> Name:
         """A copy of the file, in the folder for what is temporary."""
@@ -218,23 +236,49 @@ class File:
             # event loop: it is given a connection that can be closed in order instead.
             try:
                 return sqlite3.connect(
-                    uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, factory=_Connection
+                    uri,
+                    uri=True,
+                    isolation_level=None,
+                    timeout=_BUSY_AT_ONCE_S,
+                    factory=_Connection,
                 )
             except sqlite3.Error as error:
                 failed.append(error)
                 return sqlite3.connect(":memory:")
 
-        connection = aiosqlite.Connection(connector, iter_chunk_size=1000)
-        self.connection = await connection
+        async def opening() -> None:
+            self.connection = await aiosqlite.Connection(connector, iter_chunk_size=1000)
+
+        await to_its_end(opening())
         if failed:
             raise failed[0]
 
+    async def _ask(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What SQLite says; asked again while another program has the file locked."""
+        patience: float | None = None
+        while True:
+            try:
+                return await work()
+            except sqlite3.OperationalError as error:
+                if not is_waited_for(error):
+                    raise
+                now = time.monotonic()
+                patience = patience or now + BUSY_TIMEOUT_S - _BUSY_AT_ONCE_S
+                if now >= patience:
+                    raise
+                await asyncio.sleep(_PAUSE_S)
+
     async def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement for what it does; tell to how many rows."""
-        assert self.connection is not None
-        cursor = await self.connection.execute(sql, values)
-        await cursor.close()
-        return cursor.rowcount
+        connection = self.connection
+        assert connection is not None
+
+        async def work() -> int:
+            cursor = await connection.execute(sql, values)
+            await cursor.close()
+            return cursor.rowcount
+
+        return await self._ask(work)
 
     async def is_watched(self, table: str = "messages") -> bool:
         """Whether a trigger may do something else with its rows than what it is told."""
@@ -250,10 +294,11 @@ class File:
         return cursor.rowcount
 
     async def rollback(self) -> None:
-        """End a transaction that is still open. Queued behind whatever an interrupted task left
-        running in the thread: where that was the COMMIT, there is nothing to roll back."""
+        """End a transaction that is still open. Queued behind whatever a cancelled task left
+        running in the thread, and waited for: nothing of that goes on, and no lock of it stays.
+        Where it was the COMMIT, there is nothing to roll back."""
         if self.connection is not None:
-            await self.connection.rollback()
+            await to_its_end(self.connection.rollback())
 
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query; none where the tables are not made yet."""
@@ -263,9 +308,16 @@ class File:
         """All rows of a query on the file, whatever is in it; none where there is no file yet."""
         if self._reads:
             return await self._looked(sql, values)
-        if self.connection is None:
-            return []
-        return list(await self.connection.execute_fetchall(sql, values))
+        return [] if self.connection is None else await self._fetched(sql, values)
+
+    async def _fetched(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        connection = self.connection
+        assert connection is not None
+
+        async def work() -> list[Any]:
+            return list(await connection.execute_fetchall(sql, values))
+
+        return await self._ask(work)
 
     async def _looked(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """The same of a file that is read: as it is now, whatever other programs do to it."""
@@ -274,9 +326,8 @@ class File:
             self._check_same()
             if self.connection is None or self.is_torn():
                 await self._reopen()
-            assert self.connection is not None
             try:
-                rows = list(await self.connection.execute_fetchall(sql, values))
+                rows = await self._fetched(sql, values)
             except sqlite3.DatabaseError as error:
                 if self.is_torn():
                     continue
@@ -321,12 +372,14 @@ class File:
         await self._disconnect()
 
     async def _disconnect(self) -> None:
-        if self.connection is not None:
-            connection, self.connection = self.connection, None
-            await connection.close()
-        if self._copy is not None:
-            copied, self._copy = self._copy, None
-            copied.release()
+        try:
+            if self.connection is not None:
+                connection, self.connection = self.connection, None
+                await to_its_end(connection.close())
+        finally:
+            if self._copy is not None:
+                copied, self._copy = self._copy, None
+                copied.release()
 
 
 async def detect(file: File, layout: str | None, *, write: bool) -> Table:
@@ -364,9 +417,13 @@ async def create(file: File, table: Table) -> None:
         raise StoreNotFound(f"{file.path}: its folder is not there", hint="make it first")
     if file.connection is None:
         await file.connect(write=True)
-        empty = not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1")
-        if table.holds.own and empty and not file.has_other_names():
-            await _switch_on_wal(file)
+        try:
+            empty = not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1")
+            if table.holds.own and empty and not file.has_other_names():
+                await file.execute("PRAGMA journal_mode=WAL")
+        except BaseException:
+            await file.close()  # who tries again begins here
+            raise
     try:
         await file.execute("BEGIN IMMEDIATE")
         shape = await _shape(file)
@@ -455,18 +512,3 @@ def needed(table: Table) -> set[str]:
     """The columns without which a table is none of this layout."""
     others = len(table.columns) - len(table.others)
     return {"id", "conversation_id", *table.columns[:others]}
-
-
-async def _switch_on_wal(file: File) -> None:
-    """SQLite does not wait for a lock here by itself: two that make one file at once would fail."""
-    patience = BUSY_TIMEOUT_S
-    while True:
-        try:
-            await file.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if not is_later(error) or patience <= 0:
-                raise
-            patience -= 0.05
-            await asyncio.sleep(0.05)
-        else:
-            return

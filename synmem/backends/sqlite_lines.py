@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from synmem.backends.paging import storable
 from synmem.backends.sqlite_file import LASTING, File, needed
 from synmem.backends.sqlite_reading import IDS_A_QUERY, SqliteReader, marks
+from synmem.finishing import to_its_end
 from synmem.layouts.sqlite_lines import (
     Run,
     counts_sql,
@@ -142,7 +143,7 @@ async def one_ahead(
     finally:
         if coming is not None:
             coming.cancel()
-            await asyncio.wait([coming])
+            await to_its_end(asyncio.wait([coming]))
             if not coming.cancelled():
                 coming.exception()  # nobody is to hear of it any more
 

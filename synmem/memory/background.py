@@ -6,11 +6,15 @@ then. The child of a fork begins anew, with a thread of its own.
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeVar
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final, Generic, TypeVar
+
+from synmem.finishing import to_its_end
 
 T = TypeVar("T")
 
@@ -22,18 +26,72 @@ _END_S: Final = 10.0
 
 
 def wait(work: Coroutine[Any, Any, T]) -> T:
-    """Do it there, and wait for it here."""
-    future = asyncio.run_coroutine_threadsafe(work, _running(work))
+    """Do it there, and wait for it here. Where Ctrl-C comes meanwhile, it is cancelled there, and
+    waited for all the same: a second Ctrl-C ends that."""
+    errand = _Errand(work)
     try:
-        return future.result()
+        errand.begin(_running(work))
+        return errand.ended.result()
     except BaseException:
-        future.cancel()  # an interrupt here ends the work there
+        errand.cancel()
+        errand.wait(_END_S)
         raise
 
 
 async def do(work: Coroutine[Any, Any, T]) -> T:
-    """Do it there, without holding up the caller's event loop."""
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, _running(work)))
+    """Do it there, without holding up the caller's event loop. Where the caller is cancelled, it is
+    cancelled there, and that is told when it has ended."""
+    errand = _Errand(work)
+    errand.begin(_running(work))
+    # No task: at the end of its event loop `asyncio.run` would cancel that by itself.
+    return await to_its_end(asyncio.wrap_future(errand.ended), hurry=errand.cancel)
+
+
+class _Errand(Generic[T]):
+    """Work on its way in the background's event loop, and what came of it."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.ended: Future[T] = Future()
+        """What the work has returned or raised; not before it has ended, cancelled or not."""
+        self._work = work
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[T] | None = None
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Do it there."""
+        self._loop = loop
+        loop.call_soon_threadsafe(self._begin)
+
+    def cancel(self) -> None:
+        """Cancel it there, whether it has begun or not."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def wait(self, within_s: float) -> None:
+        """Until it has ended, whatever came of it."""
+        if self._loop is not None:
+            with contextlib.suppress(Exception, CancelledError):
+                self.ended.exception(within_s)
+
+    def _begin(self) -> None:
+        if not self.ended.done():
+            self._task = asyncio.ensure_future(self._work)
+            self._task.add_done_callback(self._end)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        elif not self.ended.done():  # an interrupt came before it was begun
+            self._work.close()
+            self.ended.cancel()
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.ended.cancel()
+        elif (error := task.exception()) is not None:
+            self.ended.set_exception(error)
+        else:
+            self.ended.set_result(task.result())
 
 
 def later(work: Coroutine[Any, Any, None]) -> None:

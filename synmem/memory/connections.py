@@ -13,6 +13,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 from synmem.backends import open_store
+from synmem.finishing import to_its_end
 from synmem.memory import background
 from synmem.store import Store
 
@@ -61,7 +62,7 @@ class Connection:
         if not self._holders:
             if _open.get(self._key) is self:
                 del _open[self._key]
-            await self.close()
+            await to_its_end(self.close())
 
     async def close(self) -> None:
         """Close the store; who asks for it again opens it again."""

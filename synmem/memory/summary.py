@@ -3,6 +3,7 @@
 import contextlib
 
 from synmem.errors import Changed
+from synmem.finishing import to_its_end
 from synmem.memory.base import BaseMemory, Replaceable, Said, at_least, copies, text
 from synmem.memory.llm import checked
 from synmem.memory.turn import Turn
@@ -96,8 +97,12 @@ class SummaryMemory(BaseMemory):
             return
         cut = len(messages) - self._most // 2
         summary = await self._summary(messages[:cut])
+        new = [{"role": "system", "content": summary}, *messages[cut:]]
+        await to_its_end(self._write_anew(new))  # a cancellation must not come between
+
+    async def _write_anew(self, messages: list[Said]) -> None:
         await self._backend.clear()
-        for message in [{"role": "system", "content": summary}, *messages[cut:]]:
+        for message in messages:
             await self._backend.add(message["role"], message["content"])
 
     async def _summary(self, oldest: list[Said]) -> str:

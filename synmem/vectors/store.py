@@ -14,12 +14,15 @@ import contextlib
 import functools
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypedDict, TypeVar, runtime_checkable
 
 from synmem.errors import AccessDenied, CorruptData, ModelError, StoreError, StoreUnavailable
 from synmem.exhaustion import exhausted
+from synmem.finishing import to_its_end
 from synmem.messages import dump_json
 from synmem.vectors import tables
 from synmem.vectors.embedding import Embedder, WordLlama, embed_query, kind_of, pieces
@@ -27,6 +30,7 @@ from synmem.vectors.nearest import packed_vectors
 from synmem.vectors.tables import Vectors
 
 _BUSY_S: Final = 10.0
+_BUSY_AT_ONCE_S: Final = 0.1
 _TEXTS: Final = 2000  # embedded at a time where the embedder changed
 
 Result = TypeVar("Result")
@@ -146,25 +150,47 @@ class VectorStore:
     async def _run(
         self, work: Callable[[sqlite3.Connection], Result], *, write: bool = True
     ) -> Result:
-        """One transaction, in a thread."""
-        return await asyncio.to_thread(_transaction, self._file, work, write)
+        """One transaction, in a thread, which ends before a cancellation is told."""
+        cancelled = threading.Event()
+        transaction = asyncio.to_thread(_transaction, self._file, work, write, cancelled)
+        return await to_its_end(transaction, hurry=cancelled.set)
 
 
-def _transaction(file: Path, work: Callable[[sqlite3.Connection], Result], write: bool) -> Result:
+def _transaction(
+    file: Path,
+    work: Callable[[sqlite3.Connection], Result],
+    write: bool,
+    cancelled: threading.Event,
+) -> Result:
     with _translating(file), contextlib.closing(_connect(file)) as db:
         if write:
             db.execute("PRAGMA secure_delete = ON")
-        db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        _begin(db, "BEGIN IMMEDIATE" if write else "BEGIN", cancelled)
+        db.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000:.0f}")
         tables.prepare(db, file)
         result = work(db)
         db.execute("COMMIT")
         return result
 
 
+def _begin(db: sqlite3.Connection, begin: str, cancelled: threading.Event) -> None:
+    """Wait for the lock of another program, but not for somebody who was cancelled."""
+    patience = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            db.execute(begin)
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or cancelled.is_set() or time.monotonic() > patience:
+                raise
+        else:
+            return
+
+
 def _connect(file: Path) -> sqlite3.Connection:
     if not file.exists():
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))  # from chats: private
-    return sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)
+    return sqlite3.connect(file, timeout=_BUSY_AT_ONCE_S, isolation_level=None)
 
 
 @contextlib.contextmanager
