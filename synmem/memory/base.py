@@ -90,6 +90,16 @@ class Replaceable(Protocol):
         ...
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """A memory whose oldest messages may go by themselves."""
+
+    @property
+    def keeps(self) -> int | None:
+        """How many messages it keeps at most; None keeps all."""
+        ...
+
+
 def said(role: str, content: str) -> Said:
     """A message of these; ValueError where one is not text."""
     for name, value in (("role", role), ("content", content)):

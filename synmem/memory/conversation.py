@@ -8,6 +8,8 @@ class ConversationMemory(BufferMemory):
     """The last `window_size` pairs of messages (reference: ConversationMemory); `window` is the
     same under SynapseKit 2.0.1's name.
 
+    Counted as there: the result of a tool may stay where its call is gone.
+
     >>> memory = ConversationMemory(window_size=10)
     >>> memory.add_user("What is SynapseKit?")
     >>> memory.add_assistant("An async-first RAG framework.")

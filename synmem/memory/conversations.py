@@ -12,6 +12,9 @@ from synmem.memory.stored import Session, check_conversation
 class StoredConversation:
     """A conversation in a store, for synchronous callers, inside a running event loop too.
 
+    A window counts messages, as SynapseKit does: the result of a tool may stay where its call is
+    gone. A call that Ctrl-C ends has done all of it or nothing.
+
     Can be shared by threads. Memories over one server share a few connections.
     """
 

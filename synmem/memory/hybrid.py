@@ -13,7 +13,8 @@ class HybridMemory:
     """The last `window` pairs of messages, and a summary of all before them (reference:
     HybridMemory). The model is asked only for what no summary covers yet; when it fails, nothing
     changes. Where it answers nothing, the summary so far is shown, if there is one, and the next
-    call asks again. Unlike SynapseKit 2.0.1's, the summary is stripped.
+    call asks again. Unlike SynapseKit 2.0.1's, the summary is stripped. Pairs are counted as there:
+    the result of a tool may stay where its call is in the summary.
 
     >>> memory = HybridMemory(llm=llm, window=1, summary_max_tokens=200)
     >>> for text in ("one", "two", "three"):

@@ -7,6 +7,8 @@ from synmem.memory.base import BaseMemory, Said, at_least, copies, said
 class InMemoryConversation(BaseMemory):
     """The last `max_messages` messages, in this process (reference: InMemoryConversation).
 
+    Counted as there: the result of a tool may stay where its call is gone.
+
     >>> memory = InMemoryConversation(max_messages=20)
     >>> asyncio.run(memory.add("user", "What is SynapseKit?"))
     >>> asyncio.run(memory.get())
@@ -17,6 +19,11 @@ class InMemoryConversation(BaseMemory):
         at_least(1, max_messages=max_messages)
         self._most = max_messages
         self._seen: list[Said] = []
+
+    @property
+    def keeps(self) -> int:
+        """See `Bounded.keeps`."""
+        return self._most
 
     async def add(self, role: str, content: str) -> None:
         """Append a message; over the limit the oldest goes."""
@@ -49,6 +56,8 @@ class InMemoryConversation(BaseMemory):
 
 class WindowMemory(InMemoryConversation):
     """The last `window_size` messages, in this process (reference: WindowMemory).
+
+    Counted as there: the result of a tool may stay where its call is gone.
 
     >>> memory = WindowMemory(window_size=1)
     >>> asyncio.run(memory.add("user", "one"))

@@ -17,7 +17,8 @@ class SmartContextManager:
     Over `max_recent_tokens` the oldest two messages are summarized by `cheap_llm`, or dropped
     without one; at least two stay. Estimates are `len(content) // chars_per_token`. When the
     model fails, nothing is lost: the next call goes on. Where it answers nothing, the two go and
-    the summary stays as it was (SynapseKit 2.0.1 forgets it, and strips no answer).
+    the summary stays as it was (SynapseKit 2.0.1 forgets it, and strips no answer). Counted as
+    there: the result of a tool may stay where its call is gone.
 
     >>> manager = SmartContextManager(cheap_llm=llm, max_recent_tokens=4000)
     >>> manager.set_system("You are a helpful research assistant.")

@@ -152,6 +152,13 @@ def check_conversation(**named: str) -> None:
 class StoredMemory(BaseMemory):
     """A BaseMemory over one conversation of a store; can be shared by tasks and threads.
 
+    `max_messages` counts messages, as SynapseKit does: the result of a tool may stay where its call
+    is gone. (The command `add --window` keeps both.)
+
+    A call that is cancelled, by Ctrl-C or `asyncio.wait_for` say, has done all of it or nothing,
+    and nothing of it goes on. Where a server does not answer then for two seconds, nobody can tell
+    which.
+
     Memories over one server share a few connections, however many sessions a program has.
     """
 
@@ -166,6 +173,11 @@ class StoredMemory(BaseMemory):
         self._session = Session(backend, settings, session_id, max_messages)
         self._max_messages = max_messages
         self._seen: list[Said] = []
+
+    @property
+    def keeps(self) -> int | None:
+        """See `Bounded.keeps`."""
+        return self._max_messages
 
     async def add(self, role: str, content: str) -> None:
         """Append a message; with `max_messages` the oldest go in the same step."""

@@ -4,7 +4,7 @@ import contextlib
 
 from synmem.errors import Changed
 from synmem.finishing import to_its_end
-from synmem.memory.base import BaseMemory, Replaceable, Said, at_least, copies, text
+from synmem.memory.base import BaseMemory, Bounded, Replaceable, Said, at_least, copies, text
 from synmem.memory.llm import checked
 from synmem.memory.turn import Turn
 from synmem.models import LLM
@@ -16,15 +16,20 @@ class SummaryMemory(BaseMemory):
     """Wraps a memory; over `max_messages` its oldest messages are replaced in it by one summary
     message (reference: SummaryMemory).
 
-    The newest half of `max_messages` stays as it is. Over the classes of this package that have a
+    The newest half of `max_messages` stays as it is: the result of a tool may stay where its call
+    is in the summary, as there. Over the classes of this package that have a
     list or a store the replacement is one atomic step. Over any other BaseMemory there are only
-    `get`, `clear` and `add`: a crash between them leaves a part of the new history. When the
+    `get`, `clear` and `add`: a crash between them leaves a part of the new history (a cancellation
+    waits until they are done). When the
     model fails, `add` raises what the model raised (`ModelError` where it answers nothing): the
     message is stored (do not add it again), nothing else changed, and the next `add` tries again
     to summarize.
 
     A record of the store that cannot be read stays, and so does all that stands behind it: only
     what stands before it is summarized, until it was repaired or removed.
+
+    A `backend` of this package that keeps no more than `max_messages` would lose its oldest
+    messages before any is summarized: ValueError.
 
     `summary_prompt` may hold `{conversation}`; else the conversation follows it. An earlier summary
     is the first line of that conversation.
@@ -51,6 +56,12 @@ class SummaryMemory(BaseMemory):
             text(summary_prompt=summary_prompt)
         self._backend = backend
         self._llm = checked(llm)
+        keeps = backend.keeps if isinstance(backend, Bounded) else None
+        if keeps is not None and keeps <= max_messages:
+            raise ValueError(
+                f"backend keeps {keeps} messages: its oldest are gone before there are more than "
+                f"max_messages={max_messages} to summarize; let it keep more, or all"
+            )
         self._most = max_messages
         self._prompt = concise if summary_prompt is None else templated(summary_prompt)
         self._turn = Turn()

@@ -14,7 +14,8 @@ class SummaryBufferMemory:
     The estimate is `len(content) // chars_per_token` for each, the summary included. A text is
     summarized once. When the model fails, nothing is lost: the next call goes on. Where it answers
     nothing, the oldest two go and the summary stays as it was (SynapseKit 2.0.1 forgets
-    it, and strips no answer).
+    it, and strips no answer). Counted as there: the result of a tool may stay where its call is in
+    the summary.
 
     >>> memory = SummaryBufferMemory(llm=llm, max_tokens=2000, chars_per_token=4)
     >>> memory.add("user", "Hello!")

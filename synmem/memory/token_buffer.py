@@ -8,7 +8,8 @@ class TokenBufferMemory(BufferMemory):
     """Drops the oldest messages while the estimate, `len(content) // chars_per_token` each, is
     over `max_tokens` (reference: TokenBufferMemory).
 
-    One message that is over by itself is dropped too: then nothing is left.
+    One message that is over by itself is dropped too: then nothing is left. Counted as there: the
+    result of a tool may stay where its call is gone.
 
     >>> memory = TokenBufferMemory(max_tokens=4, chars_per_token=4)
     >>> memory.add("user", "a text of eighteen")

@@ -17,8 +17,10 @@ from synmem.memory import (
     HybridMemory,
     InMemoryConversation,
     SmartContextManager,
+    SqliteMemory,
     SummaryBufferMemory,
     SummaryMemory,
+    WindowMemory,
 )
 from synmem.memory.turn import Turn
 from tests.memory.models import Echo, Failing, Nothing
@@ -349,11 +351,39 @@ def test_two_tasks_at_once_summarize_each_message_once() -> None:
         (lambda: EntityMemory(Echo(), 0), "max_entities must be >= 1"),
         (lambda: SummaryMemory(InMemoryConversation(), object()), "llm must have a method"),  # type: ignore[arg-type]
         (lambda: SmartContextManager(chars_per_token=0), "chars_per_token must be >= 1"),
+        (lambda: SummaryMemory(InMemoryConversation(4), Echo(), 4), "backend keeps 4 messages"),
+        (lambda: SummaryMemory(InMemoryConversation(3), Echo(), 4), "backend keeps 3 messages"),
+        (lambda: SummaryMemory(WindowMemory(), Echo()), "backend keeps 10 messages"),
+        (lambda: SummaryMemory(SqliteMemory(":memory:", max_messages=20), Echo()), "keeps 20"),
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_named(make: Any, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         make()
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        lambda: InMemoryConversation(5),
+        InMemoryConversation,
+        lambda: SqliteMemory(":memory:", max_messages=5),
+        lambda: SqliteMemory(":memory:"),
+    ],
+)
+def test_a_summary_over_a_memory_that_keeps_more_asks_before_anything_is_lost(backend: Any) -> None:
+    async def main() -> None:
+        model = Echo()
+        async with SummaryMemory(backend(), model, max_messages=4) as memory:
+            for n in range(5):
+                await memory.add("user", f"message {n}")
+            first, *rest = await memory.get()
+        assert len(model.prompts) == 1
+        assert all(f"message {n}" in model.prompts[0] for n in range(3))
+        assert first["role"] == "system"
+        assert [each["content"] for each in rest] == ["message 3", "message 4"]
+
+    run(main())
 
 
 class Slow:
