@@ -38,8 +38,8 @@ from tests.cli.places import BACKENDS, Places
 from tests.conformance import PAGE_SIZE, add, contents, numbered, run
 
 KINDS = (*BACKENDS, "synapsekit", "memory")
-AT_ONCE_S = 3.0
-"""So long a call may take that waits for nobody."""
+AT_ONCE_S = 15.0
+"""So long a call may take that waits for nobody, on a machine that is busy."""
 
 MANY = int(os.environ.get("SYNMEM_TEST_CANCELS", "10"))
 
