@@ -196,6 +196,7 @@ async def told(file: File, sql: str, values: Sequence[Any]) -> list[list[Any]] |
             raise
         return None
     try:
-        return [[*row[:-1], row[-1].decode()] for row in rows]
+        # Of no rows there is no text: they went after they were counted.
+        return [[*row[:-1], (row[-1] or b"").decode()] for row in rows]
     except UnicodeDecodeError:
         return None

@@ -28,6 +28,8 @@ class Proxy:
         self._wanted: Callable[[bytes], bool] | None = None
         self._times = 0
         self._truncated: tuple[int, int] | None = None
+        self._awaited = 0
+        self._act: Callable[[], object] | None = None
         self._listener: socket.socket | None = None
         self.port = 0
         self.delay_s = 0.0
@@ -53,6 +55,11 @@ class Proxy:
         its connection."""
         with self._lock:
             self._truncated = after, size
+
+    def before_request(self, number: int, act: Callable[[], object]) -> None:
+        """Do something before the piece of a request of that number, from now, is passed on."""
+        with self._lock:
+            self._awaited, self._act = self.requests + number, act
 
     def cut(self) -> None:
         """Close every connection there is, at once."""
@@ -132,9 +139,10 @@ class Proxy:
                 pair.doomed = True
                 tail = b""
             time.sleep(self.delay_s)
+            if act := self._act_of_next():
+                act()
             if not _passed(pair.server, sent):
                 break
-            self.requests += 1
         pair.end()
 
     def _pass_answers(self, pair: "_Pair") -> None:
@@ -151,6 +159,13 @@ class Proxy:
             if not _passed(pair.client, answer):
                 break
         pair.end()
+
+    def _act_of_next(self) -> Callable[[], object] | None:
+        with self._lock:
+            self.requests += 1
+            act = self._act if self.requests == self._awaited else None
+            self._act = None if act else self._act
+            return act
 
     def _size_of_next(self) -> int | None:
         """How much of the next answer is passed on; None for all of it."""
