@@ -380,7 +380,7 @@ class Exported(NamedTuple):
 @runtime_checkable
 class SupportsExports(Protocol):
     """A store that may hold several exports, one behind the other, of the same conversations: each
-    is brought over by itself. Read as a whole, it shows a conversation as the last has it."""
+    is brought over by itself. Read as a whole, it shows the longest of each conversation."""
 
     async def exports(self) -> list[Exported]:
         """The exports in it, in their order; of an empty store one."""

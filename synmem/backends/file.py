@@ -7,8 +7,8 @@ one). Lines of one conversation belong together wherever they stand, in file ord
 line stands as `Unreadable` in the conversation of the line before it (of the next, if it is the
 first). The last title line that names a title or an extra counts.
 
-Sealed exports in one file are each by themselves: `exports` has them, and a conversation that is
-in several is shown as the last has it. The parts of a split export, one behind the other, are one.
+Sealed exports in one file are each by themselves: `exports` has them, and of a conversation that
+is in several the longest is shown. The parts of a split export, one behind the other, are one.
 
 The file is read through once when it is opened, for the index of `layouts/line_index.py`. Lines
 that another program appends are found at the next read; any other change is `Changed`: by its
@@ -47,6 +47,7 @@ from synmem.layouts.files import (
 from synmem.layouts.line_index import NONE, Index
 from synmem.messages import Conversation, Damage, Holds, Message, Unreadable, parse_json
 from synmem.store import (
+    HARMLESS,
     SEVERAL,
     START,
     ConversationInfo,
@@ -194,13 +195,14 @@ class FileStore:
         index = await self._look()
         found = index.damage()
         held = [each for each in index.exports if each.numbers]
-        if found or len(index.numbers) == sum(len(each.numbers) for each in held):
+        broken = any(each.kind not in HARMLESS for each in found)
+        if broken or len(index.numbers) == sum(len(each.numbers) for each in held):
             return found
         why = (
-            f"{len(held)} exports stand in it, one behind the other: a conversation is read as "
-            "the last has it; `import` and `migrate` bring each by itself"
+            f"{len(held)} exports stand in it, one behind the other: of a conversation that is in "
+            "several the longest is read; `import` and `migrate` bring each by itself"
         )
-        return [Damage(SEVERAL, str(held[-1].line), why)]
+        return [*found, Damage(SEVERAL, str(held[-1].line), why)]
 
     def begins_at(self, conversation: str) -> int:
         """How many messages stand before its first one here; more than 0 in a rejects file."""

@@ -27,11 +27,12 @@ async def check_damage(source: "Store", *, consent: bool, as_json: bool = False)
     malformed line could belong anywhere. Rows that belong to no conversation harm none.
     """
     from synmem.messages import FINER
-    from synmem.store import STRAY
+    from synmem.store import SEVERAL, STRAY
 
     found = await _damage(source)
     damage = _faults(found)
-    name_damage(source.name, [*damage, *(each for each in found if each.kind == FINER)])
+    told = (FINER, SEVERAL)
+    name_damage(source.name, [*damage, *(each for each in found if each.kind in told)])
     if all(each.kind == STRAY for each in damage):
         return Harm.STRAYS if damage else Harm.NONE
     if not consent:
@@ -70,6 +71,15 @@ async def name_strays(store: "Store") -> bool:
     strays = await store.strays() if isinstance(store, SupportsStrays) else []
     name_damage(store.name, strays)
     return bool(strays)
+
+
+async def name_several(store: "Store") -> None:
+    """Say of a file of several exports how it is read."""
+    from synmem.store import SEVERAL, SupportsDamage, SupportsExports
+
+    # A server would look through all that it has for its damage, a second time.
+    if isinstance(store, SupportsExports) and isinstance(store, SupportsDamage):
+        name_damage(store.name, [each for each in await store.damage() if each.kind == SEVERAL])
 
 
 def name_damage(store: str, damage: "Iterable[Damage]") -> None:

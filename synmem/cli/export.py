@@ -118,8 +118,9 @@ async def export(
 
 async def _name_damage(store: "Store") -> bool:
     """Whether something is wrong with the store beyond single messages; it is named."""
-    from synmem.cli.damage import faults, name_damage
+    from synmem.cli.damage import faults, name_damage, name_several
 
+    await name_several(store)
     # A malformed line stands in a conversation too, and was named there.
     found = await faults(store)
     found = [each for each in found if each.kind != "malformed"]

@@ -138,8 +138,12 @@ class Output:
         digits = max(4, len(str(of)))
         return self._checked(whole.with_name(f"{whole.stem}-{number:0{digits}}{whole.suffix}"))
 
+    def is_source(self, path: Path) -> bool:
+        """Whether it is what is read."""
+        return self._source is not None and same_file(path, self._source)
+
     def _checked(self, path: Path) -> Path:
-        if self._source is not None and same_file(path, self._source):
+        if self.is_source(path):
             raise UsageError(f"-o {path} is what is read")
         return path
 
@@ -260,6 +264,8 @@ class _Parts:
         surplus = left_over(strays, self._files.count, digits) if strays else []
         removed = 0
         for path in surplus:
+            if self._output.is_source(path):
+                continue
             with contextlib.suppress(OSError):  # then it is named
                 path.unlink()
                 removed += 1

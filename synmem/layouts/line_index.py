@@ -7,7 +7,7 @@ nothing.
 
 A sealed export that stands in the file is one by itself (`Export`), whatever is before and behind
 it; lines without a seal are one together, wherever they stand. A conversation that is in several
-has a number in each; by its name the last of these is meant.
+has a number in each; by its name that of the longest is meant.
 """
 
 import re
@@ -95,7 +95,7 @@ class Index:
         self._export = self.exports[0]
         self._numbers = self._export.numbers
         self._shown: dict[str, int] = {}
-        self._shown_of = 0  # how many numbers there were then
+        self._shown_of = 0  # how many lines there were then
         self._joined = joined
         # By run: first byte, first line (from 1), conversation, and its next and last run.
         self.starts = array("Q")
@@ -137,12 +137,17 @@ class Index:
 
     @property
     def numbers(self) -> dict[str, int]:
-        """The number of each conversation: in the last export that has it."""
+        """The number of each conversation: in the export that has the most of it, the last such."""
         if len(self.exports) == 1:
             return self._numbers
-        if self._shown_of != len(self.names):
-            self._shown_of = len(self.names)
-            self._shown = {name: n for each in self.exports for name, n in each.numbers.items()}
+        if self._shown_of != self.line_count:
+            self._shown_of = self.line_count
+            self._shown = {}
+            for each in self.exports:
+                for name, number in each.numbers.items():
+                    shown = self._shown.setdefault(name, number)
+                    if self.counts[number] >= self.counts[shown]:
+                        self._shown[name] = number
         return self._shown
 
     def feed(self, block: bytes) -> None:

@@ -132,7 +132,7 @@ def numbered(name: str) -> bool:
 
 def _family(name: str) -> tuple[str, str, str] | None:
     """What the names of all parts of one export have in common."""
-    path = Path(name)
+    path = Path(name).absolute()
     found = _NAMED.fullmatch(path.stem)
     return (str(path.parent), found[1], path.suffix) if found else None
 

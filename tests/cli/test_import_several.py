@@ -143,15 +143,25 @@ def test_sealed_exports_in_one_file_are_each_by_themselves(
         dest.unlink()
 
 
-def test_a_file_of_several_exports_is_read_as_the_last_has_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("latest_first", [False, True])
+def test_a_file_of_several_exports_is_read_as_the_longest_has_it(
+    tmp_path: Path, latest_first: bool
+) -> None:
     both = tmp_path / "both.jsonl"
     mon = backup(tmp_path / "mon.jsonl", MON, "--seal").read_bytes()
-    both.write_bytes(mon + backup(tmp_path / "tue.jsonl", TUE, "--seal").read_bytes())
+    tue = backup(tmp_path / "tue.jsonl", TUE, "--seal").read_bytes()
+    both.write_bytes(tue + mon if latest_first else mon + tue)
     assert said(both) == TUE
     assert run("show", "a", "-p", both).stdout == "User: 1\nUser: 2\nUser: 3\n"
-    checked = run("check", both)
-    assert checked.exit_code == 0
-    assert "2 exports stand in it, one behind the other" in checked.stderr
+    store = make(tmp_path / "tue.db", TUE)
+    commands = (["check", both], ["check", store, both], ["export", "-p", both])
+    for command in commands:
+        result = run(*command)
+        assert result.exit_code == 0, result.stderr
+        assert "2 exports stand in it, one behind the other" in result.stderr
+    with both.open("ab") as file:
+        file.write(backup(tmp_path / "wed.jsonl", {"a": ["1", "2", "3", "4"]}).read_bytes())
+    assert said(both) == {**TUE, "a": ["1", "2", "3", "4"]}
 
 
 # --- parts ----------------------------------------------------------------------------------
@@ -284,6 +294,14 @@ def test_a_shorter_run_removes_what_an_earlier_left_over(
     ]  # fmt: skip
     assert run("import", *found[:5], "-p", dest).exit_code == 0
     assert said(dest) == LONG
+
+
+def test_the_file_that_is_read_is_no_surplus(tmp_path: Path) -> None:
+    before = parts(tmp_path / "x.jsonl", LONG, "9", "--seal")
+    result = run("export", "-p", before[4], "-o", tmp_path / "x.jsonl", "--split", "9", "--seal")
+    assert result.exit_code == 0
+    assert sorted(tmp_path.glob("x-*.jsonl")) == [before[0], before[4]]
+    assert f"{before[4]}: there from before" in result.stderr
 
 
 def test_a_run_that_fails_removes_nothing(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_runs_tile_the_file() -> None:
     assert backwards == list(index.runs(index.first_run[0]))[::-1]
     assert (index.names, list(index.counts)) == (["a", "b", "a"], [5, 3, 2])
     assert [each.numbers for each in index.exports] == [{"a": 0, "b": 1}, {"a": 2}]
-    assert index.numbers == {"a": 2, "b": 1}
+    assert index.numbers == {"a": 0, "b": 1}
 
 
 def test_a_conversation_that_is_only_titled_has_no_run() -> None:
