@@ -182,7 +182,9 @@ def connect(file: Path | None, *, busy_s: float = _BUSY_S) -> sqlite3.Connection
         if not file.exists():
             os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))  # from chats: private
     name = ":memory:" if file is None else file
-    return sqlite3.connect(name, timeout=busy_s, isolation_level=None, check_same_thread=False)
+    made = sqlite3.connect(name, timeout=busy_s, isolation_level=None, check_same_thread=False)
+    made.execute("PRAGMA secure_delete = ON")  # what its store has no more stays nowhere in it
+    return made
 
 
 def forget(file: Path) -> None:

@@ -24,7 +24,7 @@ from synmem.operations.word_index import (
     open_index,
 )
 from synmem.operations.word_tables import Proposal
-from synmem.operations.words import Query
+from synmem.operations.words import Query, normal
 from synmem.store import Page, Store
 
 LARGE: Final = 100_000
@@ -193,7 +193,7 @@ async def _from_index(
     hits = []
     for proposal in best.sorted():
         assert isinstance(proposal, Proposal)
-        hit = await _read_again(store, query, proposal)
+        hit = await _read_again(store, proposal)
         if hit is None:
             await index.drop(proposal.conversation)
             raise Unusable("the store changed meanwhile")
@@ -202,13 +202,13 @@ async def _from_index(
     return Found(hits, skipped, indexed=True)
 
 
-async def _read_again(store: Store, query: Query, proposal: Proposal) -> Hit | None:
-    """The message as the store has it; None where it is not the one that was proposed."""
+async def _read_again(store: Store, proposal: Proposal) -> Hit | None:
+    """The message as the store has it; None where its words are not those that were proposed."""
     name, number, score = proposal.conversation, proposal.number, proposal.score
     try:
         async for page in store.read([name], after=proposal.before, limit=1):
             item = page.items[0]
-            if isinstance(item, Message) and query.score(item.content) == score:
+            if isinstance(item, Message) and normal(item.content) == proposal.text:
                 return Hit(name, number, item.role, item.content, score)
     except Changed:
         pass  # what stood in front of it is gone

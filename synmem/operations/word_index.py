@@ -65,8 +65,11 @@ class WordIndex:
             new = await run(lambda db: _New(db, self._worker))
             await follow(new, store, listing)
             await run(new.write)
+            gone = await run(index_file.unseen) if complete else []
+            await run(lambda db: tables.drop(db, gone))
+            if gone or new.dropped:
+                await run(tables.erase)
             if complete:
-                await run(lambda db: tables.drop(db, index_file.unseen(db)))
                 await run(lambda db: index_file.set_store_version(db, version))
             await run(lambda db: db.execute("COMMIT"))
         except BaseException:
@@ -97,6 +100,7 @@ class _New:
         db.execute("DELETE FROM temp.seen")
         self._conversation = index_file.last_id(db, "conversation")
         self._message = index_file.last_id(db, "message")
+        self.dropped = False
         self._clear()
 
     def _clear(self) -> None:
@@ -112,6 +116,7 @@ class _New:
 
     async def drop(self, known: Sequence[Known]) -> None:
         """See `following.Index`."""
+        self.dropped = self.dropped or bool(known)
         await self._worker.run(lambda db: tables.drop(db, [each.id for each in known]))
 
     def next_id(self) -> int:

@@ -25,13 +25,15 @@ CREATE VIRTUAL TABLE words USING fts5(text, tokenize = 'ascii');
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A message that may match: the `number`-th of its conversation, right after `before`."""
+    """A message that may match: the `number`-th of its conversation, right after `before`; `text`
+    is its content's normal form."""
 
     conversation: str
     number: int
     before: Position
     at_us: int | None
     score: float
+    text: str
 
 
 def make_tables(db: sqlite3.Connection) -> None:
@@ -44,6 +46,7 @@ def drop_named(db: sqlite3.Connection, name: str) -> None:
     rows = db.execute("SELECT id FROM conversation WHERE name = ?", (name,)).fetchall()
     db.execute("BEGIN IMMEDIATE")
     drop(db, [number for (number,) in rows])
+    erase(db)
     index_file.set_store_version(db, None)
     db.execute("COMMIT")
 
@@ -58,6 +61,12 @@ def drop(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
         db.execute("DELETE FROM message WHERE conversation = ?", (number,))
         db.execute("DELETE FROM unreadable WHERE conversation = ?", (number,))
         db.execute("DELETE FROM conversation WHERE id = ?", (number,))
+
+
+def erase(db: sqlite3.Connection) -> None:
+    """Let no word stay of what was dropped: FTS5 takes those out when it merges (a million
+    messages: about a second)."""
+    db.execute("INSERT INTO words(words) VALUES ('optimize')")
 
 
 def propose(
@@ -77,4 +86,4 @@ def propose(
     for name, number, before, at, text in rows:
         score = query.score_normal(text)
         if score is not None:
-            take(Proposal(name, number, before, at, score))
+            take(Proposal(name, number, before, at, score, text))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from synmem import folders
 from synmem.operations.search import search
 from tests.cli.editing import edit
 from tests.cli.moved import lines, run
@@ -109,3 +110,31 @@ def test_a_small_store_needs_no_rebuild_and_takes_it(
     place = str(tmp_path / "chat.db")
     run("import", "-p", place, stdin=lines(SAID))
     assert hits(place, "penguin", "--rebuild")[0] == [OLD]
+
+
+@pytest.mark.parametrize("backend", ("mongo", "dynamodb"))
+def test_what_has_the_same_score_with_other_words_is_not_taken_for_it(
+    places: Places, backend: str, tmp_path: Path
+) -> None:
+    """Also where the store tells nothing: what was proposed is read again."""
+    place = place_of(places, backend, tmp_path)
+    assert hits(place, "penguin")[0] == [OLD]
+    edit(place, backend, OLD, "the penguin awakes")
+    assert hits(place, "penguin")[0] == ["the penguin awakes"]
+    assert hits(place, "awakes")[0] == ["the penguin awakes"]
+
+
+def test_nothing_of_an_old_text_stays_in_the_index(tmp_path: Path) -> None:
+    place = str(tmp_path / "chat.db")
+    said = {f"c{i}": ["a penguin sleeps", f"word{i}", "x" * 500] for i in range(50)}
+    said |= {"zoo": ["before", "the chrysanthemum wilts", "behind"], "gone": ["xylophone", "y"]}
+    assert run("import", "-p", place, stdin=lines(said)).exit_code == 0
+    assert hits(place, "chrysanthemum")[0] == ["the chrysanthemum wilts"]
+    [index] = Path(folders.state_path("search")).glob("*.db")
+    assert b"chrysanthemum" in index.read_bytes()
+    assert b"xylophone" in index.read_bytes()
+    edit(place, "sqlite", "the chrysanthemum wilts", NEW)
+    assert run("clear", "gone", "-p", place, "--yes").exit_code == 0
+    assert hits(place, "walrus")[0] == [NEW]
+    for word in (b"chrysanthemum", b"wilts", b"xylophone"):
+        assert word not in index.read_bytes()
