@@ -342,7 +342,7 @@ def _torn(rows: Sequence[Item]) -> bool:
     """Whether an item is missing right before a later one of the same append."""
     for before, item in itertools.pairwise(rows):
         gap = number(item[NUMBER]["N"]) - number(before[NUMBER]["N"]) != 1
-        if gap and item.get("i", {"N": "0"})["N"] != "0":
+        if gap and item.get("i", {}).get("N", "0") != "0":
             return True
     return False
 

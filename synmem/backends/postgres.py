@@ -82,7 +82,7 @@ from synmem.backends.postgres_inserting import (
     refused,
     refused_rows,
 )
-from synmem.backends.postgres_numbers import behind, check_next, is_behind
+from synmem.backends.postgres_numbers import behind, check_next, highest_above
 from synmem.backends.postgres_opening import Database, literal
 from synmem.backends.postgres_reading import PostgresReader, row_id
 from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
@@ -188,12 +188,12 @@ class PostgresStore(PostgresReader):
         what is wrong."""
         if isinstance(error.__cause__, asyncpg.UniqueViolationError):
 
-            async def step() -> bool:
+            async def step() -> int | None:
                 async with self._database.connection() as connection:
-                    return await is_behind(connection, self._table)
+                    return await highest_above(connection, self._table)
 
-            if await again(step, (Lost,)):
-                raise behind(self.name, self._table) from error
+            if (highest := await again(step, (Lost,))) is not None:
+                raise behind(self.name, self._table, highest) from error
 
     def _encode(self) -> Callable[[Message], NamedRow]:
         """How messages become rows of the table as it is."""
@@ -438,7 +438,7 @@ class PostgresStore(PostgresReader):
         first, _ = await self._look(connection, name, None)
         if first != START:
             if numbers and -numbers[0] >= int(first):
-                raise behind(self.name, self._table)
+                raise behind(self.name, self._table, -int(first))
             numbers = array("q", [-number for number in reversed(numbers)])
         encode = self._encode()
         messages = zip(numbers, aside.messages(), strict=True)

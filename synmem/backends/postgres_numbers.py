@@ -11,14 +11,18 @@ from synmem.store import SEQUENCE, STRAY, Position
 
 MOST_DAMAGE: Final = 1000
 
+_MOST: Final = 2**62
+"""A sequence that is set above this one is soon at its end."""
+
 
 def check_above(
     store: str, table: Table, before: Mapping[str, Position], first: Mapping[str, int]
 ) -> None:
     """StoreError, where a first new id is not above all ids that its conversation had."""
     for name, number in first.items():
-        if number <= int(before.get(name, number - 1)):
-            raise behind(store, table)
+        last = int(before.get(name, number - 1))
+        if number <= last:
+            raise behind(store, table, last)
 
 
 async def check_next(
@@ -30,17 +34,19 @@ async def check_next(
         check_above(store, table, ends, dict.fromkeys(ends, number))
 
 
-async def is_behind(connection: Any, table: Table) -> bool:
-    """Whether some id is above what the sequence has given, as far as this role may look."""
-    return bool((await connection.fetchrow(_numbers_sql(table)))[0])
+async def highest_above(connection: Any, table: Table) -> int | None:
+    """The highest id, where it is above what the sequence has given, as far as this role may
+    look."""
+    is_it, _, highest = await connection.fetchrow(_numbers_sql(table))
+    return int(highest) if is_it else None
 
 
-def behind(store: str, table: Table) -> StoreError:
-    """What a writer is told."""
+def behind(store: str, table: Table, highest: int) -> StoreError:
+    """What a writer is told; `highest` is an id that a new one does not come behind."""
     return StoreError(
         f"{store}: the sequence {table.sequence} is behind its table, and a new message would come"
         " before older ones; nothing was written",
-        hint=_remedy(table),
+        hint=_remedy(table, highest),
     )
 
 
@@ -52,12 +58,14 @@ async def damage(rows: Callable[..., Awaitable[list[Any]]], table: Table) -> lis
     found = [Damage(STRAY, f"row {number}", "its session_id is empty") for (number,) in strays]
     for is_it, last, highest in await rows(_numbers_sql(table)):
         if is_it:
-            why = f"it is at {last or 0}, and there is an id {highest}: {_remedy(table)}"
+            why = f"it is at {last or 0}, and there is an id {highest}: {_remedy(table, highest)}"
             found.append(Damage(SEQUENCE, table.sequence, why))
     return found
 
 
-def _remedy(table: Table) -> str:
+def _remedy(table: Table, highest: int) -> str:
+    if highest > _MOST:
+        return f"give its row in {table.rows} another id: there are too few above it"
     return f"SELECT setval({table.numbers}, (SELECT greatest(max(id), -min(id)) FROM {table.rows}))"
 
 
@@ -69,7 +77,8 @@ def _numbers_sql(table: Table) -> str:
     return (
         "SELECT may AND coalesce(last, 0) < highest, last, highest FROM (SELECT highest, "
         f"has_sequence_privilege({sequence}, 'SELECT, USAGE') AS may, (SELECT last_value FROM "
-        "pg_sequences WHERE format('%I.%I', schemaname, sequencename)::regclass = "
-        f"{sequence}) AS last FROM (SELECT greatest(max(id), -min(id)) AS highest "
+        "pg_sequences AS s JOIN pg_namespace AS n ON n.nspname = s.schemaname JOIN pg_class AS c "
+        f"ON c.relnamespace = n.oid AND c.relname = s.sequencename WHERE c.oid = {sequence}) "
+        "AS last FROM (SELECT greatest(max(id), -(min(id)::numeric)) AS highest "
         f"FROM {table.rows}) AS ids) AS found"
     )

@@ -125,20 +125,32 @@ def head_of(item: Item | None) -> Head:
     try:
         skip = None
         if "skip_from" in item:
-            skip = (number(item["skip_from"]["N"]), number(item["skip_to"]["N"]))
+            skip = (_numbered(item, "skip_from"), _numbered(item, "skip_to"))
         return Head(
-            item["version"]["S"],
-            number(item["begins"]["N"]) if "begins" in item else LOWEST,
+            _of_kind(item, "version", "S"),
+            _numbered(item, "begins") if "begins" in item else LOWEST,
             skip,
-            number(item["above"]["N"]) if "above" in item else 0,
+            _numbered(item, "above") if "above" in item else 0,
             "listed" in item,
             title,
             extra,
-            steps=frozenset(item["steps"]["SS"]) if "steps" in item else frozenset(),
+            steps=frozenset(_of_kind(item, "steps", "SS")) if "steps" in item else frozenset(),
         )
-    except (KeyError, ArithmeticError) as error:
-        why = f"its head, which says where it begins, cannot be read: {error!r}"
+    except ValueError as error:
+        why = f"its head, which says where it begins, cannot be read: {error}"
         return Head(title=title, extra=extra, unreadable=why)
+
+
+def _of_kind(item: Item, name: str, kind: str) -> Any:
+    """An attribute of a head; ValueError where it is not of this kind."""
+    value = item.get(name)
+    if value is None or kind not in value:
+        raise ValueError(f"{name} is {'missing' if value is None else _type(value)}")
+    return value[kind]
+
+
+def _numbered(item: Item, name: str) -> Number:
+    return number(_of_kind(item, name, "N"))
 
 
 def key_of(conversation: str, where: Number) -> Item:
@@ -148,8 +160,9 @@ def key_of(conversation: str, where: Number) -> Item:
 
 def position_of(item: Item) -> str:
     """Where a message stands: its number, and the call that wrote it there."""
-    call = item["call"]["S"] if "call" in item else ""
-    place = item["i"]["N"] if "i" in item else ""
+    call, place = (
+        str(item.get(name, {}).get(kind, "")) for name, kind in (("call", "S"), ("i", "N"))
+    )
     return f"{number(item[NUMBER]['N'])}:{call}:{place}"
 
 

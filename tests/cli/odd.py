@@ -55,7 +55,7 @@ def nothing_is_hidden(
 
 def ordinary(result: Result, arguments: Sequence[Any] = ()) -> Result:
     """The result, which is no bug's: a documented exit code, and nothing of Python's."""
-    said = (arguments, result.exit_code, result.output[-2000:])
+    said = (arguments, result.exit_code, result.output[-2000:], repr(result.exception))
     assert result.exception is None or isinstance(result.exception, SystemExit), said
     assert result.exit_code in _CODES, said
     assert not _PYTHON.search(result.stderr), said
@@ -88,7 +88,8 @@ def _listed(place: str, sound: Mapping[str, Sequence[str]]) -> None:
     counted = ordinary(run("stats", "-p", place))
     assert counted.exit_code in (0, 6), counted.output
     match = ["clear", "--match", "sound*", "--dry-run", "-p", place]
-    assert ordinary(run(*match), match).exit_code == 0
+    matched = ordinary(run(*match), match)
+    assert matched.exit_code == 0, matched.output
 
 
 def _exported(place: str, sound: Mapping[str, Sequence[str]], marks: Collection[str]) -> None:

@@ -19,6 +19,7 @@ import redis
 from bson import Decimal128, Int64, ObjectId
 from pymongo.errors import PyMongoError
 
+from tests.backends.dynamodb_place import client
 from tests.cli.moved import lines, run
 from tests.cli.odd import SOUND, nothing_is_hidden
 from tests.cli.places import BACKENDS, Places
@@ -162,7 +163,97 @@ def _lay_redis(place: str, dice: random.Random) -> Laid:
     return dice.sample(ids, 7), [*marks, "mark<bad>", "mark<empty>"]
 
 
-LAY: dict[str, Callable[[str, random.Random], Laid]] = {"mongo": _lay_mongo, "redis": _lay_redis}
+# --- PostgreSQL and DynamoDB --------------------------------------------------------------------
+
+
+def _begun(place: str, many: int) -> tuple[list[str], list[str]]:
+    """Conversations of one message each, and the marks in these."""
+    ids = [f"odd-{n}" for n in range(many)]
+    said = {each: [f"mark<first-{n}>"] for n, each in enumerate(ids)}
+    assert run("import", "-p", place, stdin=lines(said)).exit_code == 0
+    return ids, [texts[0] for texts in said.values()]
+
+
+_JSONB = ["5", '"text"', "null", "[]", "[5]", "{}", '{"a": 1e400}', '[{"a": []}]', '{"synmem": 5}']
+_SQL: dict[str, list[str]] = {
+    "role": ["''", "NULL", "'human'", "E'\\n'"],
+    "metadata": [f"'{each}'" for each in _JSONB],
+    "tool_calls": [f"'{each}'" for each in _JSONB],
+    "parts": [f"'{each}'" for each in _JSONB],
+    "extra": [f"'{each}'" for each in _JSONB],
+    "created_at": ["'infinity'", "'-infinity'", "'4000-01-01 BC'", "'20000-01-01'"],
+    "carried": ["'no'", "'5'", "'{}'", "'{\"content\": 5}'", "'{\"nope\": 1}'", "''"],
+    "theirs": ["ARRAY[1, NULL]", "NULL"],
+    "id": ["-9223372036854775808", "9223372036854775000", "0"],
+    "session_id": ["''", "repeat('x', 2000)", "E'\\x10'", "E'a\\x10Q'"],
+}
+
+
+def _lay_postgres(place: str, dice: random.Random) -> Laid:
+    ids, marks = _begun(place, 40)
+    statements = ["ALTER TABLE {t} ALTER role DROP NOT NULL, ADD theirs int[]"]
+    for n, session in enumerate(ids):
+        values = {"session_id": f"'{session}'", "role": "'user'", "content": f"'mark<{n}>'"}
+        for column in dice.sample([*_SQL], dice.choice([1, 2])):
+            values[column] = dice.choice(_SQL[column])
+        names = ", ".join(values)
+        statements.append(
+            f"INSERT INTO {{t}} ({names}) VALUES ({', '.join(values.values())}) "
+            "ON CONFLICT DO NOTHING"
+        )
+        if n % 4 == 0:
+            beside = dice.choice(["no", "5", "[", "null", '"ok"'])
+            for name in ("title", "note:summary"):
+                statements.append(
+                    f"INSERT INTO {{t}}_meta VALUES ('{session}', '{name}', '{beside}')"
+                )
+    _sql(place, *statements)
+    marks += [content for (content,) in _sql(place, "SELECT content FROM {t} WHERE id IS NOT NULL")]
+    return dice.sample(ids, 5), [mark for mark in marks if mark.startswith("mark")]
+
+
+def _attributes(dice: random.Random) -> dict[str, Any]:
+    return dice.choice(
+        [
+            {"S": "text"}, {"S": ""}, {"N": "5"}, {"N": "0.1234567890123456789"}, {"N": "1E+100"},
+            {"B": b"\0\xff"}, {"BOOL": True}, {"NULL": True}, {"M": {}}, {"L": []}, {"SS": ["a"]},
+            {"M": {"a": {"N": "1.5"}}}, {"L": [{"S": "a"}, {"B": b"x"}]}, {"NS": ["1"]},
+        ]
+    )  # fmt: skip
+
+
+def _lay_dynamodb(place: str, dice: random.Random) -> Laid:
+    ids, marks = _begun(place, 24)
+    url, table = _query(place)["endpoint_url"], urlsplit(place).path.strip("/")
+    with client(url) as boto:
+        for n, session in enumerate(ids):
+            item: dict[str, Any] = {"role": {"S": "user"}, "content": {"S": f"mark<{n}>"}}
+            fields = [*item, "metadata", "tool_calls", "parts", "extra", "name", "created_at"]
+            fields += ["carried", "call", "i", "another"]
+            for field in dice.sample(fields, dice.choice([1, 2])):
+                item[field] = _attributes(dice)
+            number = dice.choice(["2", "2.5", "-3", "7E+20", "99999999999999999999999999999999"])
+            key = {"session_id": {"S": session}, "n": {"N": number}}
+            boto.put_item(TableName=table, Item={**item, **key, "tag": {"S": f"mark<{n}>"}})
+            marks.append(f"mark<{n}>")
+            if n % 2:
+                head = ["version", "begins", "skip_from", "above", "steps", "title", "extra"]
+                boto.update_item(
+                    TableName=table,
+                    Key={"session_id": {"S": session}, "n": {"N": str(-(10**37))}},
+                    UpdateExpression="SET #f = :v",
+                    ExpressionAttributeNames={"#f": head[n // 2 % 7]},
+                    ExpressionAttributeValues={":v": _attributes(dice)},
+                )
+    return dice.sample(ids, 5), marks
+
+
+LAY: dict[str, Callable[[str, random.Random], Laid]] = {
+    "mongo": _lay_mongo,
+    "redis": _lay_redis,
+    "postgres": _lay_postgres,
+    "dynamodb": _lay_dynamodb,
+}
 
 
 def _odd(places: Places, backend: str, folder: Path, seed: int) -> None:
