@@ -50,25 +50,28 @@ def _told(status: os.stat_result) -> tuple[str, int]:
     return ":".join(map(str, parts)), max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-async def prints_of(file: File, columns: Sequence[str], upto: Mapping[str, Any]) -> dict[str, str]:
-    """Of the rows of each conversation up to a number: how many, and the sum of their hashes."""
+async def prints_of(
+    file: File, columns: Sequence[str], lying: Mapping[str, Any], upto: Mapping[str, int]
+) -> dict[str, str]:
+    """Of the rows of each conversation up to a number: how many, and the sum of their hashes.
+    `lying`: as what each of them lies in the table."""
     if file.connection is None:
         return {}
     await file.define(_PRINT, zlib.crc32)
     key = f"m.{file.shape.key}"
     row = _row_sql(key, [f"m.{column}" for column in columns])
     found: dict[str, str] = {}
-    wanted = list(upto.items())
+    wanted = list(lying)
     for start in range(0, len(wanted), _QUERY_CONVERSATIONS):
         some = wanted[start : start + _QUERY_CONVERSATIONS]
-        values = ", ".join(["(?, ?)"] * len(some))
+        values = ", ".join(f"({n}, ?, ?)" for n in range(len(some)))
         rows = await file.rows(
             f"SELECT w.column1, count(*), sum({_PRINT}({row})) FROM (VALUES {values}) AS w "
-            f"JOIN messages AS m ON m.conversation_id = w.column1 AND {key} <= w.column2 "
+            f"JOIN messages AS m ON {file.shape.ids.match('w.column2')} AND {key} <= w.column3 "
             "GROUP BY w.column1",
-            [value for pair in some for value in pair],
+            [value for name in some for value in (lying[name], upto[name])],
         )
-        found.update((name, f"{count} {total}") for name, count, total in rows)
+        found.update((some[n], f"{count} {total}") for n, count, total in rows)
     return found
 
 

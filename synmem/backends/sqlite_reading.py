@@ -433,11 +433,14 @@ class SqliteReader:
         """See `SupportsChanges.version`; of a private copy that cannot be told."""
         return None if self._file.is_copied else version_of(self._file.path)
 
-    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str]:
-        """See `SupportsChanges.fingerprints`."""
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str] | None:
+        """See `SupportsChanges.fingerprints`; None where nothing numbers the rows."""
+        if not self._file.shape.unique:
+            return None
         wanted = {name: self._number_at(position) for name, position in upto.items()}
         async with self._step():
-            return await prints_of(self._file, self._table.columns, wanted)
+            lying = await self._values(storable([*wanted]))
+            return await prints_of(self._file, self._table.columns, lying, wanted)
 
     @contextlib.asynccontextmanager
     async def _step(self) -> AsyncIterator[None]:

@@ -177,3 +177,16 @@ def test_what_is_no_text_where_text_belongs_is_named(tmp_path: Path, value: Any)
         with contextlib.closing(sqlite3.connect(path)) as db, db:
             db.execute(f"ALTER TABLE messages DROP COLUMN {column}")
             db.execute(f"ALTER TABLE messages RENAME COLUMN was TO {column}")
+
+
+@pytest.mark.parametrize("column", ["INTEGER", "", "TEXT COLLATE NOCASE"])
+def test_search_notices_what_is_edited_in_the_middle(tmp_path: Path, column: str) -> None:
+    rows = [(name, f"hello {n}") for n in range(3) for name in (1001, "bob", "Bob")]
+    path = filled(tmp_path / "s.db", column, *rows)
+    at = ["-k", "50", "-p", path]
+    assert len(run("search", "hello", *at).stdout.splitlines()) == 9
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE messages SET content = 'zebra' WHERE id IN (1, 5)")
+    found = run("search", "zebra", *at).stdout.splitlines()
+    assert sorted(line.split("\t")[:2] for line in found) == [["1001", "1"], ["bob", "2"]]
+    assert len(run("search", "hello", *at).stdout.splitlines()) == 7
