@@ -160,6 +160,16 @@ def as_dict(message: Message) -> JSONObject:
     return data
 
 
+def flat_call(call: JSONObject) -> JSONObject:
+    """A tool call with its `name` and `arguments` at hand, also where it has them in its
+    `function`, as OpenAI's messages do: it is kept as it was said, and read either way."""
+    function = call.get("function")
+    if not isinstance(function, dict) or "name" in call or "arguments" in call:
+        return call
+    rest = {key: value for key, value in call.items() if key != "function"}
+    return {**rest, "name": function.get("name"), "arguments": function.get("arguments")}
+
+
 def format_time(moment: datetime) -> str:
     """ISO 8601 in UTC, always with microseconds: the text sorts as the times do."""
     return moment.isoformat(timespec="microseconds")[:26] + "Z"

@@ -237,6 +237,9 @@ def _beside(message: "Message") -> list[str]:
 
 
 def _call(call: "JSONObject") -> str:
+    from synmem.messages import flat_call
+
+    call = flat_call(call)
     arguments = call.get("arguments")
     shown = arguments if isinstance(arguments, str) else _dumped(arguments)
     return f"-> {call.get('name')}({shown})  {call.get('id') or ''}".rstrip()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from synmem.messages import Conversation, Message, dump_json
+from synmem.messages import Conversation, Message, dump_json, flat_call
 
 _LINE_END: Final = re.compile("\r\n|\r|\n")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
@@ -146,6 +146,7 @@ def _other_parts(parts: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _tool_call(call: dict[str, Any]) -> Iterator[str]:
     """The call's name and id, and its arguments in a fence that they cannot end."""
+    call = flat_call(call)
     name = _one_line(str(call.get("name", ""))) or "(no name)"
     yield f"calls {name}" + (f" ({_one_line(str(call['id']))})" if call.get("id") else "")
     arguments = call.get("arguments")

@@ -6,7 +6,7 @@ In what a model is shown a line that begins at the margin is ours: all that some
 
 from typing import Any, Final
 
-from synmem.messages import JSONObject, Message, dump_json
+from synmem.messages import JSONObject, Message, dump_json, flat_call
 from synmem.strategies.names import called
 
 INDENT: Final = "    "
@@ -41,7 +41,7 @@ def message_line(message: Message) -> str:
 
 def arguments_text(call: JSONObject) -> str:
     """The arguments of a tool call, as the JSON text that OpenAI has there."""
-    arguments: Any = call.get("arguments")
+    arguments: Any = flat_call(call).get("arguments")
     if isinstance(arguments, str):
         return arguments
     return dump_json({} if arguments is None else arguments).decode()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from synmem.messages import JSONObject, Message
+from synmem.messages import JSONObject, Message, flat_call
 from synmem.strategies.names import function_name
 
 Call = tuple[int, int]
@@ -82,7 +82,10 @@ def paired(messages: Sequence[Message]) -> dict[int, Call]:
 def _calling(message: Message, ids: Mapping[int, str]) -> Message:
     """The message with these of its calls, under these ids."""
     calls: list[JSONObject] = message.tool_calls or []
-    kept = [{**calls[n], "id": name, "name": function_name(calls[n])} for n, name in ids.items()]
+    kept = [
+        {**flat_call(calls[n]), "id": name, "name": function_name(calls[n])}
+        for n, name in ids.items()
+    ]
     return msgspec.structs.replace(message, tool_calls=kept or None)
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from synmem.messages import JSONObject
+from synmem.messages import JSONObject, flat_call
 
 UNNAMED: Final = "unnamed"
 """The function of a call that names none: a call without a name is refused, and one that is left
@@ -16,7 +16,7 @@ _NOT_IN_A_SPEAKER: Final = re.compile(r"[\s<|\\/>]+")
 
 def called(call: JSONObject) -> str:
     """The name of the function that is called, as it was said."""
-    name = call.get("name")
+    name = flat_call(call).get("name")
     return name if isinstance(name, str) and name else UNNAMED
 
 

@@ -152,3 +152,23 @@ def test_a_number_that_no_float_holds_is_named_in_a_store(
         assert "1e400" in result.stderr + result.stdout, asked
         assert "Infinity" not in result.stdout, asked
     assert [each["content"] for each in exported(other)] == ["x", "z"]
+
+
+def test_a_history_as_openai_has_it_is_taken_and_said(tmp_path: Path) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"q": 1}'}}
+    given = [
+        line(content="what?"),
+        line(role="assistant", content=None, tool_calls=[call]),
+        line(role="tool", content=[{"type": "text", "text": "42"}], tool_call_id="c1"),
+    ]
+    file = write(tmp_path, "jsonl", *given)
+    place = tmp_path / "chat.db"
+    assert run("import", file, "-p", place).exit_code == 0
+    assert run("check", file, place).exit_code == 0
+    _, called, result = exported(place)
+    assert (called["content"], called["tool_calls"]) == ("", [call])
+    assert (result["content"], result["parts"]) == ("42", given[2]["content"])
+    sent = json.loads(run("context", "c", "-p", place, "-f", "openai").stdout)
+    assert sent[1]["tool_calls"] == [call]
+    assert "look" in run("context", "c", "-p", place, "-f", "text").stdout
+    assert "calls look (c1)" in run("show", "c", "-p", place, "-f", "markdown").stdout

@@ -37,6 +37,18 @@ def test_openai_has_calls_with_their_arguments_as_a_string() -> None:
     assert result == {"role": "tool", "content": "42", "tool_call_id": "c1"}
 
 
+def test_calls_that_nest_their_function_are_the_same_everywhere() -> None:
+    nested = Message(
+        "assistant", "let me see",
+        tool_calls=[
+            {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"q":1}'}}
+        ],
+    )  # fmt: skip
+    for form in (as_openai, as_anthropic, as_text):
+        assert form(made(ASK, nested, RESULT)) == form(made(ASK, CALL, RESULT))  # type: ignore[operator]
+    assert openai_pairs(nested, RESULT)
+
+
 def test_openai_sends_parts_and_names() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}]
     [sent] = as_openai(made(Message("user", "a", parts=parts, name="Ann")))
