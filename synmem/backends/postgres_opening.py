@@ -16,6 +16,7 @@ import asyncpg
 import msgspec
 
 from synmem.backends.patience import ANSWER_S, CONNECT_S
+from synmem.backends.postgres_dsn import FORM, for_asyncpg, unknown
 from synmem.backends.postgres_errors import translating
 from synmem.errors import (
     CorruptData,
@@ -107,7 +108,7 @@ class Database:
         self.name = _shown(settings)
         self.encoding = "UTF8"
         self._secrets = secrets_of(settings)
-        self._dsn = _for_asyncpg(settings["dsn"])
+        self._dsn = for_asyncpg(settings["dsn"])
         self._idle: list[Any] = []
         self._room = asyncio.Semaphore(MOST_CONNECTIONS)
 
@@ -149,6 +150,11 @@ class Database:
             ) from error
         except ssl.SSLCertVerificationError:  # which is a ValueError too
             raise
+        except (asyncpg.UndefinedObjectError, asyncpg.ProtocolViolationError) as error:
+            # PostgreSQL's word for a setting that it does not know, and a pooler's.
+            if _NO_SETTING.search(str(error)) is None:
+                raise
+            raise unknown(self.name, mask_text(str(error), self._secrets)) from error
         except OSError as error:
             if not self._is_of_a_file(error):
                 raise
@@ -158,7 +164,7 @@ class Database:
             ) from error
         except ValueError as error:
             raise ProfileError(
-                f"{self.name}: {mask_text(str(error), self._secrets)}", hint=_FORM
+                f"{self.name}: {mask_text(str(error), self._secrets)}", hint=FORM
             ) from error
 
     def _is_of_a_file(self, error: OSError) -> bool:
@@ -315,34 +321,8 @@ def _schema(table: Table) -> str:
     )
 
 
-_LIBPQ_ONLY: Final = (
-    "connect_timeout|keepalives|keepalives_idle|keepalives_interval|keepalives_count"
-    "|tcp_user_timeout|fallback_application_name|load_balance_hosts|sslcompression|sslsni"
-    "|gssencmode|channel_binding"
-)
-_PARAMETER: Final = re.compile(rf"(?<=[?&])({_LIBPQ_ONLY})=([^&#]*)(&|(?=#)|$)")
-
-
+_NO_SETTING: Final = re.compile("unrecognized configuration parameter|unsupported startup param")
 _TLS_FILE: Final = re.compile("[?&]ssl(?:rootcert|cert|key|crl)=([^&#]*)")
-_FORM: Final = "postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE"
-_CUT: Final = re.compile(r"[a-z]+://[^/?#]*(?:[/#][^?]*|.*[?&][^=&]*)@", re.DOTALL)
-"""An `@` behind the host, and not in a parameter's value: the end of a password with a raw `/`,
-`?` or `#`. asyncpg would go to another host, and name a piece of the password."""
-
-
-def _for_asyncpg(dsn: str) -> str:
-    """The DSN without what libpq knows and asyncpg would send to the server as a setting."""
-    if _CUT.match(dsn):
-        raise ProfileError(
-            f"{mask(dsn)}: no URL; in a password %, @, /, :, ? and # are quoted", hint=_FORM
-        )
-    for key, value, _ in _PARAMETER.findall(dsn):
-        if key in ("channel_binding", "gssencmode") and value == "require":
-            raise ProfileError(
-                f"{mask(dsn)}: {key}=require is more than the driver can do",
-                hint="leave it out; sslmode=verify-full proves the server",
-            )
-    return _PARAMETER.sub("", dsn).rstrip("?&")
 
 
 def _shown(settings: Mapping[str, Any]) -> str:
