@@ -23,9 +23,12 @@ MAY_IMPORT = {
     "locks": {"errors", "folders"},
     "leftovers": set(),
     "finishing": set(),
+    "temporary": {"errors"},
     "store": {"messages", "errors"},
-    "layouts": {"messages", "errors", "layouts"},
-    "backends": {*CORE, "backends", "layouts", "masking", "leftovers", "exhaustion", "finishing"},
+    "layouts": {"messages", "errors", "layouts", "temporary"},
+    "backends": {
+        *CORE, "backends", "layouts", "masking", "leftovers", "exhaustion", "finishing", "temporary",
+    },
     "formats": {*CORE, "formats", "layouts"},
     "strategies": {*CORE, "strategies", "models"},
     "models": {*CORE, "models", "masking", "exhaustion"},
@@ -45,12 +48,12 @@ MAY_IMPORT = {
     "vectors": {*CORE, "vectors", "models", "masking", "exhaustion", "finishing"},
     "operations": {
         *CORE, "operations", "strategies", "formats", "models", "notes", "folders", "durable",
-        "locks", "vectors",
+        "locks", "vectors", "temporary",
     },
     "cli": {
         *CORE, "cli", "operations", "strategies", "formats", "models", "notes", "folders",
         "masking", "durable", "leftovers", "settings", "addresses", "config", "profiles", "backends",
-        "model_settings", "embedding_settings", "vectors", "exhaustion", "__init__",
+        "model_settings", "embedding_settings", "vectors", "exhaustion", "temporary", "__init__",
     },
 }  # fmt: skip
 

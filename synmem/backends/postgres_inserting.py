@@ -1,6 +1,7 @@
 """How rows come into a PostgreSQL store: a few in one statement, many by COPY; and where they wait
 until they may."""
 
+import contextlib
 import itertools
 import tempfile
 from array import array
@@ -17,6 +18,7 @@ from synmem.backends.postgres_opening import Table, identifier
 from synmem.layouts import postgres_rows as layout
 from synmem.messages import Message, decode_line, encode_line, format_time, line_prefix
 from synmem.store import Position
+from synmem.temporary import room
 
 NamedRow = Sequence[Any]
 """A row, behind the session_id that it goes to; as `layout.encode_own` makes it, it may have one
@@ -281,16 +283,19 @@ class Aside:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what did not fit before does not fit now
+            self._file.close()
 
     def put(self, messages: Sequence[Message]) -> None:
         """Lay messages behind those that are there."""
         prefix = line_prefix("")
-        self._file.writelines(encode_line(prefix, message) for message in messages)
+        with room():
+            self._file.writelines(encode_line(prefix, message) for message in messages)
         self.count += len(messages)
 
     def messages(self) -> Iterator[Message]:
         """All of them, from the first; as often as it is asked."""
-        self._file.seek(0)
+        with room():
+            self._file.seek(0)
         for line in self._file:
             yield decode_line(line)[1]

@@ -20,6 +20,7 @@ from synmem.cli.moving import Load
 from synmem.errors import Changed, CorruptData, UsageError
 from synmem.operations.looking import check_unchanged
 from synmem.operations.sets import Piece, Source, file_of, numbered, plan
+from synmem.temporary import room
 
 if TYPE_CHECKING:
     from synmem.store import Exported, Store
@@ -169,10 +170,32 @@ def _spool() -> Iterator[tuple[Any, str]]:
     """A temporary file, and where it lies."""
     from synmem import durable, leftovers
 
-    with leftovers.temporary() as claim:
-        path = claim.part("import")
-        with durable.create(path) as spool:
-            yield spool, str(path)
+    with contextlib.ExitStack() as stack:
+        with room():
+            path = stack.enter_context(leftovers.temporary()).part("import")
+            spool = durable.create(path)
+        try:
+            yield _Spool(spool), str(path)
+        finally:
+            with contextlib.suppress(OSError):  # what did not fit before does not fit now
+                spool.close()
+
+
+class _Spool:
+    """What is written to a temporary file."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> None:
+        """More of it."""
+        with room():
+            self._file.write(data)
+
+    def flush(self) -> None:
+        """Others read it now."""
+        with room():
+            self._file.flush()
 
 
 def _shown(name: str) -> str:

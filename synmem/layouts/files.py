@@ -14,7 +14,7 @@ import os
 import stat
 import zlib
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
@@ -29,6 +29,7 @@ from synmem.errors import (
 )
 from synmem.layouts.line_index import Index
 from synmem.messages import parse_json
+from synmem.temporary import room
 
 BLOCK: Final = 1 << 18  # read at once, and the most that is skipped to find a position
 _TAIL: Final = 4096  # bytes that must still be the same where a file grew
@@ -199,14 +200,20 @@ def _spool(file: BinaryIO, chunks: Iterator[bytes]) -> Steps[BinaryIO]:
     """A temporary file of these chunks, in the place of the file that they come from."""
     import tempfile  # only what is converted pays for it
 
-    spool = cast(BinaryIO, tempfile.TemporaryFile(buffering=BLOCK))  # noqa: SIM115
+    with room():
+        spool = cast(BinaryIO, tempfile.TemporaryFile(buffering=BLOCK))  # noqa: SIM115
     try:
         for chunk in chunks:
-            spool.write(chunk)
+            with room():
+                spool.write(chunk)
             yield
-        spool.seek(0)
+        with room():
+            spool.seek(0)
     except BaseException:
-        spool.close()
+        if isinstance(chunks, Generator):
+            chunks.close()  # while the file that it reads is open
+        with suppress(OSError):  # what did not fit before does not fit now
+            spool.close()
         raise
     file.close()
     return spool

@@ -99,6 +99,13 @@ def is_control(data: JSONObject) -> bool:
     return "synmem" in data and "conversation_id" not in data and "role" not in data
 
 
+def begins_control(line: bytes) -> bool:
+    """Whether a line that ends in its middle was to be an opening or a seal: no record of ours
+    begins so."""
+    start = OPENING[: OPENING.index(b":")]
+    return line.startswith(start) or (len(line) > 2 and start.startswith(line))
+
+
 def title_line(conversation: Conversation) -> bytes:
     """The title line of a conversation, its newline included; empty where it has none."""
     if conversation.title is None and not conversation.extra:

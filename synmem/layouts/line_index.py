@@ -117,6 +117,7 @@ class Index:
         """CRC-32 of the bytes from `begin` to `end`; whoever feeds it keeps it."""
         self.line_count = 0
         self.torn = False
+        self._torn_control = False  # its last line was to be an opening or a seal
         self.malformed = 0
         self.finer = 0
         self._finer_at = 0
@@ -250,8 +251,14 @@ class Index:
                 return NONE
             self._latest = number
         except ValueError as error:
+            if self.fits and self._is_torn(i) and jsonlines.begins_control(line):
+                self._torn_control = True
+                return _CONTROL
             self._malformed(i, error)
         return self._latest
+
+    def _is_torn(self, i: int) -> bool:
+        return self.torn and i == len(self._lines) - 1
 
     def _name(self, data: JSONObject) -> str:
         name = id_of(data.get("conversation_id", self._conversation))
@@ -355,7 +362,7 @@ class Index:
 
     def _malformed(self, i: int, error: ValueError) -> None:
         why = jsonlines.reason(error)
-        if self.torn and i == len(self._lines) - 1:
+        if self._is_torn(i):
             why = jsonlines.TORN
         self._name_malformed(str(self._block_line + i), why)
 
@@ -366,9 +373,12 @@ class Index:
 
     def _control(self, i: int) -> None:
         line = self._lines[i]
-        whole = i < len(self._lines) - 1 or not self.torn
+        whole = not self._is_torn(i)
         stop = self.end + len(line) + whole
         at = self._block_line + i
+        if self._torn_control:
+            self._seals.torn(at)
+            return
         opening = self._seals.control(line + (b"\n" if whole else b""), at)
         if self._joined:
             return

@@ -20,6 +20,7 @@ class Seals:
         self._hash = hashlib.sha256()
         self._conversations = self._messages = 0
         self._part: PartOf | None = None
+        self._torn_at = 0
 
     def take(self, lines: list[bytes]) -> None:
         """Whole lines between openings and seals."""
@@ -58,12 +59,23 @@ class Seals:
             self._report("altered", begun, f"lines {begun} to {at} do not fit their seal")
         return opening
 
+    def torn(self, at: int) -> None:
+        """The file ends in the middle of an opening, or of what should be a seal."""
+        self.seen = True
+        self._torn_at = at
+        if not self._opened_at:
+            self._report("cut short", at, f"the line of a sealed export at line {at} is torn")
+
     def unfinished(self, last_line: int) -> list[Damage]:
         """The stretch that is still open, as damage."""
         if not self._opened_at:
             return []
-        why = f"the sealed export that begins at line {self._opened_at} has no seal: "
-        return [Damage("cut short", str(self._opened_at), f"{why}it ends at line {last_line}")]
+        which = f"the sealed export that begins at line {self._opened_at}"
+        if self._torn_at:
+            why = f"the seal of {which}, at line {self._torn_at}, is torn"
+        else:
+            why = f"{which} has no seal: it ends at line {last_line}"
+        return [Damage("cut short", str(self._opened_at), why)]
 
     def _report(self, kind: str, at: int, why: str) -> None:
         self.damage.append(Damage(kind, str(at), why))

@@ -23,6 +23,7 @@ import msgspec
 
 from synmem.messages import FIELDS, Digest, Holds, JSONObject, dump_json
 from synmem.store import START, Position
+from synmem.temporary import room
 
 VERSION: Final = 2
 """The form of a receipt: one that knows no other does not guess. The root of version 1 is what
@@ -96,11 +97,13 @@ class Ledger:
         rows = [
             (e.conversation.encode(), e.verified or e.digest is None, _encode(e)) for e in entries
         ]
-        self._rows.execute("BEGIN")  # else each row would be a transaction
-        try:
-            self._rows.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", rows)
-        finally:
-            self._rows.execute("COMMIT")
+        with room():
+            self._rows.execute("BEGIN")  # else each row would be a transaction
+            try:
+                self._rows.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", rows)
+            finally:
+                if self._rows.in_transaction:  # not where there was no room for them
+                    self._rows.execute("COMMIT")
 
     def add(self, other: "Ledger") -> None:
         """What a later run did, to what is here: an entry of both is what became of it in all."""

@@ -309,6 +309,23 @@ def test_a_sealed_file_cut_at_any_byte_is_cut_short(tmp_path: Path) -> None:
             assert "cut short" in [found.kind for found in damage(path)], size
 
 
+def test_a_torn_seal_or_opening_is_blamed_on_no_conversation(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(SEALED)
+    whole = said(path)
+    for size in range(SEALED.rindex(b"\n", 0, -1) + 4, len(SEALED) - 2):
+        path.write_bytes(SEALED[:size])
+        assert said(path) == whole
+        [why] = damage(path)
+        assert (why.kind, why.position) == ("cut short", "1")
+        assert why.reason == "the seal of the sealed export that begins at line 1, at line 7, is torn"  # fmt: skip
+    path.write_bytes(SEALED + SEALED[:10])
+    assert said(path) == whole
+    [why] = damage(path)
+    assert (why.kind, why.position) == ("cut short", "8")
+    assert why.reason == "the line of a sealed export at line 8 is torn"
+
+
 def test_a_byte_flipped_anywhere_in_a_sealed_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     for at in range(len(SEALED)):
