@@ -145,10 +145,10 @@ class File:
     async def _open_to_write(self) -> None:
         self.writes = True
         await self._open(self._name.uri("rwc"))
-        await self.execute("PRAGMA secure_delete=ON")  # what is cleared is gone from the file
+        await self._fetched("PRAGMA secure_delete=ON")  # what is cleared is gone from the file
         # Of 16 MB each: more of the index stays at hand, and pages go to the file less often.
-        await self.execute("PRAGMA cache_size=-16000")
-        await self.execute("PRAGMA wal_autocheckpoint=4000")
+        await self._fetched("PRAGMA cache_size=-16000")
+        await self._fetched("PRAGMA wal_autocheckpoint=4000")
 
     async def _open_to_read(self) -> None:
         failed: Exception | None = None
@@ -194,7 +194,7 @@ class File:
 
     async def _look_into(self, uri: str) -> None:
         await self._open(uri)
-        await self.execute("PRAGMA query_only=ON")
+        await self._fetched("PRAGMA query_only=ON")
         await self._fetched("SELECT count(*) FROM sqlite_schema")
 
     async def _copied(self) -> Name:
@@ -269,7 +269,9 @@ class File:
                 await asyncio.sleep(_PAUSE_S)
 
     async def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Run a statement for what it does; tell to how many rows."""
+        """Run a statement for what it does; tell to how many rows. One that answers with rows, as
+        some PRAGMAs do, is looked at instead: whoever is cancelled here would leave it open, and
+        with it a lock that outlives the connection."""
         connection = self.connection
         assert connection is not None
 
@@ -420,7 +422,7 @@ async def create(file: File, table: Table) -> None:
         try:
             empty = not await file.look("SELECT 1 FROM sqlite_schema LIMIT 1")
             if table.holds.own and empty and not file.has_other_names():
-                await file.execute("PRAGMA journal_mode=WAL")
+                await file.look("PRAGMA journal_mode=WAL")
         except BaseException:
             await file.close()  # who tries again begins here
             raise

@@ -29,7 +29,7 @@ class SqliteMemory(StoredMemory):
     ) -> None:
         at_least_or_none(1, max_messages=max_messages)
         super().__init__(*_place(db_path), session_id, max_messages)
-        self._session.wait(self._session.create())
+        self._session.make()
 
 
 class SQLiteConversationMemory(StoredConversation):
@@ -53,7 +53,7 @@ class SQLiteConversationMemory(StoredConversation):
     ) -> None:
         at_least_or_none(0, window=window)
         super().__init__(*_place(db_path, new_layout="synapsekit"), conversation_id, window)
-        self._session.wait(self._session.create())
+        self._session.make()
 
 
 def _place(

@@ -52,8 +52,17 @@ class Session:
         """For callers in any event loop."""
         return await background.do(work)
 
-    async def create(self) -> None:
-        """Make the store, if it is not there, without a message."""
+    def make(self) -> None:
+        """Make the store, if it is not there, without a message; for a constructor. Where that
+        fails or is cut off, nothing is left open: nobody has the memory to close it."""
+        try:
+            self.wait(self._make())
+        except BaseException:
+            if self.is_open:
+                self.wait(self.close())
+            raise
+
+    async def _make(self) -> None:
         await (await self._opened()).append([])
 
     async def add(self, role: str, content: str, metadata: dict[str, Any] | None = None) -> None:

@@ -25,10 +25,10 @@ from synmem.vectors.store import VectorStore
 from tests.cancelling import cancelled_at, struck
 
 
-def free(path: Path) -> None:
+def free(path: Path, within_s: float = 0) -> None:
     """Nobody has the file locked, not even for a moment more."""
     if path.exists():
-        with contextlib.closing(sqlite3.connect(path, timeout=0)) as db:
+        with contextlib.closing(sqlite3.connect(path, timeout=within_s)) as db:
             db.execute("BEGIN IMMEDIATE")
             db.rollback()
 
@@ -252,7 +252,8 @@ def test_ctrl_c_as_a_file_is_made_leaves_none_or_one_that_works(
                 for _ in range(100 if hits else 0):
                     time.sleep(0.01)
             except KeyboardInterrupt:
-                free(path)
+                # Where it came as the constructor was left, what it made is closed behind it.
+                free(path, within_s=5)
                 memory = kind(path)
             closed = memory.close()
             if asyncio.iscoroutine(closed):
