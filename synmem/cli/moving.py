@@ -221,7 +221,7 @@ class _Bringing:
                 try:
                     await self._transfer(source, load, own, load.file_of)
                 finally:
-                    self._ledger.add(own)
+                    self._ledger.add(own, planned=self._order.options.dry_run)
 
     async def _transfer(
         self, source: "Store", load: Load, ledger: "Ledger", file_of: "Callable[[str], str]"
@@ -329,7 +329,7 @@ def _summary(done: _Done, counts: dict[str, int], order: Order, rejects: Rejects
     text = count(counts.get("conversations", 0), "conversation")
     text += f": {', '.join(words)}" if words else ""
     if dry_run:
-        text += f"; {count(done.written, 'message')} would be written"
+        text += f"; {count(counts.get('messages', 0), 'message')} would be written"
     else:
         text += f"; {count(done.written, 'message')} written"
         text += " and verified" if done.written and not counts.get("failed") else ""

@@ -105,15 +105,20 @@ class Ledger:
                 if self._rows.in_transaction:  # not where there was no room for them
                     self._rows.execute("COMMIT")
 
-    def add(self, other: "Ledger") -> None:
-        """What a later run did, to what is here: an entry of both is what became of it in all."""
+    def add(self, other: "Ledger", *, planned: bool = False) -> None:
+        """What a later run did, to what is here: an entry of both is what became of it in all.
+
+        What is only `planned` is not done one after the other: the most of it counts.
+        """
         for page in other.pages():
             marks = ",".join("?" * len(page))
             ids = [entry.conversation.encode() for entry in page]
             rows = self._rows.execute(f"SELECT data FROM entry WHERE id IN ({marks})", ids)
             before = {entry.conversation: entry for entry in (_decode(row[0]) for row in rows)}
             self.record(
-                _together(before[each.conversation], each) if each.conversation in before else each
+                _together(before[each.conversation], each, planned=planned)
+                if each.conversation in before
+                else each
                 for each in page
             )
 
@@ -150,7 +155,7 @@ class Ledger:
 _WROTE: Final = frozenset({"copied", "appended", "replaced", "extended"})
 
 
-def _together(first: Entry, then: Entry) -> Entry:
+def _together(first: Entry, then: Entry, *, planned: bool) -> Entry:
     """What two runs, one after the other, did to a conversation.
 
     The digest is of the more that is proven: the first's, where the second brought nothing, or
@@ -162,7 +167,7 @@ def _together(first: Entry, then: Entry) -> Entry:
     return msgspec.structs.replace(
         kept,
         action=wrote if then.action != "replaced" else "replaced",
-        written=first.written + then.written,
+        written=max(first.written, then.written) if planned else first.written + then.written,
         kind=worse.kind,
         problem=worse.problem,
     )

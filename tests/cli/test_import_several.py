@@ -99,6 +99,17 @@ def test_the_receipt_of_several_files_proves_the_longest(tmp_path: Path, dest: P
         assert run("check", store, "--receipt", receipt).exit_code == 0
 
 
+def test_a_dry_run_counts_what_several_files_have_in_common_once(
+    tmp_path: Path, dest: Path
+) -> None:
+    mon, tue = backup(tmp_path / "mon.jsonl", MON), backup(tmp_path / "tue.jsonl", TUE)
+    result = run("import", mon, tue, "-p", dest, "--dry-run")
+    assert result.exit_code == 0
+    assert "3 conversations: 3 would be copied; 5 messages would be written" in result.stderr
+    assert "each file is compared with what is there now" in result.stderr
+    assert not dest.exists()
+
+
 def test_stop_ends_before_the_next_file(tmp_path: Path) -> None:
     one = backup(tmp_path / "one.jsonl", {"a": ["z"]})
     two = backup(tmp_path / "two.jsonl", {"a": ["z"], "b": ["1"]})

@@ -161,7 +161,7 @@ def test_the_receipt_has_counts_and_digests(source: Path, tmp_path: Path, flag: 
     }
     assert all(c["digest"].startswith("sha256:") for c in receipt["conversations"])
     again = json.loads(run("migrate", source, tmp_path / "dest.db", "--json").stdout)
-    assert again["root"] == receipt["root"]
+    assert again["content"] == receipt["content"]
 
 
 def test_move_removes_from_the_source_and_must_be_confirmed(source: Path, tmp_path: Path) -> None:
