@@ -86,7 +86,7 @@ async def open(
     except BaseException:
         await file.close()
         raise
-    kind = OwnSqliteStore if table.holds.own else SqliteStore
+    kind = OwnSqliteStore if table.holds.own and file.shape.beside else SqliteStore
     return kind(file, table, write=write, page_size=page_size)
 
 

@@ -68,6 +68,8 @@ class Shape(NamedTuple):
     ids: Ids = Ids()
     generated: str = ""
     """A column of the layout that is computed from others: nothing is written."""
+    beside: bool = True
+    """Whether there is a table for what lies beside conversations, as our own layout has it."""
     exact: bool = True
     """Whether text comes back as the text it is from all columns of the layout."""
 
@@ -446,9 +448,11 @@ async def _shape(file: File) -> Shape:
     told = await file.look("PRAGMA table_info(messages)")
     if not told:
         return Shape()
-    [(kind, sql, encoding)] = await file.look(
-        "SELECT type, coalesce(sql, ''), (SELECT encoding FROM pragma_encoding) FROM sqlite_schema "
-        "WHERE lower(name) = 'messages' AND type IN ('table', 'view')"
+    [(kind, sql, encoding, beside)] = await file.look(
+        "SELECT type, coalesce(sql, ''), (SELECT encoding FROM pragma_encoding), "
+        "(SELECT count(*) FROM pragma_table_info('messages_meta') "
+        "WHERE name IN ('conversation_id', 'name', 'value')) "
+        "FROM sqlite_schema WHERE lower(name) = 'messages' AND type IN ('table', 'view')"
     )
     strict = kind == "table" and "strict" in sql.rpartition(")")[2].lower()
     names = {row[1] for row in told}
@@ -464,6 +468,7 @@ async def _shape(file: File) -> Shape:
         columns,
         ids=ids_of(kind, sql, encoding, types.get("conversation_id", "")),
         generated=min(ours, default=""),
+        beside=beside == 3,
         exact=all(affinity(types[name]) in ("TEXT", "BLOB") for name in known),
     )
     keys = [row for row in told if row[5]]

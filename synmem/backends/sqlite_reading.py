@@ -52,7 +52,9 @@ class SqliteReader:
         """Whether a listing met ids that are not UTF-8; None until one came to its end."""
         self._holds = table.holds
         if not file.shape.lasting:
-            self._holds = replace(table.holds, lasting_positions=False)
+            self._holds = replace(self._holds, lasting_positions=False)
+        if not file.shape.beside:
+            self._holds = replace(self._holds, conversation_fields=frozenset())
         columns = ", ".join(table.columns)
         self._columns = f"conversation_id, {self._key}, {columns}"
         self._select = f"SELECT {self._columns} FROM messages WHERE "

@@ -572,3 +572,27 @@ def test_text_that_is_not_utf8_leaves_no_lock(tmp_path: Path, layout: str) -> No
             await add(other, "a", numbered(1))
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("instead", ["", "CREATE TABLE messages_meta (k, v)"])
+def test_messages_are_read_and_written_where_the_table_beside_them_is_gone(
+    tmp_path: Path, instead: str
+) -> None:
+    path = filled(tmp_path / "s.db", "synmem", "TEXT", ["a", "b"])
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("DROP TABLE messages_meta")
+        if instead:
+            db.execute(instead)
+    expected, _ = meant(path)
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert not store.holds.conversation_fields
+            await read_as(store, expected)
+            await add(store, "a", numbered(1))
+            assert await store.delete("a")
+            async with opened(tmp_path / "dest.db") as dest:
+                entries, _ = await moved(store, dest)
+                assert [entry[7] for entry in entries] == [True]
+
+    asyncio.run(main())
