@@ -103,10 +103,8 @@ class _Tools:
         if page.conversation != self._conversation:
             self.end()
             self._conversation = page.conversation
-        for number, item in enumerate(page.items, self._number):
-            caller = self._pairing.see(number, item)
-            if caller is None and type(item) is Message and item.role == "tool":
-                self._orphans += 1
+        results = self._pairing.see(self._number, page.items)
+        self._orphans += sum(caller is None for _, caller in results)
         self._number += len(page.items)
 
     def end(self) -> None:

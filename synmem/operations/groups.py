@@ -19,7 +19,7 @@ from synmem.strategies.pairing import REACH, Pairing, whole_from, whole_tail
 Item = Message | Unreadable
 
 _ATTEMPTS: Final = 8
-_FURTHER: Final = 100  # messages read at once where a call is sought
+_FURTHER: Final = 100  # messages looked at once where a call is sought, or a result
 
 
 class Front:
@@ -53,7 +53,14 @@ class Front:
 
     def goes_on(self, kept: Sequence[Item]) -> bool:
         """Messages that stay; whether a call of the front may have its result behind them."""
-        self._see(kept)
+        for i in range(0, len(kept), _FURTHER):
+            if not self._awaits:
+                return False
+            self._see(kept[i : i + _FURTHER])
+        return self._awaits
+
+    @property
+    def _awaits(self) -> bool:
         return self.messages > 0 and self._pairing.awaits(self._seen + 1, self.messages + 1)
 
     def whole(self) -> int:
@@ -68,10 +75,8 @@ class Front:
         return page, number - before - 1
 
     def _see(self, items: Sequence[Item]) -> None:
-        for number, item in enumerate(items, self._seen + 1):
-            caller = self._pairing.see(number, item)
-            if caller is not None:
-                self._pairs.append((number, caller))
+        results = self._pairing.see(self._seen + 1, items)
+        self._pairs += [(result, caller) for result, caller in results if caller is not None]
         self._seen += len(items)
 
 

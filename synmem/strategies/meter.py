@@ -30,6 +30,8 @@ class Meter:
         """What is sent of a message: its text or parts, its name, and its tool calls."""
         if self.labelled:
             return self.count(message_line(message) + "\n")
+        if not (message.name or message.parts or message.tool_calls):
+            return self.count(message.content)
         name = speaker(message.name)
         tokens = self.count(name) if name else 0
         if message.parts:

@@ -17,7 +17,7 @@ _MOST: Final = 4096
 
 
 class Pairing:
-    """Sees messages one by one, and remembers the calls that a result may still come for.
+    """Sees messages in order, and remembers the calls that a result may still come for.
 
     `waiting` are the calls without a result so far, by the number of their message. Of more than
     4,096 messages that call something the oldest are forgotten: `unanswered` counts them too.
@@ -29,17 +29,25 @@ class Pairing:
         self._by_id: dict[str, int] = {}
         self._before: int | None = None
 
-    def see(self, number: int, item: Message | Unreadable) -> int | None:
-        """The number of the message that a tool result answers; None where it answers none, and
-        for what is no result. Numbers grow."""
-        if isinstance(item, Unreadable):
-            return None
-        if item.role != "tool":
-            self._before = number if item.role == "assistant" else None
+    def see(
+        self, first: int, items: Iterable[Message | Unreadable]
+    ) -> list[tuple[int, int | None]]:
+        """The next messages, numbered from `first` on: the number of each tool result among them,
+        and of the message that it answers; None where it answers none. Numbers grow."""
+        results: list[tuple[int, int | None]] = []
+        for number, item in enumerate(items, first):
+            if isinstance(item, Unreadable):
+                continue
+            role = item.role
+            if role == "tool":
+                results.append((number, self._answered(item.tool_call_id)))
+                continue
+            self._before = number if role == "assistant" else None
             if item.tool_calls:
                 self._call(number, [call.get("id") for call in item.tool_calls])
-            return None
-        name = item.tool_call_id
+        return results
+
+    def _answered(self, name: str | None) -> int | None:
         caller = self._before if name is None else self._by_id.get(name)
         calls = self.waiting.get(caller, []) if caller is not None else []
         if name is None:
@@ -89,9 +97,7 @@ def whole_from(start: int, pairs: Iterable[tuple[int, int]]) -> int:
 def whole_tail(items: Sequence[Message | Unreadable], count: int) -> int:
     """How many of the last of these to keep: `count`, or more where a result would lose its call;
     no more than `REACH` more."""
-    pairing = Pairing()
-    pairs = [
-        (i, caller) for i, item in enumerate(items) if (caller := pairing.see(i, item)) is not None
-    ]
+    results = Pairing().see(0, items)
+    pairs = [(result, caller) for result, caller in results if caller is not None]
     start = max(0, len(items) - count)
     return len(items) - whole_from(start, (pair for pair in pairs if pair[1] >= start - REACH))

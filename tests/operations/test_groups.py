@@ -233,7 +233,7 @@ def test_what_others_append_meanwhile_is_kept_too() -> None:
 def test_calls_without_end_are_bounded() -> None:
     pairing = Pairing()
     for n in range(30_000):
-        pairing.see(n, call(f"id {n}", None))
+        pairing.see(n, [call(f"id {n}", None)])
     assert len(pairing.waiting) <= 4096
     assert len(pairing._by_id) <= 2 * 4096
     assert pairing.unanswered == 60_000
