@@ -54,7 +54,7 @@ _UNFIT: Final = re.compile("[\0\ud800-\udfff]")
 _NOT_UTF8: Final = re.compile("[\udc80-\udcff]")  # from `surrogateescape`
 _RUNS: Final = re.compile("[=+\\-@\t\r]|'[=+\\-@\t\r']")
 _GUARDED: Final = re.compile("'[=+\\-@\t\r']")
-_RUNS_WITHIN: Final = re.compile("([;\t\r\n]\"*)(?=[=+\\-@\t\r]|'[=+\\-@\t\r'])")
+_RUNS_WITHIN: Final = re.compile("[;\t\r\n]\"*(?=[=+\\-@\t\r]|'[=+\\-@\t\r'])")
 _GUARDED_WITHIN: Final = re.compile("([;\t\r\n]\"*)'(?=[=+\\-@\t\r'])")
 _RUNS_IN_JSON: Final = re.compile(r";(?=[=+\-@])")
 
@@ -80,7 +80,7 @@ def row(conversation: Conversation, message: Message, *, first: bool, raw: bool)
             exact[column] = text
         if raw:
             return shown
-        safe = _RUNS_WITHIN.sub(r"\1'", shown)
+        safe = _RUNS_WITHIN.sub(lambda found: found[0] + "'", shown)
         if len(safe) > len(shown):
             guarded.append(column)
         return "'" + safe if _RUNS.match(safe) else safe
