@@ -15,19 +15,33 @@ def main() -> None:
         # Scripts ask this often: answered before Typer is loaded.
         from synmem import __version__
 
-        sys.stdout.write(f"synmem {__version__}\n")
-        return
+        sys.exit(_said(f"synmem {__version__}\n"))
     from synmem.cli.app import app
 
     app(prog_name="synmem")
 
 
+def _said(text: str) -> int:
+    """The exit code of saying it: what nobody hears was not done."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        closed = isinstance(error, BrokenPipeError)
+        if not closed:
+            sys.stderr.write(f"synmem: stdout: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own last flush must not fail again
+        return 141 if closed else 1
+    return 0
+
+
 def _open_standard_streams() -> None:
-    """Give a stream that the caller closed (`>&-`) somewhere to go: else the next file that is
-    opened, perhaps a database, would take its number, and Python has None in its place."""
+    """Give a stream that the caller closed (`>&-`) a place: else the next file that is opened,
+    perhaps a database, would take its number, and Python has None in its place. What is written to
+    a closed stdout fails there too; what is for the person only, on stderr, may go nowhere."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)
+            null = os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)
             if null != descriptor:
                 os.dup2(null, descriptor)
                 os.close(null)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from synmem.backends import SCHEMES
-from synmem.errors import ProfileError
+from synmem.errors import AddressError, ProfileError
 from synmem.masking import mask, unquoted, without_user
 from synmem.settings import KEYS, PLACE, SECRET, checked, from_text, kinds, known
 
@@ -42,7 +42,7 @@ def parse(target: str) -> Address:
     if scheme is None:
         return _from_path(target)
     if scheme not in SCHEMES:
-        raise ProfileError(
+        raise AddressError(
             f"synmem knows no {scheme}: stores",
             hint=f"it knows {', '.join(SCHEMES)}; a file is ./NAME",
         )
@@ -96,10 +96,10 @@ def _from_dynamodb(url: str, own: dict[str, Any]) -> Address:
     return Address(settings["table_name"], "dynamodb", settings)
 
 
-def _malformed(url: str, form: str) -> ProfileError:
+def _malformed(url: str, form: str) -> AddressError:
     # Without "//" nobody can tell where a password would be: only the scheme is shown.
     shown = mask(url) if "://" in url else f"{url.partition(':')[0]}:..."
-    return ProfileError(f"{shown} is not the address of a store", hint=f"it is: {form}")
+    return AddressError(f"{shown} is not the address of a store", hint=f"it is: {form}")
 
 
 def _scheme(target: str) -> str | None:

@@ -4,7 +4,8 @@ SynmemError
 ├── UsageError            what was asked makes no sense (exit 2)
 ├── Refused               needs a confirmation that was not given (exit 8)
 ├── AlreadyUndone         all of a backup is back
-├── ProfileError          bad TOML, unknown scheme, unset variable
+├── ProfileError          bad TOML, unset variable
+│   ├── AddressError      no store can be there, whatever is configured (a UsageError too: exit 2)
 │   ├── ProfileNotFound   no such profile (exit 3)
 │   └── MissingExtra      the driver or feature is not installed
 ├── StoreError
@@ -56,6 +57,12 @@ class ProfileError(SynmemError):
     """The configuration or a store's address cannot be used."""
 
     kind = "profile"
+
+
+class AddressError(ProfileError, UsageError):
+    """A URL of an unknown scheme, or one that is no address of a store."""
+
+    kind = "usage"
 
 
 class ProfileNotFound(ProfileError):

@@ -116,9 +116,17 @@ def parse_json(text: str | bytes) -> Any:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass  # NaN, 1e400, a lone surrogate, or not JSON at all: the standard library decides
     try:
-        return json.loads(text, parse_float=finite)
+        return json.loads(text, parse_float=finite, parse_int=whole)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def whole(text: str) -> int:
+    """The number; ValueError where it is longer than Python reads at once (4,300 digits)."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"a number of {len(text):,} digits") from None
 
 
 def finite(text: str) -> float:

@@ -1,6 +1,7 @@
 """`synmem check`: is a store sound, do two hold the same, does one hold what a receipt says."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +90,7 @@ async def check(
 # --- one store ------------------------------------------------------------------------------
 
 
-async def _sound(session: Session, store: "Store", match: str | None) -> int | None:
+async def _sound(session: Session, store: "Store", match: str | Sequence[str] | None) -> int | None:
     from synmem.cli.damage import name_damage
     from synmem.cli.progress import progress
     from synmem.operations.check import Soundness, sound
@@ -158,7 +159,7 @@ async def _compare(
     session: Session,
     source: "Store",
     dest: "Store",
-    match: str | None,
+    match: str | Sequence[str] | None,
     one_way: bool,
     quick: bool,
 ) -> int | None:
@@ -215,7 +216,7 @@ _RECEIPT_WORDS = {
 
 
 async def _check_receipt(
-    session: Session, target: str | None, file: Path, match: str | None
+    session: Session, target: str | None, file: Path, match: str | Sequence[str] | None
 ) -> int | None:
     from synmem.cli.files import read_whole
     from synmem.cli.progress import progress

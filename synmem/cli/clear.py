@@ -113,11 +113,13 @@ async def clear(
 
 class _Choice(NamedTuple):
     ids: Sequence[str] | None
-    match: str | None
+    match: str | Sequence[str] | None
     idle_before: datetime | None
 
 
-def _choice(ids: list[str] | None, match: str | None, idle: str | None, every: bool) -> _Choice:
+def _choice(
+    ids: list[str] | None, match: str | Sequence[str] | None, idle: str | None, every: bool
+) -> _Choice:
     from synmem.cli.times import optional_moment
 
     if every and (ids or match is not None or idle is not None):

@@ -108,6 +108,8 @@ async def context(
     from synmem.operations.context import Wanted, check
     from synmem.strategies.sending import EMPTY_QUESTION
 
+    if session.json and form == "text":
+        raise UsageError("--json is not -f text", hint="one of the two")
     if form is not None and form not in FORMATS:
         raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")
     wanted = Wanted(

@@ -129,16 +129,12 @@ async def _name_damage(store: "Store") -> bool:
 
 
 def _form(session: Session, form: str | None, output: str | None) -> str:
-    if session.json and form not in (None, "json"):
-        raise UsageError(f"--json is -f json, not -f {form}")
+    form = session.json_or(form)
     ending = Path(output).suffix.lower() if output else ""
-    named = form is not None or session.json
     # Of a database or a packed file no -f can make a true name.
-    if ending in _DATABASES | _PACKED or (ending in _OTHER_FORMS and not named):
+    if ending in _DATABASES | _PACKED or (ending in _OTHER_FORMS and form is None):
         raise UsageError(f"-o {output}: {ending} files are not written", hint=_hint(ending))
-    if form is None:
-        form = "json" if session.json else _ENDINGS.get(ending, "jsonl")
-    return form
+    return form or _ENDINGS.get(ending, "jsonl")
 
 
 def _hint(ending: str) -> str:

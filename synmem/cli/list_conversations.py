@@ -79,8 +79,9 @@ async def list_conversations(
 
 
 def _form(session: Session, form: str | None, null: bool) -> str:
+    form = session.json_or(form)
     if form is None:
-        form = "json" if session.json else "table" if render.is_terminal() and not null else "ids"
+        form = "table" if render.is_terminal() and not null else "ids"
     if form not in FORMATS:
         raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")
     if null and form != "ids":
@@ -95,7 +96,7 @@ def _before(idle: str | None) -> "datetime | None":
 
 
 async def _found(
-    session: Session, match: str | None, before: "datetime | None", details: bool
+    session: Session, match: str | Sequence[str] | None, before: "datetime | None", details: bool
 ) -> "tuple[list[ConversationInfo], bool]":
     """The conversations; and whether there are records that belong to none, which are named."""
     from synmem.cli.damage import name_strays
@@ -112,8 +113,7 @@ async def _found(
                 found += page
             strays = match is None and await name_strays(store)
     except StoreNotFound:
-        # The default store is made by the first `add`: until then it is simply empty.
-        if profile.origins.get("db_path") != "default":
+        if not session.nothing_yet(profile):
             raise
     note_untimed(session, sum(untimed))
     return found, strays

@@ -13,7 +13,10 @@ ConversationsArgument = Annotated[
     ),
 ]
 MatchOption = Annotated[
-    str | None, typer.Option("--match", metavar="GLOB", help="Those with ids like this: 'user-*'.")
+    list[str] | None,
+    typer.Option(
+        "--match", metavar="GLOB", help="Those with ids like this: 'user-*'; may be repeated."
+    ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ConfirmOption = Annotated[

@@ -10,7 +10,7 @@ import typer
 from synmem.cli import completing, render
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.usage import Command
-from synmem.errors import ProfileError, ProfileNotFound, Refused, UsageError
+from synmem.errors import ProfileError, ProfileNotFound, Refused, StoreNotFound, UsageError
 
 if TYPE_CHECKING:
     from synmem.config import Config
@@ -137,12 +137,17 @@ async def test(session: Session, name: MaybeNameArgument = None) -> None:
     from synmem.store import SupportsRemark
 
     profile = session.resolve(name)
-    async with session.open_profile(profile) as store:
-        pages = store.conversations()
-        count = len(await anext(pages, []))
-        complete = not await anext(pages, [])
-        where = store.name
-        remark = store.remark() if isinstance(store, SupportsRemark) else None
+    try:
+        async with session.open_profile(profile) as store:
+            pages = store.conversations()
+            count = len(await anext(pages, []))
+            complete = not await anext(pages, [])
+            where = store.name
+            remark = store.remark() if isinstance(store, SupportsRemark) else None
+    except StoreNotFound:
+        if profile.origins.get("db_path") == "default" or not session.nothing_yet(profile):
+            raise
+        count, complete, where, remark = 0, True, profile.where, "nothing there yet"
     if session.json:
         data = {"name": profile.name, "backend": profile.backend, "ok": True, "where": where}
         found = {**data, "conversations": count, "complete": complete}

@@ -9,6 +9,7 @@ from typing import Any
 from synmem.cli import render
 
 _EVERY_S = 0.1
+_CLEAR_LINE = b"\r\x1b[2K"
 
 
 class Bar:
@@ -38,6 +39,29 @@ class Bar:
             self._shown.update(self._task, total=total)
 
 
+class _Above:
+    """Lines of stdout, on the terminal where the bar is: each in its own place, the bar below."""
+
+    def __init__(self, shown: Any) -> None:
+        self._lock = getattr(shown.live, "_lock", contextlib.nullcontext())  # its thread draws, too
+        self._rest = b""
+
+    def write(self, data: bytes) -> None:
+        """Whole lines now; what is not ended yet would be drawn over."""
+        lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        if newline:
+            with self._lock:
+                sys.stderr.flush()
+                render.write_now(_CLEAR_LINE + lines + newline)
+                render.flush()
+
+    def close(self) -> None:
+        """The rest, where the bar has gone."""
+        rest, self._rest = self._rest, b""
+        if rest:
+            render.write_now(rest)
+
+
 @contextlib.contextmanager
 def progress(
     text: str,
@@ -55,7 +79,8 @@ def progress(
         yield Bar()
         return
     shown = _drawn(render.visible_line(text), beside)
-    with shown:
+    above = _Above(shown)
+    with contextlib.closing(above), shown, render.writing_above(above.write):
         bar = Bar(shown, shown.add_task("", total=total))
         try:
             yield bar

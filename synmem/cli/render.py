@@ -74,8 +74,30 @@ def styled(text: str, codes: str) -> str:
     return f"\x1b[{codes}m{text}\x1b[0m"
 
 
+_above: Callable[[bytes], object] | None = None
+
+
+@contextlib.contextmanager
+def writing_above(write_above: Callable[[bytes], object]) -> Iterator[None]:
+    """While something moves on the terminal, what is written to stdout there goes through this."""
+    global _above
+    _above = write_above
+    try:
+        yield
+    finally:
+        _above = None
+
+
 def write(data: bytes) -> None:
     """Bytes to stdout, as they are."""
+    if _above is not None and is_terminal():
+        _above(data)
+    else:
+        write_now(data)
+
+
+def write_now(data: bytes) -> None:
+    """As `write`, whatever moves on the terminal."""
     flush()
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:
@@ -128,6 +150,8 @@ def paged(wanted: bool = True) -> Iterator[Callable[[bytes], object]]:
         pass  # the person has seen enough
     finally:
         _leave(process)
+    if process.returncode in (126, 127):  # how the shell says that there is no such program
+        raise SynmemError(f"PAGER is {pager}, which cannot be run", hint="--no-pager, or PAGER=cat")
 
 
 def _pager() -> str | None:
@@ -136,7 +160,26 @@ def _pager() -> str | None:
     pager = os.environ.get("PAGER", "less").strip()
     if pager in ("", "cat") or ("PAGER" not in os.environ and not shutil.which("less")):
         return None
+    if not _is_command(pager):
+        note(f"PAGER is {pager}, which is no program here: printed without")
+        return None
     return pager
+
+
+def _is_command(pager: str) -> bool:
+    """Whether the shell will find what this line of it begins with, as far as that can be told."""
+    import shlex
+    import shutil
+    import subprocess
+
+    try:
+        words = [word for word in shlex.split(pager) if not re.match(r"[A-Za-z_]\w*=", word)]
+    except ValueError:
+        return True  # the shell's to judge
+    if not words or not re.fullmatch(r"[\w./+~-]+", words[0]) or shutil.which(words[0]):
+        return True
+    look = ["/bin/sh", "-c", 'command -v -- "$1"', "sh", words[0]]
+    return os.name != "posix" or subprocess.run(look, capture_output=True).returncode == 0
 
 
 def _leave(process: Any) -> None:
@@ -258,10 +301,13 @@ def error(problem: SynmemError, *, as_json: bool) -> None:
 def usage_error(problem: Any, *, as_json: bool) -> None:
     """An error of the command line's own parser to stderr."""
     name = problem.ctx.command_path if getattr(problem, "ctx", None) else "synmem"
+    hint = f"`{name} --help`"
+    if type(problem).__name__ == "NoSuchOption":
+        hint += "; in front of a text or an id that begins with -, put --"
     if type(problem).__name__ == "NoArgsIsHelpError":
         note(problem.format_message())
         return
-    _error("usage", problem.format_message(), f"`{name} --help`", False, as_json=as_json)
+    _error("usage", problem.format_message(), hint, False, as_json=as_json)
 
 
 def _error(kind: str, message: str, hint: str | None, retryable: bool, *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ import typer
 from synmem import errors, folders
 from synmem.cli import completing, render
 from synmem.cli.ending import Ended, Hearing, hearing
+from synmem.errors import UsageError
 from synmem.exhaustion import exhausted
 
 if TYPE_CHECKING:
@@ -85,6 +86,27 @@ class Session:
                 render.note(f"{profile.name}: {store.name}")
             yield store
 
+    def nothing_yet(self, profile: "Profile") -> bool:
+        """Whether the first `add` makes this profile's file, which is told then.
+
+        So it is with the default store, of which nothing is told, and with a configured one in a
+        folder that is there; not where somebody typed a path, which may be mistyped.
+        """
+        origin = profile.origins.get("db_path")
+        if origin == "default":
+            return True
+        file = profile.file if origin in ("config", "env") else None
+        if file is None or file.exists() or not file.parent.is_dir():
+            return False
+        self.note(f"{profile.name}: nothing there yet; `synmem add` makes {file}")
+        return True
+
+    def json_or(self, form: str | None) -> str | None:
+        """The format that is asked for; UsageError where `--json` and `-f` ask for two."""
+        if self.json and form not in (None, "json"):
+            raise UsageError(f"--json is -f json, not -f {form}", hint="one of the two")
+        return "json" if self.json else form
+
     def note(self, text: str) -> None:
         """A line for the person on stderr; -q silences it."""
         if not self.quiet:
@@ -136,6 +158,7 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
 
     @functools.wraps(function)
     def run(**values: Any) -> None:
+        values = {name: None if value == () else value for name, value in values.items()}
         common = {name: values.pop(name) for name in _COMMON}
         if common.pop("no_color"):
             os.environ["NO_COLOR"] = "1"
@@ -212,15 +235,16 @@ def exit_code_of(arguments: Sequence[str] | None) -> Iterator[Outcome]:
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = _wants_json(list(arguments))
     try:
-        yield outcome
+        try:
+            yield outcome
+        except typer.Exit as end:
+            outcome.code = end.exit_code
         render.flush()
     except errors.SynmemError as error:
         if ran_out := exhausted(error):
             error.hint = ran_out.hint
         render.error(error, as_json=as_json)
         outcome.code = exit_code(error)
-    except typer.Exit as end:
-        outcome.code = end.exit_code
     except (KeyboardInterrupt, typer.Abort):
         render.note("interrupted")
         outcome.code = INTERRUPTED

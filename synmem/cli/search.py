@@ -111,8 +111,7 @@ async def _found(
             found = await by(session, profile, store, query, conversation, k, rebuild)
             return found, conversation is None and await name_strays(store)
     except StoreNotFound:
-        # The default store is made by the first `add`: until then it is simply empty.
-        if conversation is not None or profile.origins.get("db_path") != "default":
+        if conversation is not None or not session.nothing_yet(profile):
             raise
         return Found([], []), False
 

@@ -107,8 +107,7 @@ def _filter(role: list[str] | None, since: str | None, until: str | None) -> "Fi
 
 
 def _printer(session: Session, form: str | None, follow: bool) -> "_Printer":
-    if form is None:
-        form = "json" if session.json else "pretty" if render.is_terminal() else "text"
+    form = session.json_or(form) or ("pretty" if render.is_terminal() else "text")
     if form not in FORMATS:
         raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")
     if follow and form == "json":
@@ -189,7 +188,9 @@ class _Printer:
         return before + line[:-1]
 
     def _text(self, message: "Message") -> bytes:
-        return self._encoded(f"{message.role.capitalize()}: {message.content}\n")
+        lines = [f"{message.role.capitalize()}: {message.content}"]
+        lines += [_call(call, whole=True) for call in message.tool_calls or ()]
+        return self._encoded("\n".join(lines) + "\n")
 
     def _markdown(self, message: "Message") -> bytes:
         from synmem.formats.markdown import Writer
@@ -236,17 +237,17 @@ def _beside(message: "Message") -> list[str]:
     return lines
 
 
-def _call(call: "JSONObject") -> str:
+def _call(call: "JSONObject", *, whole: bool = False) -> str:
     from synmem.messages import flat_call
 
     call = flat_call(call)
     arguments = call.get("arguments")
-    shown = arguments if isinstance(arguments, str) else _dumped(arguments)
+    shown = arguments if isinstance(arguments, str) else _dumped(arguments, whole=whole)
     return f"-> {call.get('name')}({shown})  {call.get('id') or ''}".rstrip()
 
 
-def _dumped(value: object) -> str:
+def _dumped(value: object, *, whole: bool = False) -> str:
     from synmem.messages import dump_json
 
     text = dump_json(value).decode()
-    return text if len(text) <= 500 else f"{text[:500]}... ({len(text):,} characters)"
+    return text if whole or len(text) <= 500 else f"{text[:500]}... ({len(text):,} characters)"

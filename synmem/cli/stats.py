@@ -49,8 +49,7 @@ async def _counted(session: Session) -> "tuple[str, Stats, bool]":
         async with session.open_profile(profile) as store:
             return store.name, await stats(store), await name_strays(store)
     except StoreNotFound:
-        # The default store is made by the first `add`: until then it is simply empty.
-        if profile.origins.get("db_path") != "default":
+        if not session.nothing_yet(profile):
             raise
         return profile.where, Stats(), False
 

@@ -1,6 +1,7 @@
 """Summarizing conversation after conversation: each is remembered at once, and a model that fails
 on one does not stop the others."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from synmem.cli import render
@@ -68,7 +69,7 @@ class Work:
     async def run(
         self,
         conversations: list[str] | None,
-        match: str | None,
+        match: str | Sequence[str] | None,
         llm: "LLMSettings | None",
         template: str | None,
     ) -> None:
@@ -141,7 +142,9 @@ def _nothing() -> None:
     """What nobody waits for."""
 
 
-async def _chosen(store: "Store", ids: list[str] | None, match: str | None) -> list[str]:
+async def _chosen(
+    store: "Store", ids: list[str] | None, match: str | Sequence[str] | None
+) -> list[str]:
     from synmem.operations.listing import select
 
     ids = list(dict.fromkeys(ids or ()))

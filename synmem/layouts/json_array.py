@@ -25,6 +25,7 @@ from synmem.messages import (
     dump_json,
     finite,
     line_prefix,
+    whole,
 )
 
 ORIGIN: Final = "json"
@@ -160,7 +161,7 @@ class _Window:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._too_large = ""
-        self._raw_decode = json.JSONDecoder(parse_float=self._float).raw_decode
+        self._raw_decode = json.JSONDecoder(parse_float=self._float, parse_int=self._int).raw_decode
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._text = ""
         self._at = 0
@@ -242,6 +243,13 @@ class _Window:
         except ValueError as error:
             self._too_large = str(error)  # of this value: the others are read
             return 0.0
+
+    def _int(self, text: str) -> int:
+        try:
+            return whole(text)
+        except ValueError as error:
+            self._too_large = str(error)
+            return 0
 
     def place(self) -> str:
         """Where the next value stands, as LINE:COLUMN."""

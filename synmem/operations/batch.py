@@ -34,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     ids: Sequence[str] | None = None
-    match: str | None = None
+    match: str | Sequence[str] | None = None
     since: datetime | None = None
     until: datetime | None = None
     on_conflict: str = "skip"

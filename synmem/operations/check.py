@@ -53,7 +53,7 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 async def sound(
-    store: Store, found: Soundness, *, match: str | None = None
+    store: Store, found: Soundness, *, match: str | Sequence[str] | None = None
 ) -> AsyncIterator[list[Broken]]:
     """Read every message, and yield, page by page, what cannot be read; counts go to `found`."""
     if isinstance(store, SupportsDamage):
@@ -125,7 +125,7 @@ async def check(
     source: Store,
     dest: Store,
     *,
-    match: str | None = None,
+    match: str | Sequence[str] | None = None,
     one_way: bool = False,
     quick: bool = False,
 ) -> AsyncIterator[list[Checked]]:
@@ -156,7 +156,9 @@ async def check(
     await check_unchanged(source, dest)
 
 
-async def _extra(source: Store, dest: Store, match: str | None) -> AsyncIterator[list[Checked]]:
+async def _extra(
+    source: Store, dest: Store, match: str | Sequence[str] | None
+) -> AsyncIterator[list[Checked]]:
     async for names in select(dest, match=match):
         there = await infos_of(source, names, details=False)
         extra = [Checked(name, State.EXTRA) for name in names if name not in there]

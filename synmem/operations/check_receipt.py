@@ -173,7 +173,7 @@ def _altered(name: str, why: str) -> CorruptData:
 
 
 async def check_receipt(
-    receipt: Receipt, store: Store, *, match: str | None = None
+    receipt: Receipt, store: Store, *, match: str | Sequence[str] | None = None
 ) -> AsyncIterator[list[Checked]]:
     """How each conversation of the receipt stands in the store, in lists.
 

@@ -32,7 +32,7 @@ class Export:
         self._number = 0
 
     async def pieces(
-        self, *, ids: Sequence[str] | None = None, match: str | None = None
+        self, *, ids: Sequence[str] | None = None, match: str | Sequence[str] | None = None
     ) -> AsyncIterator[bytes]:
         """The file, in pieces of some hundred kilobytes.
 

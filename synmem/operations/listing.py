@@ -16,7 +16,7 @@ async def select(
     store: Store,
     *,
     ids: Sequence[str] | None = None,
-    match: str | None = None,
+    match: str | Sequence[str] | None = None,
     idle_before: datetime | None = None,
 ) -> AsyncIterator[list[str]]:
     """The ids of the conversations that fit all of these, in pages; see `listing`."""
@@ -28,7 +28,7 @@ async def listing(
     store: Store,
     *,
     ids: Sequence[str] | None = None,
-    match: str | None = None,
+    match: str | Sequence[str] | None = None,
     idle_before: datetime | None = None,
     details: bool = False,
     untimed: Callable[[int], object] | None = None,
@@ -36,9 +36,9 @@ async def listing(
     """The conversations that fit all of these, in any order; no more than BATCH at a time.
 
     ConversationNotFound, before the first page, where one of `ids` is not there. `match` is a
-    glob over the whole id, case-sensitive, whose `*` takes `/` too. `idle_before`: the last
-    message is older; one without a time is not known to be, and is left out: `untimed` is told
-    how many, page by page.
+    glob over the whole id, case-sensitive, whose `*` takes `/` too; of several one must fit.
+    `idle_before`: the last message is older; one without a time is not known to be, and is left
+    out: `untimed` is told how many, page by page.
     """
     if ids is not None:
         await _all_there(store, ids)
@@ -54,11 +54,12 @@ async def listing(
             yield found[start : start + BATCH]
 
 
-def matcher(glob: str | None) -> Callable[[str], object]:
-    """Whether an id fits a glob; without one every id does."""
-    if glob is None:
+def matcher(globs: str | Sequence[str] | None) -> Callable[[str], object]:
+    """Whether an id fits a glob, or one of several; without any every id does."""
+    if globs is None:
         return lambda conversation: True
-    return re.compile(fnmatch.translate(glob)).match
+    globs = [globs] if isinstance(globs, str) else globs
+    return re.compile("|".join(map(fnmatch.translate, globs))).match
 
 
 def _idle(info: ConversationInfo, before: datetime | None) -> bool:

@@ -134,7 +134,7 @@ def test_protected_and_create_are_keys_of_the_profile() -> None:
         (["a.db", "x.db"], 2, "name"),
         (["a/b", "x.db"], 2, "name"),
         (["a b", "x.db"], 2, "name"),
-        (["new", "foo://x"], 1, "foo"),
+        (["new", "foo://x"], 2, "foo"),
         (["new", "x.db", "--set", "colour=red"], 1, "colour"),
         (["new", "x.db", "--set", "window=0"], 1, "window"),
         (["new", "x.db", "--set", "window"], 2, "KEY=VALUE"),
