@@ -107,9 +107,44 @@ def _lay(path: Path, dice: random.Random) -> tuple[list[str], list[str], bool]:
             _put(db, "messages_meta", {
                 "conversation_id": dice.choice([f"odd-{n}", *values]), "name": name, "value": value,
             })  # fmt: skip
+        changed = _change(db, dice)
     usable = [each for each in dict.fromkeys(odd) if each and "\0" not in each]
     usable = [each for each in usable if "CAST" not in each and len(each) < 100]
-    return usable[:4], marks, "INTEGER PRIMARY" in key
+    return usable[:4], marks, "INTEGER PRIMARY" in key and not changed
+
+
+def _change(db: sqlite3.Connection, dice: random.Random) -> bool:
+    """Put something in the way of the rows; whether they cannot be written now."""
+    what = dice.choice(["", "", "view", "numbers", "virtual", "gone", "trigger"])
+    columns = [row[1] for row in db.execute("PRAGMA table_info(messages)")]
+    if what in ("view", "numbers", "virtual"):
+        db.execute("ALTER TABLE messages RENAME TO log")
+        told = ["id / 3 AS id" if what == "numbers" else "id", *columns[1:]]
+        if what == "virtual":
+            db.execute(f"CREATE VIRTUAL TABLE messages USING fts5({', '.join(columns)})")
+            db.execute(f"INSERT INTO messages SELECT * FROM log ORDER BY {_order(db)}")
+        else:
+            db.execute(f"CREATE VIEW messages AS SELECT {', '.join(told)} FROM log")
+        return True
+    if what == "gone":
+        db.execute("DROP TABLE IF EXISTS messages_meta")
+    if what == "trigger":
+        do = dice.choice(["BEFORE INSERT ON messages", "BEFORE DELETE ON messages"])
+        row = "new" if "INSERT" in do else "old"
+        db.execute(
+            f"CREATE TRIGGER t {do} WHEN {row}.conversation_id LIKE 'odd%' "
+            "BEGIN SELECT RAISE(IGNORE); END"
+        )
+    return False
+
+
+def _order(db: sqlite3.Connection) -> str:
+    """How the rows were put there: a table without rowid has no other order than its ids'."""
+    try:
+        db.execute("SELECT rowid FROM log LIMIT 1")
+    except sqlite3.OperationalError:
+        return "id"
+    return "rowid"
 
 
 def rows_hide_nothing(path: Path, folder: Path, seed: int) -> None:
