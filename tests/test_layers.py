@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "vectors": {*CORE, "vectors", "models", "masking", "exhaustion", "finishing"},
     "operations": {
         *CORE, "operations", "strategies", "formats", "models", "notes", "folders", "durable",
-        "locks", "vectors", "temporary",
+        "locks", "vectors", "temporary", "finishing",
     },
     "cli": {
         *CORE, "cli", "operations", "strategies", "formats", "models", "notes", "folders",

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from synmem.errors import Changed, Unsupported, UsageError
+from synmem.finishing import to_its_end
 from synmem.layouts import jsonlines
 from synmem.layouts.files import (
     FORMS,
@@ -477,7 +478,7 @@ async def _in_slices(steps: Steps[_T]) -> _T:
             try:
                 done = await asyncio.shield(work)
             except asyncio.CancelledError:
-                await asyncio.wait([work])
+                await to_its_end(asyncio.wait([work]))
                 if work.exception() is None and (done := work.result()) is not None:
                     _close(done[0])  # it came to its end just then
                 raise

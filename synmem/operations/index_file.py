@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from synmem import folders
+from synmem.finishing import to_its_end
 from synmem.messages import Message, Unreadable
 from synmem.notes import Covered, Reach, fingerprint
 from synmem.store import START, ConversationInfo, Page, Position
@@ -151,19 +152,14 @@ class Worker:
 
     async def run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """What `work` gives back; `Unusable` where SQLite fails."""
-        running = asyncio.ensure_future(asyncio.to_thread(work, self._connection))
-        try:
-            with failing():
-                return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            # The thread goes on by itself, and must not once the connection is closed.
-            self._connection.interrupt()
-            await asyncio.gather(running, return_exceptions=True)
-            raise
+        # The thread goes on by itself, and must not once the connection is closed.
+        running = asyncio.to_thread(work, self._connection)
+        with failing():
+            return await to_its_end(running, hurry=self._connection.interrupt)
 
     async def rollback(self) -> None:
         """Take back what was not committed."""
-        await asyncio.to_thread(self._connection.rollback)
+        await to_its_end(asyncio.to_thread(self._connection.rollback))
 
 
 @contextlib.contextmanager
