@@ -284,6 +284,36 @@ class SupportsDamage(Protocol):
         ...
 
 
+class Rescue(Protocol):
+    """What can be read of a damaged store: less than a `Store`, and slower."""
+
+    name: str
+    holds: Holds
+
+    def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`: those of which anything is known."""
+        ...
+
+    def read(self, conversations: Sequence[str]) -> AsyncIterator[Page]:
+        """See `Store.read`: whole conversations; what is lost is `Unreadable` in its place."""
+        ...
+
+    async def damage(self) -> list[Damage]:
+        """What else is lost, or may be."""
+        ...
+
+
+@runtime_checkable
+class SupportsRescue(Protocol):
+    """A store that can be read around what is damaged."""
+
+    def rescued(self) -> Rescue:
+        """What can be read of it; it is looked for at the first call."""
+        ...
+
+
 @runtime_checkable
 class SupportsExpiry(Protocol):
     """A store whose conversations may pass by themselves."""

@@ -75,7 +75,10 @@ def translating(store: str, *, temporary: bool = False) -> Iterator[None]:
         if code == sqlite3.SQLITE_NOTADB:
             raise CorruptData(f"{store}: not an SQLite database") from error
         if code == sqlite3.SQLITE_CORRUPT:
-            raise CorruptData(f"{store}: damaged: {error}", hint="sqlite3's .recover") from error
+            raise CorruptData(
+                f"{store}: damaged: {error}",
+                hint="`synmem export --rescue` writes what can be read",
+            ) from error
         no_room = getattr(error, "sqlite_errorcode", 0) in _NOT_WRITTEN
         if temporary and (no_room or code == sqlite3.SQLITE_FULL):
             raise StoreError(

@@ -17,6 +17,7 @@ from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.backends.sqlite_changes import prints_of, version_of
 from synmem.backends.sqlite_errors import translating
 from synmem.backends.sqlite_file import File
+from synmem.backends.sqlite_rescuing import Rescued
 from synmem.errors import CorruptData
 from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.layouts.sqlite_ids import Group, NotUtf8, chosen, shown, told_apart
@@ -450,6 +451,10 @@ class SqliteReader:
         async with self._turn:
             with translating(self.name, temporary=not self._file.writes):
                 yield
+
+    def rescued(self) -> Rescued:
+        """See `SupportsRescue`."""
+        return Rescued(self._file, self._table, page_size=self._page_size)
 
     async def close(self) -> None:
         """See `Store.close`."""

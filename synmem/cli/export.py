@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
@@ -68,6 +68,10 @@ SealOption = Annotated[
 CsvRawOption = Annotated[
     bool, typer.Option("--csv-raw", help="Do not guard cells that a spreadsheet would run.")
 ]
+RescueOption = Annotated[
+    bool,
+    typer.Option("--rescue", help="Read around damage: all of an SQLite file that can be read."),
+]
 
 
 @command
@@ -80,6 +84,7 @@ async def export(
     split: SplitOption = None,
     seal: SealOption = False,
     csv_raw: CsvRawOption = False,
+    rescue: RescueOption = False,
 ) -> int | None:
     """Write conversations to stdout or files. `synmem import` reads them back.
 
@@ -98,7 +103,8 @@ async def export(
     form = _form(session, form, output)
     make = _maker(form, seal=seal, csv_raw=csv_raw)
     chosen = {"ids": conversations or None, "match": match}
-    async with session.open_profile(profile) as store:
+    async with session.open_profile(profile) as opened_store:
+        store = _rescued(opened_store) if rescue else opened_store
         job, places = await _write(session, store, form, make, target, **chosen)
         damaged = False if conversations or match else await _name_damage(store)
     for conversation, number, reason in job.unreadable:
@@ -114,6 +120,16 @@ async def export(
             + (f"; {count(job.left_out, 'record')} left out" if job.left_out else "")
         )
     return PARTLY if job.left_out or damaged else None
+
+
+def _rescued(store: "Store") -> "Store":
+    """What can be read of it; Unsupported where it is read around nothing."""
+    from synmem.errors import Unsupported
+    from synmem.store import Store, SupportsRescue
+
+    if not isinstance(store, SupportsRescue):
+        raise Unsupported(f"{store.name}: only SQLite files are rescued", hint="leave out --rescue")
+    return cast(Store, store.rescued())  # an export asks for no more of it
 
 
 async def _name_damage(store: "Store") -> bool:

@@ -217,4 +217,4 @@ def test_a_conversation_that_goes_between_two_steps(
 def test_a_conversation_that_goes_between_any_two_steps(
     places: Places, tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried(places, tmp_path, backend, monkeypatch, 20)
+    tried(places, tmp_path, backend, monkeypatch, 4 if backend == "dynamodb" else 20)
