@@ -86,7 +86,7 @@ async def clear(
         strays = every and await name_strays(store)  # nothing removes what belongs nowhere
         if choice.ids is None and doomed:
             await _name_orphans(store, doomed)
-    what = _what(doomed, trim, profile, idle=choice.idle_before is not None) + _staying(spared)
+    what = _what(doomed, trim, profile, choice.idle_before) + _staying(spared)
     if dry_run or not doomed:
         foreseen = _foresee(session, doomed, what, spared, dry_run=dry_run)
         return foreseen or (PARTLY if strays else None)
@@ -128,7 +128,7 @@ def _choice(
         raise UsageError("either ids or --match")
     if not (ids or every or match is not None or idle is not None):
         raise UsageError("what shall go?", hint="name conversations, or --match, --idle or --all")
-    return _Choice(ids or None, match, optional_moment(idle, option="--idle"))
+    return _Choice(ids or None, match, optional_moment(idle, option="--idle", removes=True))
 
 
 def _trim(older_than: str | None, keep_last: int | None, *, exact: bool) -> "Trim":
@@ -139,7 +139,7 @@ def _trim(older_than: str | None, keep_last: int | None, *, exact: bool) -> "Tri
         raise UsageError("--keep-last is 0 or more")
     if exact and older_than is None and keep_last is None:
         raise UsageError("--exact goes with --keep-last or --older-than")
-    return Trim(optional_moment(older_than, option="--older-than"), keep_last, exact)
+    return Trim(optional_moment(older_than, option="--older-than", removes=True), keep_last, exact)
 
 
 async def _plan(
@@ -176,21 +176,31 @@ async def _name_orphans(store: "Store", doomed: "Sequence[Doomed]") -> None:
             render.note(f"{render.visible_line(each.position)}: would go too; {each.reason}")
 
 
-def _what(doomed: "Sequence[Doomed]", trim: "Trim", profile: "Profile", *, idle: bool) -> str:
-    """What goes, for a person: how much, from when to when, which, and from where."""
+def _what(
+    doomed: "Sequence[Doomed]", trim: "Trim", profile: "Profile", idle_before: datetime | None
+) -> str:
+    """What goes, for a person: how much, from when to when, which, from where, and before which
+    moment, as the times that were typed were understood."""
+    from synmem.cli.times import shown
+
     messages = _messages(doomed)
     words = count(messages, "message") if messages is not None else "their messages"
     if times := span([each.first_at for each in doomed], [each.last_at for each in doomed]):
         words += f", {times}"
-    which = count(len(doomed), "idle conversation" if idle else "conversation")
+    which = count(len(doomed), "conversation" if idle_before is None else "idle conversation")
     if len(doomed) <= 3:
         which += (
             " (" + ", ".join(render.visible_line(each.conversation.id) for each in doomed) + ")"
         )
     place = f"{profile.name} ({profile.where})" if profile.where != profile.name else profile.name
+    moments = "".join(
+        f"; {what} {shown(moment)}"
+        for what, moment in (("idle since", idle_before), ("older than", trim.older_than))
+        if moment is not None
+    )
     return (
         f"{which}: {words}" if trim.whole else f"the front of {which}: {words}"
-    ) + f", in {place}"
+    ) + f", in {place}{moments}"
 
 
 def _staying(spared: int) -> str:

@@ -86,8 +86,8 @@ async def migrate(
         raise UsageError(f"{ours.where} and {theirs.where} are the same store")
     options = Options(
         match=match,
-        since=optional_moment(since, option="--since"),
-        until=optional_moment(until, option="--until"),
+        since=optional_moment(since, option="--since", removes=move),
+        until=optional_moment(until, option="--until", removes=move),
         on_conflict=checked_way(on_conflict),
         label=ours.name,
         jobs=jobs,
@@ -122,6 +122,7 @@ def _ask(
 ) -> None:
     """Before anything is removed from the source, or gives way in a protected destination."""
     from synmem.cli.confirm import confirm
+    from synmem.cli.times import shown
 
     options = order.options
     if options.dry_run:
@@ -129,6 +130,8 @@ def _ask(
     if options.move:
         what = f"Remove from {_place(ours)} what was copied to {_place(theirs)}"
         what += ", once it is verified" + ("" if order.backup else "; without a backup")
+        for word, moment in (("since", options.since), ("until", options.until)):
+            what += f"; {word} {shown(moment)}" if moment is not None else ""
         confirm(ours.name, what, yes=yes, confirmed=confirmed, protected=ours.protected)
     elif options.on_conflict == "replace" and theirs.protected:
         what = f"Replace what is different in {_place(theirs)}"

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -275,6 +276,57 @@ def test_a_path_that_was_typed_and_is_not_there_is_not_found(configured: Path) -
     for command in (["ls", "-p"], ["stats", "-p"], ["profile", "test"]):
         for target in (configured / "typed.db", f"sqlite:///{configured}/typed.db"):
             assert run(*command, target).exit_code == 3
+
+
+# --- times ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def timed(tmp_path: Path) -> Path:
+    store = tmp_path / "timed.db"
+    for at in ("2020-01-01T00:00:00Z", "2020-06-01T00:00:00Z", "2024-01-01T00:00:00Z"):
+        assert run("add", "a", at, "--at", at, "-p", store).exit_code == 0
+    return store
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["clear", "a", "--older-than"], ["clear", "--idle"], ["migrate", "--move", "--since"],
+     ["migrate", "--move", "--until"]],
+)  # fmt: skip
+def test_minutes_are_not_taken_for_months_where_something_goes(
+    timed: Path, command: list[str]
+) -> None:
+    place = [timed, timed.parent / "new.db"] if command[0] == "migrate" else ["-p", timed]
+    result = run(*command, "3m", *place, "--yes")
+    assert result.exit_code == 2
+    assert "3min or 3mo" in result.stderr
+    assert len(said(timed)["a"]) == 3
+    assert run("ls", "--idle", "3m", "-p", timed).exit_code == 0  # nothing goes
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [(["--older-than", "2022-01-01"], "; older than 2022-01-01 00:00:00"),
+     (["--older-than", "1640995200"], "; older than 2022-01-01 00:00:00"),
+     (["--idle", "20250101"], "; idle since 2025-01-01 00:00:00")],
+)  # fmt: skip
+def test_the_question_has_the_moment_that_was_understood(
+    timed: Path, command: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    choice = ["a"] if command[0] == "--older-than" else []
+    assert told in run("clear", *choice, *command, "--dry-run", "-p", timed).stderr
+    _, shown = on_terminal(
+        "clear", *choice, *command, "-p", str(timed), typed=b"n\n", prompt=b"[y/N]"
+    )
+    assert told in shown
+    _, shown = on_terminal(
+        "migrate", str(timed), str(timed.parent / "n.db"), "--move", "--until", command[1],
+        typed=b"n\n", prompt=b"[y/N]",
+    )  # fmt: skip
+    assert f"; until {told[-19:]}" in shown
 
 
 def test_every_command_is_here() -> None:
