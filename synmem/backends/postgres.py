@@ -227,9 +227,10 @@ class PostgresStore(PostgresReader):
             "WITH cut AS MATERIALIZED (SELECT wanted.session, last.id "
             "FROM unnest($1::text[]) AS wanted(session) "
             f"CROSS JOIN LATERAL (SELECT id FROM {self._table.rows} "
-            "WHERE session_id = wanted.session ORDER BY id DESC OFFSET $2 LIMIT 1) AS last) "
+            f"WHERE {self._table.session} = wanted.session ORDER BY id DESC OFFSET $2 LIMIT 1) "
+            "AS last) "
             f"DELETE FROM {self._table.rows} AS old USING cut "
-            "WHERE old.session_id = cut.session AND old.id <= cut.id",
+            f"WHERE {self._table.session_of('old')} = cut.session AND old.id <= cut.id",
             names, keep,
         )  # fmt: skip
         if keep == 0:
@@ -240,8 +241,8 @@ class PostgresStore(PostgresReader):
         # Another program may have written rows for the session_id of the steps, and they go.
         await connection.execute(
             f"DELETE FROM {self._table.meta} AS beside WHERE session_id = ANY($1::text[]) "
-            f"AND session_id <> '' AND NOT EXISTS (SELECT FROM {self._table.rows} "
-            "WHERE session_id = beside.session_id)",
+            f"AND session_id <> '' AND NOT EXISTS (SELECT FROM {self._table.rows} AS m "
+            f"WHERE {self._table.session_of('m')} = beside.session_id)",
             names,
         )
 
@@ -326,16 +327,17 @@ class PostgresStore(PostgresReader):
         """Where a conversation begins, and whether it has a message at `upto`."""
         number = row_id(upto) if upto else None
         first, fits = await connection.fetchrow(
-            f"SELECT (SELECT min(id) FROM {self._table.rows} WHERE session_id = $1), "
+            f"SELECT (SELECT min(id) FROM {self._table.rows} "
+            f"WHERE {self._table.session} = $1), "
             f"$2::bigint IS NULL OR EXISTS (SELECT FROM {self._table.rows} "
-            "WHERE session_id = $1 AND id = $2::bigint)",
+            f"WHERE {self._table.session} = $1 AND id = $2::bigint)",
             name, number,
         )  # fmt: skip
         return START if first is None else str(first), fits
 
     async def _cut(self, connection: Any, name: str, upto: Position | None) -> None:
         """Delete the messages up to and with `upto`; all without."""
-        delete = f"DELETE FROM {self._table.rows} WHERE session_id = $1"
+        delete = f"DELETE FROM {self._table.rows} WHERE {self._table.session} = $1"
         if upto is None:
             await connection.execute(delete, name, timeout=_LONG_S)
         elif upto != START:
@@ -344,7 +346,8 @@ class PostgresStore(PostgresReader):
     async def _exists(self, connection: Any, name: str) -> bool:
         return bool(
             await connection.fetchval(
-                f"SELECT EXISTS (SELECT FROM {self._table.rows} WHERE session_id = $1)", name
+                f"SELECT EXISTS (SELECT FROM {self._table.rows} WHERE {self._table.session} = $1)",
+                name,
             )
         )
 

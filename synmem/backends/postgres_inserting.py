@@ -38,7 +38,7 @@ async def ends_of(connection: Any, table: Table, names: Sequence[str]) -> dict[s
     """Where each of these conversations ends, those that exist."""
     found = await connection.fetch(
         f"SELECT session, (SELECT max(id) FROM {table.rows} "
-        "WHERE session_id = wanted.session) FROM unnest($1::text[]) AS wanted(session)",
+        f"WHERE {table.session} = wanted.session) FROM unnest($1::text[]) AS wanted(session)",
         names,
     )
     return {name: str(number) for name, number in found if number is not None}
@@ -64,7 +64,8 @@ async def copy(
 ) -> dict[str, Position]:
     """Insert rows by COPY, their ids given by the server, and tell where these conversations end
     then."""
-    if any(row[_TIME] in _ENDS for row in rows) or (table.own and any(map(brings_own, rows))):
+    ends = any(row[_TIME] in _ENDS for row in rows)
+    if ends or table.folds or (table.own and any(map(brings_own, rows))):
         numbers = await new_numbers(connection, table, len(rows))
         numbered = zip(rows, numbers, strict=True)
         await copy_numbered(connection, table, ((row[0], n, *row[1:]) for row, n in numbered))
@@ -93,7 +94,7 @@ async def copy_numbered(connection: Any, table: Table, rows: Iterable[tuple[Any,
     """Write rows with their ids, which stand behind their session_ids."""
     rows = iter(rows)
     while some := list(itertools.islice(rows, _AT_ONCE)):
-        if table.own and any(map(_own, some)):
+        if table.folds or (table.own and any(map(_own, some))):
             await _insert(connection, table, some)
             continue
         await _copy(connection, table, _NUMBERED, some)
@@ -104,7 +105,7 @@ async def copy_numbered(connection: Any, table: Table, rows: Iterable[tuple[Any,
             await connection.execute(
                 f"UPDATE {table.rows} AS wrong SET created_at = given.right_at::timestamptz "
                 "FROM unnest($1::text[], $2::bigint[], $3::text[]) AS given(session, n, right_at) "
-                "WHERE wrong.session_id = given.session AND wrong.id = given.n",
+                f"WHERE {table.session_of('wrong')} = given.session AND wrong.id = given.n",
                 *map(list, zip(*ends, strict=True)),
             )
 
@@ -265,9 +266,10 @@ def _few_sql(table: Table) -> str:
         f"WITH new AS (INSERT INTO {table.rows} (session_id, id, {names}) "
         f"SELECT session, nextval({table.numbers}), {values} "
         f"FROM unnest({arrays}) AS given(session, {names}) RETURNING session_id, id) "
-        f"SELECT session, (SELECT max(id) FROM {table.rows} WHERE session_id = wanted.session), "
-        "(SELECT min(id) FROM new WHERE session_id = wanted.session), "
-        "(SELECT max(id) FROM new WHERE session_id = wanted.session) "
+        f"SELECT session, (SELECT max(id) FROM {table.rows} "
+        f"WHERE {table.session} = wanted.session), "
+        f"(SELECT min(id) FROM new WHERE {table.session} = wanted.session), "
+        f"(SELECT max(id) FROM new WHERE {table.session} = wanted.session) "
         "FROM unnest($1::text[]) AS wanted(session)"
     )
 

@@ -49,6 +49,9 @@ class Table:
         self.schema: str | None = settings.get("schema")
         self.name: str = settings.get("table", TABLE)
         self.made = False
+        self.folds = False
+        """Whether its ids compare otherwise than by their bytes: as citext, or by a collation for
+        which two texts are one. Its index is then of no use, and COPY does not know the type."""
         self.own: list[Own] = []
         """Its columns that are not ours, as they were when it was found: those that are written
         and that this role may read."""
@@ -68,7 +71,12 @@ class Table:
     @property
     def session(self) -> str:
         """The id of a row's conversation, which compares by its bytes."""
-        return "session_id"
+        return self.session_of("")
+
+    def session_of(self, row: str) -> str:
+        """The same of a row that a statement names so."""
+        column = f"{row}.session_id" if row else "session_id"
+        return f'({column}::text COLLATE "C")' if self.folds else column
 
     @property
     def meta(self) -> str:
@@ -83,7 +91,7 @@ class Table:
     @property
     def is_ours_alone(self) -> bool:
         """Whether all that is in a row is in our columns."""
-        return not (self.own or self.bound or self.hidden)
+        return not (self.own or self.bound or self.hidden or self.folds)
 
     @property
     def numbers(self) -> str:
@@ -205,7 +213,8 @@ class Database:
         if found["schema"] is None:
             table.made = False
             return
-        missing = {f"{name} {kind}" for name, kind in _NEEDED.items()} - set(found["columns"])
+        columns = {_CITEXT.sub("session_id text", column) for column in found["columns"]}
+        missing = {f"{name} {kind}" for name, kind in _NEEDED.items()} - columns
         if missing:
             names = ", ".join(column.partition(" ")[0] for column in found["columns"])
             raise CorruptData(
@@ -219,6 +228,7 @@ class Database:
                 hint="restore it from a backup, or name another table with ?table=",
             )
         _tell_apart(table, found["own"])
+        table.folds = found["folds"]
         table.schema = found["schema"]  # whatever the search path becomes, it is this one
         table.made = True
 
@@ -263,8 +273,14 @@ def literal(text: str) -> str:
 
 _NEEDED: Final = {"session_id": "text", "id": "bigint", **COLUMNS}
 
+_CITEXT: Final = re.compile(r"^session_id (.*\.)?citext$")
+
 _LOOK: Final = """
 SELECT current_setting('server_encoding') AS encoding, n.nspname::text AS schema,
+    EXISTS (SELECT FROM pg_attribute AS a LEFT JOIN pg_collation AS o ON o.oid = a.attcollation
+        WHERE a.attrelid = c.oid AND a.attname = 'session_id'
+            AND (format_type(a.atttypid, NULL) LIKE '%citext'
+                OR to_jsonb(o)->>'collisdeterministic' = 'false')) AS folds,
     ARRAY(SELECT a.attname::text || ' ' || format_type(a.atttypid, NULL) FROM pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         ORDER BY a.attnum) AS columns,

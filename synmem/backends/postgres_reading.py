@@ -51,30 +51,30 @@ _OURS: Final = 2 + len(layout.COLUMNS)
 
 _NEXT_IDS: Final = """
 WITH RECURSIVE ids(session) AS (
-    (SELECT session_id FROM {rows} WHERE session_id > $1 ORDER BY session_id LIMIT 1)
+    (SELECT {session} FROM {rows} WHERE {session} > $1 ORDER BY {session} LIMIT 1)
     UNION ALL
-    SELECT (SELECT session_id FROM {rows} WHERE session_id > ids.session
-        ORDER BY session_id LIMIT 1) FROM ids WHERE ids.session IS NOT NULL)
+    SELECT (SELECT {session} FROM {rows} WHERE {session} > ids.session
+        ORDER BY {session} LIMIT 1) FROM ids WHERE ids.session IS NOT NULL)
 SELECT session FROM ids WHERE session IS NOT NULL LIMIT $2
 """
 """One step of the index an id, however many messages each conversation has."""
 
 _THESE_IDS: Final = """
 SELECT session FROM unnest($1::text[]) AS wanted(session)
-WHERE EXISTS (SELECT FROM {rows} WHERE session_id = wanted.session)
+WHERE EXISTS (SELECT FROM {rows} WHERE {session} = wanted.session)
 """
 
 _IDS: Final = 'SELECT session FROM ({ids}) AS page ORDER BY session COLLATE "C"'
 
 _DETAILS: Final = f"""
 SELECT session, found.messages,
-    (SELECT {_TIME} FROM {{rows}} WHERE session_id = page.session AND id = found.low),
-    (SELECT {_TIME} FROM {{rows}} WHERE session_id = page.session AND id = found.high),
+    (SELECT {_TIME} FROM {{rows}} WHERE {{session}} = page.session AND id = found.low),
+    (SELECT {_TIME} FROM {{rows}} WHERE {{session}} = page.session AND id = found.high),
     (SELECT value FROM {{meta}} WHERE session_id = page.session AND name = 'title'),
     (SELECT value FROM {{meta}} WHERE session_id = page.session AND name = 'extra')
 FROM ({{ids}}) AS page CROSS JOIN LATERAL (
     SELECT count(*) AS messages, min(id) AS low, max(id) AS high
-    FROM {{rows}} WHERE session_id = page.session) AS found
+    FROM {{rows}} WHERE {{session}} = page.session) AS found
 ORDER BY session COLLATE "C"
 """
 
@@ -82,7 +82,7 @@ ORDER BY session COLLATE "C"
 _PRINTS: Final = """
 SELECT wanted.session, count(*)::text || ' ' || sum(hashint8extended(m.id, m.xmin::text::bigint))
 FROM unnest($1::text[], $2::bigint[]) AS wanted(session, upto)
-JOIN {rows} AS m ON m.session_id = wanted.session AND m.id <= wanted.upto
+JOIN {rows} AS m ON {session} = wanted.session AND m.id <= wanted.upto
 GROUP BY wanted.session
 """
 """`xmin` is the transaction that wrote the row as it is. It stays where the row is frozen."""
@@ -138,7 +138,7 @@ class PostgresReader:
         """The next page; the anchor is read along with it, to see that it is still there."""
         order = "DESC" if reverse else "ASC"
         values: list[Any] = [layout.stored_id(conversation), size]
-        where = "session_id = $1"
+        where = f"{self._table.session} = $1"
         if anchor != START:
             where += f" AND id {'<=' if reverse else '>='} $3"
             values = [values[0], size + 1, row_id(anchor)]
@@ -172,7 +172,8 @@ class PostgresReader:
         rows = await self._messages(
             "FROM unnest($1::text[]) AS wanted(session) CROSS JOIN LATERAL (SELECT "
             f"{raw_columns_sql(self._table)} FROM {self._table.rows} "
-            f"WHERE session_id = wanted.session ORDER BY id {order} LIMIT $2) AS found LIMIT $3",
+            f"WHERE {self._table.session} = wanted.session ORDER BY id {order} LIMIT $2) AS found "
+            "LIMIT $3",
             [[layout.stored_id(conversation) for conversation in ids], each, limit],
         )
         return [list(group) for _, group in itertools.groupby(rows, key=lambda row: row[0])]
@@ -233,8 +234,10 @@ class PostgresReader:
                 yield [self._info(*row) for row in rows]
 
     async def _listed(self, ids: str, values: Sequence[Any], details: bool) -> list[Any]:
+        table = self._table
+        named = {"rows": table.rows, "session": table.session}
         sql = (_DETAILS if details else _IDS).format(
-            ids=ids.format(rows=self._table.rows), rows=self._table.rows, meta=self._table.meta
+            ids=ids.format(**named), **named, meta=table.meta
         )
         return await self._rows(sql, *values)
 
@@ -301,7 +304,11 @@ class PostgresReader:
             for start in range(0, max(1, len(wanted)), IDS_A_QUERY):  # of none: can it tell?
                 some = wanted[start : start + IDS_A_QUERY]
                 names, ids = [name for name, _ in some], [number for _, number in some]
-                rows = await self._rows(_PRINTS.format(rows=self._table.rows), names, ids)
+                rows = await self._rows(
+                    _PRINTS.format(rows=self._table.rows, session=self._table.session_of("m")),
+                    names,
+                    ids,
+                )
                 found.update((layout.shown_id(session), told) for session, told in rows)
         except CorruptData as error:
             if isinstance(error.__cause__, asyncpg.UndefinedColumnError):
@@ -317,7 +324,7 @@ class PostgresReader:
 def columns_sql(table: Table, *, times_as_text: bool = False) -> str:
     """What is read of the rows that a query names `found`: for `decode_rows`."""
     own = "".join(f", {_own_sql(column)}" for column in table.own)
-    return f"session_id, id, {_AS_TEXT if times_as_text else _COLUMNS}{own}"
+    return f"{table.session}, id, {_AS_TEXT if times_as_text else _COLUMNS}{own}"
 
 
 def raw_columns_sql(table: Table) -> str:

@@ -204,7 +204,8 @@ async def _in_front(connection: Any, table: Table, rows: Sequence[_Tried]) -> li
 async def _remove(connection: Any, table: Table, rows: Sequence[_Tried]) -> None:
     await connection.execute(
         f"DELETE FROM {table.rows} AS old USING unnest($1::text[], $2::bigint[]) "
-        "AS given(session, n) WHERE old.session_id = given.session AND old.id = given.n",
+        f"AS given(session, n) WHERE {table.session_of('old')} = given.session "
+        "AND old.id = given.n",
         [row[0] for row in rows], [row[1] for row in rows],
     )  # fmt: skip
 
@@ -223,7 +224,7 @@ def those_there_sql(table: Table) -> str:
     """A query of those of the conversations `$1` that have rows."""
     return (
         "SELECT session FROM unnest($1::text[]) AS wanted(session) WHERE EXISTS "
-        f"(SELECT FROM {table.rows} WHERE session_id = wanted.session)"
+        f"(SELECT FROM {table.rows} WHERE {table.session} = wanted.session)"
     )
 
 
@@ -233,7 +234,7 @@ def _rows_sql(table: Table, columns: str) -> str:
     return (
         f"SELECT {columns} FROM unnest($1::text[]) WITH ORDINALITY AS wanted(session, nth) "
         f"CROSS JOIN LATERAL (SELECT {raw_columns_sql(table)} FROM {table.rows} "
-        "WHERE session_id = wanted.session "
+        f"WHERE {table.session} = wanted.session "
         "AND (wanted.nth > 1 OR $2::bigint IS NULL OR id > $2::bigint) "
         "ORDER BY id LIMIT $3) AS found LIMIT $3"
     )
@@ -242,9 +243,10 @@ def _rows_sql(table: Table, columns: str) -> str:
 def _these_sql(table: Table) -> str:
     """The rows of these ids, all of them as text."""
     return (
-        f"SELECT found.session_id, found.id, {_whole(table)} FROM unnest($1::text[], $2::bigint[]) "
+        f"SELECT {table.session_of('found')}, found.id, {_whole(table)} "
+        "FROM unnest($1::text[], $2::bigint[]) "
         f"AS given(s, n) JOIN {table.rows} AS found "
-        "ON found.session_id = given.s AND found.id = given.n"
+        f"ON {table.session_of('found')} = given.s AND found.id = given.n"
     )
 
 

@@ -431,3 +431,43 @@ def test_postgres_refuses_an_id_that_is_given_already_with_the_remedy(places: Pl
     assert run("undo", "-p", place).exit_code == 0
     shown = json.loads(run("show", "sound-1", "-p", place, "-f", "json").stdout)
     assert [each["content"] for each in shown] == SOUND["sound-1"]
+
+
+@pytest.mark.parametrize("kind", ["citext", "text COLLATE folding"])
+def test_postgres_compares_ids_as_bytes_whatever_their_column_does(
+    places: Places, kind: str, tmp_path: Path
+) -> None:
+    place = places.new("postgres")
+    said = {"bob": ["first"], "Bob": ["second"], "alice": ["third"], **SOUND}
+    assert run("import", "-p", place, stdin=lines(said)).exit_code == 0
+    made = {
+        "citext": "CREATE EXTENSION IF NOT EXISTS citext",
+        "text COLLATE folding": "CREATE COLLATION IF NOT EXISTS folding "
+        "(provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+    }
+    try:
+        _sql(place, made[kind], f"ALTER TABLE {{t}} ALTER session_id TYPE {kind}")
+    except asyncpg.PostgresError as error:
+        pytest.skip(f"this server has no such type: {error}")
+    assert run("ls", "-p", place).stdout.split() == [
+        "Bob",
+        "alice",
+        "bob",
+        "sound-1",
+        "sound-2",
+    ]
+    assert run("show", "bob", "-p", place).stdout == "User: first\n"
+    assert run("add", "BOB", "other", "-p", place).exit_code == 0
+    assert run("import", "-p", place, stdin=lines(said)).exit_code == 0
+    cleared = run("clear", "bob", "-p", place, "--yes")
+    assert cleared.exit_code == 0, cleared.output
+    assert run("undo", "-p", place).exit_code == 0
+    assert run("clear", "Bob", "-p", place, "--yes", "--no-backup").exit_code == 0
+    assert run("ls", "-p", place).stdout.split() == [
+        "BOB",
+        "alice",
+        "bob",
+        "sound-1",
+        "sound-2",
+    ]
+    nothing_is_hidden(place, tmp_path, odd=["Sound-1"])
