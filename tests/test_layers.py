@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "vectors": {*CORE, "vectors", "models", "masking", "exhaustion", "finishing"},
     "operations": {
         *CORE, "operations", "strategies", "formats", "models", "notes", "folders", "durable",
-        "locks", "vectors", "temporary", "finishing",
+        "locks", "vectors", "temporary", "finishing", "exhaustion",
     },
     "cli": {
         *CORE, "cli", "operations", "strategies", "formats", "models", "notes", "folders",

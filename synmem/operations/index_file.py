@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from synmem import folders
+from synmem.exhaustion import exhausted
 from synmem.finishing import to_its_end
 from synmem.messages import Message, Unreadable
 from synmem.notes import Covered, Reach, fingerprint
@@ -168,7 +169,8 @@ def failing() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise Unusable(str(error)) from error
+        ran_out = exhausted(error)
+        raise Unusable(ran_out.what if ran_out else str(error)) from error
 
 
 def connect(file: Path | None, *, busy_s: float = _BUSY_S) -> sqlite3.Connection:
