@@ -21,8 +21,11 @@ from synmem.memory import (
     background,
 )
 from synmem.memory.base import BaseMemory
+from synmem.strategies.summary import SUMMARY_HEAD
 from synmem.vectors.store import VectorStore
 from tests.cancelling import cancelled_at, struck
+from tests.memory.test_stored import Make
+from tests.memory.test_stored import make as make
 
 
 def free(path: Path, within_s: float = 0) -> None:
@@ -268,6 +271,40 @@ def test_ctrl_c_as_a_file_is_made_leaves_none_or_one_that_works(
         assert at > 5
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("what", ["add", "add, keeping two", "clear", "close", "summarize"])
+def test_so_over_every_store(make: Make, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """The first wait is where a memory's connection is made, or the lock taken."""
+
+    async def check(at: int) -> bool:
+        kept = make(f"{what} {at}", max_messages=2 if what == "add, keeping two" else None)
+        memory = SummaryMemory(kept, Model(), max_messages=2) if what == "summarize" else kept
+        for text in ("one", "two"):
+            await memory.add("user", text)
+        work = {"clear": memory.clear, "close": memory.close}
+        new = work[what]() if what in work else memory.add("user", "three")
+        reached, cancelled = await cancelled_there(monkeypatch, new, at, times=1 + at % 2)
+        texts = [each["content"] for each in await make(f"{what} {at}").get()]
+        before = ["one", "two"]
+        after = {
+            "add": [["one", "two", "three"]],
+            "add, keeping two": [["two", "three"], ["one", "two", "three"]],
+            "clear": [[]],
+            "close": [before],
+            "summarize": [["one", "two", "three"], [SUMMARY_HEAD + "in short", "three"]],
+        }[what]
+        assert texts in ([before, *after] if cancelled else after)
+        await kept.add("user", "last")
+        assert (await kept.get())[-1]["content"] == "last"
+        return reached
+
+    async def main() -> None:
+        for at in (0, 1, 3, 6):
+            if not await check(at):
+                break
+
+    asyncio.run(main())
 
 
 # --- those that hold others ---
