@@ -17,13 +17,12 @@ from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.backends.sqlite_changes import prints_of, version_of
 from synmem.backends.sqlite_errors import translating
 from synmem.backends.sqlite_file import File
-from synmem.backends.sqlite_rescuing import Rescued
 from synmem.errors import CorruptData
 from synmem.layouts.beside import read_all_beside, read_beside
 from synmem.layouts.sqlite_ids import Group, NotUtf8, chosen, shown, told_apart
 from synmem.layouts.sqlite_tables import Table
 from synmem.messages import Damage, Holds, Message, Unreadable
-from synmem.store import START, STRAY, ConversationInfo, Page, Position
+from synmem.store import START, STRAY, ConversationInfo, Page, Position, Rescue
 
 MOST_DAMAGE: Final = 1000
 """So many rows that belong nowhere are named."""
@@ -452,8 +451,10 @@ class SqliteReader:
             with translating(self.name, temporary=not self._file.writes):
                 yield
 
-    def rescued(self) -> Rescued:
+    def rescued(self) -> Rescue:
         """See `SupportsRescue`."""
+        from synmem.backends.sqlite_rescuing import Rescued  # hardly anybody needs it
+
         return Rescued(self._file, self._table, page_size=self._page_size)
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.test_sqlite_living import in_mounts
+from tests.backends.test_sqlite_living import hot, in_mounts
 from tests.cli.moved import make, run
 from tests.cli.processes import PROGRAM
 
@@ -30,3 +30,17 @@ def test_a_full_folder_for_temporary_files_is_named(tmp_path: Path, form: str) -
     assert "TMPDIR" in done.stderr
     assert "Exception ignored" not in done.stderr
     assert not (tmp_path / "to.db").exists()
+
+
+def test_a_copy_for_which_there_is_no_room_is_not_the_fault_of_the_file(tmp_path: Path) -> None:
+    path = hot(tmp_path / "f", tmp_path)
+    small = tmp_path / "small"
+    small.mkdir()
+    command = in_mounts(
+        f"mount -t tmpfs -o size=64k none {small}; export TMPDIR={small}",
+        *PROGRAM, "ls", "-p", path,
+    )  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"none can be made in {small}: No space left on device" in done.stderr
+    assert "TMPDIR" in done.stderr
