@@ -162,7 +162,7 @@ class StoredMemory(BaseMemory):
     """A BaseMemory over one conversation of a store; can be shared by tasks and threads.
 
     `max_messages` counts messages, as SynapseKit does: the result of a tool may stay where its call
-    is gone. (The command `add --window` keeps both.)
+    is gone. (The command `add` keeps both.)
 
     A call that is cancelled, by Ctrl-C or `asyncio.wait_for` say, has done all of it or nothing,
     and nothing of it goes on. Where a server does not answer then for two seconds, nobody can tell
