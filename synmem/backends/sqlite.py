@@ -21,7 +21,7 @@ layout's name (`layouts/sqlite_columns.py`), and goes back to them. Without AUTO
 be given twice, so a position is the id and a hash of the row. Where `id` is no integer that no two
 rows have, the table is read in the order of its rows, and not written; so is a view, or a table of
 which a column is computed. Its ids may be numbers, or compared otherwise than by their bytes: see
-`layouts/sqlite_ids.py`. Rows that belong to no conversation are named (`strays`). Where its metadata
+`layouts/sqlite_ids.py`. Rows of no conversation are named (`strays`). Where its metadata
 is NOT NULL, `{}` stands for none. What its constraints and triggers refuse, leave out or alter is
 `Rejected`; whether they would refuse what is to be removed is tried out first (`sqlite_trial.py`).
 
