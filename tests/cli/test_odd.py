@@ -223,7 +223,7 @@ def _attributes(dice: random.Random) -> dict[str, Any]:
 
 
 def _lay_dynamodb(place: str, dice: random.Random) -> Laid:
-    ids, marks = _begun(place, 24)
+    ids, marks = _begun(place, 14)
     url, table = _query(place)["endpoint_url"], urlsplit(place).path.strip("/")
     with client(url) as boto:
         for n, session in enumerate(ids):
@@ -245,7 +245,7 @@ def _lay_dynamodb(place: str, dice: random.Random) -> Laid:
                     ExpressionAttributeNames={"#f": head[n // 2 % 7]},
                     ExpressionAttributeValues={":v": _attributes(dice)},
                 )
-    return dice.sample(ids, 5), marks
+    return dice.sample(ids, 2), marks
 
 
 LAY: dict[str, Callable[[str, random.Random], Laid]] = {
