@@ -87,7 +87,7 @@ class Name(NamedTuple):
 
     def check_names(self) -> None:
         """StoreError where another name, that is not seen from here, may have the rest of it."""
-        if self.has_other_names() and not self.holds("-wal") and _is_wal(self.path):
+        if not self.holds("-wal") and self._has_unseen_names() and _is_wal(self.path):
             raise StoreError(
                 f"{self.path}: it is in WAL mode and has another name (a hard link, or it is "
                 "mounted by itself): what was written last may lie in a file beside that one",
@@ -96,25 +96,47 @@ class Name(NamedTuple):
             )
 
     def has_other_names(self) -> bool:
-        """Whether what lies beside it may lie somewhere else."""
+        """Whether other programs may know it by another name, so that it must have no WAL."""
         status = _status(self.path)
         return status is not None and (status.st_nlink > 1 or _is_mounted(self.path))
+
+    def _has_unseen_names(self) -> bool:
+        """Whether what lies beside it may lie in another folder."""
+        status = _status(self.path)
+        if status is None:
+            return False
+        return status.st_nlink > len(_names(self.path)) or _is_mounted(self.path)
 
 
 def name_of(path: Path) -> Name:
     """The name of a file that lies at this path, whatever links lead there."""
     real = Path(os.path.realpath(path))
+    names = _names(real)
+    beside = (name for name in names if any(map(name.holds, _BESIDE)))
+    open_ = (name for name in names if name.beside("-wal").exists())
+    # With nothing beside any of them the same one for everybody: two would each have a WAL.
+    return next(beside, None) or next(open_, None) or min(names)
+
+
+def _names(real: Path) -> list[Name]:
+    """The names that a file has in its folder, first the one that was given."""
     status = _status(real)
     if status is None or status.st_nlink == 1 or not stat.S_ISREG(status.st_mode):
-        return Name(real)
-    if any(map(Name(real).holds, _BESIDE)):
-        return Name(real)
+        return [Name(real)]
     try:
-        entries = [entry for entry in os.scandir(real.parent) if entry.inode() == status.st_ino]
+        entries = [entry.name for entry in os.scandir(real.parent) if _is(entry, status)]
     except OSError:
-        return Name(real)
-    names = [Name(real.with_name(entry.name)) for entry in entries]
-    return next((name for name in names if any(map(name.holds, _BESIDE))), Name(real))
+        return [Name(real)]
+    return [Name(real), *(Name(real.with_name(name)) for name in entries if name != real.name)]
+
+
+def _is(entry: os.DirEntry[str], status: os.stat_result) -> bool:
+    """Whether a name is that of this file: a file mounted there has another inode, or device."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    return (found.st_ino, found.st_dev) == (status.st_ino, status.st_dev)
 
 
 def is_young(seen: Seen) -> bool:

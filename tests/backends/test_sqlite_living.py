@@ -15,6 +15,7 @@ import pytest
 
 from synmem.errors import Changed, StoreError, StoreUnavailable
 from synmem.messages import Conversation
+from synmem.store import Part
 from tests.backends.test_sqlite import fingerprint, opened, read, run, write
 from tests.cli.processes import PROGRAM
 from tests.conformance import contents, ids, items, numbered
@@ -309,6 +310,21 @@ def test_a_name_beside_which_the_wal_cannot_be_is_refused(tmp_path: Path) -> Non
                 how()
             assert "copy the file" in str(raised.value.hint)
         assert [each.name for each in other.parent.iterdir()] == ["chat.db"]
+
+
+def test_names_in_one_folder_share_one_wal(tmp_path: Path) -> None:
+    path = filled(tmp_path / "f" / "chat.db", "wal")
+    other = path.with_name("a.db")
+    os.link(path, other)
+
+    async def both() -> None:
+        async with opened(path, write=True) as one, opened(other, write=True) as two:
+            await one.append([Part(Conversation("c"), numbered(1))])
+            await two.append([Part(Conversation("c"), numbered(1))])
+            assert len({each.name for each in path.parent.glob("*-wal")}) == 1
+
+    run(both())
+    assert len(read(path, "c")) == len(read(other, "c")) == 5
 
 
 def test_a_new_file_with_two_names_is_made_without_a_wal(tmp_path: Path) -> None:
