@@ -93,7 +93,7 @@ def test_an_empty_stdin_is_a_usage_error_and_makes_no_file(store: Path, given: b
         (["a", "x", "-r", "User"], "no role 'User'"),
         (["a", "x", "-m", '{"a": }'], "line 1 column 7"),
         (["a", "x", "-m", "[1]"], "not a JSON object"),
-        (["a", "x", "--at", "yesterday"], "ISO 8601"),
+        (["a", "x", "--at", "the other day"], "ISO 8601"),
         (["", "x"], "0 bytes"),
         (["é" * 513, "x"], "1026 bytes"),
         ([], "Missing argument"),
