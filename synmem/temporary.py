@@ -1,12 +1,21 @@
 """Room for temporary files: where there is none, that folder is named, not what was being read."""
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from typing import Final
 
 from synmem.errors import StoreError
 
+HINT: Final = "make room in the folder for temporary files, or name another in TMPDIR"
+
 _FULL: Final = {10, 13, 14}  # of SQLite: IOERR, FULL, CANTOPEN
+_NO_ROOM: Final = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def has_no_room(error: OSError) -> bool:
+    """Whether the disk is full, or a quota or a limit is reached."""
+    return error.errno in _NO_ROOM
 
 
 @contextlib.contextmanager
@@ -24,5 +33,5 @@ def room() -> Iterator[None]:
         folder = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
         raise StoreError(
             f"a temporary file{folder} cannot be written: {why}",
-            hint="make room there, or name another folder in TMPDIR",
+            hint=HINT,
         ) from error

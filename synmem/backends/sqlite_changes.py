@@ -79,13 +79,10 @@ def _row_sql(key: str, columns: Sequence[str]) -> str:
     """A row as one value of bytes: text need not be UTF-8, and each value of a row costs time. So
     the columns that are hardly ever filled are looked at together first."""
     usual, others = columns[:_USUAL], columns[_USUAL:]
-    sql = _joined(key, usual)
+    sql = _joined(key, columns)
     if len(others) > 1:
-        whole = _joined(key, columns)
         empty = " AND ".join(f"{column} IS NULL" for column in others)
-        sql = f"CASE WHEN {empty} THEN {sql} ELSE {whole} END"
-    else:
-        sql = _joined(key, columns)
+        sql = f"CASE WHEN {empty} THEN {_joined(key, usual)} ELSE {sql} END"
     return f"CAST({sql} AS BLOB)"
 
 

@@ -1,13 +1,13 @@
 """What SQLite and the file system say is the matter, as our errors, which name the right place."""
 
 import contextlib
-import errno
 import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
 from synmem.errors import AccessDenied, CorruptData, StoreError, StoreUnavailable
 from synmem.exhaustion import exhausted
+from synmem.temporary import HINT
 
 
 class Refused(StoreError):
@@ -15,7 +15,6 @@ class Refused(StoreError):
 
 
 _DENIED: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
-_NO_ROOM: Final = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NOT_WRITTEN: Final = {
     sqlite3.SQLITE_IOERR_WRITE,
     sqlite3.SQLITE_IOERR_FSYNC,
@@ -43,11 +42,6 @@ def is_waited_for(error: sqlite3.Error) -> bool:
     """Whether the same statement may do as soon as another program lets go of its lock."""
     code = getattr(error, "sqlite_errorcode", None)
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)
-
-
-def has_no_room(error: OSError) -> bool:
-    """Whether the disk is full, or a quota or limit is reached."""
-    return error.errno in _NO_ROOM
 
 
 @contextlib.contextmanager
@@ -83,7 +77,7 @@ def translating(store: str, *, temporary: bool = False) -> Iterator[None]:
         if temporary and (no_room or code == sqlite3.SQLITE_FULL):
             raise StoreError(
                 f"{store}: SQLite needs more room for temporary files than there is ({error})",
-                hint="make room in the folder for temporary files, or name another in TMPDIR",
+                hint=HINT,
             ) from error
         if code == sqlite3.SQLITE_FULL:
             raise StoreError(

@@ -14,7 +14,6 @@ import aiosqlite
 from synmem import leftovers
 from synmem.backends.sqlite_errors import (
     code_of,
-    has_no_room,
     is_in_the_way,
     is_later,
     is_waited_for,
@@ -31,6 +30,7 @@ from synmem.finishing import to_its_end
 from synmem.layouts.sqlite_columns import WideTable, affinity
 from synmem.layouts.sqlite_ids import Ids, ids_of
 from synmem.layouts.sqlite_tables import Column, OwnTable, SynapseKitTable, Table
+from synmem.temporary import HINT, has_no_room
 
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a lock of another program is waited for."""
@@ -211,7 +211,7 @@ class File:
             raise StoreError(
                 f"{self.path}: what stands in it can only be read from a copy, and none can be "
                 f"made in {folder}: {error.strerror}",
-                hint="make room there, or name another folder in TMPDIR",
+                hint=HINT,
             ) from error
 
     def _is_as_seen(self) -> bool:

@@ -19,7 +19,7 @@ from synmem.backends.sqlite_errors import translating
 from synmem.backends.sqlite_file import File
 from synmem.errors import CorruptData
 from synmem.layouts.beside import read_all_beside, read_beside
-from synmem.layouts.sqlite_ids import Group, NotUtf8, chosen, shown, told_apart
+from synmem.layouts.sqlite_ids import Group, chosen, shown, text_or_bytes, told_apart
 from synmem.layouts.sqlite_tables import Table
 from synmem.messages import Damage, Holds, Message, Unreadable
 from synmem.store import START, STRAY, ConversationInfo, Page, Position, Rescue
@@ -472,7 +472,7 @@ async def forgiving(file: File, sql: str, values: Sequence[Any]) -> list[Any]:
             raise
     connection = file.connection
     assert connection is not None
-    connection.text_factory = _text_or_bytes
+    connection.text_factory = text_or_bytes
     try:
         return await file.rows(sql, values)
     finally:
@@ -496,10 +496,3 @@ def _wanted(values: Sequence[Any]) -> str:
     """A table of these values, in which each has its number from 0 on."""
     rows = ", ".join(f"({n}, ?)" for n in range(len(values))) or "(0, NULL)"
     return f"WITH wanted(wanted_n, wanted_v) AS (VALUES {rows})"
-
-
-def _text_or_bytes(data: bytes) -> str | bytes:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return NotUtf8(data)

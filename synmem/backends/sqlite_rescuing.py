@@ -15,11 +15,12 @@ from contextlib import closing
 from functools import partial
 from typing import Any, Final
 
-from synmem.backends.sqlite_errors import translating
+from synmem.backends.sqlite_errors import code_of, translating
 from synmem.backends.sqlite_file import File
 from synmem.errors import Unsupported
+from synmem.finishing import to_its_end
 from synmem.layouts.beside import read_all_beside
-from synmem.layouts.sqlite_ids import NotUtf8, shown
+from synmem.layouts.sqlite_ids import NotUtf8, shown, text_or_bytes
 from synmem.layouts.sqlite_tables import Table
 from synmem.messages import Damage, Holds, Message, Unreadable
 from synmem.store import STRAY, ConversationInfo, Page
@@ -29,8 +30,10 @@ _MOST_RANGES: Final = 1_000_000
 """So many are tried: a number that damage made may be very large."""
 
 _MOST_NAMED: Final = 1_000
+_DAMAGED: Final = "damaged"
+_UNREAD: Final = "cannot be read, as far as there were any"
 _LOST: Final = "its row lies on a damaged page"
-_REMEDY: Final = "it lies on a damaged page"
+_WHERE: Final = "it lies on a damaged page"
 _LARGEST: Final = 2**63 - 1
 
 Rows = list[tuple[Any, ...]]
@@ -76,16 +79,15 @@ class Rescued:
         """Rows that cannot be read and of which nobody knows whose they are, and strays."""
         found = await self._look()
         lost = [
-            Damage("damaged", f"row {low}" if low == high else f"rows {low} to {high}", why)
+            Damage(_DAMAGED, f"row {low}" if low == high else f"rows {low} to {high}", _UNREAD)
             for low, high in found.lost
-            for why in ["cannot be read, as far as there were any"]
         ]
         strays = [
             Damage(STRAY, f"row {number}", "its conversation_id names none")
             for number in found.strays
         ]
-        more = ["what the index says cannot be read whole"] if found.index_is_bad else []
-        return (lost + strays)[:_MOST_NAMED] + [Damage("damaged", "index", why) for why in more]
+        of_index = Damage(_DAMAGED, "index", "what the index says cannot be read whole")
+        return (lost + strays)[:_MOST_NAMED] + [of_index] * found.index_is_bad
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -95,21 +97,15 @@ class Rescued:
             self._found = await self._in_thread(lambda db: _Found(db, self._file.shape.key))
         return self._found
 
-    async def _in_thread(self, work: "Callable[[sqlite3.Connection], Any]") -> Any:
+    async def _in_thread(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Work on a connection of its own, which an interrupt ends."""
         with translating(self.name, temporary=True):
             db = sqlite3.connect(self._file.uri_to_read(), uri=True, check_same_thread=False)
             with closing(db):
                 db.execute("PRAGMA query_only=ON")
                 db.execute("PRAGMA cell_size_check=ON")
-                db.text_factory = _text
-                task = asyncio.ensure_future(asyncio.to_thread(work, db))
-                try:
-                    return await asyncio.shield(task)
-                except asyncio.CancelledError:
-                    db.interrupt()
-                    await asyncio.wait([task])
-                    raise
+                db.text_factory = text_or_bytes
+                return await to_its_end(asyncio.to_thread(work, db), hurry=db.interrupt)
 
     def _items(
         self, name: str, numbers: Sequence[int], db: sqlite3.Connection
@@ -151,9 +147,9 @@ class Rescued:
             )
         except sqlite3.DatabaseError as error:
             _check_bad(error)
-            why = f"its title or extra cannot be read: {_REMEDY}"
+            why = f"its title or extra cannot be read: {_WHERE}"
             return ConversationInfo(id=name, messages=count, unreadable=why)
-        told = read_all_beside(there.get("title"), there.get("extra"), _REMEDY)
+        told = read_all_beside(there.get("title"), there.get("extra"), _WHERE)
         return ConversationInfo(id=name, messages=count, **told)
 
 
@@ -300,7 +296,7 @@ def _gathered(
 
 def _check_bad(error: sqlite3.DatabaseError) -> None:
     """Raise it again where it is no damage."""
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _BAD:
+    if code_of(error) not in _BAD:
         raise error
 
 
@@ -316,10 +312,3 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             found.append((low, high))
     return found
-
-
-def _text(data: bytes) -> str | bytes:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return NotUtf8(data)

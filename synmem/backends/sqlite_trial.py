@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from synmem.backends.sqlite_errors import Refused
+from synmem.backends.sqlite_errors import Refused, code_of
 from synmem.backends.sqlite_file import File
 from synmem.backends.sqlite_inserting import insert, last_number, lowest_number, set_beside
 from synmem.backends.sqlite_reading import IDS_A_QUERY, forgiving, marks
@@ -105,7 +105,7 @@ class Trial:
             await self._file.execute("BEGIN IMMEDIATE")
             return await differences(rows)
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _REFUSALS:
+            if code_of(error) not in _REFUSALS:
                 raise
             why = f"{self._file.path} would not take it back: {error}"
         finally:

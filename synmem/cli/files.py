@@ -13,6 +13,7 @@ from synmem import durable, leftovers
 from synmem.cli import render
 from synmem.cli.run import hearing_interrupts
 from synmem.errors import AccessDenied, StoreNotFound, SynmemError, UsageError
+from synmem.temporary import has_no_room
 
 _SYNCED: Final = 32
 """So many files are brought to the disk one by one; for more, everything at once is cheaper."""
@@ -22,8 +23,6 @@ _CLAIMS: Final = 100
 
 _LINKS: Final = 40
 """So many symbolic links may lead to one another, as in Linux."""
-
-_NO_ROOM: Final = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @contextlib.contextmanager
@@ -61,7 +60,7 @@ def file_named(option: str, text: str | None) -> Path | None:
         return None
     if text == "-":
         return Path("/dev/stdout")
-    if not text or text.endswith(("/", os.sep, "/.", "/..")) or _mode(Path(text), stat.S_ISDIR):
+    if not text or text.endswith(("/", os.sep, "/.", "/..")) or _is_of(Path(text), stat.S_ISDIR):
         raise UsageError(
             f"{option} {text!r} names {'a folder, not a file' if text else 'no file'}",
             hint="name a file" + (f" in it: {option} {text.rstrip('/')}/FILE" if text else ""),
@@ -76,10 +75,10 @@ _DESCRIPTOR: Final = re.compile(r"/dev/fd/(\d+)|/proc/(\d+)(?:/task/\d+)?/fd/(\d
 
 def is_special(path: Path) -> bool:
     """Whether a path names a descriptor of a process, or what is there and no ordinary file."""
-    return _descriptor(path) is not None or _mode(path, lambda mode: not stat.S_ISREG(mode))
+    return _descriptor(path) is not None or _is_of(path, lambda mode: not stat.S_ISREG(mode))
 
 
-def _mode(path: Path, test: Callable[[int], bool]) -> bool:
+def _is_of(path: Path, test: Callable[[int], bool]) -> bool:
     """Whether it can be looked at, and is of such a kind."""
     try:
         return test(path.stat().st_mode)
@@ -278,7 +277,7 @@ def translating(path: Path) -> Iterator[None]:
     except PermissionError as error:
         raise AccessDenied(f"{path}: {error.strerror}") from error
     except OSError as error:
-        hint = "make room, or name a file elsewhere" if error.errno in _NO_ROOM else None
+        hint = "make room, or name a file elsewhere" if has_no_room(error) else None
         raise SynmemError(f"{path}: {error.strerror or error}", hint=hint) from error
 
 

@@ -158,6 +158,7 @@ def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callabl
 
     @functools.wraps(function)
     def run(**values: Any) -> None:
+        # An option that may be repeated and was not given.
         values = {name: None if value == () else value for name, value in values.items()}
         common = {name: values.pop(name) for name in _COMMON}
         if common.pop("no_color"):

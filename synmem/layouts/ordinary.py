@@ -97,7 +97,7 @@ def _time(value: object, timezone: tzinfo | None) -> str | None:
     if not isinstance(value, str):
         return None
     if _DIGITS.fullmatch(value) and len(value) != len("20261121"):
-        return _counted(int(value)) if len(value) < 20 else _counted(0)
+        return _counted(int(value[:20]))  # of more digits it is none anyway
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:

@@ -22,6 +22,14 @@ class NotUtf8(bytes):
     """Text that is not UTF-8: no BLOB."""
 
 
+def text_or_bytes(data: bytes) -> str | NotUtf8:
+    """What text in a file is read as: for a connection's `text_factory`."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return NotUtf8(data)
+
+
 class Ids(NamedTuple):
     """How the column conversation_id of a table keeps ids."""
 

@@ -114,7 +114,7 @@ def test_what_is_no_id_is_named_wherever_all_is_asked_for(
         assert result.exit_code == 6, (arguments, result.output)
         assert f"row 2: stray: its conversation_id is {why}" in result.stderr, arguments
     checked = run("check", path)
-    assert checked.exit_code in (6, 7)
+    assert checked.exit_code == 6
     assert why in checked.output
     assert run("ls", "--match", "*", *at).stdout == "1001\nbob\n"
     assert run("ls", "-p", dest).stdout == "1001\nbob\n"
@@ -172,8 +172,8 @@ def test_what_is_no_text_where_text_belongs_is_named(tmp_path: Path, value: Any)
             assert exported.exit_code == 6, (column, exported.output)
             assert f"message 2 cannot be read: row 2: {column} is " in exported.stderr
             assert "sound" in exported.stdout
-        assert run("check", path).exit_code in (6, 7)
-        assert run("context", "a", "-p", path).exit_code in (0, 6)
+        assert run("check", path).exit_code == 6
+        assert run("context", "a", "-p", path).exit_code == 6
         with contextlib.closing(sqlite3.connect(path)) as db, db:
             db.execute(f"ALTER TABLE messages DROP COLUMN {column}")
             db.execute(f"ALTER TABLE messages RENAME COLUMN was TO {column}")
