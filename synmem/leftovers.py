@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import os
 import re
-import secrets
 from pathlib import Path
 from typing import Final, Self
 
@@ -31,7 +30,7 @@ class Claim:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         while True:
-            self._token = secrets.token_hex(8)
+            self._token = os.urandom(8).hex()
             self._lock = folder / f".synmem-{self._token}.lock"
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
             self._descriptor = os.open(self._lock, flags, 0o600)
