@@ -254,6 +254,16 @@ class SupportsStrays(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsOrphans(Protocol):
+    """A store that has conversations which its own index does not name: they may be another
+    program's."""
+
+    async def orphans(self) -> list[Damage]:
+        """Those conversations, all of kind ORPHAN; `damage` tells them too."""
+        ...
+
+
 STRAY: Final = "stray"
 """The kind of damage that concerns no conversation: a record that belongs to none."""
 

@@ -296,13 +296,15 @@ class RedisReader:
     async def damage(self) -> list[Damage]:
         """Ghosts, orphans, and names that are no ids."""
         indexed, listed = map(set, await self._names())
-        found = [
-            *_named(GHOST, indexed - listed, "in the index, but without messages"),
-            *_named(ORPHAN, listed - indexed, "has messages, but is not in the index"),
-        ]
+        ghosts = _named(GHOST, indexed - listed, "in the index, but without messages")
+        found = [*ghosts, *_orphans(indexed, listed)]
         strays = [name for name in sorted(indexed | listed) if not _decoded(name)]
         found += [Damage(STRAY, repr(name), "its id is empty or not UTF-8") for name in strays]
         return found
+
+    async def orphans(self) -> list[Damage]:
+        """See `SupportsOrphans.orphans`."""
+        return _orphans(*map(set, await self._names()))
 
     async def expiring(self, conversations: Sequence[str]) -> dict[str, float]:
         """See `SupportsExpiry.expiring`."""
@@ -387,6 +389,10 @@ def _time_of(item: bytes) -> Any:
         return redis_items.decode(item).created_at
     except ValueError:
         return None
+
+
+def _orphans(indexed: set[bytes], listed: set[bytes]) -> list[Damage]:
+    return _named(ORPHAN, listed - indexed, "has messages, but is not in the index")
 
 
 def _named(kind: str, names: set[bytes], reason: str) -> list[Damage]:

@@ -166,13 +166,13 @@ async def _plan(
 
 async def _name_orphans(store: "Store", doomed: "Sequence[Doomed]") -> None:
     """Say which of these the store's own index does not name: they may be another program's."""
-    from synmem.store import ORPHAN, SupportsDamage
+    from synmem.store import SupportsOrphans
 
-    if not isinstance(store, SupportsDamage):
+    if not isinstance(store, SupportsOrphans):
         return
     ids = {repr(each.conversation.id) for each in doomed}
-    for each in await store.damage():
-        if each.kind == ORPHAN and (each.position in ids or each.position == "..."):
+    for each in await store.orphans():
+        if each.position in ids or each.position == "...":
             render.note(f"{render.visible_line(each.position)}: would go too; {each.reason}")
 
 

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from synmem import folders
+from synmem.backends.sqlite_reading import SqliteReader
 from synmem.cli.app import app
 from tests.cli.processes import in_pipe, on_terminal, start
 
@@ -135,6 +136,18 @@ def test_a_dry_run_says_what_would_go(store: Path) -> None:
     done = json.loads(run("clear", "old", "--dry-run", "--json", "-p", str(store)).stdout)
     assert (done["conversations"], done["messages"], done["dry_run"]) == (1, 2, True)
     assert not list(folders.state_folder("backups").iterdir())
+
+
+def test_a_store_without_an_index_of_its_own_is_not_looked_through_for_damage(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a server that would be a look at every document."""
+
+    async def damage(store: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(SqliteReader, "damage", damage)
+    assert run("clear", "--match", "*", "--dry-run", "-p", str(store)).exit_code == 0
 
 
 def test_where_nothing_fits_nothing_is_asked(store: Path) -> None:
