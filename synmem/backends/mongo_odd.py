@@ -12,6 +12,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from synmem.backends.mongo_opening import Document, Place
+from synmem.layouts.mongo_documents import called
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import Damage
 from synmem.store import STRAY
@@ -89,5 +90,5 @@ def _kind(value: Any) -> str:
         return "empty"
     if isinstance(value, float) and math.isnan(value):
         return "not a number"
-    kinds = {type(None): "missing", str: "text", list: "an array", dict: "an object"}
-    return kinds.get(type(value), f"a {type(value).__name__}: {value!r:.80}")
+    plain = value is None or isinstance(value, str | list | dict)
+    return called(value) if plain else f"{called(value)}: {value!r:.80}"

@@ -142,12 +142,12 @@ def _decode(document: JSONObject) -> Message:
     role, content = document.get("role"), document.get("content")
     if type(role) is not str or type(content) is not str:
         field = "role" if type(role) is not str else "content"
-        raise ValueError(f"{field} is {_kind(document.get(field))}, not text")
+        raise ValueError(f"{field} is {called(document.get(field))}, not text")
     native: JSONObject = {"role": role, "content": content}
     for field in ("tool_call_id", "name"):
         if (text := document.get(field)) is not None:
             if type(text) is not str:
-                raise ValueError(f"{field} is {_kind(text)}, not text")
+                raise ValueError(f"{field} is {called(text)}, not text")
             native[field] = text
     for field in JSONS:
         if (value := document.get(field)) is not None:
@@ -156,7 +156,7 @@ def _decode(document: JSONObject) -> Message:
         native["created_at"] = at
     carried = document.get("carried")
     if carried is not None and type(carried) is not str:
-        raise ValueError(f"carried is {_kind(carried)}, not text")
+        raise ValueError(f"carried is {called(carried)}, not text")
     return join(native, carried)
 
 
@@ -194,9 +194,9 @@ def time_of(document: JSONObject) -> datetime | None:
                 raise TypeError
             return _moment(int(date) * 1000)  # as the driver gives it: milliseconds since 1970
         except (TypeError, ValueError):
-            raise ValueError(f"created_at is {_kind(date)}, not a date") from None
+            raise ValueError(f"created_at is {called(date)}, not a date") from None
     if isinstance(exact, bool) or not isinstance(exact, int):
-        raise ValueError(f"created_us is {_kind(exact)}, not an integer")
+        raise ValueError(f"created_us is {called(exact)}, not an integer")
     return _moment(exact)
 
 
@@ -212,7 +212,7 @@ def _moment(microseconds: int | None) -> datetime | None:
 def _structure(field: str, value: Any) -> Any:
     if field in ("metadata", "extra"):
         if not isinstance(value, dict):
-            raise ValueError(f"{field} is {_kind(value)}, not an object")
+            raise ValueError(f"{field} is {called(value)}, not an object")
     elif not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise ValueError(f"{field} is not an array of objects")
     return _json(field, value)
@@ -232,7 +232,13 @@ def _json(field: str, value: Any) -> Any:
     raise ValueError(f"{field} holds a {type(value).__name__}, which is not JSON")
 
 
-def _kind(value: Any) -> str:
-    return {type(None): "missing", dict: "an object", list: "an array", str: "text"}.get(
-        type(value), f"a {type(value).__name__}"
-    )
+def called(value: Any) -> str:
+    """What a value is that should be another, for a person."""
+    kinds = {
+        type(None): "missing", dict: "an object", list: "an array", str: "text",
+        bool: "a boolean",
+    }  # fmt: skip
+    if type(value) not in kinds and isinstance(value, int | float):
+        return "a number"
+    name = type(value).__name__
+    return kinds.get(type(value), f"{'an' if name[0] in 'AEIOU' else 'a'} {name}")

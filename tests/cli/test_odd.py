@@ -313,7 +313,7 @@ def test_mongo_names_documents_of_no_conversation_and_never_touches_them(places:
     )
     before = others()
     whys = [
-        "document 1: stray: its session_id is a int: 7",
+        "document 1: stray: its session_id is a number: 7",
         "document 2: stray: its session_id is an array",
         "document 3: stray: its n is an array",
         "document 4: stray: its n is text",
