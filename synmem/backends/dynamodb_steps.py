@@ -56,12 +56,16 @@ def there(conversation: str, position: Position) -> Step:
         "ExpressionAttributeNames": {"#call": "call", "#i": "i"},
         "ExpressionAttributeValues": {":call": {"S": call}, ":i": {"N": place}},
     }
-    if not call:  # somebody else's item
+    if not call:  # somebody else's item, as `position_of` tells it
         condition = {
             "Key": condition["Key"],
-            "ConditionExpression": "attribute_exists(#c) AND attribute_not_exists(#call)",
-            "ExpressionAttributeNames": {"#c": CONVERSATION, "#call": "call"},
-        }
+            "ConditionExpression": "attribute_exists(#c) AND NOT (attribute_type(#call, :s) "
+            "AND attribute_type(#i, :n) AND #call <> :empty AND NOT contains(#call, :colon))",
+            "ExpressionAttributeNames": {"#c": CONVERSATION, "#call": "call", "#i": "i"},
+            "ExpressionAttributeValues": {
+                ":s": {"S": "S"}, ":n": {"S": "N"}, ":empty": {"S": ""}, ":colon": {"S": ":"},
+            },
+        }  # fmt: skip
     return {"ConditionCheck": condition}
 
 

@@ -159,11 +159,13 @@ def key_of(conversation: str, where: Number) -> Item:
 
 
 def position_of(item: Item) -> str:
-    """Where a message stands: its number, and the call that wrote it there."""
-    call, place = (
-        str(item.get(name, {}).get(kind, "")) for name, kind in (("call", "S"), ("i", "N"))
-    )
-    return f"{number(item[NUMBER]['N'])}:{call}:{place}"
+    """Where a message stands: its number, and the call of ours that wrote it there. What else a
+    `call` or an `i` holds is somebody's own, and tells nothing."""
+    where = number(item[NUMBER]["N"])
+    call, place = item.get("call", {}).get("S"), item.get("i", {}).get("N")
+    if not call or ":" in call or place is None:
+        return f"{where}::"
+    return f"{where}:{call}:{place}"
 
 
 def number_of(position: str) -> Number:

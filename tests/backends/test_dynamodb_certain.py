@@ -640,6 +640,35 @@ def test_attributes_of_somebody_else_come_back_by_every_way_of_writing(
     run(main())
 
 
+ODD_CALLS: dict[str, Any] = {
+    "none": {}, "number": {"call": {"N": "5"}, "i": {"N": "0"}}, "empty": {"call": {"S": ""}},
+    "alone": {"call": {"S": "theirs"}}, "colon": {"call": {"S": "a:b"}, "i": {"N": "1"}},
+    "list": {"call": {"L": []}, "i": {"S": "x"}}, "text": {"call": {"S": "x"}, "i": {"S": "x"}},
+}  # fmt: skip
+
+
+def test_a_call_that_is_none_of_ours_hinders_no_write(url: str, table: str) -> None:
+    plain_table(url, table)
+    for name, odd in ODD_CALLS.items():
+        for number in "12":
+            text = {"role": {"S": "user"}, "content": {"S": f"message {number}"}}
+            put_raw(url, table, name, number, **text, **odd)
+
+    async def main() -> None:
+        async with opened(url, table) as store:
+            for name in ODD_CALLS:
+                [page] = [page async for page in store.read([name])]
+                upto, end = page.position(0), page.position(1)
+                part = Part(Conversation(name), numbered(1, 3), expect=end)
+                await store.append([part])
+                assert await contents(store, name) == ["message 1", "message 2", "message 3"]
+                assert await store.delete(name, upto=upto, begins=upto)
+                await store.replace(Conversation(name), once(numbered(1)), upto=end)
+                assert await contents(store, name) == ["message 0", "message 3"]
+
+    run(main())
+
+
 def test_an_attribute_named_as_the_key_of_our_index_stays_in_extra(url: str, table: str) -> None:
     messages = [Message("user", "x", extra={"dynamodb": {"listed": "5", "ttl": 1}})]
 
