@@ -50,9 +50,8 @@ _EXACT: Final = Context(prec=60)
 _WRAPPED: Final = "$dynamodb"
 _THEIRS: Final = "dynamodb"
 """Under this key of `extra` stand attributes of somebody else's."""
-_OURS: Final = frozenset(
-    {CONVERSATION, NUMBER, "call", "i", *TEXTS, *JSONS, "created_at", "carried"}
-)
+_CALL: Final = frozenset({"call", "i"})
+_OURS: Final = frozenset({CONVERSATION, NUMBER, *_CALL, *TEXTS, *JSONS, "created_at", "carried"})
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -162,10 +161,14 @@ def position_of(item: Item) -> str:
     """Where a message stands: its number, and the call of ours that wrote it there. What else a
     `call` or an `i` holds is somebody's own, and tells nothing."""
     where = number(item[NUMBER]["N"])
-    call, place = item.get("call", {}).get("S"), item.get("i", {}).get("N")
-    if not call or ":" in call or place is None:
+    if not _is_of_a_call(item):
         return f"{where}::"
-    return f"{where}:{call}:{place}"
+    return f"{where}:{item['call']['S']}:{item['i']['N']}"
+
+
+def _is_of_a_call(item: Item) -> bool:
+    call = str(item.get("call", {}).get("S", ""))
+    return call != "" and ":" not in call and "N" in item.get("i", {})
 
 
 def number_of(position: str) -> Number:
@@ -236,8 +239,9 @@ def decode(item: Item) -> Message:
         if name not in fields:
             raise ValueError(f"no {name}")
     message = join(fields, fields.pop("carried", None))
-    if not item.keys() <= _OURS:
-        others = {name: _json_form(value) for name, value in item.items() if name not in _OURS}
+    ours = _OURS if _is_of_a_call(item) else _OURS - _CALL
+    if not item.keys() <= ours:
+        others = {name: _json_form(value) for name, value in item.items() if name not in ours}
         kept = (message.extra or {}).get(_THEIRS, {})
         if type(kept) is not dict:
             raise ValueError(f"extra has a {_THEIRS} that is not a map, beside other attributes")

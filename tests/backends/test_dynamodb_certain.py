@@ -659,6 +659,11 @@ def test_a_call_that_is_none_of_ours_hinders_no_write(url: str, table: str) -> N
             for name in ODD_CALLS:
                 [page] = [page async for page in store.read([name])]
                 upto, end = page.position(0), page.position(1)
+                theirs = (page.items[0].extra or {}).get("dynamodb", {})
+                assert theirs.keys() == ODD_CALLS[name].keys()
+                copy = Part(Conversation(f"{name} again"), page.items)
+                await store.append([copy])
+                assert await items(store, copy.conversation.id) == page.items
                 part = Part(Conversation(name), numbered(1, 3), expect=end)
                 await store.append([part])
                 assert await contents(store, name) == ["message 1", "message 2", "message 3"]
