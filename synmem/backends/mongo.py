@@ -180,7 +180,7 @@ class MongoStore(MongoReplacer):
         conversation = part.conversation.id
         for start in range(0, len(mine), IDS_A_QUERY):
             where = {"_id": {"$in": [each["_id"] for each in mine[start : start + IDS_A_QUERY]]}}
-            await self._place.tell(functools.partial(self._messages.delete_many, where))
+            await self._place.ask(functools.partial(self._messages.delete_many, where))
         if part.expect is not None:
             raise self._changed(conversation)
         end = (await self._ends([conversation])).get(conversation)

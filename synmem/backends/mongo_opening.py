@@ -105,7 +105,7 @@ class Place:
 
     async def prepare(self) -> None:
         """Make the index that keeps writers out of each other's way; look what it is."""
-        await self.tell(self._make_index)
+        await self.ask(self._make_index)
         try:
             about = await self.ask(lambda: self.client.admin.command("buildInfo"))
         except StoreError:
@@ -145,8 +145,15 @@ class Place:
 
     async def ask(self, step: Callable[[], Awaitable[T]]) -> T:
         """What the step returns; asked again where the connection broke. A step that writes must
-        do no harm when its first try was done after all."""
+        do no harm when its first try was done after all.
 
+        Whoever is cancelled is told when it was answered, after `CANCELLED_S` at most. So also
+        where it reads: the driver would close the connection, and leaves open the next that it
+        makes when that is cut off too.
+        """
+        return await to_its_end(self._asked(step), within_s=CANCELLED_S)
+
+    async def _asked(self, step: Callable[[], Awaitable[T]]) -> T:
         async def attempt() -> T:
             try:
                 return await step()
@@ -161,10 +168,6 @@ class Place:
             except _Lost as lost:
                 assert lost.__cause__ is not None
                 raise lost.__cause__ from None
-
-    async def tell(self, step: Callable[[], Awaitable[T]]) -> T:
-        """As `ask`, of a step that writes: whoever is cancelled is told when it was answered."""
-        return await to_its_end(self.ask(step), within_s=CANCELLED_S)
 
     @contextlib.contextmanager
     def translating(self) -> Iterator[None]:

@@ -208,7 +208,7 @@ class MongoReplacer(MongoWriter):
             spans = [(max(low, before.begins), to) for low, to in spans]
         for low, to in spans:
             where = {"session_id": conversation, "n": {"$gte": low, "$lt": to + 1}, **ONE_EACH}
-            await self._place.tell(functools.partial(self._messages.delete_many, where))
+            await self._place.ask(functools.partial(self._messages.delete_many, where))
 
     async def _sweep(self) -> None:
         """Once a store: take away the heads of conversations that were deleted long ago."""
@@ -229,7 +229,7 @@ class MongoReplacer(MongoWriter):
                 continue
             await self._clear(conversation, head, None)
             where = same_head(conversation, head)
-            await self._place.tell(functools.partial(self._place.meta.delete_one, where))
+            await self._place.ask(functools.partial(self._place.meta.delete_one, where))
 
     async def _old(self, where: Document) -> list[Document]:
         meta = self._place.meta
@@ -292,7 +292,7 @@ class MongoReplacer(MongoWriter):
                 for session, tokens in wanted[start : start + IDS_A_QUERY]
             ]
             bulk = functools.partial(self._place.meta.bulk_write, updates, ordered=False)
-            await self._place.tell(bulk)
+            await self._place.ask(bulk)
 
 
 def _off(token: str) -> str:
@@ -358,4 +358,4 @@ class Front:
             span = {"$gte": self.first, "$lt": self.first + REGION}
             where = {"session_id": self._conversation.id, "n": span, **ONE_EACH}
             with contextlib.suppress(StoreError):
-                await self._store._place.tell(lambda: self._store._messages.delete_many(where))
+                await self._store._place.ask(lambda: self._store._messages.delete_many(where))

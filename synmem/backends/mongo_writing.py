@@ -55,7 +55,7 @@ class MongoWriter(MongoLister):
         }
         left = [document for mine in documents for document in mine]
         for attempt in range(ATTEMPTS):
-            if not left or await self._place.tell(functools.partial(self._tried, left)):
+            if not left or await self._place.ask(functools.partial(self._tried, left)):
                 return
             # Whoever else writes here should get on: the two take turns.
             await asyncio.sleep(random.uniform(0, 0.002) * min(attempt, 20))
@@ -136,7 +136,7 @@ class MongoWriter(MongoLister):
             now = await self._place.meta.find_one({"_id": conversation}, {"recent": 1})
             return now is not None and version in (now.get("recent") or ())
 
-        return await self._place.tell(step)
+        return await self._place.ask(step)
 
     async def _describe(self, conversations: Sequence[Conversation]) -> None:
         values = {c.id: described(c) for c in conversations}
@@ -155,7 +155,7 @@ class MongoWriter(MongoLister):
             for start in range(0, len(ids), IDS_A_QUERY):
                 some = ids[start : start + IDS_A_QUERY]
                 updates = [_update(i, heads[i], left[i]) for i in some]
-                done = await self._place.tell(functools.partial(self._updated, updates))
+                done = await self._place.ask(functools.partial(self._updated, updates))
                 if done:
                     for conversation in some:
                         del left[conversation]
