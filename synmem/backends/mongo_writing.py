@@ -174,7 +174,7 @@ class MongoWriter(MongoLister):
                 self._place.meta.update_many, where, {"$unset": {"notes": ""}}
             )
             if wrong:
-                await self._place.tell(forget)
+                await self._place.ask(forget)
 
     async def _updated(self, updates: Sequence[UpdateOne]) -> bool:
         """Whether every one of them met what it expected."""
