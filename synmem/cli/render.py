@@ -278,6 +278,9 @@ def note(text: str) -> None:
 
 
 def _to_stderr(text: str) -> None:
+    if is_terminal() and is_terminal(sys.stderr):
+        with contextlib.suppress(OSError):  # who writes to stdout hears of it
+            flush()  # on one screen each stands where it was said
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
