@@ -274,11 +274,14 @@ def test_a_wrong_end_is_changed_where_many_messages_are_copied(place: Place) -> 
     run(main())
 
 
-def test_whatever_is_done_the_in_memory_store_does_the_same(place: Place) -> None:
+@pytest.mark.parametrize(
+    "seeds", [range(4), pytest.param(range(4, 40), marks=pytest.mark.real)], ids=str
+)
+def test_whatever_is_done_the_in_memory_store_does_the_same(place: Place, seeds: range) -> None:
     async def main() -> None:
         reference = InMemoryStore(page_size=PAGE_SIZE)
         async with place.opened(write=True) as store:
-            for seed in range(8):
+            for seed in seeds:
                 await _same(reference, store, random.Random(seed))
 
     run(main())

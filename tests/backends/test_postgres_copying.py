@@ -192,10 +192,7 @@ def test_columns_that_another_program_wrote_are_stored_as_the_ordinary_way_store
     asyncio.run(main())
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
+_ANY = (
     st.lists(
         st.builds(
             Message, st.text(), st.text(),
@@ -206,7 +203,31 @@ def test_columns_that_another_program_wrote_are_stored_as_the_ordinary_way_store
     ),
     st.lists(st.sampled_from("abcde"), max_size=5),
 )  # fmt: skip
+
+
+def _examples(count: int) -> settings:
+    checks = [HealthCheck.function_scoped_fixture]
+    return settings(max_examples=count, deadline=None, suppress_health_check=checks)
+
+
+@_examples(8)
+@given(*_ANY)
 def test_whatever_was_said_is_stored_as_the_ordinary_way_stores_it(
+    tmp_path_factory: Any, postgres_server: Server, said: list[Message], there: list[str]
+) -> None:
+    _both_ways_of_any(tmp_path_factory, postgres_server, said, there)
+
+
+@pytest.mark.real
+@_examples(80)
+@given(*_ANY)
+def test_of_much_that_was_said_it_is_so(
+    tmp_path_factory: Any, postgres_server: Server, said: list[Message], there: list[str]
+) -> None:
+    _both_ways_of_any(tmp_path_factory, postgres_server, said, there)
+
+
+def _both_ways_of_any(
     tmp_path_factory: Any, postgres_server: Server, said: list[Message], there: list[str]
 ) -> None:
     places = Place(postgres_server), Place(postgres_server)

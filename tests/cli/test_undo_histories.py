@@ -20,6 +20,7 @@ from tests.services import unique
 SEED = int(os.environ.get("SYNMEM_TEST_SEED", "20261128"))
 """Of the histories: a run that decides tries the same ones each time; others by this variable."""
 
+_FEW = {"dynamodb": 6}
 _EXAMPLES = 12
 _MANY = {"dynamodb": 40, "mongo": 100}
 
@@ -66,7 +67,7 @@ EVERY = (*BACKENDS, "synapsekit")
 def test_when_all_is_undone_it_is_what_was_said(places: Places, backend: str) -> None:
     @seed(SEED)
     @given(done=st.lists(_steps(places, backend), min_size=4, max_size=9), timed=st.booleans())
-    @_examples(_EXAMPLES)
+    @_examples(_FEW.get(backend, _EXAMPLES))
     def test(done: list[Step], timed: bool) -> None:
         _run(_place(places, backend), done, timed=timed)
 
