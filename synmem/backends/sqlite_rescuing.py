@@ -105,7 +105,12 @@ class Rescued:
                 db.execute("PRAGMA query_only=ON")
                 db.execute("PRAGMA cell_size_check=ON")
                 db.text_factory = text_or_bytes
-                return await to_its_end(asyncio.to_thread(work, db), hurry=db.interrupt)
+
+                def stop() -> None:
+                    db.interrupt()
+                    db.set_progress_handler(lambda: 1, 1)  # the queries that are still to come
+
+                return await to_its_end(asyncio.to_thread(work, db), hurry=stop)
 
     def _items(
         self, name: str, numbers: Sequence[int], db: sqlite3.Connection

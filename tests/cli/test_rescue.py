@@ -1,13 +1,18 @@
 """`export --rescue`: what lies on the sound pages of a damaged SQLite file comes out, in order,
 what is lost is named, and nothing is invented."""
 
+import asyncio
 import json
 import random
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
+from synmem.backends import open_store
+from synmem.backends.sqlite_rescuing import _Found
+from synmem.store import SupportsRescue
 from tests.cli.moved import make, run
 from tests.cli.odd import ordinary
 from tests.cli.test_undo_histories import SEED
@@ -118,6 +123,43 @@ def test_without_an_index_what_may_be_lost_is_named_by_its_rows(
     assert code == 6
     assert "cannot be read, as far as there were any" in told
     assert sum(map(len, found.values())) < 240
+
+
+def test_a_rescue_that_is_cancelled_between_two_queries_asks_no_more(
+    tmp_path: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(whole)
+    between, cancelled = threading.Event(), threading.Event()
+    ends: list[int] = []
+
+    def bounds(found: object, known: object) -> tuple[int, int]:
+        between.set()
+        cancelled.wait(60)
+        return 1, 240
+
+    def reads(found: _Found, *_: object, ascending: bool) -> bool:
+        found._last = None
+        found._db.execute("SELECT 1").fetchall()
+        ends.append(1)
+        return False
+
+    monkeypatch.setattr(_Found, "_bounds", bounds)
+    monkeypatch.setattr(_Found, "_reads", reads)
+
+    async def main() -> None:
+        async with open_store("sqlite", {"db_path": str(path)}) as store:
+            assert isinstance(store, SupportsRescue)
+            task = asyncio.ensure_future(anext(aiter(store.rescued().conversations())))
+            await asyncio.to_thread(between.wait, 60)
+            task.cancel()
+            await asyncio.sleep(0)
+            cancelled.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    assert ends == []
 
 
 def test_other_stores_are_not_rescued(tmp_path: Path) -> None:
