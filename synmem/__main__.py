@@ -11,6 +11,14 @@ def main() -> None:
     # by itself, they took a quarter of a transfer's time.
     gc.set_threshold(10_000)
     _open_standard_streams()
+    try:
+        _run()
+    except KeyboardInterrupt:  # while modules were loaded: a command's own is seen to in cli/run.py
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
+
+def _run() -> None:
     if sys.argv[1:] == ["--version"]:
         # Scripts ask this often: answered before Typer is loaded.
         from synmem import __version__

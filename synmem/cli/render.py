@@ -142,6 +142,8 @@ def paged(wanted: bool = True) -> Iterator[Callable[[bytes], object]]:
 
     sys.stdout.flush()
     environment = {"LESS": "FRX", "LV": "-c", **os.environ}
+    if "LESS" in os.environ:  # the person's own options, which may lack the one for colours
+        environment["LESS"] = f"-R {environment['LESS']}"
     process = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=environment)
     assert process.stdin is not None
     try:
@@ -175,7 +177,7 @@ def _is_command(pager: str) -> bool:
     try:
         words = [word for word in shlex.split(pager) if not re.match(r"[A-Za-z_]\w*=", word)]
     except ValueError:
-        return True  # the shell's to judge
+        return False  # a quotation that does not end
     if not words or not re.fullmatch(r"[\w./+~-]+", words[0]) or shutil.which(words[0]):
         return True
     look = ["/bin/sh", "-c", 'command -v -- "$1"', "sh", words[0]]

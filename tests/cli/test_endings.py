@@ -107,6 +107,16 @@ def test_a_signal_ends_whoever_waits_for_a_reader(many: Path, folders: Path) -> 
     process.communicate()
 
 
+def test_an_interrupt_while_modules_are_loaded_shows_no_traceback() -> None:
+    begin = (
+        "import sys\nclass Interrupt:\n    def find_spec(name, *rest):\n"
+        "        if name == 'synmem.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt)\nfrom synmem.__main__ import main\nmain()"
+    )
+    ended = subprocess.run([sys.executable, "-c", begin, "ls"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "interrupted\n")
+
+
 def test_what_is_ignored_stays_ignored(many: Path, folders: Path) -> None:
     """As under nohup: the signal comes, and the export ends as if it had not."""
     code = (

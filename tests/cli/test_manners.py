@@ -64,7 +64,9 @@ def test_what_is_listed_beside_a_bar_stands_on_lines_of_its_own(
         assert not [line for line in lines if "Comparing" in line]
 
 
-@pytest.mark.parametrize("pager", ["nothere", "nothere --x", "X=1 nothere", "/no/such/pager -R"])
+@pytest.mark.parametrize(
+    "pager", ["nothere", "nothere --x", "X=1 nothere", "/no/such/pager -R", "'less"]
+)
 def test_a_pager_that_is_not_there_is_named_and_done_without(store: Path, pager: str) -> None:
     code, shown = on_terminal("show", "a", "-p", str(store), PAGER=pager)
     assert code == 0
@@ -78,6 +80,14 @@ def test_a_pager_may_be_a_line_of_the_shell(store: Path, pager: str) -> None:
     assert code == 0
     assert "two" in shown
     assert "no program" not in shown
+
+
+def test_colours_reach_a_less_with_options_of_its_own(store: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    for less, given in (("-i", "-R -i"), ("", "-R")):
+        pager = f"(echo $LESS; cat) > {seen}"
+        on_terminal("show", "a", "-p", str(store), PAGER=pager, LESS=less)
+        assert seen.read_text().splitlines()[0] == given
 
 
 # --- streams --------------------------------------------------------------------------------
