@@ -12,7 +12,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from synmem.backends.mongo_opening import Document, Place
-from synmem.layouts.mongo_documents import called
+from synmem.layouts.mongo_documents import called, is_session
 from synmem.layouts.synapsekit import encodable
 from synmem.messages import Damage
 from synmem.store import STRAY
@@ -37,6 +37,8 @@ def belongs(document: Document) -> bool:
     session, n = document.get("session_id", ""), document.get("n", 0)
     if type(session) is not str or not (session.isascii() or encodable(session)):
         return False
+    if not is_session(session):
+        return False
     return type(n) in _PLAIN or number(n) is not None
 
 
@@ -59,8 +61,10 @@ async def strays(place: Place) -> list[Damage]:
             {"session_id": {"$not": {"$type": "string"}}},
             {"session_id": {"$type": "array"}},
             {"session_id": ""},
+            {"session_id": {"$regex": r"[\x00\x10]"}},
             {"n": {"$not": {"$gte": _LOWEST}}},
             {"n": {"$type": "array"}},
+            {"n": math.nan},
             {"n": {"$not": {"$type": ["int", "long", "double"]}}},
         ]
     }
@@ -79,6 +83,8 @@ def _reason(document: Document) -> str | None:
     session, n = document.get("session_id"), document.get("n")
     if type(session) is not str or not session:
         return f"its session_id is {_kind(session)}"
+    if not is_session(session):
+        return f"its session_id {session!r:.80} has NUL or U+0010 otherwise than synmem writes them"
     at = number(n)
     if at is None:
         return f"its n is {_kind(n)}"

@@ -1,7 +1,7 @@
 """The sequence that ids come from: after a failover, a restore or a `setval` it may be behind its
 table, and a new message would come before older ones."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from synmem.backends.postgres_opening import Table
@@ -52,15 +52,30 @@ def behind(store: str, table: Table, highest: int) -> StoreError:
 
 async def damage(rows: Callable[..., Awaitable[list[Any]]], table: Table) -> list[Damage]:
     """Rows that belong to no conversation, and a sequence that is behind."""
-    strays = await rows(
-        f"SELECT id FROM {table.rows} WHERE {table.session} = '' ORDER BY id LIMIT {MOST_DAMAGE}"
+    strange = await rows(
+        f"SELECT DISTINCT {table.session} FROM {table.rows} "
+        f"WHERE strpos({table.session}, chr(16)) > 0 AND "
+        f"strpos(regexp_replace({table.session}, chr(16) || '[0P]', '', 'g'), chr(16)) > 0 "
+        f"LIMIT {MOST_DAMAGE}"
     )
-    found = [Damage(STRAY, f"row {number}", "its session_id is empty") for (number,) in strays]
+    found = await strays(rows, table, [session for (session,) in strange])
     for is_it, last, highest in await rows(_numbers_sql(table)):
         if is_it:
             why = f"it is at {last or 0}, and there is an id {highest}: {_remedy(table, highest)}"
             found.append(Damage(SEQUENCE, table.sequence, why))
     return found
+
+
+async def strays(
+    rows: Callable[..., Awaitable[list[Any]]], table: Table, strange: Iterable[str]
+) -> list[Damage]:
+    """Rows without an id, and those of the `strange` ones, which no id is stored as."""
+    empty = await rows(
+        f"SELECT id FROM {table.rows} WHERE {table.session} = '' ORDER BY id LIMIT {MOST_DAMAGE}"
+    )
+    found = [Damage(STRAY, f"row {number}", "its session_id is empty") for (number,) in empty]
+    why = "in it U+0010 stands without the 0 or P that synmem writes behind it"
+    return found + [Damage(STRAY, f"session_id {each!r}", why) for each in sorted(strange)]
 
 
 def _remedy(table: Table, highest: int) -> str:

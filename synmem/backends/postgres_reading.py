@@ -12,7 +12,7 @@ from synmem import messages as model
 from synmem.backends.paging import Fetch, Paging, changed, storable
 from synmem.backends.patience import again
 from synmem.backends.postgres_errors import Lost
-from synmem.backends.postgres_numbers import damage
+from synmem.backends.postgres_numbers import damage, strays
 from synmem.backends.postgres_opening import Database, Table, identifier
 from synmem.errors import CorruptData
 from synmem.layouts import postgres_rows as layout
@@ -100,6 +100,8 @@ class PostgresReader:
         self._paging = Paging(
             page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
         )
+        self._strange: set[str] = set()
+        """What a listing has met that no id is stored as."""
 
     @property
     def holds(self) -> Holds:
@@ -223,8 +225,12 @@ class PostgresReader:
         if ids is None:
             last = ""
             while rows := await self._listed(_NEXT_IDS, [last, self._page_size], details):
-                yield [self._info(*row) for row in rows]
-                last = rows[-1][0]  # as it stands there, which our own escapes may not give back
+                ours = [row for row in rows if layout.is_stored_id(row[0])]
+                if len(ours) < len(rows):
+                    self._strange.update(row[0] for row in rows if row not in ours)
+                if ours:
+                    yield [self._info(*row) for row in ours]
+                last = rows[-1][0]
             return
         wanted = storable(ids)
         size = min(IDS_A_QUERY, self._page_size)
@@ -273,6 +279,10 @@ class PostgresReader:
                     notes = found.setdefault(layout.shown_id(session), {})
                     notes[name.removeprefix("note:")] = read_beside(name, text)
         return {conversation: notes for conversation, notes in found.items() if notes}
+
+    async def strays(self) -> list[Damage]:
+        """See `SupportsStrays.strays`: those that a listing has met, or whose id is empty."""
+        return await strays(self._rows, self._table, self._strange)
 
     async def damage(self) -> list[Damage]:
         """See `SupportsDamage.damage`: rows of no conversation, a sequence that is behind."""

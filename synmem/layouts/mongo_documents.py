@@ -60,6 +60,13 @@ def conversation_of(session: str) -> str:
     return _ESCAPE.join(parts)
 
 
+def is_session(session: str) -> bool:
+    """Whether a conversation has it: another program may have written NUL or U+0010 otherwise."""
+    if "\0" not in session and _ESCAPE not in session:
+        return True
+    return session_of(conversation_of(session)) == session
+
+
 # --- writing --------------------------------------------------------------------------------
 
 

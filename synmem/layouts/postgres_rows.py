@@ -78,6 +78,11 @@ def shown_id(session_id: str) -> str:
     return _ESCAPED.sub(lambda match: _UNESCAPES[match[0]], session_id)
 
 
+def is_stored_id(session_id: str) -> bool:
+    """Whether a conversation has it: another program may have written U+0010 otherwise."""
+    return "\x10" not in session_id or stored_id(shown_id(session_id)) == session_id
+
+
 def too_long(message: Message) -> str | None:
     """Why the texts of the message do not fit into a row, or None."""
     m = message

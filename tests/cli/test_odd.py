@@ -301,6 +301,44 @@ def _mongo(places: Places, *documents: dict[str, Any]) -> tuple[str, Callable[[]
     return place, others
 
 
+STRANGE = ("a\x10Q", "\x10", "b\x10")
+"""Texts that no id is stored as: U+0010 stands in them otherwise than behind our own hand."""
+
+
+def _strange_postgres(places: Places) -> str:
+    place = places.new("postgres")
+    assert run("import", "-p", place, stdin=lines(SOUND)).exit_code == 0
+    for text in STRANGE:
+        values = f"(U&'{text.replace(chr(16), chr(92) + '0010')}', 'user', 'theirs')"
+        _sql(place, f"INSERT INTO {{t}} (session_id, role, content) VALUES {values}")
+    return place
+
+
+def _strange_mongo(places: Places) -> str:
+    # There it is NUL as well.
+    texts = (*STRANGE, "a\0b")
+    return _mongo(
+        places, *({"_id": n, "session_id": text, "n": 1} for n, text in enumerate(texts))
+    )[0]
+
+
+@pytest.mark.parametrize("make", [_strange_postgres, _strange_mongo])
+def test_an_id_that_is_none_as_we_store_it_is_named(
+    places: Places, make: Callable[[Places], str], tmp_path: Path
+) -> None:
+    place = make(places)
+    count = 4 if "mongo" in place else 3
+    for command in (["check", place], ["export", "-p", place], ["migrate", place, tmp_path / "x"]):
+        result = run(*command)
+        assert result.exit_code == 6, (command, result.output)
+        assert result.stderr.count(" stray: ") == count, result.output
+    listed = run("ls", "--json", "-p", place)
+    assert [each["conversation_id"] for each in json.loads(listed.stdout)] == [*SOUND]
+    assert listed.exit_code == (0 if "mongo" in place else 6)
+    assert run("clear", "--match", "*", "-p", place, "--yes").exit_code == 0
+    assert run("check", place).exit_code == 6
+
+
 def test_mongo_names_documents_of_no_conversation_and_never_touches_them(places: Places) -> None:
     place, others = _mongo(
         places,
