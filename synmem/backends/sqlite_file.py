@@ -464,9 +464,15 @@ async def _shape(file: File) -> Shape:
     columns = tuple(_column(row, strict=strict) for row in told)
     types = {column.name: column.type for column in columns}
     known = types.keys() & needed(TABLES["synmem"](())) - {"id", "conversation_id"}
+    ids = ids_of(kind, sql, encoding, types.get("conversation_id", ""))
+    if not ids.plain:
+        plan = await file.look(
+            f"EXPLAIN QUERY PLAN SELECT 1 FROM messages WHERE {ids.match('?1')}", [""]
+        )
+        ids = ids._replace(sought=any(step[3].startswith("SEARCH") for step in plan))
     shape = Shape(
         columns,
-        ids=ids_of(kind, sql, encoding, types.get("conversation_id", "")),
+        ids=ids,
         generated=min(ours, default=""),
         beside=beside == 3,
         exact=all(affinity(types[name]) in ("TEXT", "BLOB") for name in known),

@@ -140,11 +140,12 @@ class SqliteReader:
         there: list[tuple[str, int]] = []
         for start in range(0, len(tried), IDS_A_QUERY):
             some = tried[start : start + IDS_A_QUERY]
-            rows = await self._file.rows(
-                f"{_wanted(some)} SELECT wanted_n FROM wanted WHERE EXISTS "
-                f"(SELECT 1 FROM messages WHERE {self._ids.match('wanted_v')})",
-                [wanted[each][n] for each, n in some],
-            )
+            sql = "wanted_n FROM wanted WHERE EXISTS (SELECT 1 FROM messages WHERE "
+            sql += f"{self._ids.match('wanted_v')})"
+            if not self._ids.sought:
+                sql = f"DISTINCT wanted_n FROM {self._ids.joined} ORDER BY wanted_n"
+            values = [wanted[each][n] for each, n in some]
+            rows = await self._file.rows(f"{_wanted(some)} SELECT {sql}", values)
             there += [some[row[0]] for row in rows]
         return chosen(wanted, there)
 
@@ -172,8 +173,8 @@ class SqliteReader:
             else:
                 values = await self._lying(ids)
                 rows = await self._queried(
-                    f"{_wanted(values)} SELECT {self._columns} FROM wanted CROSS JOIN messages "
-                    f"ON {self._ids.match('wanted_v')} ORDER BY wanted_n, {self._key} LIMIT ?",
+                    f"{_wanted(values)} SELECT {self._columns} FROM {self._ids.joined} "
+                    f"ORDER BY wanted_n, {self._key} LIMIT ?",
                     [*values, most],
                 )
         return [(each, list(run)) for each, run in itertools.groupby(rows, itemgetter(0))]

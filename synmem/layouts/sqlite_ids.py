@@ -39,6 +39,9 @@ class Ids(NamedTuple):
     through: bool = False
     """Whether an index of it may compare by NOCASE or RTRIM: what has the same bytes is found
     through that, too."""
+    sought: bool = True
+    """Whether an index finds the rows of a conversation; else every question reads the whole table,
+    and is asked of many at once."""
 
     @property
     def order(self) -> str:
@@ -54,6 +57,17 @@ class Ids(NamedTuple):
         exact = f"conversation_id = {value} COLLATE BINARY"
         exact += f" AND typeof(conversation_id) = typeof({value})"
         return f"conversation_id = {value} AND {exact}" if self.through else exact
+
+    @property
+    def joined(self) -> str:
+        """What FROM takes to find the rows of the conversations that are `wanted_v` of `wanted`."""
+        if self.sought:
+            return f"wanted CROSS JOIN messages ON {self.match('wanted_v')}"
+        # Without the plus, which takes the column's type away, SQLite would not sort `wanted`.
+        return (
+            "messages CROSS JOIN wanted ON +conversation_id = wanted_v COLLATE BINARY "
+            "AND typeof(conversation_id) = typeof(wanted_v)"
+        )
 
     def where(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """The condition of being one of these conversations, as they lie there, and what goes into

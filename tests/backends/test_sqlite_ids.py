@@ -596,3 +596,33 @@ def test_messages_are_read_and_written_where_the_table_beside_them_is_gone(
                 assert [entry[7] for entry in entries] == [True]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("column", ["INTEGER", "TEXT COLLATE NOCASE", "TEXT COLLATE theirs"])
+def test_where_no_index_finds_them_a_look_through_the_table_is_for_many_conversations(
+    tmp_path: Path, column: str
+) -> None:
+    path = filled(tmp_path / "s.db", "synapsekit", column, [*range(1000, 1600)], rows=3)
+    if "theirs" not in column:  # of which the index cannot be used at all
+        with contextlib.closing(sqlite3.connect(path)) as db, db:
+            db.execute("DROP INDEX idx_conv_id")
+    expected, _ = meant(path)
+    looks = 0
+
+    def count() -> None:
+        nonlocal looks
+        looks += 1
+
+    async def main() -> None:
+        async with opened(path, layout="synapsekit", page_size=500) as store:
+            connection = store._file.connection
+            await connection.set_progress_handler(count, 1000)
+            pages = [page async for page in store.read(sorted(expected))]
+        found: dict[str, list[str]] = {}
+        for page in pages:
+            found.setdefault(page.conversation, []).extend(m.content for m in page.items)
+        assert found == expected
+
+    asyncio.run(main())
+    # In thousands of steps: 600 looks through 1,800 rows would be more than 3,000.
+    assert looks < 1000
