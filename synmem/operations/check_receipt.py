@@ -6,11 +6,12 @@ keeps the root elsewhere. That of a receipt of version 1 is over digests and ids
 whether the rest of it was altered.
 """
 
+import json
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -148,21 +149,28 @@ def _root(receipt: Receipt, data: bytes, name: str) -> str:
         receipt.conversations.sort(key=lambda raw: _line(raw).conversation_id.encode())
         if receipt.is_older:
             return content_of((line.digest, line.conversation_id) for line in receipt.lines())
-        # All of it, also what `Receipt` has no field for.
-        head = {
-            key: parse_json(bytes(raw))
-            for key, raw in _decode_members(data).items()
-            if key != "conversations"
-        }
-        root = Root(head)
+        # All of it, also what `Receipt` has no field for; without the conversations' text.
+        rest = data
+        if receipt.conversations:
+            rest = data.replace(bytes(_decode_members(data)["conversations"]), b"[]", 1)
+        root = Root(_decode_once(rest.decode()))
         for raw in receipt.conversations:
-            root.take(parse_json(bytes(raw)))
+            root.take(_decode_once(bytes(raw).decode()))
         return str(root)
-    except (msgspec.DecodeError, UnicodeError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError) as error:
         raise _altered(name, str(error)) from error
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object: readers differ in which of two values under one name counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("something is said twice")
+    return found
+
+
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_once = json.JSONDecoder(object_pairs_hook=_once).decode
 
 
 def _altered(name: str, why: str) -> CorruptData:

@@ -279,6 +279,30 @@ def test_whatever_is_altered_in_a_receipt_is_found_ten_times() -> None:
         mutations(2, seed)
 
 
+@pytest.mark.parametrize(
+    ("there", "twice"),
+    [
+        (b'"source":', b'"source":"elsewhere","source":'),
+        (b'"counts": {', b'"counts": {"copied": 9, '),
+        (b'"action":', b'"action":"equal","action":'),
+        (b'"conversations": [', b'"conversations": [], "conversations": ['),
+    ],
+)
+def test_what_a_receipt_says_twice_is_altered(there: bytes, twice: bytes) -> None:
+    data = encoded(asyncio.run(_receipt()))
+    parse_receipt(data, "r.json")
+    for again in (data.replace(there, twice, 1), data.replace(there, twice + b" ", 1)):
+        assert again != data
+        with pytest.raises(CorruptData, match=r"r\.json.*altered.*twice"):
+            parse_receipt(again, "r.json")
+
+
+def test_a_receipt_of_no_conversations_is_as_it_was_written() -> None:
+    receipt = asyncio.run(receipt_of(InMemoryStore(), InMemoryStore()))
+    assert receipt["conversations"] == receipt["not_compared"] == []
+    assert not parse_receipt(encoded(receipt), "r.json").conversations
+
+
 def test_a_receipt_of_the_older_scheme_is_checked_as_it_was() -> None:
     receipt = asyncio.run(_receipt())
     lines = sorted(receipt["conversations"], key=lambda each: each["conversation_id"].encode())
