@@ -40,7 +40,11 @@ _BOM: Final = b"\xef\xbb\xbf"
 FORMS: Final = ("auto", "jsonl", "json", "csv")
 _SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 _OTHER_KINDS: Final = (
-    (b"SQLite format 3\0", "an SQLite database", "name it as sqlite:///PATH"),
+    (
+        b"SQLite format 3\0",
+        "an SQLite database",
+        "a store, sqlite:///PATH: `synmem migrate PATH DEST` copies it",
+    ),
     (b"\x1f\x8b", "compressed (gzip)", "unpack it first: gunzip -c FILE | synmem import"),
     (b"PK\x03\x04", "a ZIP archive", "unpack it first"),
     (b"\xff\xfe", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),

@@ -14,7 +14,7 @@ from synmem.messages import JSONObject, format_time, parse_time
 
 _FINER: Final = re.compile(r"[.,]\d{6}0*[1-9]")
 _DIGITS: Final = re.compile(r"\d+")
-_ZONE: Final = re.compile(r"(?i)(utc|z)|([+-])(\d\d):?(\d\d)")
+_ZONE: Final = re.compile(r"(?i)(utc|z)|([+-])(\d\d):?([0-5]\d)")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {10: timedelta(seconds=1), 13: timedelta(milliseconds=1)}
 """What a time counts that has so many digits: of the years 2001 to 2286."""
@@ -26,14 +26,14 @@ def zone(name: str) -> tzinfo:
 
     if name == "local":
         return _Local()
-    if found := _ZONE.fullmatch(name):
-        from datetime import timezone
-
-        if found[1]:
-            return UTC
-        offset = timedelta(hours=int(found[3]), minutes=int(found[4]))
-        return timezone(-offset if found[2] == "-" else offset)
     try:
+        if found := _ZONE.fullmatch(name):
+            from datetime import timezone
+
+            if found[1]:
+                return UTC
+            offset = timedelta(hours=int(found[3]), minutes=int(found[4]))
+            return timezone(-offset if found[2] == "-" else offset)
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:  # a folder's name is an OSError
         raise ValueError(f"no time zone {name!r}") from error

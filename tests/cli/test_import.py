@@ -63,6 +63,22 @@ def test_a_missing_file_is_not_found(tmp_path: Path, dest: Path) -> None:
     assert not dest.exists()
 
 
+def test_a_database_is_no_export_and_the_command_for_it_is_named(
+    tmp_path: Path, dest: Path
+) -> None:
+    source = make(tmp_path / "source.db", SAID)
+    named = run("import", source, "-p", dest)
+    piped = in_pipe("import", "-p", str(dest), stdin=source.read_bytes())
+    for code, told in (
+        (named.exit_code, named.stderr),
+        (piped.returncode, piped.stderr.decode()),
+    ):
+        assert code == 6
+        assert "is an SQLite database" in told
+        assert "synmem migrate" in told
+    assert not dest.exists()
+
+
 def sealed(tmp_path: Path) -> bytes:
     source = make(tmp_path / "sealed.db", SAID)
     return in_pipe("export", "--seal", "-p", str(source)).stdout

@@ -53,9 +53,10 @@ def test_import_takes_times_of_a_zone_that_it_is_told(tmp_path: Path, form: str)
     ]  # fmt: skip
     assert run("check", f"{file}?timezone=UTC", place).exit_code == 7
     assert run("check", f"{file}?timezone=%2B02:00", place).exit_code == 0
-    wrong = run("import", file, "-p", place, "--timezone", "Mars/Base")
-    assert wrong.exit_code == 2
-    assert "Europe/Berlin" in wrong.stderr
+    for zone in ("Mars/Base", "+25:00", "-24:00", "+02:75"):
+        wrong = run("import", file, "-p", place, "--timezone", zone)
+        assert wrong.exit_code == 2
+        assert f"no time zone {zone!r} (Europe/Berlin" in wrong.stderr
 
 
 @pytest.mark.parametrize("first", [1001, "1001"])
