@@ -135,12 +135,17 @@ def test_a_time_with_another_zone_is_the_same_moment() -> None:
 
 
 @pytest.mark.parametrize("metadata", ["{}", '{"a": NaN}'])
+@pytest.mark.parametrize(
+    "at",
+    ["2026-11-21T06:00:00.1234557Z", "2026-11-21T06:00:00,1234555Z", "20261121T060000.1234557Z",
+     "2026-11-21 08:00:00,12345649999+02:00", "20261121T060000,1234555+0000"],
+)  # fmt: skip
 def test_a_time_finer_than_microseconds_is_rounded_in_the_same_way_on_every_line(
-    metadata: str,
+    metadata: str, at: str
 ) -> None:
     line = (
         '{"conversation_id": "c", "role": "u", "content": "x", '
-        f'"metadata": {metadata}, "created_at": "2026-11-21T06:00:00.1234557Z"}}'
+        f'"metadata": {metadata}, "created_at": "{at}"}}'
     )
     assert decode_line(line.encode())[1].created_at == AT
 

@@ -51,7 +51,7 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 _UNUSUAL: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-_MAY_BE_FINER: Final = re.compile(rb"\.\d{7}").search
+_MAY_BE_FINER: Final = re.compile(rb"[.,]\d{7}").search
 """Cheap, of a whole block; what it finds is looked at."""
 
 

@@ -77,7 +77,7 @@ def test_times_finer_than_microseconds_are_counted_in_one_note(tmp_path: Path, f
     file = write(
         tmp_path, form,
         line(created_at="2026-01-01T00:00:00.1234567Z"),
-        line(created_at="2026-01-01T00:00:00.123456789+00:00"),
+        line(created_at="2026-01-01T00:00:00,123456789+00:00"),
         line(created_at="2026-01-01T00:00:00.1234560Z"),
         line(content='say "created_at":"2026-01-01T00:00:00.1234567Z"'),
     )  # fmt: skip
