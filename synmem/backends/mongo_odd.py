@@ -64,7 +64,6 @@ async def strays(place: Place) -> list[Damage]:
             {"session_id": {"$regex": r"[\x00\x10]"}},
             {"n": {"$not": {"$gte": _LOWEST}}},
             {"n": {"$type": "array"}},
-            {"n": math.nan},
             {"n": {"$not": {"$type": ["int", "long", "double"]}}},
         ]
     }
