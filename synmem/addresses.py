@@ -212,13 +212,16 @@ def _own(backend: str, parameters: list[tuple[str, str]]) -> dict[str, Any]:
     for key, text in parameters:
         if key not in of_backend or key == PLACE.get(backend):
             raise _unknown_parameter(backend, key)
-        settings[key] = checked(backend, key, from_text(text, of_backend[key]), "the URL")
+        try:
+            settings[key] = checked(backend, key, from_text(text, of_backend[key]), "the URL")
+        except ProfileError as error:
+            raise AddressError(str(error), hint=error.hint) from error
     return settings
 
 
-def _unknown_parameter(backend: str, key: str) -> ProfileError:
+def _unknown_parameter(backend: str, key: str) -> AddressError:
     ours = [name for name in KEYS[backend] if name != PLACE.get(backend)]
-    return ProfileError(f"the URL: {backend} has no key {key!r}", hint=known(ours))
+    return AddressError(f"the URL: {backend} has no key {key!r}", hint=known(ours))
 
 
 def _parted(url: str) -> tuple[str, list[tuple[str, str]]]:

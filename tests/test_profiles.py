@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from synmem import folders
-from synmem.errors import AccessDenied, ProfileError, ProfileNotFound, SynmemError
+from synmem.errors import AccessDenied, AddressError, ProfileError, ProfileNotFound, SynmemError
 from synmem.profiles import Profile, load, names, resolve
 from tests.nobody import as_nobody
 
@@ -181,7 +181,7 @@ def test_a_question_mark_may_be_part_of_a_file_name(here: Path) -> None:
     ],
 )
 def test_an_address_that_is_none_says_what_it_should_be(target: str, words: str) -> None:
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(AddressError) as caught:
         resolve(target)
     said = f"{caught.value} {caught.value.hint}"
     assert words in said

@@ -83,7 +83,10 @@ async def open(
             if not file.is_empty():
                 await file.connect(write=write)
             elif not write and not path.exists():
-                raise StoreNotFound(f"{path}: no such file", hint="`synmem add` makes one")
+                hint = (
+                    "`synmem add` makes one" if path.parent.is_dir() else "nor is its folder there"
+                )
+                raise StoreNotFound(f"{path}: no such file", hint=hint)
             table = await detect(file, layout, write=write)
     except BaseException:
         await file.close()

@@ -241,6 +241,13 @@ def test_the_text_form_has_the_tool_calls(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("query", ["laiout=x", "max_messages=x", "timestamps=perhaps"])
+def test_a_url_with_a_key_or_value_that_is_none_is_usage(store: Path, query: str) -> None:
+    result = run("ls", "-p", f"sqlite://{store}?{query}")
+    assert result.exit_code == 2, result.stderr
+    assert query.partition("=")[0] in result.stderr
+
+
 # --- nothing there yet ----------------------------------------------------------------------
 
 
@@ -279,7 +286,10 @@ def test_a_profile_without_its_file_has_nothing_yet(
     ids=" ".join,
 )  # fmt: skip
 def test_elsewhere_what_is_not_there_is_not_found(configured: Path, arguments: list[str]) -> None:
-    assert run(*arguments).exit_code == 3
+    result = run(*arguments)
+    assert result.exit_code == 3
+    # `add` would not make a file in a folder that is not there.
+    assert "gone" not in arguments or "nor is its folder there" in result.stderr
 
 
 def test_a_path_that_was_typed_and_is_not_there_is_not_found(configured: Path) -> None:
