@@ -465,7 +465,7 @@ async def _shape(file: File) -> Shape:
     types = {column.name: column.type for column in columns}
     known = types.keys() & needed(TABLES["synmem"](())) - {"id", "conversation_id"}
     ids = ids_of(kind, sql, encoding, types.get("conversation_id", ""))
-    if not ids.plain:
+    if not ids.plain and "conversation_id" in types:  # else it is the table of somebody else
         plan = await file.look(
             f"EXPLAIN QUERY PLAN SELECT 1 FROM messages WHERE {ids.match('?1')}", [""]
         )
