@@ -54,8 +54,21 @@ def number(value: Any) -> float | None:
     return value
 
 
+_NO_TEXT: Final = [
+    "double", "object", "array", "binData", "objectId", "bool", "date", "regex", "int",
+    "timestamp", "long",
+]  # fmt: skip
+"""But for decimal, whose name FerretDB does not know: `strays` finds it."""
+
+
+async def without_session(place: Place) -> list[Damage]:
+    """Those whose session_id is none, so many as are named: the index knows where they are."""
+    where = [{"session_id": {"$type": _NO_TEXT}}, {"session_id": None}, {"session_id": ""}]
+    return await _named(place, {"$or": where})
+
+
 async def strays(place: Place) -> list[Damage]:
-    """Those whose session_id or n is none, so many as are named."""
+    """Those whose session_id or n is none, so many as are named: a look through all."""
     where: Document = {
         "$or": [
             {"session_id": {"$not": {"$type": "string"}}},
@@ -67,6 +80,10 @@ async def strays(place: Place) -> list[Damage]:
             {"n": {"$not": {"$type": ["int", "long", "double"]}}},
         ]
     }
+    return await _named(place, where)
+
+
+async def _named(place: Place, where: Document) -> list[Damage]:
     fields = {"session_id": 1, "n": 1}
     found = await place.ask(lambda: place.lenient.find(where, fields, limit=MOST).to_list())
     reasons = [(document, _reason(document)) for document in found]

@@ -26,7 +26,16 @@ import bson
 from synmem import messages as model
 from synmem.backends.mongo_fields import fields_of, json_of
 from synmem.backends.mongo_head import Head, head_of, steps_of
-from synmem.backends.mongo_odd import LAST, MOST, ONE_EACH, belongs, number, stray, strays
+from synmem.backends.mongo_odd import (
+    LAST,
+    MOST,
+    ONE_EACH,
+    belongs,
+    number,
+    stray,
+    strays,
+    without_session,
+)
 from synmem.backends.mongo_opening import LENIENT, NUMBERED, Document, Documents, Place
 from synmem.backends.paging import NOT_READ, Fetch, Paging, changed, not_read, storable
 from synmem.errors import Changed, CorruptData, Rejected
@@ -344,6 +353,10 @@ class MongoReader:
     def _only(self, where: Document) -> Document:
         """The filter, stricter where it has to be."""
         return {**where, **ONE_EACH} if self._has_lists else where
+
+    async def strays(self) -> list[Damage]:
+        """See `SupportsStrays.strays`: documents whose session_id is no text."""
+        return await without_session(self._place)
 
     async def damage(self) -> list[Damage]:
         """Documents that belong to no conversation: their session_id is no text, their n is no

@@ -281,6 +281,13 @@ def translating(path: Path) -> Iterator[None]:
         raise SynmemError(f"{path}: {error.strerror or error}", hint=hint) from error
 
 
+def is_of_store(path: Path, store: Path) -> bool:
+    """Whether it is a store's file, or one that SQLite keeps beside that."""
+    store = Path(os.path.realpath(store))
+    beside = (store.with_name(store.name + suffix) for suffix in ("-wal", "-shm", "-journal"))
+    return any(same_file(path, each) for each in (store, *beside))
+
+
 def same_file(one: Path, other: Path) -> bool:
     """Whether both are one file, whatever links lead to it; it need not be there yet."""
     try:

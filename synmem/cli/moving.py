@@ -413,14 +413,14 @@ def _forget_erased(ledger: "Ledger", dest: "Profile | None", order: Order) -> No
 
 def check_files(order: Order, read: Sequence[Path | None], dest: Path | None) -> None:
     """UsageError where --rejects or --receipt would overwrite a store, or each other."""
-    from synmem.cli.files import same_file
+    from synmem.cli.files import is_of_store, same_file
 
     for option, path in (("--rejects", order.rejects), ("--receipt", order.receipt)):
         if path is None:
             continue
-        if any(other is not None and same_file(path, other) for other in read):
+        if any(other is not None and is_of_store(path, other) for other in read):
             raise UsageError(f"{option} {path} is what is read")
-        if dest is not None and same_file(path, dest):
+        if dest is not None and is_of_store(path, dest):
             raise UsageError(f"{option} {path} is what is written to")
     if order.rejects and order.receipt and same_file(order.rejects, order.receipt):
         raise UsageError("--rejects and --receipt are the same file")

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from synmem.cli import render
-from synmem.cli.files import file_named, is_special, same_file
+from synmem.cli.files import file_named, is_of_store, is_special
 from synmem.cli.words import count
 from synmem.errors import UsageError
 
@@ -140,7 +140,7 @@ class Output:
 
     def is_source(self, path: Path) -> bool:
         """Whether it is what is read."""
-        return self._source is not None and same_file(path, self._source)
+        return self._source is not None and is_of_store(path, self._source)
 
     def _checked(self, path: Path) -> Path:
         if self.is_source(path):

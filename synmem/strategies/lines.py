@@ -19,8 +19,8 @@ def role_line(role: str, content: str) -> str:
 
 
 def prompt_line(role: str, content: str) -> str:
-    """`Role: content` with all but the first line of the content set in."""
-    return role_line(" ".join(role.split()), set_in(content))
+    """`Role: content` with all but the first line of the content set in; no role ends where it says."""
+    return role_line(" ".join(role.replace(":", " ").split()), set_in(content))
 
 
 def set_in(text: str) -> str:

@@ -363,6 +363,11 @@ def test_mongo_names_documents_of_no_conversation_and_never_touches_them(places:
         result = run(*command)
         assert result.exit_code == 6, result.output
         assert [why for why in whys if why not in result.stderr] == []
+    no_text = [why for why in whys if "session_id" in why]
+    for command in (["ls"], ["ls", "--json"], ["stats"], ["search", "soundly"]):
+        result = run(*command, "-p", place)
+        assert result.exit_code == 6, (command, result.output)
+        assert [why for why in no_text if why not in result.stderr] == []
     longer = lines({"sound-1": [*SOUND["sound-1"], "one more"]})
     assert run("import", "-p", place, stdin=longer).exit_code == 0
     assert run("add", "sound-1", "2", "-p", place).exit_code == 0

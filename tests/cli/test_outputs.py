@@ -157,6 +157,25 @@ def test_a_file_in_the_way_of_a_folder_is_named(
     assert store.read_bytes() == before
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("name", ["chat.db", "link.db"])
+def test_what_lies_beside_what_is_read_is_not_written_over(
+    store: Path, name: str, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store.parent)
+    Path("link.db").symlink_to(store)
+    beside = Path(f"chat.db{suffix}")
+    for command in (
+        ["export", "-p", name, "-o", str(beside)],
+        ["migrate", name, "other.db", "--receipt", str(beside)],
+        ["migrate", name, "other.db", "--rejects", str(beside)],
+    ):
+        result = run(*command)
+        assert result.exit_code == 2, result.stderr
+        assert "is what is read" in result.stderr
+        assert not beside.exists()
+
+
 @pytest.mark.parametrize("output", ["chat.db", "./chat.db", "{profile}", "link.db"])
 def test_what_is_read_is_not_written_over(
     store: Path, output: str, monkeypatch: pytest.MonkeyPatch
