@@ -19,7 +19,7 @@ def role_line(role: str, content: str) -> str:
 
 
 def prompt_line(role: str, content: str) -> str:
-    """`Role: content` with all but the first line of the content set in; no role ends where it says."""
+    """`Role: content` with all but the first line of the content set in; no `:` within a role."""
     return role_line(" ".join(role.replace(":", " ").split()), set_in(content))
 
 
