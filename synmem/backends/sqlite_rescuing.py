@@ -119,7 +119,10 @@ class Rescued:
         key = self._file.shape.key
         select = f"SELECT {key}, conversation_id, {columns} FROM messages NOT INDEXED WHERE {key}"
         rows: dict[int, tuple[Any, ...]] = {}
-        if not _gathered(db, f"{select} BETWEEN ? AND ?", [numbers[0], numbers[-1]], rows):
+        # What lies far apart is sought row by row: others' rows lie between.
+        dense = numbers[-1] - numbers[0] < 2 * len(numbers)
+        ends = [numbers[0], numbers[-1]]
+        if not dense or not _gathered(db, f"{select} BETWEEN ? AND ?", ends, rows):
             for number in numbers:
                 if number not in rows:
                     _gathered(db, f"{select} = ?", [number], rows)

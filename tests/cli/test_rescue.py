@@ -7,11 +7,12 @@ import random
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from synmem.backends import open_store
-from synmem.backends.sqlite_rescuing import _Found
+from synmem.backends import open_store, sqlite_rescuing
+from synmem.backends.sqlite_rescuing import _Found, _gathered
 from synmem.store import SupportsRescue
 from tests.cli.moved import make, run
 from tests.cli.odd import ordinary
@@ -168,3 +169,31 @@ def test_other_stores_are_not_rescued(tmp_path: Path) -> None:
     result = run("export", "--rescue", "-p", path)
     assert result.exit_code == 1
     assert "only SQLite files are rescued" in result.stderr
+
+
+def test_rows_of_others_are_not_read_again_for_each_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path / "a.db", {"c": ["x"]})
+    db = sqlite3.connect(path)
+    db.executemany(
+        "INSERT INTO messages (conversation_id, role, content) VALUES (?, 'user', ?)",
+        [(f"c{n % 200:03}", f"{n}") for n in range(2000)],
+    )
+    db.commit()
+    db.close()
+    taken = 0
+
+    def gathered(*given: Any) -> bool:
+        nonlocal taken
+        before = len(given[3])
+        whole = _gathered(*given)
+        taken += len(given[3]) - before
+        return whole
+
+    monkeypatch.setattr(sqlite_rescuing, "_gathered", gathered)
+    code, found, _ = rescued(path)
+    assert code == 0
+    assert sum(map(len, found.values())) == 2001
+    assert found["c007"] == [f"{n}" for n in range(7, 2000, 200)]
+    assert taken < 3 * 2001  # by the index, and each row once
