@@ -15,7 +15,7 @@ from synmem.cli.damage import Harm, check_damage
 from synmem.cli.rejects import Rejects
 from synmem.cli.run import PARTLY, Session
 from synmem.cli.words import count
-from synmem.errors import CorruptData, StoreNotFound, SynmemError, UsageError
+from synmem.errors import Changed, CorruptData, StoreNotFound, SynmemError, UsageError
 
 if TYPE_CHECKING:
     from synmem.messages import Holds
@@ -247,7 +247,7 @@ class _Bringing:
             except (CancelledError, SynmemError) as error:
                 self.done.add(transfer)
                 if self.done.written or isinstance(error, CancelledError):
-                    session.note(_so_far(self.done.written))
+                    session.note(_so_far(self.done.written, error))
                 raise
             finally:
                 _forget_erased(ledger, self._dest, order)
@@ -316,10 +316,13 @@ def _teller(
     return tell
 
 
-def _so_far(written: int) -> str:
+def _so_far(written: int, error: BaseException) -> str:
+    goes_on = "the same command again goes on from there"
+    if isinstance(error, Changed):  # some of it may be what the source no longer says
+        goes_on += ", and names what has become different meanwhile"
     return (
         f"at least {count(written, 'message')} written so far, in whole conversations or "
-        "as their beginning; the same command again goes on from there"
+        f"as their beginning; {goes_on}"
     )
 
 

@@ -119,6 +119,32 @@ def test_a_file_that_is_written_over_is_named(
         assert not (tmp_path / "dest.db").exists()  # it is known before the first write
 
 
+def test_what_was_written_before_it_changed_is_said_to_differ_perhaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "in.jsonl"
+    data = lines({f"c{n}": ["one"] * 20 for n in range(1_000)})
+    file.write_bytes(data)
+    pages = FileStore._next
+    read: list[None] = []
+
+    def following(self: FileStore, some: Any) -> Any:
+        read.append(None)
+        if len(read) == 15:
+            over(file, data.replace(b"one", b"two"), time_set_back=False)()
+        return pages(self, some)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileStore, "_next", following)
+        result = run("import", file, "-p", tmp_path / "dest.db")
+    assert result.exit_code == 4, result.stderr
+    assert "written so far" in result.stderr
+    assert "and names what has become different meanwhile" in result.stderr
+    again = run("import", file, "-p", tmp_path / "dest.db")
+    assert again.exit_code == 6
+    assert "different" in again.stderr
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_file_that_is_replaced_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
