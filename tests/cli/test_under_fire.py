@@ -18,9 +18,8 @@ PAIRS = list(itertools.product(BACKENDS, BACKENDS))
 KILLS = int(os.environ.get("SYNMEM_TEST_KILLS", "1"))
 """How many processes are killed for each pair; ten times as many in `make test-real`."""
 
-SIZES = {**{f"small {n}": n % 5 + 1 for n in range(150)}, "large": 2500, "middle": 400}
-FEWER = {**{f"small {n}": n % 5 + 1 for n in range(60)}, "large": 700}
-MESSAGES = sum(SIZES.values())
+SIZES = {**{f"small {n}": n % 5 + 1 for n in range(100)}, "large": 1500, "middle": 300}
+FEWER = {**{f"small {n}": n % 5 + 1 for n in range(40)}, "large": 500}
 
 
 @pytest.fixture(scope="module")
