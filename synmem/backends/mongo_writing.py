@@ -166,15 +166,10 @@ class MongoWriter(MongoLister):
     async def _forget_no_notes(self, values: Mapping[str, JSONObject]) -> None:
         """Where notes are to be set and what lies there is no object: they can be made anew."""
         ids = sorted(i for i, own in values.items() if any(key.startswith("notes.") for key in own))
+        where = {"_id": {"$in": ids}, "notes": {"$exists": True, "$not": {"$type": "object"}}}
+        forget = functools.partial(self._place.meta.update_many, where, {"$unset": {"notes": ""}})
         if ids:
-            found = await self._documents(ids, {"notes": 1})
-            wrong = [i for i in ids if not isinstance(found.get(i, {}).get("notes", {}), dict)]
-            where = {"_id": {"$in": wrong}, "notes": {"$not": {"$type": "object"}}}
-            forget = functools.partial(
-                self._place.meta.update_many, where, {"$unset": {"notes": ""}}
-            )
-            if wrong:
-                await self._place.ask(forget)
+            await self._place.ask(forget)
 
     async def _updated(self, updates: Sequence[UpdateOne]) -> bool:
         """Whether every one of them met what it expected."""
