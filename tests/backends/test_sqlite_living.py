@@ -57,6 +57,17 @@ def writable(path: Path) -> Iterator[None]:
         path.parent.chmod(0o555)
 
 
+@contextlib.contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    """The reader may write neither the file nor its folder, but where `writable` lets go."""
+    with writable(path):
+        pass
+    try:
+        yield
+    finally:
+        path.parent.chmod(0o755)
+
+
 def hot(folder: Path, scratch: Path) -> Path:
     """A file beside which the journal of a killed writer lies."""
     live = filled(scratch / "live.db", "delete")
@@ -98,12 +109,8 @@ def test_a_reader_that_may_not_write_sees_what_is_appended(journal: str, *, stay
 
     with as_nobody() as folder:
         path = filled(folder / "f" / "chat.db", journal)
-        with writable(path):
-            pass
-        try:
+        with read_only(path):
             run(main(path))
-        finally:
-            path.parent.chmod(0o755)
 
 
 def test_a_reader_of_a_copy_sees_what_is_appended(tmp_path: Path) -> None:
@@ -163,12 +170,8 @@ def test_a_query_during_which_a_program_rewrites_all_gives_all_old_or_all_new(jo
                 except sqlite3.OperationalError as error:
                     assert journal == "delete" and "locked" in str(error)
 
-        with writable(path):
-            pass
-        try:
+        with read_only(path):
             run(main(path, rewrite))
-        finally:
-            path.parent.chmod(0o755)
         assert rewritten
 
 
@@ -181,12 +184,8 @@ def test_a_file_that_changes_all_the_time_is_said_to() -> None:
 
     with as_nobody() as folder:
         path = filled(folder / "f" / "chat.db", "wal")
-        with writable(path):
-            pass
-        try:
+        with read_only(path):
             run(main(path))
-        finally:
-            path.parent.chmod(0o755)
 
 
 class Restless:
