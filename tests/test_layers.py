@@ -1,8 +1,10 @@
 """Who may import whom (the rule that keeps the house in order), and what a start-up may load."""
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 import pytest
@@ -58,34 +60,140 @@ MAY_IMPORT = {
 }  # fmt: skip
 
 
-def imports(path: Path) -> list[tuple[str, ...]]:
-    """Every module of ours that a file imports, as the parts of its name below `synmem`."""
-    found = []
+DRIVERS = {"sqlite", "redis", "postgres", "mongo", "dynamodb", "file"}
+"""Each has its part of `backends` to itself."""
+
+House = dict[str, set[str]]
+"""Every module of ours, by its name below `synmem`, and the modules that it imports, wherever in
+its text: also within a function, and for its types only."""
+
+
+def house(root: Path) -> House:
+    """The house as it stands."""
+    paths = {_name(root, path): path for path in sorted(root.rglob("*.py"))}
+    return {
+        name: {_module(each, paths) for each in _imported(path)} - {name}
+        for name, path in paths.items()
+    }
+
+
+def _name(root: Path, path: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and parts[1:] else parts)
+
+
+def _imported(path: Path) -> set[str]:
+    """What of ours it imports, each with all names below `synmem`."""
+    names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
-        names: list[str] = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        found += [tuple(n.split(".")[1:]) for n in names if n.split(".")[0] == "synmem"]
-    return found
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are written out"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return {n.partition(".")[2] for n in names if n.split(".")[0] == "synmem"}
+
+
+def _module(name: str, modules: Container[str]) -> str:
+    """The module in which that name is."""
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name or "__init__"
+
+
+def wrong(modules: House) -> list[str]:
+    """What in this house may not be: an import of what is above, of a driver's own, a circle."""
+    found = []
+    for name, imported in modules.items():
+        layer = name.split(".")[0]
+        for target in imported:
+            if target.split(".")[0] not in {*MAY_IMPORT[layer], layer}:
+                found.append(f"{name} imports {target}: {layer} may not")
+            elif _is_private(target, name):
+                found.append(f"{name} imports {target}: a backend by name")
+    circles = [" and ".join(circle) + " import each other" for circle in _circles(modules)]
+    return found + circles
+
+
+def _driver(name: str) -> str | None:
+    """Whose part of `backends` a module is in; None for what several share."""
+    layer, _, rest = name.partition(".")
+    first = re.split("[._]", rest)[0]
+    return first if layer == "backends" and first in DRIVERS else None
+
+
+def _is_private(target: str, name: str) -> bool:
+    """Whether a module is a backend's own, and not for that one: nobody outside imports more than
+    the table in `backends/__init__.py`, nor one driver what is another's."""
+    if not target.startswith("backends."):
+        return False
+    return not name.startswith("backends") or _driver(target) not in {None, _driver(name)}
+
+
+def _circles(modules: House) -> list[list[str]]:
+    """Modules that import each other, be it through others."""
+    below: House = {}
+    for name in modules:
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            new = modules[waiting.pop()] - seen
+            seen |= new
+            waiting += new
+        below[name] = seen
+    return [
+        sorted(n for n in below[name] if name in below[n])
+        for name in modules
+        if name in below[name] and name == min(n for n in below[name] if name in below[n])
+    ]
 
 
 FILES = sorted(ROOT.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_a_file_imports_only_what_its_layer_may(path: Path) -> None:
-    layer = path.relative_to(ROOT).with_suffix("").parts[0]
-    for parts in imports(path):
-        target = parts[0] if parts and (ROOT / parts[0]).with_suffix(".py").exists() else None
-        if parts and (ROOT / parts[0]).is_dir():
-            target = parts[0]
-        allowed = MAY_IMPORT[layer]
-        assert (target or "__init__") in {*allowed, layer}, f"{layer} imports {'.'.join(parts)}"
-        if target == "backends" and layer not in ("backends",):
-            module = parts[1] if len(parts) > 1 else ""
-            assert not (ROOT / "backends" / f"{module}.py").exists(), "a backend by name"
+def test_every_module_imports_only_what_its_layer_may_and_none_in_a_circle() -> None:
+    assert not wrong(house(ROOT))
+
+
+@pytest.mark.parametrize(
+    ("module", "imported", "why"),
+    [
+        ("messages", "errors", "messages may not"),
+        ("layouts.synapsekit", "backends.paging", "layouts may not"),
+        ("operations.export", "backends.sqlite", "operations may not"),
+        ("operations.export", "cli.render", "operations may not"),
+        ("cli.export", "backends.sqlite", "a backend by name"),
+        ("cli.export", "backends.sqlite", "a backend by name"),
+        ("cli.export", "backends.paging", "a backend by name"),
+        ("memory.stored", "backends.redis_scripts", "a backend by name"),
+        ("backends.redis", "backends.sqlite_reading", "a backend by name"),
+        ("backends.paging", "backends.mongo_head", "a backend by name"),
+        ("backends", "backends.file", "a backend by name"),
+        ("operations.listing", "operations.export", "import each other"),
+        ("vectors.nearest", "vectors.store", "import each other"),
+    ],
+)  # fmt: skip
+def test_a_wrong_import_is_found(module: str, imported: str, why: str) -> None:
+    modules = house(ROOT)
+    modules[module].add(imported)
+    [found, *_] = [each for each in wrong(modules) if each.endswith(why)]
+    assert module in found
+    assert imported in found
+
+
+def test_imports_are_seen_wherever_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "backends" / "sqlite").mkdir(parents=True)
+    for name in ("__init__", "backends/__init__", "backends/sqlite/__init__"):
+        (tmp_path / f"{name}.py").touch()
+    (tmp_path / "backends" / "sqlite" / "store.py").write_text("x = 1\n")
+    (tmp_path / "cli.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import synmem.backends.sqlite.store\n"
+        "def f():\n    from synmem.backends.sqlite import store\n    from synmem import __version__\n"
+    )
+    (tmp_path / "notes.py").write_text("from synmem.backends.sqlite.store import x\n")
+    found = house(tmp_path)
+    assert found["cli"] == {"backends.sqlite.store", "__init__"}
+    assert found["notes"] == {"backends.sqlite.store"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -10,7 +10,7 @@ search            search by words: words, word_index, word_tables;
                   recall by meaning: meaning_index, meaning_tables;
                   index_file and following, for both indices
 show, stats       show, stats
-context           context; model_context, for the strategies that ask a model
+context           context
 summarize         summarize; running with a model, extractive without; covering
 entities          entities
 several           listing and looking (what is there), derived (what the state folder has of it)

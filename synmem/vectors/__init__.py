@@ -4,9 +4,11 @@
 `add` and `search` can stand in for it, SynapseKit's vector stores for instance (`AnyVectorStore`).
 """
 
-from synmem.vectors.embedding import Embedder, WordLlama, embedder_of
+from synmem.vectors.choosing import embedder_of
+from synmem.vectors.embedding import Embedder
 from synmem.vectors.endpoint import OpenAIEmbedder
 from synmem.vectors.store import AnyVectorStore, Found, SupportsDelete, VectorStore
+from synmem.vectors.wordllama import WordLlama
 
 __all__ = [
     "AnyVectorStore",

@@ -25,9 +25,10 @@ from synmem.exhaustion import exhausted
 from synmem.finishing import to_its_end
 from synmem.messages import dump_json
 from synmem.vectors import tables
-from synmem.vectors.embedding import Embedder, WordLlama, embed_query, kind_of, pieces
+from synmem.vectors.embedding import Embedder, embed_query, kind_of, pieces
 from synmem.vectors.nearest import packed_vectors
 from synmem.vectors.tables import Vectors
+from synmem.vectors.wordllama import WordLlama
 
 _BUSY_S: Final = 10.0
 _BUSY_AT_ONCE_S: Final = 0.1
