@@ -19,16 +19,16 @@ from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import Changed, Refused, StoreUnavailable, SynmemError
 from synmem.messages import Conversation, Message
 from synmem.notes import Notes
-from synmem.operations import backup as backup_module
-from synmem.operations import backups, journal
-from synmem.operations.backup import Backup, Origin, new_backup
-from synmem.operations.clear import Trim, clear, plan
+from synmem.operations.deriving.summarize import replace_fronts, summarize
+from synmem.operations.keeping import backup as backup_module
+from synmem.operations.keeping import backups, journal
+from synmem.operations.keeping.backup import Backup, Origin, new_backup
+from synmem.operations.keeping.clear import Trim, clear, plan
+from synmem.operations.keeping.undo import NotRestored, Undo, undo
 from synmem.operations.listing import listing
 from synmem.operations.looking import infos_of
-from synmem.operations.receipt import Ledger
-from synmem.operations.summarize import replace_fronts, summarize
-from synmem.operations.transfer import Options, Transfer
-from synmem.operations.undo import NotRestored, Undo, undo
+from synmem.operations.moving.receipt import Ledger
+from synmem.operations.moving.transfer import Options, Transfer
 from synmem.store import START, Part, Store
 
 NAMES = ("a", "b")

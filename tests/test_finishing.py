@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from synmem.finishing import to_its_end
-from synmem.operations.index_file import Worker
+from synmem.operations.searching.index_file import Worker
 
 
 def test_what_the_work_returns_or_raises_is_told() -> None:

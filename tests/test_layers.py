@@ -1,7 +1,6 @@
 """Who may import whom (the rule that keeps the house in order), and what a start-up may load."""
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Container
@@ -118,7 +117,7 @@ def wrong(modules: House) -> list[str]:
 def _driver(name: str) -> str | None:
     """Whose part of `backends` a module is in; None for what several share."""
     layer, _, rest = name.partition(".")
-    first = re.split("[._]", rest)[0]
+    first = rest.split(".")[0]
     return first if layer == "backends" and first in DRIVERS else None
 
 
@@ -159,16 +158,16 @@ def test_every_module_imports_only_what_its_layer_may_and_none_in_a_circle() -> 
     ("module", "imported", "why"),
     [
         ("messages", "errors", "messages may not"),
-        ("layouts.synapsekit", "backends.paging", "layouts may not"),
-        ("operations.export", "backends.sqlite", "operations may not"),
+        ("layouts.own.synapsekit", "backends.paging", "layouts may not"),
+        ("operations.export", "backends.sqlite.store", "operations may not"),
         ("operations.export", "cli.render", "operations may not"),
-        ("cli.export", "backends.sqlite", "a backend by name"),
+        ("cli.export", "backends.sqlite.store", "a backend by name"),
         ("cli.export", "backends.sqlite", "a backend by name"),
         ("cli.export", "backends.paging", "a backend by name"),
-        ("memory.stored", "backends.redis_scripts", "a backend by name"),
-        ("backends.redis", "backends.sqlite_reading", "a backend by name"),
-        ("backends.paging", "backends.mongo_head", "a backend by name"),
-        ("backends", "backends.file", "a backend by name"),
+        ("memory.stored", "backends.redis.scripts", "a backend by name"),
+        ("backends.redis.store", "backends.sqlite.reading", "a backend by name"),
+        ("backends.paging", "backends.mongo.head", "a backend by name"),
+        ("backends", "backends.file.store", "a backend by name"),
         ("operations.listing", "operations.export", "import each other"),
         ("vectors.nearest", "vectors.store", "import each other"),
     ],
@@ -187,10 +186,10 @@ def test_imports_are_seen_wherever_they_stand(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").touch()
     (tmp_path / "backends" / "sqlite" / "store.py").write_text("x = 1\n")
     (tmp_path / "cli.py").write_text(
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import synmem.backends.sqlite.store\n"
-        "def f():\n    from synmem.backends.sqlite import store\n    from synmem import __version__\n"
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import synmem.backends.sqlite.store.store\n"
+        "def f():\n    from synmem.backends.sqlite.store import store\n    from synmem import __version__\n"
     )
-    (tmp_path / "notes.py").write_text("from synmem.backends.sqlite.store import x\n")
+    (tmp_path / "notes.py").write_text("from synmem.backends.sqlite.store.store import x\n")
     found = house(tmp_path)
     assert found["cli"] == {"backends.sqlite.store", "__init__"}
     assert found["notes"] == {"backends.sqlite.store"}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synmem.layouts import dynamodb_items, mongo_documents, postgres_rows, redis_items
-from synmem.layouts.carried import split
-from synmem.layouts.synapsekit import pack, unpack
+from synmem.layouts.own import dynamodb_items, mongo_documents, postgres_rows, redis_items
+from synmem.layouts.own.carried import split
+from synmem.layouts.own.synapsekit import pack, unpack
 from synmem.messages import MAX_PLAIN, Conversation, Message, encoded, plain, refusal
 
 TIME = datetime(2026, 11, 21, 6, 0, 0, 123456, UTC)

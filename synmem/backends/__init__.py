@@ -1,8 +1,8 @@
 """Backends: how to talk to a store. This table and `open_store` import no driver.
 
-Backend `x` is `x.py`: where the data lies, `open`, and writing; with `x_reading`, `x_opening` and
-so on beside it where it takes more than one file. `inmemory` is the reference; `paging` (the order
-in which pages are read) and `patience` (how long a server is waited for) are shared.
+Backend `x` is the package `x`: in `x/store.py` where the data lies, `open` and the store; beside it
+what that holds. `inmemory` is the reference; `paging` (the order in which pages are read) and
+`patience` (how long a server is waited for) are shared.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from synmem.store import Store
 
 BACKENDS: Final[dict[str, tuple[str, str | None]]] = {
     "memory": ("inmemory", None),
-    "sqlite": ("sqlite", None),
-    "file": ("file", None),
-    "redis": ("redis", "redis"),
-    "postgres": ("postgres", "postgres"),
-    "mongo": ("mongo", "mongo"),
-    "dynamodb": ("dynamodb", "aws"),
+    "sqlite": ("sqlite.store", None),
+    "file": ("file.store", None),
+    "redis": ("redis.store", "redis"),
+    "postgres": ("postgres.store", "postgres"),
+    "mongo": ("mongo.store", "mongo"),
+    "dynamodb": ("dynamodb.store", "aws"),
 }
 """Backend -> its module in this package, and the extra that brings its driver."""
 
@@ -79,7 +79,9 @@ def _module(backend: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:
+        missing = error.name or ""
+        theirs = missing.startswith(f"{__name__}.")  # not a package that holds us all
+        if not (theirs and f"{name}.".startswith(f"{missing}.")):
             raise
         raise Unsupported(
             f"this version of synmem cannot open {backend} stores",

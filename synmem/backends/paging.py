@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from synmem.errors import Changed
-from synmem.layouts.synapsekit import encodable
+from synmem.layouts.own.synapsekit import encodable
 from synmem.messages import Unreadable
 from synmem.store import START, Page, Position
 

@@ -85,7 +85,7 @@ async def _keeping(
 ) -> None:
     """Append to a rolling window, and say where more of it stays than its profile has."""
     from synmem.cli.words import count
-    from synmem.operations.groups import append_keeping
+    from synmem.operations.keeping.groups import append_keeping
 
     more = await append_keeping(store, target, message, keep) - keep
     if more > 0:

@@ -11,7 +11,7 @@ from synmem.cli.run import Session
 
 if TYPE_CHECKING:
     from synmem.model_settings import LLMSettings
-    from synmem.operations.running import Asking
+    from synmem.operations.deriving.running import Asking
 
 ModelOption = Annotated[
     str | None,
@@ -41,7 +41,7 @@ async def opened(
     `heard` is called after each answer.
     """
     from synmem.models import Model
-    from synmem.operations.running import Asking
+    from synmem.operations.deriving.running import Asking
 
     if settings is None:
         yield Asking(_Nobody(), 1)

@@ -14,7 +14,7 @@ from synmem.cli.words import count
 from synmem.errors import CorruptData, Unsupported, UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.check import Checked, Soundness
+    from synmem.operations.moving.check import Checked, Soundness
     from synmem.store import Store
 
 _WORDS = {
@@ -93,7 +93,7 @@ async def check(
 async def _sound(session: Session, store: "Store", match: str | Sequence[str] | None) -> int | None:
     from synmem.cli.damage import name_damage
     from synmem.cli.progress import progress
-    from synmem.operations.check import Soundness, sound
+    from synmem.operations.moving.check import Soundness, sound
 
     found = Soundness()
     listed = _List(session)
@@ -165,8 +165,8 @@ async def _compare(
 ) -> int | None:
     from synmem.cli.damage import check_damage
     from synmem.cli.progress import progress
-    from synmem.operations.check import check
-    from synmem.operations.compare import State, not_compared
+    from synmem.operations.moving.check import check
+    from synmem.operations.moving.compare import State, not_compared
 
     damaged = [await check_damage(store, consent=True) for store in (source, dest)]
     counts: Counter[str] = Counter({state.value: 0 for state in State})
@@ -220,8 +220,8 @@ async def _check_receipt(
 ) -> int | None:
     from synmem.cli.files import read_whole
     from synmem.cli.progress import progress
-    from synmem.operations.check_receipt import check_receipt, parse_receipt
-    from synmem.operations.compare import State
+    from synmem.operations.moving.check_receipt import check_receipt, parse_receipt
+    from synmem.operations.moving.compare import State
 
     receipt = parse_receipt(read_whole(file), str(file))
     counts: Counter[str] = Counter({state.value: 0 for state in State})

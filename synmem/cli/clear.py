@@ -14,8 +14,8 @@ from synmem.cli.words import count, span
 from synmem.errors import UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.backup import Backup
-    from synmem.operations.clear import Doomed, Trim
+    from synmem.operations.keeping.backup import Backup
+    from synmem.operations.keeping.clear import Doomed, Trim
     from synmem.profiles import Profile
     from synmem.store import Store
 
@@ -133,7 +133,7 @@ def _choice(
 
 def _trim(older_than: str | None, keep_last: int | None, *, exact: bool) -> "Trim":
     from synmem.cli.times import optional_moment
-    from synmem.operations.clear import Trim
+    from synmem.operations.keeping.clear import Trim
 
     if keep_last is not None and keep_last < 0:
         raise UsageError("--keep-last is 0 or more")
@@ -148,7 +148,7 @@ async def _plan(
     """What goes, and how many messages more than asked for stay."""
     from synmem.cli.list_conversations import note_untimed
     from synmem.cli.progress import progress
-    from synmem.operations.clear import plan
+    from synmem.operations.keeping.clear import plan
     from synmem.operations.listing import listing
 
     doomed: list[Doomed] = []
@@ -281,8 +281,8 @@ async def _clear(
     saved: bool,
 ) -> None:
     from synmem.cli.progress import progress
-    from synmem.operations.clear import Cleared, NotCleared
-    from synmem.operations.clear import clear as clear_
+    from synmem.operations.keeping.clear import Cleared, NotCleared
+    from synmem.operations.keeping.clear import clear as clear_
 
     steps = len(doomed) * (2 if saved else 1)  # saved, then removed
     with (
@@ -314,7 +314,7 @@ def _backup(
         session.note(f"removed {result.words}, for good")
         return
     from synmem.cli.origin import origin_of
-    from synmem.operations.backup import new_backup
+    from synmem.operations.keeping.backup import new_backup
 
     with new_backup(origin_of(session, profile, "clear")) as backup:
         try:
@@ -337,7 +337,7 @@ def _erase_derived(profile: "Profile", ids: Sequence[str]) -> None:
 
 def _forget(session: Session, profile: "Profile", result: Result) -> None:
     """Erase that once more, and say where messages may still be."""
-    from synmem.operations.backups import backups, messages_file
+    from synmem.operations.keeping.backups import backups, messages_file
 
     _erase_derived(profile, result.ids)
     older = [each for each in backups() if each.origin.identity == profile.identity]

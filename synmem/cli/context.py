@@ -11,7 +11,7 @@ from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import SynmemError, UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.context import Built, Wanted
+    from synmem.operations.deriving.context import Built, Wanted
     from synmem.strategies.context import Context
 
 FORMATS = ("openai", "anthropic", "text")
@@ -105,7 +105,7 @@ async def context(
     synmem context user-1 --strategy hybrid --tokenizer o200k_base
     synmem context user-1 --strategy vector --query 'which city did she like?'
     """
-    from synmem.operations.context import Wanted, check
+    from synmem.operations.deriving.context import Wanted, check
     from synmem.strategies.sending import EMPTY_QUESTION
 
     if session.json and form == "text":
@@ -138,8 +138,8 @@ async def _build(
     session: Session, conversation: str, wanted: "Wanted", model: str | None
 ) -> "Built":
     from synmem.notes import Notes
-    from synmem.operations.context import ASKING, VECTOR, build
     from synmem.operations.derived import notes_folder
+    from synmem.operations.deriving.context import ASKING, VECTOR, build
 
     profile = session.resolve()
     folder = notes_folder(profile.identity)

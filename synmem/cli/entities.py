@@ -10,7 +10,7 @@ from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import AccessDenied, Unsupported, UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.entities import Known
+    from synmem.operations.deriving.entities import Known
     from synmem.profiles import Profile
 
 ConversationArgument = Annotated[
@@ -60,7 +60,7 @@ async def _learned(
     from synmem.cli.progress import progress
     from synmem.notes import Notes
     from synmem.operations.derived import notes_folder
-    from synmem.operations.entities import learn
+    from synmem.operations.deriving.entities import learn
 
     settings = configured(session, model)
     async with session.open_profile(profile) as store, opened(session, settings) as asking:
@@ -75,7 +75,7 @@ async def _remember(session: Session, profile: "Profile", known: "Known") -> Non
     """Write what is new: beside the data where the store lets us, else in the state folder."""
     from synmem.notes import Notes
     from synmem.operations.derived import notes_folder
-    from synmem.operations.entities import remember
+    from synmem.operations.deriving.entities import remember
 
     if known.remembered:
         return

@@ -74,7 +74,7 @@ async def import_(
     from synmem.cli.files import file_named
     from synmem.cli.importing import Files
     from synmem.cli.moving import Order, bring, check_files, checked_way
-    from synmem.operations.transfer import Options
+    from synmem.operations.moving.transfer import Options
 
     if form not in FORMATS:
         raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")

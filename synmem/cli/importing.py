@@ -19,7 +19,7 @@ from synmem.cli.damage import Harm, check_damage
 from synmem.cli.moving import Load
 from synmem.errors import Changed, CorruptData, UsageError
 from synmem.operations.looking import check_unchanged
-from synmem.operations.sets import Piece, Source, file_of, numbered, plan
+from synmem.operations.moving.sets import Piece, Source, file_of, numbered, plan
 from synmem.temporary import room
 
 if TYPE_CHECKING:

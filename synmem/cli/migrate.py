@@ -79,7 +79,7 @@ async def migrate(
     from synmem.cli.files import file_named
     from synmem.cli.moving import Order, check_files, checked_way, run
     from synmem.cli.times import optional_moment
-    from synmem.operations.transfer import Options
+    from synmem.operations.moving.transfer import Options
 
     ours, theirs = session.resolve(source), session.resolve(dest)
     if _same(ours, theirs):

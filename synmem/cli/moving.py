@@ -19,9 +19,9 @@ from synmem.errors import Changed, CorruptData, StoreNotFound, SynmemError, Usag
 
 if TYPE_CHECKING:
     from synmem.messages import Holds
-    from synmem.operations.backup import Backup
-    from synmem.operations.receipt import Entry, Ledger
-    from synmem.operations.transfer import Options, Transfer
+    from synmem.operations.keeping.backup import Backup
+    from synmem.operations.moving.receipt import Entry, Ledger
+    from synmem.operations.moving.transfer import Options, Transfer
     from synmem.profiles import Profile
     from synmem.store import Store
 
@@ -114,7 +114,7 @@ async def run(session: Session, source: "Store", dest: "Profile", order: Order) 
 
 
 async def _exports(source: "Store", order: Order) -> list[Load]:
-    from synmem.operations.sets import Piece, plan
+    from synmem.operations.moving.sets import Piece, plan
     from synmem.store import SupportsExports
 
     label = order.options.label
@@ -138,7 +138,7 @@ async def bring(
     `name` is that of all of them together, `harm` what is wrong with them.
     """
     from synmem.leftovers import sweep_temporary
-    from synmem.operations.receipt import Ledger
+    from synmem.operations.moving.receipt import Ledger
 
     sweep_temporary()
     with Ledger() as ledger, contextlib.closing(Rejects(order.rejects)) as rejects:
@@ -211,7 +211,7 @@ class _Bringing:
 
     async def take(self, load: Load, *, several: bool) -> None:
         """Bring one source over; with `several` the ledger adds it to what it has."""
-        from synmem.operations.receipt import Ledger
+        from synmem.operations.moving.receipt import Ledger
 
         async with load.store() as source:
             if not several:
@@ -228,7 +228,7 @@ class _Bringing:
     ) -> None:
         from asyncio import CancelledError
 
-        from synmem.operations.transfer import Transfer
+        from synmem.operations.moving.transfer import Transfer
 
         session, order = self._session, self._order
         options = msgspec.structs.replace(order.options, label=load.label)
@@ -372,7 +372,7 @@ def _receipts(
     done: _Done,
     order: Order,
 ) -> None:
-    from synmem.operations.receipt import receipt_lines
+    from synmem.operations.moving.receipt import receipt_lines
 
     def lines() -> Iterator[bytes]:
         assert done.holds is not None
@@ -436,7 +436,7 @@ def _backup(session: Session, dest: "Profile", order: Order) -> "Iterator[Backup
         yield None
         return
     from synmem.cli.origin import origin_of
-    from synmem.operations.backup import new_backup
+    from synmem.operations.keeping.backup import new_backup
 
     with new_backup(origin_of(session, dest, order.command)) as backup:
         try:
@@ -453,7 +453,7 @@ def _moved(session: Session, transfer: "Transfer", order: Order) -> "Iterator[Ba
         yield None
         return
     from synmem.cli.origin import origin_of
-    from synmem.operations.backup import new_backup
+    from synmem.operations.keeping.backup import new_backup
 
     with new_backup(origin_of(session, order.source, order.command)) as backup:
         try:

@@ -7,7 +7,7 @@ from synmem.cli.run import Session
 from synmem.errors import ProfileError, ProfileNotFound, UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.backups import Manifest, Origin
+    from synmem.operations.keeping.backups import Manifest, Origin
     from synmem.profiles import Profile
 
 
@@ -18,7 +18,7 @@ def origin_of(session: Session, profile: "Profile", command: str) -> "Origin":
     these hold a secret: then `undo` must be told with -p.
     """
     from synmem.config import has_secret
-    from synmem.operations.backups import Origin
+    from synmem.operations.keeping.backups import Origin
 
     named = profile.origins.get("backend") != "flag"
     settings = None

@@ -8,7 +8,7 @@ from synmem.cli.progress import progress
 from synmem.cli.run import Session
 
 if TYPE_CHECKING:
-    from synmem.operations.recall import Meanings
+    from synmem.operations.searching.recall import Meanings
     from synmem.profiles import Profile
     from synmem.store import Store
 
@@ -23,7 +23,7 @@ def recalling(
     """
     from synmem.embedding_settings import embedding_settings
     from synmem.operations.derived import meaning_file
-    from synmem.operations.recall import Meanings
+    from synmem.operations.searching.recall import Meanings
     from synmem.vectors import embedder_of
 
     embedder = embedder_of(embedding_settings(session.config))

@@ -9,8 +9,8 @@ from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import StoreNotFound, UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.search import Found, Hit
-    from synmem.operations.words import Query
+    from synmem.operations.searching.search import Found, Hit
+    from synmem.operations.searching.words import Query
     from synmem.profiles import Profile
     from synmem.store import Store
 
@@ -83,7 +83,7 @@ async def search(
 
 def _check(query: str, *, semantic: bool) -> None:
     """UsageError for a query that asks for nothing, before any store is opened."""
-    from synmem.operations.words import Query
+    from synmem.operations.searching.words import Query
 
     if not semantic:
         Query(query)
@@ -102,7 +102,7 @@ async def _found(
 ) -> "tuple[Found, bool]":
     """What was found; and whether records belong to no conversation, which are named."""
     from synmem.cli.damage import name_strays
-    from synmem.operations.search import Found
+    from synmem.operations.searching.search import Found
 
     profile = session.resolve()
     by = _by_meaning if semantic else _by_words
@@ -121,7 +121,7 @@ async def _by_words(
     conversation: str | None, k: int, rebuild: bool,
 ) -> "Found":  # fmt: skip
     from synmem.operations.derived import index_file
-    from synmem.operations.search import search
+    from synmem.operations.searching.search import search
 
     index = index_file(profile.identity)
     return await search(
@@ -147,7 +147,7 @@ def _print(session: Session, found: "Found", text: str | None) -> None:
 
         render.json_line([msgspec.to_builtins(hit) for hit in found.hits])
     elif render.is_terminal():
-        from synmem.operations.words import Query
+        from synmem.operations.searching.words import Query
 
         query = None if text is None else Query(text)
         for hit in found.hits:
@@ -161,7 +161,7 @@ def _print(session: Session, found: "Found", text: str | None) -> None:
 
 def _show(hit: "Hit", query: "Query | None") -> None:
     """Where it stands, and the line around the match, or how it begins: for a person."""
-    from synmem.operations.words import find
+    from synmem.operations.searching.words import find
 
     if query is not None:
         start, end = find(hit.content, query)

@@ -14,7 +14,7 @@ from synmem.errors import UsageError
 
 if TYPE_CHECKING:
     from synmem.model_settings import LLMSettings
-    from synmem.operations.summarize import Summary
+    from synmem.operations.deriving.summarize import Summary
     from synmem.profiles import Profile
 
 MaxMessagesOption = Annotated[
@@ -72,7 +72,7 @@ async def summarize(
     synmem summarize user-1 --replace
     """
     from synmem.cli.summarizing import Work
-    from synmem.operations.summarize import check
+    from synmem.operations.deriving.summarize import check
 
     if bool(conversations) == (match is not None):
         raise UsageError("name conversations, or --match: one of the two")
@@ -160,8 +160,8 @@ async def _replace(
 
     from synmem.cli.origin import origin_of
     from synmem.cli.summarizing import notes_of
-    from synmem.operations.backup import new_backup
-    from synmem.operations.summarize import NotReplaced, replace_fronts
+    from synmem.operations.deriving.summarize import NotReplaced, replace_fronts
+    from synmem.operations.keeping.backup import new_backup
 
     due = [each for each in summaries if each.text is not None]
     if not due:

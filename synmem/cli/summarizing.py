@@ -11,8 +11,8 @@ from synmem.errors import AccessDenied, ConversationNotFound, ModelError, Unsupp
 if TYPE_CHECKING:
     from synmem.model_settings import LLMSettings
     from synmem.notes import Notes
-    from synmem.operations.running import Asking
-    from synmem.operations.summarize import Summary
+    from synmem.operations.deriving.running import Asking
+    from synmem.operations.deriving.summarize import Summary
     from synmem.profiles import Profile
     from synmem.store import Store
 
@@ -35,7 +35,7 @@ class _Remembering:
         self._beside = True
 
     async def __call__(self, summary: "Summary") -> None:
-        from synmem.operations.summarize import remember
+        from synmem.operations.deriving.summarize import remember
 
         if summary.remembered or not (summary.note or summary.stale):
             return
@@ -108,7 +108,7 @@ class Work:
         *,
         named: bool,
     ) -> None:
-        from synmem.operations.summarize import summarize
+        from synmem.operations.deriving.summarize import summarize
 
         notes = notes_of(self._profile, store)
         try:

@@ -11,8 +11,8 @@ from synmem.cli.words import count
 from synmem.errors import AlreadyUndone, CorruptData, SynmemError, UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.backups import Damaged, Manifest
-    from synmem.operations.undo import NotRestored, Restored, Undo
+    from synmem.operations.keeping.backups import Damaged, Manifest
+    from synmem.operations.keeping.undo import NotRestored, Restored, Undo
     from synmem.profiles import Profile
     from synmem.store import Store
 
@@ -60,7 +60,7 @@ async def undo(
     synmem undo --list
     """
     from synmem.cli.origin import profile_of
-    from synmem.operations.undo import Undo
+    from synmem.operations.keeping.undo import Undo
 
     if listed:
         if backup is not None or dry_run or with_newer or force:
@@ -79,7 +79,7 @@ async def undo(
 
 def _chosen(session: Session, backup_id: str | None) -> "Manifest":
     """The backup of that id; without one the newest that is not undone, of the store typed."""
-    from synmem.operations.backups import by_hand, every, find, is_undone
+    from synmem.operations.keeping.backups import by_hand, every, find, is_undone
 
     if backup_id is not None:
         return find(backup_id)
@@ -124,7 +124,7 @@ async def _bring_back(
     session: Session, store: "Store", manifest: "Manifest", how: "Undo", result: "_Result"
 ) -> None:
     from synmem.cli.progress import progress
-    from synmem.operations.undo import undo as undo_
+    from synmem.operations.keeping.undo import undo as undo_
 
     # Lines on stdout and a bar that lives would be in each other's way.
     quiet = session.quiet or how.dry_run
@@ -152,7 +152,7 @@ class _Result:
 
     def take(self, outcome: "Restored | NotRestored") -> int:
         """Count one, and name it where a person must know; how many messages came back."""
-        from synmem.operations.undo import NotRestored
+        from synmem.operations.keeping.undo import NotRestored
 
         name = outcome.conversation
         if isinstance(outcome, NotRestored):
@@ -194,7 +194,7 @@ class _Result:
 
 
 def _list(session: Session) -> int | None:
-    from synmem.operations.backups import by_hand, damage, every, is_undone, sequence_damage
+    from synmem.operations.keeping.backups import by_hand, damage, every, is_undone, sequence_damage
 
     sound, damaged = every()
     if (identity := _typed_identity(session)) is not None:
@@ -240,7 +240,7 @@ def _table(rows: "Sequence[tuple[Manifest, bool]]", wrong: "Mapping[str, Damaged
 
 
 def _described(manifest: "Manifest", undone: bool) -> dict[str, object]:
-    from synmem.operations.backups import messages_file
+    from synmem.operations.keeping.backups import messages_file
 
     return {
         "backup": manifest.id,

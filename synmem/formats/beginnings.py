@@ -1,7 +1,7 @@
 """How a file begins that `export` wrote: JSON Lines, JSON or CSV."""
 
 from synmem.formats import csv_table
-from synmem.layouts import jsonlines
+from synmem.layouts.interchange import jsonl as jsonlines
 
 
 def part_of(head: bytes) -> int | None:

@@ -1,10 +1,10 @@
-"""CSV for spreadsheets and back, with a guard or `raw`: see `layouts/csv_table.py`."""
+"""CSV for spreadsheets and back, with a guard or `raw`: see `layouts/interchange/csv_table.py`."""
 
 import csv
 import io
 from collections.abc import Sequence
 
-from synmem.layouts.csv_table import HEADER, row
+from synmem.layouts.interchange.csv_table import HEADER, row
 from synmem.messages import Conversation, Message
 
 

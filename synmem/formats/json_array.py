@@ -5,7 +5,7 @@ A message stands on a line of its own; `extra` only where the conversation has o
 
 from collections.abc import Sequence
 
-from synmem.layouts import jsonlines
+from synmem.layouts.interchange import jsonl as jsonlines
 from synmem.messages import Conversation, JSONObject, Message, dump_json
 
 

@@ -1,10 +1,10 @@
-"""JSON Lines, the interchange form, with a seal or without: see `layouts/jsonlines.py`."""
+"""JSON Lines, the interchange form, with a seal or without: see `layouts/interchange/jsonl.py`."""
 
 import hashlib
 from collections.abc import Sequence
 
-from synmem.layouts import jsonlines
-from synmem.layouts.jsonlines import PartOf
+from synmem.layouts.interchange import jsonl as jsonlines
+from synmem.layouts.interchange.jsonl import PartOf
 from synmem.messages import Conversation, Message, line_prefix
 
 

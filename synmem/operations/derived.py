@@ -6,7 +6,7 @@ from pathlib import Path
 
 from synmem import folders
 from synmem.notes import NOT_BESIDE, forget_files, store_folder
-from synmem.operations import meaning_index, word_index
+from synmem.operations.searching import meaning_index, word_index
 from synmem.store import Store, SupportsNotes
 
 

@@ -19,7 +19,7 @@ import pytest
 from synmem.backends import open_store
 from synmem.backends.inmemory import InMemoryStore
 from synmem.backends.patience import FIRST_ANSWER_S
-from synmem.backends.sqlite_file import BUSY_TIMEOUT_S
+from synmem.backends.sqlite.file import BUSY_TIMEOUT_S
 from synmem.errors import Changed
 from synmem.messages import Conversation, Message
 from synmem.profiles import resolve

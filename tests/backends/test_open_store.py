@@ -1,7 +1,6 @@
 """`open_store`: the table of backends, loaded when they are used, closed at the end."""
 
 import asyncio
-import importlib.util
 import subprocess
 import sys
 import types
@@ -49,22 +48,29 @@ def test_an_unknown_backend_names_the_known_ones() -> None:
     assert "sqlite" in (caught.value.hint or "")
 
 
-def test_a_backend_of_a_later_version_is_unsupported() -> None:
-    later = [
-        name
-        for name, (module, _) in BACKENDS.items()
-        if importlib.util.find_spec(f"synmem.backends.{module}") is None
-    ]
-    for backend in later:
-        with pytest.raises(Unsupported, match=f"cannot open {backend} stores"):
-            opened(backend)
+@pytest.mark.parametrize("module", ["later.store", "sqlite.later", "later"])
+def test_a_backend_of_a_later_version_is_unsupported(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BACKENDS, "later", (module, None))
+    with pytest.raises(Unsupported, match="cannot open later stores"):
+        opened("later")
+
+
+def test_a_module_of_ours_that_is_missing_in_a_backend_is_a_bug(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "synmem.backends.file.opening", None)
+    monkeypatch.delitem(sys.modules, "synmem.backends.file.store", raising=False)
+    with pytest.raises(ModuleNotFoundError, match="opening"):
+        opened("file")
 
 
 @pytest.fixture
 def redis_without_driver(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """A stand-in for the module of a backend, whose driver is not there."""
-    module = types.ModuleType("synmem.backends.redis")
-    monkeypatch.setitem(sys.modules, "synmem.backends.redis", module)
+    module = types.ModuleType("synmem.backends.redis.store")
+    monkeypatch.setitem(sys.modules, "synmem.backends.redis.store", module)
     return module
 
 

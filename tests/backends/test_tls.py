@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import tomli_w
 
-from synmem.backends.postgres import open as open_postgres
-from synmem.backends.postgres_opening import literal
+from synmem.backends.postgres.opening import literal
+from synmem.backends.postgres.store import open as open_postgres
 from synmem.errors import AccessDenied, ProfileError, StoreUnavailable, SynmemError
-from tests.backends.redis_place import opened as opened_redis
+from tests.backends.redis.place import opened as opened_redis
 from tests.cli.processes import in_pipe
 from tests.conformance import PAGE_SIZE, add, contents, ids, numbered, run
 from tests.services import Missing, unique

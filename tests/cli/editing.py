@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from tests.backends.dynamodb_place import client
+from tests.backends.dynamodb.place import client
 
 
 def edit(place: str, backend: str, old: str, new: str) -> None:

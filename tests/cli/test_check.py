@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from synmem.backends.file import FileStore
+from synmem.backends.file.store import FileStore
 from synmem.messages import Holds
 from tests.cli.moved import lines, make, run
 

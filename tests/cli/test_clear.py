@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from synmem import folders
-from synmem.backends.sqlite_reading import SqliteReader
+from synmem.backends.sqlite.reading import SqliteReader
 from synmem.cli.app import app
 from tests.cli.processes import in_pipe, on_terminal, start
 

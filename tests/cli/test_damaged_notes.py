@@ -42,7 +42,7 @@ def test_a_note_that_cannot_be_read_hinders_nothing(
         raise ValueError(f"{field} is not JSON")
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"synmem.backends.{backend}_reading.read_beside", unreadable)
+        patched.setattr(f"synmem.backends.{backend}.reading.read_beside", unreadable)
         result = run("context", "a", "-p", place)
         assert (result.exit_code, result.stdout) == (0, asked.stdout)
         summary = run(*SUMMARIZE, "-p", place)

@@ -137,7 +137,7 @@ def test_what_is_ignored_stays_ignored(many: Path, folders: Path) -> None:
 def test_undo_is_told_when_a_clear_is_terminated(tmp_path: Path) -> None:
     code = (
         "import os, signal\n"
-        "from synmem.operations import clear\n"
+        "from synmem.operations.keeping import clear\n"
         "whole, sent = clear.clear, []\n"
         "async def first(*given):\n"
         "    async for each in whole(*given):\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from synmem import exhaustion
-from synmem.backends.sqlite_errors import translating
+from synmem.backends.sqlite.errors import translating
 from synmem.cli.run import exit_code_of
 from synmem.errors import AccessDenied, StoreUnavailable
 from tests.cli.moved import lines, make

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.test_sqlite_living import hot, in_mounts
+from tests.backends.sqlite.test_living import hot, in_mounts
 from tests.cli.moved import make, run
 from tests.cli.processes import PROGRAM
 

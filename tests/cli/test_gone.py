@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from synmem.backends import open_store
-from synmem.backends.sqlite_file import File
+from synmem.backends.sqlite.file import File
 from synmem.messages import Conversation, Message
 from synmem.profiles import resolve
 from synmem.store import Part

@@ -19,7 +19,7 @@ import redis
 from bson import Decimal128, Int64, ObjectId
 from pymongo.errors import PyMongoError
 
-from tests.backends.dynamodb_place import client
+from tests.backends.dynamodb.place import client
 from tests.cli.moved import lines, run
 from tests.cli.odd import SOUND, nothing_is_hidden
 from tests.cli.places import BACKENDS, Places

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from synmem.backends import open_store, sqlite_rescuing
-from synmem.backends.sqlite_rescuing import _Found, _gathered
+from synmem.backends import open_store
+from synmem.backends.sqlite import rescuing as sqlite_rescuing
+from synmem.backends.sqlite.rescuing import _Found, _gathered
 from synmem.store import SupportsRescue
 from tests.cli.moved import make, run
 from tests.cli.odd import ordinary

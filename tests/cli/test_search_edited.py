@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from synmem import folders
-from synmem.operations.search import search
+from synmem.operations.searching.search import search
 from tests.cli.editing import edit
 from tests.cli.moved import lines, run
 from tests.cli.places import BACKENDS, Places

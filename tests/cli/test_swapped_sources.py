@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from synmem.backends.file import FileStore
+from synmem.backends.file.store import FileStore
 from synmem.formats import open_writer
-from synmem.layouts import csv_table, json_array
+from synmem.layouts.interchange import csv_table, json_array
 from synmem.messages import Conversation, Message
 from tests.cli.moved import lines, make, run
 
@@ -265,7 +265,7 @@ def test_a_file_behind_stdin_is_held_too(tmp_path: Path) -> None:
 def swapped(cases: int, seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte or a stretch of the file changes at a random step of its opening or reading: what is
     imported is one of both, whole, or the change is named."""
-    from synmem.backends import file as backend
+    from synmem.backends.file import store as backend
 
     chance = random.Random(seed)
     form = ""

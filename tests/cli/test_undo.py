@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from synmem import folders
 from synmem.cli.app import app
-from synmem.operations import backups
+from synmem.operations.keeping import backups
 
 
 def run(*arguments: str | Path) -> Result:

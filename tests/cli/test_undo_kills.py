@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from synmem.operations import backups
+from synmem.operations.keeping import backups
 from tests import services
 from tests.cli.moved import run
 from tests.cli.places import BACKENDS, Places, proxied

@@ -14,7 +14,7 @@ import pymongo
 import pytest
 import redis
 
-from tests.backends.dynamodb_place import client
+from tests.backends.dynamodb.place import client
 from tests.cli.moved import run
 from tests.cli.places import BACKENDS, Places
 

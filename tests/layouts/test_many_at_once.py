@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synmem.layouts.jsonlines import read_line, read_lines
-from synmem.layouts.sqlite_tables import OwnTable, SynapseKitTable
+from synmem.layouts.interchange.jsonl import read_line, read_lines
+from synmem.layouts.own.sqlite_tables import OwnTable, SynapseKitTable
 from synmem.messages import Message, refusal
 from tests.conformance import AT, FULL, METADATA, TEXTS
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from synmem.backends.sqlite_file import BUSY_TIMEOUT_S
+from synmem.backends.sqlite.file import BUSY_TIMEOUT_S
 from synmem.memory import (
     InMemoryConversation,
     SQLiteConversationMemory,

@@ -6,8 +6,8 @@ from synmem.backends.inmemory import InMemoryStore
 from synmem.messages import Conversation, Message
 from synmem.notes import Notes
 from synmem.operations.derived import forget, index_file, notes_folder
-from synmem.operations.search import search
-from synmem.operations.summarize import remember, summarize
+from synmem.operations.deriving.summarize import remember, summarize
+from synmem.operations.searching.search import search
 from synmem.store import Part
 
 

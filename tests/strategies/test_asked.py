@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from synmem.backends.inmemory import InMemoryStore
 from synmem.messages import Conversation, Message
 from synmem.notes import Notes
-from synmem.operations.context import STRATEGIES, Wanted, build
-from synmem.operations.running import Asking
+from synmem.operations.deriving.context import STRATEGIES, Wanted, build
+from synmem.operations.deriving.running import Asking
 from synmem.store import Part
 from synmem.strategies.context import Background, Context
 from synmem.strategies.recall import Recalled

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import ConversationNotFound
 from synmem.messages import Conversation, Message, Unreadable
-from synmem.operations.recall import Meanings
+from synmem.operations.searching.recall import Meanings
 from synmem.store import Part
 from synmem.strategies.context import Background, Context
 from synmem.strategies.recall import Recall, Recalled

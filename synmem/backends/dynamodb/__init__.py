@@ -1,0 +1,1 @@
+"""Conversations in DynamoDB: `store.py` is where the data lies, and the store."""

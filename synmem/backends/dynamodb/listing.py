@@ -1,0 +1,161 @@
+"""Listing the conversations of a DynamoDB table: by our index over head items, or by a Scan."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from synmem.backends.dynamodb.reading import (
+    NAMES,
+    REMEDY,
+    DynamoDBReader,
+    following,
+    reason,
+    storable,
+)
+from synmem.backends.dynamodb.table import INDEX, SHARDS
+from synmem.layouts.own.beside import read_all_beside
+from synmem.layouts.own.dynamodb_items import (
+    CONVERSATION,
+    HEAD,
+    LOWEST,
+    NUMBER,
+    Head,
+    Span,
+    head_of,
+    number,
+    time_of,
+)
+from synmem.store import ConversationInfo
+
+_COUNTED: Final = 250
+"""Up to so many messages are counted by looking at each; of more the server tells the number."""
+
+_SPANS_NAMES: Final = {
+    f"#{name}": name for name in ("version", "begins", "skip_from", "skip_to", "above")
+}
+
+
+class DynamoDBLister(DynamoDBReader):
+    """The listing part of a store in a DynamoDB table."""
+
+    def remark(self) -> str:
+        """How conversations are listed."""
+        if self.table.indexed:
+            return "listing by index"
+        return "listing by Scan, which reads the whole table"
+
+    async def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`; in no order. An index follows its table within a moment."""
+        if not await self.table.is_there():
+            return
+        pages = self._listed() if ids is None else _paged(storable(ids), self._page_size)
+        async for page in pages:
+            if ids is None and not details:
+                found = [ConversationInfo(id=conversation) for conversation in page]
+            else:
+                found = await self._infos(page, details)
+            if found:
+                yield found
+
+    async def _infos(self, ids: Sequence[str], details: bool) -> list[ConversationInfo]:
+        heads = await self._seen(ids)
+
+        async def look(conversation: str, head: Head) -> ConversationInfo | None:
+            if head.unreadable is not None:
+                return await self._not_known(conversation, head)
+            if not details:
+                there = await self._newest(conversation, head)
+                return ConversationInfo(id=conversation) if there else None
+            return await self._info(conversation, head)
+
+        return [info for info in await self._steadily(ids, heads, look) if info]
+
+    async def _not_known(self, conversation: str, head: Head) -> ConversationInfo | None:
+        """What can be told of a conversation whose head cannot be read."""
+        if not await self._any_of(conversation):
+            return None
+        beside = read_all_beside(head.title, head.extra, REMEDY)
+        return ConversationInfo(id=conversation, **{**beside, "unreadable": reason(head)})
+
+    async def _info(self, conversation: str, head: Head) -> ConversationInfo | None:
+        names = {"#at": "created_at"}
+        how: Any = {"ProjectionExpression": "#n, #at", "names": names}
+        rows, more = await self._rows(conversation, head.spans(), False, _COUNTED, **how)
+        if not rows:
+            return None
+        count, last = len(rows), rows[-1]
+        if more:
+            low = number(last[NUMBER]["N"])
+            rest = head.spans(low=low)
+            count += await self._count(conversation, rest) - 1
+            (last,), _ = await self._rows(conversation, rest, True, 1, **how)
+        return ConversationInfo(
+            id=conversation,
+            messages=count,
+            first_at=time_of(rows[0]),
+            last_at=time_of(last),
+            **read_all_beside(head.title, head.extra, REMEDY),
+        )
+
+    async def _count(self, conversation: str, spans: Sequence[Span]) -> int:
+        answers = self._answers(conversation, spans, Select="COUNT")
+        return sum([answer["Count"] async for answer in answers])
+
+    async def _listed(self) -> AsyncIterator[list[str]]:
+        """The ids of all conversations, in pages."""
+        answers = self._by_index() if self.table.indexed else self._by_scan()
+        waiting: list[str] = []
+        async for ids in answers:
+            waiting += ids
+            while len(waiting) >= self._page_size:
+                yield waiting[: self._page_size]
+                del waiting[: self._page_size]
+        if waiting:
+            yield waiting
+
+    async def _by_index(self) -> AsyncIterator[list[str]]:
+        for value in range(SHARDS):
+            start: Any = {}
+            while start is not None:
+                answer = await self.client.call(
+                    "query",
+                    TableName=self.client.table,
+                    IndexName=INDEX,
+                    KeyConditionExpression="listed = :listed",
+                    ExpressionAttributeValues={":listed": {"S": str(value)}},
+                    **start,
+                )
+                yield [item[CONVERSATION]["S"] for item in answer["Items"]]
+                start = following(answer)
+
+    async def _by_scan(self) -> AsyncIterator[list[str]]:
+        """A partition's items come side by side, the head first: one id and head to remember."""
+        current, head, told = "", Head(), False
+        start: Any = {}
+        while start is not None:
+            answer = await self.client.call(
+                "scan",
+                TableName=self.client.table,
+                ConsistentRead=True,
+                ProjectionExpression=", ".join((*NAMES, *_SPANS_NAMES)),
+                ExpressionAttributeNames={**NAMES, **_SPANS_NAMES},
+                **start,
+            )
+            found = []
+            for item in answer["Items"]:
+                conversation, where = item[CONVERSATION]["S"], number(item[NUMBER]["N"])
+                if conversation != current:
+                    current, head, told = conversation, Head(), False
+                if where == HEAD:
+                    head = head_of(item)
+                elif where >= LOWEST and not told and (head.unreadable or head.shows(where)):
+                    found.append(conversation)
+                    told = True
+            yield found
+            start = following(answer)
+
+
+async def _paged(ids: Sequence[str], size: int) -> AsyncIterator[list[str]]:
+    for start in range(0, len(ids), size):
+        yield list(ids[start : start + size])

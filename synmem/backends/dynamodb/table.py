@@ -1,0 +1,134 @@
+"""The DynamoDB table: found, or made where the profile says so; and how it lists conversations."""
+
+import asyncio
+import time
+import zlib
+from typing import Any, Final
+
+from synmem.backends.dynamodb.calls import Client
+from synmem.errors import CorruptData, StoreNotFound, StoreUnavailable
+from synmem.layouts.own.dynamodb_items import CONVERSATION, NUMBER
+
+INDEX: Final = "synmem_conversations"
+SHARDS: Final = 8
+"""So many values has `listed`: one alone would be one partition of the index to write to."""
+
+MAKING_S: Final = 120.0
+
+_KEYS: Final = [(CONVERSATION, "HASH", "S"), (NUMBER, "RANGE", "N")]
+_INDEX_KEYS: Final = [("listed", "HASH", "S"), (CONVERSATION, "RANGE", "S")]
+
+
+class Table:
+    """The table's name, whether it is there, and whether it has our index."""
+
+    made = False
+    indexed = False
+
+    def __init__(self, client: Client, *, create: bool) -> None:
+        self._client = client
+        self._create = create
+        self._turn = asyncio.Lock()
+
+    async def is_there(self) -> bool:
+        """Whether it is there by now: somebody else may have made it."""
+        if not self.made:
+            await self.look()
+        return self.made
+
+    async def look(self) -> None:
+        """See what is there; CorruptData where it is a table of another shape."""
+        try:
+            answer = await self._client.call("describe_table", TableName=self._client.table)
+        except StoreNotFound:
+            return
+        table = answer["Table"]
+        if table["TableStatus"] == "CREATING":
+            table = await self._wait()
+        self._check(table)
+        self.made = True
+        self.indexed = any(
+            index["IndexName"] == INDEX
+            and _keys(index, table) == _INDEX_KEYS
+            and index["IndexStatus"] in ("ACTIVE", "UPDATING")
+            and not index.get("Backfilling")
+            for index in table.get("GlobalSecondaryIndexes", [])
+        )
+
+    def _check(self, table: dict[str, Any]) -> None:
+        keys = _keys(table, table)
+        if keys != _KEYS:
+            found = ", ".join(f"{name} ({kind}, {type_})" for name, kind, type_ in keys)
+            raise CorruptData(
+                f"{self._client.name}: a table of somebody else's shape: its keys are {found}",
+                hint=f"synmem's are {CONVERSATION} (HASH, S), {NUMBER} (RANGE, N)",
+            )
+
+    async def make(self) -> None:
+        """Make it, if it is missing and may be made; two who do so at once both succeed."""
+        async with self._turn:
+            if self.made:
+                return
+            if not self._create:
+                raise self._client.not_there()
+            await self._create_table()
+            await self._wait()
+            await self.look()
+
+    async def _create_table(self) -> None:
+        types = {name: kind for name, _, kind in (*_KEYS, *_INDEX_KEYS)}
+        await self._client.create(
+            TableName=self._client.table,
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": kind} for name, kind in types.items()
+            ],
+            KeySchema=_schema(_KEYS),
+            BillingMode="PAY_PER_REQUEST",
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": INDEX,
+                    "KeySchema": _schema(_INDEX_KEYS),
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                }
+            ],
+        )
+
+    async def _wait(self) -> dict[str, Any]:
+        deadline = time.monotonic() + MAKING_S
+        pause = 0.05
+        while time.monotonic() < deadline:
+            try:
+                answer = await self._client.call("describe_table", TableName=self._client.table)
+            except StoreNotFound:
+                pass  # what was just made is not seen everywhere at once
+            else:
+                if answer["Table"]["TableStatus"] in ("ACTIVE", "UPDATING"):
+                    table: dict[str, Any] = answer["Table"]
+                    return table
+            await asyncio.sleep(pause)
+            pause = min(2.0, pause * 2)
+        raise StoreUnavailable(
+            f"{self._client.name}: the table is still being made", hint="try again later"
+        )
+
+
+def reserved(table: Table) -> tuple[str, ...]:
+    """Names that no attribute of a message may have there: the index would list it."""
+    return ("listed",) if table.indexed else ()
+
+
+def shard(conversation: str) -> str:
+    """The value of `listed` for a conversation."""
+    return str(zlib.crc32(conversation.encode()) % SHARDS)
+
+
+def _schema(keys: list[tuple[str, str, str]]) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "KeyType": kind} for name, kind, _ in keys]
+
+
+def _keys(described: dict[str, Any], table: dict[str, Any]) -> list[tuple[str, str, str]]:
+    types = {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]}
+    return [
+        (key["AttributeName"], key["KeyType"], types[key["AttributeName"]])
+        for key in described["KeySchema"]
+    ]

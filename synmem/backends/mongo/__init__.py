@@ -1,0 +1,1 @@
+"""Conversations in MongoDB: `store.py` is where the data lies, and the store."""

@@ -1,0 +1,1 @@
+"""Conversations in Redis: `store.py` is where the data lies, and the store."""

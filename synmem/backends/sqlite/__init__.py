@@ -1,0 +1,1 @@
+"""Conversations in SQLite files: `store.py` is where the data lies, and the store."""

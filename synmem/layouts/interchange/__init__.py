@@ -1,0 +1,1 @@
+"""The forms of files that are written too: for other programs, people and synmem itself."""

@@ -1,0 +1,1 @@
+"""Our own layouts in each store, and SynapseKit's, which some of them share."""

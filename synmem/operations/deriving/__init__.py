@@ -1,0 +1,1 @@
+"""What is derived from a conversation: contexts, summaries, entities."""

@@ -1,0 +1,1 @@
+"""Removing messages, and what makes that undoable."""

@@ -1,0 +1,1 @@
+"""Moving conversations from store to store, and the proof that they arrived."""

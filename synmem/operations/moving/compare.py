@@ -1,0 +1,420 @@
+"""How a conversation stands in two stores: absent, behind, equal, ahead, different.
+
+Equal is what `synmem.messages.canonical` says over the fields that both sides hold, message by
+message, and the same title and extra. Nothing is held but a few thousand messages of the source:
+many small conversations are read in one call of each store, a large one is read page by page from
+both.
+"""
+
+import enum
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from synmem.messages import FIELDS, Holds, Message, Unreadable, canonical
+from synmem.operations.moving.proof import Proof, compared_lines, readable, unreadable
+from synmem.store import START, ConversationInfo, Page, Position, Store
+
+HELD = 5_000
+"""Messages of many small conversations that are held at once."""
+LARGE = 2_000
+"""From so many messages on, a conversation is compared page by page."""
+
+
+class State(enum.StrEnum):
+    """How a conversation of the source stands in the destination, as `check` prints it."""
+
+    EQUAL = "="
+    ABSENT = "+"
+    EXTRA = "-"
+    BEHIND = "<"
+    AHEAD = ">"
+    DIFFERENT = "*"
+    UNREADABLE = "!"
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one conversation, and where to go on from there.
+
+    `at` messages are the same on both sides, and in `proof`. Where the destination is behind,
+    `end` is its end, and what follows in the source is `rest`, then the pages of `more`, which
+    must be read before the next `Found` is asked for.
+    """
+
+    conversation: str
+    state: State
+    detail: str = ""
+    at: int = 0
+    proof: Proof
+    end: Position = START
+    rest: Sequence[Message | Unreadable] = ()
+    more: AsyncIterator[Page] | None = None
+    last: Page | None = None
+    """The last page of the source that was read."""
+    own_problem: str | None = None
+    """Why title and extra could not be compared: the state is that of the messages alone."""
+
+    @property
+    def checked(self) -> tuple[State, str]:
+        """State and detail as `check` shows them: a record that cannot be read hides what is
+        behind it, a title no difference."""
+        if self.state in (State.BEHIND, State.ABSENT) and unreadable(self.rest[:1]):
+            return State.UNREADABLE, self.detail
+        if self.own_problem is None or self.state is State.UNREADABLE:
+            return self.state, self.detail
+        detail = f"{self.detail}; {self.own_problem}" if self.detail else self.own_problem
+        return State.UNREADABLE if self.state is State.EQUAL else self.state, detail
+
+
+def not_compared(one: Holds, other: Holds) -> list[str]:
+    """What only one of two stores can hold, as words for a person."""
+    filled = [f"extra.{layout}.{name}" for layout, name in sorted(one.common(other).defaults)]
+    return list(dict.fromkeys(one.lacking(other) + other.lacking(one) + filled))
+
+
+async def compare(
+    source: Store,
+    dest: Store,
+    ours: Mapping[str, ConversationInfo],
+    theirs: Mapping[str, ConversationInfo],
+    *,
+    exact: bool = False,
+) -> AsyncGenerator[Found, None]:
+    """The state of each of these conversations, in any order; both sides are read whole.
+
+    `ours` and `theirs` tell titles and extras. One that is gone from the source meanwhile is left
+    out. `exact` proofs are digests as a receipt has them.
+    """
+    holds = source.holds.common(dest.holds)
+    left = dict.fromkeys(ours)
+    while left:
+        group, large = await _gather(source, list(left), lambda i: Comparison(i, holds, exact))
+        complete = large is None and not group.stopped
+        for conversation in (*group.held, *([large] if large else ())):
+            left.pop(conversation, None)
+        await _feed(group, dest)
+        for conversation, comparison in group.held.items():
+            yield comparison.found(ours[conversation], theirs.get(conversation))
+        if large is not None:
+            info = ours[large], theirs.get(large)
+            async for found in compare_one(source, dest, *info, large, large, exact=exact):
+                yield found
+        if complete:
+            break
+
+
+async def compare_one(
+    source: Store,
+    dest: Store,
+    ours: ConversationInfo,
+    theirs: ConversationInfo | None,
+    conversation: str,
+    target: str,
+    after: Position = START,
+    before: int = 0,
+    *,
+    exact: bool = False,
+) -> AsyncGenerator[Found, None]:
+    """The state of one conversation, of any length, against `target` of the destination.
+
+    `after` is where in the destination the source is taken to begin; there `before` messages
+    stand before.
+    """
+    comparison = Comparison(conversation, source.holds.common(dest.holds), exact, before)
+    comparison.end = after
+    async with (
+        aclosing(_pages(source, conversation)) as our_pages,
+        aclosing(_pages(dest, target, after=after)) as their_pages,
+    ):
+        while not comparison.settled:
+            if comparison.needs_source:
+                comparison.take_source(await anext(our_pages, None))
+            else:
+                comparison.take_dest(await anext(their_pages, None))
+        if comparison.last is not None:
+            yield comparison.found(ours, theirs, our_pages)
+
+
+class _Group:
+    """Conversations of the source that are held whole."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Comparison] = {}
+        self.stopped = False
+
+
+async def _gather(
+    source: Store, conversations: list[str], begin: "Callable[[str], Comparison]"
+) -> tuple[_Group, str | None]:
+    """Read small conversations whole, as many as may be held; stop at one that is large."""
+    group = _Group()
+    size = 0
+    async with aclosing(_pages(source, *conversations)) as pages:
+        async for page in pages:
+            held = group.held.get(page.conversation)
+            if held is None:
+                if size >= HELD:
+                    group.stopped = True
+                    return group, None
+                held = group.held[page.conversation] = begin(page.conversation)
+            held.take_source(page)
+            size += len(page.items)
+            if held.taken >= LARGE:
+                del group.held[page.conversation]
+                return group, page.conversation
+    return group, None
+
+
+async def _feed(group: _Group, dest: Store) -> None:
+    for comparison in group.held.values():
+        comparison.take_source(None)
+    if group.held:
+        async for page in dest.read(list(group.held)):
+            group.held[page.conversation].take_dest(page)
+    for comparison in group.held.values():
+        comparison.take_dest(None)
+
+
+async def _pages(
+    store: Store, *conversations: str, after: Position = START
+) -> AsyncGenerator[Page, None]:
+    # `read` is an AsyncIterator; what is closed early must be a generator.
+    async for page in store.read(conversations, after=after):
+        yield page
+
+
+class Comparison:
+    """One conversation from two sides, compared as far as both have come.
+
+    Each side hands in its pages in order, then None. `before` messages stand before the first.
+    """
+
+    def __init__(
+        self, conversation: str, holds: Holds, exact: bool = False, before: int = 0
+    ) -> None:
+        self.conversation = conversation
+        self.at = 0
+        self._before = before
+        self.taken = 0
+        self.end: Position = START
+        self.last: Page | None = None
+        self.proof = Proof(holds, exact=exact)
+        self._holds = holds
+        self._ours = _Side(holds)
+        self._theirs = _Side(holds)
+        self._their_last: Page | None = None
+        self._verdict: tuple[State, str] | None = None
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether the source's next page is what is waited for."""
+        return not self._ours.left and not self._ours.done
+
+    @property
+    def settled(self) -> bool:
+        """Whether more pages would change nothing."""
+        return self._verdict is not None
+
+    def take_source(self, page: Page | None) -> None:
+        """The next page of the source."""
+        if page is not None:
+            self.last = page
+            self.taken += len(page.items)
+        self._ours.take(page)
+        self._step()
+
+    def take_dest(self, page: Page | None) -> None:
+        """The next page of the destination."""
+        if page is not None:
+            self._their_last = page
+        if self._verdict is None:
+            self._theirs.take(page)
+            self._step()
+
+    def found(
+        self,
+        ours: ConversationInfo,
+        theirs: ConversationInfo | None,
+        more: AsyncIterator[Page] | None = None,
+    ) -> Found:
+        """What came out, title and extra included."""
+        assert self._verdict is not None
+        state, detail = self._verdict
+        problem = own_problem(ours, theirs, self._holds)
+        if theirs is not None and problem is None:
+            state, detail = _with_own(state, detail, own_state(ours, theirs, self._holds))
+        if self._their_last is not None and state is State.BEHIND:
+            self.end = self._their_last.position(-1)
+        return Found(
+            conversation=self.conversation, state=state, detail=detail, at=self.at,
+            proof=self.proof, end=self.end, rest=self._ours.items, more=more, last=self.last,
+            own_problem=problem,
+        )  # fmt: skip
+
+    def _step(self) -> None:
+        ours, theirs = self._ours, self._theirs
+        if self._verdict is None and ours.left and theirs.left:
+            same = _agreeing(ours, theirs)
+            messages = ours.items[:same]
+            assert readable(messages)
+            self.proof.take(messages, ours.lines[:same])
+            self.at += same
+            ours.drop(same)
+            theirs.drop(same)
+            if ours.left and theirs.left:
+                self._verdict = self._difference(ours.items[0], theirs.items[0])
+        if self._verdict is None:
+            self._verdict = self._ending()
+
+    @property
+    def _number(self) -> int:
+        """The number of the message that is compared next."""
+        return self._before + self.at + 1
+
+    def _difference(
+        self, our: Message | Unreadable, their: Message | Unreadable
+    ) -> tuple[State, str]:
+        number = self._number
+        for item, where in ((our, "source"), (their, "destination")):
+            if isinstance(item, Unreadable):
+                return State.UNREADABLE, f"message {number:,} in the {where}: {item.reason}"
+        assert isinstance(our, Message)
+        assert isinstance(their, Message)
+        return State.DIFFERENT, f"message {number:,}: {differing_field(our, their, self._holds)}"
+
+    def _ending(self) -> tuple[State, str] | None:
+        ours, theirs = self._ours, self._theirs
+        if ours.done and theirs.done and not ours.left and not theirs.left:
+            return State.EQUAL, ""
+        if theirs.done and not theirs.left and ours.left:
+            bad = unreadable(ours.items[:1])
+            detail = f"message {self._number:,} in the source: {bad.reason}" if bad else ""
+            more = detail or f"from message {self._number:,} on"
+            return (State.BEHIND, more) if self.at else (State.ABSENT, detail)
+        if ours.done and not ours.left and theirs.left:
+            bad = unreadable(theirs.items[:1])
+            if bad:
+                return (
+                    State.UNREADABLE,
+                    f"message {self._number:,} in the destination: {bad.reason}",
+                )
+            return State.AHEAD, f"from message {self._number:,} on"
+        return None
+
+
+class _Side:
+    """What one side has handed in and was not compared yet, with its canonical lines."""
+
+    def __init__(self, holds: Holds) -> None:
+        self.items: list[Message | Unreadable] = []
+        self.lines: list[bytes] = []
+        self.done = False
+        self.holds = holds
+
+    @property
+    def left(self) -> bool:
+        return bool(self.items)
+
+    def take(self, page: Page | None) -> None:
+        if page is None:
+            self.done = True
+        else:
+            self.items = self.items + page.items if self.items else page.items
+            self.lines += compared_lines(page.items, self.holds)
+
+    def drop(self, count: int) -> None:
+        self.items = self.items[count:]
+        self.lines = self.lines[count:]
+
+
+def _agreeing(ours: "_Side", theirs: "_Side") -> int:
+    """How many messages are the same from the beginning of both."""
+    shorter = min(len(ours.lines), len(theirs.lines))
+    if ours.lines[:shorter] == theirs.lines[:shorter]:
+        return shorter
+    for i in range(shorter):
+        if ours.lines[i] != theirs.lines[i] and not _same(ours, theirs, i):
+            return i
+    return shorter
+
+
+def _same(ours: "_Side", theirs: "_Side", i: int) -> bool:
+    our, their = ours.items[i], theirs.items[i]
+    if isinstance(our, Unreadable) or isinstance(their, Unreadable):
+        return False
+    return canonical(our, ours.holds) == canonical(their, ours.holds)
+
+
+def differing_field(our: Message, their: Message, holds: Holds) -> str:
+    """The first field in which two messages differ."""
+    for field in FIELDS:
+        if field in holds.fields:
+            one = msgspec.structs.replace(holds, fields=frozenset({field}))
+            if canonical(our, one) != canonical(their, one):
+                return field
+    return "differs"
+
+
+# --- title and extra ------------------------------------------------------------------------
+
+
+def own_data(info: ConversationInfo, holds: Holds) -> dict[str, Any]:
+    """Title and extra of a conversation, as far as both sides can hold them and they are set."""
+    return {
+        field: value
+        for field in ("title", "extra")
+        if field in holds.conversation_fields
+        and (value := getattr(info, field)) is not None
+        and value != {}
+    }
+
+
+def own_line(value: Any) -> bytes:
+    """A line that is the same for the same title, or the same extra."""
+    return canonical(Message("", "", {"own": value}))
+
+
+def own_problem(
+    ours: ConversationInfo, theirs: ConversationInfo | None, holds: Holds
+) -> str | None:
+    """Why title and extra cannot be compared, where both sides can hold them."""
+    if holds.conversation_fields:
+        for info, where in ((ours, "source"), (theirs, "destination")):
+            if info is not None and info.unreadable is not None:
+                return f"in the {where}: {info.unreadable}"
+    return None
+
+
+def own_state(ours: ConversationInfo, theirs: ConversationInfo, holds: Holds) -> tuple[State, str]:
+    """How title and extra stand: behind where the destination lacks one that the source has."""
+    our, their = own_data(ours, holds), own_data(theirs, holds)
+    for field in ("title", "extra"):
+        both = field in our and field in their
+        if both and own_line(our[field]) != own_line(their[field]):
+            return State.DIFFERENT, field
+    for field in our:
+        if field not in their:
+            return State.BEHIND, field
+    for field in their:
+        if field not in our:
+            return State.AHEAD, field
+    return State.EQUAL, ""
+
+
+def _with_own(state: State, detail: str, own: tuple[State, str]) -> tuple[State, str]:
+    """The state of messages and of title and extra together.
+
+    Where the destination is ahead in one and behind in the other it counts as behind: there is
+    something to bring.
+    """
+    if state in (State.DIFFERENT, State.UNREADABLE) or own[0] is State.EQUAL:
+        return state, detail
+    if own[0] is State.DIFFERENT:
+        return own
+    if state is State.EQUAL:
+        return own
+    if own[0] is State.BEHIND and state is State.AHEAD:
+        return own
+    return state, detail

@@ -1,0 +1,253 @@
+"""Search: the scan, the index, and that both say the same."""
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from synmem.backends import open_store
+from synmem.backends.inmemory import InMemoryStore
+from synmem.errors import ConversationNotFound
+from synmem.messages import Conversation, Message, Unreadable
+from synmem.operations.searching.search import Found, search
+from synmem.operations.searching.word_index import forget
+from synmem.store import Part, Store, once
+
+
+def store_of(**conversations: list[str]) -> InMemoryStore:
+    store = InMemoryStore(page_size=2)
+    parts = [
+        Part(Conversation(name), [Message("user", text) for text in texts])
+        for name, texts in conversations.items()
+    ]
+    asyncio.run(store.append(parts))
+    return store
+
+
+def found(store: InMemoryStore, text: str, **options: object) -> Found:
+    return asyncio.run(search(store, text, **options))  # type: ignore[arg-type]
+
+
+def places(result: Found) -> list[tuple[str, int]]:
+    return [(hit.conversation_id, hit.position) for hit in result.hits]
+
+
+def test_positions_are_counted_from_one_across_pages() -> None:
+    store = store_of(a=["x"] * 4 + ["redis"], b=["redis and more words"])
+    result = found(store, "redis")
+    assert places(result) == [("a", 5), ("b", 1)]
+    assert result.hits[0].content == "redis"
+
+
+def test_only_the_k_best_are_kept() -> None:
+    store = store_of(a=["redis " * n for n in range(1, 400)])
+    scores = [hit.score for hit in found(store, "redis", k=400).hits]
+    assert scores == sorted(scores, reverse=True)
+    assert [hit.score for hit in found(store, "redis", k=3).hits] == scores[:3]
+
+
+def test_of_equal_scores_the_newer_comes_first() -> None:
+    store = InMemoryStore()
+    times = [datetime(2026, 1, day, tzinfo=UTC) for day in (2, 3, 1)]
+    messages = [Message("user", "redis", created_at=time) for time in times]
+    asyncio.run(store.append([Part(Conversation("a"), [*messages, Message("user", "redis")])]))
+    asyncio.run(store.append([Part(Conversation("0"), [Message("user", "redis")] * 2)]))
+    expected = [("a", 2), ("a", 1), ("a", 3), ("0", 2), ("0", 1), ("a", 4)]
+    assert places(found(store, "redis", k=9)) == expected
+
+
+def test_an_unreadable_record_is_named_and_counts_as_a_position(tmp_path: Path) -> None:
+    store = store_of(a=["x", "y", "redis"])
+    store._held["a"].messages[1] = Unreadable("7", "bad \ud800 JSON")
+    plain = found(store, "redis")
+    assert places(plain) == [("a", 3)]
+    assert [(each.position, each.conversation_id) for each in plain.unreadable] == [(2, "a")]
+    indexed = found(store, "redis", index=tmp_path / "i.db", large=0)
+    assert indexed.indexed
+    assert indexed.unreadable[0].position == 2
+
+
+def test_a_conversation_that_is_not_there_is_not_found() -> None:
+    store = store_of(a=["redis"], b=["redis"])
+    assert places(found(store, "redis", conversation="b")) == [("b", 1)]
+    with pytest.raises(ConversationNotFound):
+        found(store, "redis", conversation="c")
+
+
+def test_a_small_store_gets_no_index(tmp_path: Path) -> None:
+    file = tmp_path / "i.db"
+    assert not found(store_of(a=["redis"]), "redis", index=file).indexed
+    assert not file.exists()
+
+
+def test_the_index_is_private(tmp_path: Path) -> None:
+    file = tmp_path / "i.db"
+    assert found(store_of(a=["redis"]), "redis", index=file, large=0).indexed
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_damaged_index_is_done_without_and_made_anew(tmp_path: Path) -> None:
+    store, file = store_of(a=["redis"]), tmp_path / "i.db"
+    file.write_bytes(b"not a database at all" * 100)
+    notes: list[str] = []
+    result = found(store, "redis", index=file, large=0, note=notes.append)
+    assert places(result) == [("a", 1)]
+    assert not result.indexed
+    assert "without the index" in notes[-1]
+    assert found(store, "redis", index=file, large=0).indexed
+
+
+def test_an_index_that_another_search_holds_is_done_without(tmp_path: Path) -> None:
+    store, file = store_of(a=["redis"]), tmp_path / "i.db"
+    found(store, "redis", index=file, large=0)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        result = found(store, "redis", index=file, large=0)
+    finally:
+        other.close()
+    assert places(result) == [("a", 1)]
+    assert not result.indexed
+    assert found(store, "redis", index=file, large=0).indexed
+
+
+def test_two_searches_at_once_are_both_right(tmp_path: Path) -> None:
+    store, file = store_of(a=["redis"] * 50, b=["redis"]), tmp_path / "i.db"
+
+    async def both() -> list[Found]:
+        return await asyncio.gather(
+            *(search(store, "redis", k=60, index=file, large=0) for _ in range(4))
+        )
+
+    for result in asyncio.run(both()):
+        assert len(result.hits) == 51
+
+
+def test_only_what_is_new_is_read_again(tmp_path: Path) -> None:
+    store, file = store_of(a=["redis"] * 500), tmp_path / "i.db"
+    found(store, "redis", index=file, large=0)
+    asyncio.run(store.append([Part(Conversation("a"), [Message("user", "newer redis")])]))
+    reads: list[int] = []
+    whole = store._page
+    store._page = lambda *args: (reads.append(1), whole(*args))[1]  # type: ignore[method-assign]
+    result = found(store, "newer", index=file, large=0)
+    assert places(result) == [("a", 501)]
+    assert result.indexed
+    assert len(reads) < 30
+
+
+def test_an_interrupted_search_leaves_the_index_as_it_was(tmp_path: Path) -> None:
+    store, file = store_of(a=["redis " * 50] * 3000), tmp_path / "i.db"
+    whole, pages = store._page, list[int]()
+
+    async def interrupted() -> None:
+        task = asyncio.create_task(search(store, "redis", index=file, large=0))
+
+        def cancelling(*args: Any) -> Any:
+            pages.append(1)
+            if len(pages) == 800:
+                task.cancel()
+            return whole(*args)
+
+        store._page = cancelling  # type: ignore[method-assign]
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(interrupted())
+    result = found(store, "redis", index=file, large=0)
+    assert result.indexed
+    assert len(result.hits) == 5
+
+
+def test_a_state_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = found(store_of(a=["redis"]), "redis", index=tmp_path / "file" / "i.db", large=0)
+    assert places(result) == [("a", 1)]
+    assert not result.indexed
+
+
+def test_a_forgotten_index_leaves_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "i.db"
+    found(store_of(a=["redis"]), "redis", index=file, large=0)
+    forget(file)
+    assert list(tmp_path.glob("i.db*")) == []
+
+
+TEXTS = st.sampled_from(["a", "b", "a b", "b a", "a a c", "é", "語a", "", "a-b", "x" * 50])
+STEPS = st.one_of(
+    st.tuples(st.just("append"), st.sampled_from("pq"), st.lists(TEXTS, max_size=40)),
+    st.tuples(st.just("trim"), st.sampled_from("pq"), st.integers(1, 20)),
+    st.tuples(st.just("delete"), st.sampled_from("pq"), st.none()),
+    st.tuples(st.just("replace"), st.sampled_from("pq"), st.lists(TEXTS, max_size=3)),
+    st.tuples(st.just("search"), st.sampled_from(["a", "b a", '"a b"', "e", "語"]), st.none()),
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(STEPS, max_size=12), TEXTS)
+def test_the_index_and_the_scan_say_the_same_of_any_history(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, object]], last: str
+) -> None:
+    file = tmp_path_factory.mktemp("index") / "i.db"
+    store = InMemoryStore(page_size=3)
+    for step, name, value in [*steps, ("append", "p", [last]), ("search", "a", None)]:
+        if step == "search":
+            for only in (None, *store._held):
+                plain = found(store, name, k=7, conversation=only)
+                indexed = found(store, name, k=7, conversation=only, index=file, large=0)
+                assert indexed.indexed
+                assert indexed.hits == plain.hits
+        else:
+            asyncio.run(change(store, step, name, value))
+
+
+async def change(store: InMemoryStore, step: str, name: str, value: object) -> None:
+    if step == "append":
+        assert isinstance(value, list)
+        messages = [Message("user", text) for text in value]
+        await store.append([Part(Conversation(name), messages)])
+    elif name in store._held:
+        numbers = store._held[name].numbers
+        if step == "delete":
+            await store.delete(name)
+        elif step == "trim":
+            assert isinstance(value, int)
+            await store.delete(name, upto=str(numbers[min(value, len(numbers)) - 1]))
+        else:
+            assert isinstance(value, list)
+            messages = [Message("system", text) for text in value]
+            await store.replace(Conversation(name), once(messages), upto=str(numbers[0]))
+
+
+def test_the_index_follows_an_sqlite_file_whatever_happens_to_it(tmp_path: Path) -> None:
+    async def both(store: Store, text: str) -> None:
+        plain = await search(store, text, k=9)
+        indexed = await search(store, text, k=9, index=tmp_path / "i.db", large=0)
+        assert indexed.indexed
+        assert indexed.hits == plain.hits
+
+    async def live() -> None:
+        settings = {"db_path": str(tmp_path / "chat.db")}
+        async with open_store("sqlite", settings, write=True) as store:
+            texts = ["redis one", "two", "redis three", "four redis redis"] * 10
+            part = [Message("user", text) for text in texts]
+            await store.append([Part(Conversation("a"), part), Part(Conversation("b"), part[:3])])
+            await both(store, "redis")
+            await store.append([Part(Conversation("a"), part)], keep=50)
+            await both(store, "redis")
+            await store.append([Part(Conversation("b"), part)])
+            await both(store, "three")
+            ends = [page.position(4) async for page in store.read(["a"], limit=5)]
+            await store.replace(
+                Conversation("a"), once([Message("system", "redis summary")]), upto=ends[0]
+            )
+            await both(store, "redis summary")
+            await store.delete("b")
+            await both(store, "redis")
+
+    asyncio.run(live())
