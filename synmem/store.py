@@ -486,35 +486,6 @@ class SupportsCopy(Protocol):
         ...
 
 
-class Csv(msgspec.Struct, frozen=True):
-    """A whole conversation as CSV in UTF-8, where it ends, and how many messages it has.
-
-    A line for each: the conversation's id, role and content in quotes, metadata (an object, in
-    quotes), and the time as `messages.format_time` writes it. Nothing stands for what is absent.
-    """
-
-    conversation: str
-    messages: int
-    data: bytes
-    end: Position
-
-
-@runtime_checkable
-class SupportsCsv(Protocol):
-    """A store that makes CSV of its rows without making messages of them."""
-
-    async def csv(self, conversations: Sequence[str]) -> tuple[list[Csv], list[str]]:
-        """Some of these conversations, as `read` would give them now, and the ids of those that
-        were not looked at: for a next call.
-
-        Left out are those with a record that cannot be read, with NUL, with other fields than
-        these, with metadata that has other values than text, integers and booleans, and those of
-        more messages than should be held at once. Metadata is written as jsonb is shown: shorter
-        keys first, a space behind each comma and colon, no escape that JSON does not ask for.
-        """
-        ...
-
-
 async def once(messages: Sequence[Message]) -> AsyncIterator[Sequence[Message]]:
     """A list as the stream that `replace` takes."""
     yield messages

@@ -8,10 +8,11 @@ time is none) it makes what is no such CSV. None is made of a table with columns
 import hashlib
 from typing import Final
 
+from synmem.backends.csv_rows import Csv
 from synmem.backends.postgres.opening import Table, identifier
 from synmem.backends.postgres.reading import TIME_AS_TEXT
 from synmem.layouts.own.postgres_rows import COLUMNS, stored_id
-from synmem.store import Copied, Csv
+from synmem.store import Copied
 
 MOST_MESSAGES: Final = 2_000
 MOST_BYTES: Final = 1_000_000

@@ -76,7 +76,7 @@ async def copy(
 
 
 async def copy_csv(connection: Any, table: Table, lines: Sequence[bytes]) -> None:
-    """Insert rows by COPY as `store.Csv` has them, their ids given by the server."""
+    """Insert rows by COPY as `Csv` has them, their ids given by the server."""
 
     async def all_at_once() -> AsyncIterator[bytes]:
         yield b"".join(lines)

@@ -56,6 +56,7 @@ from uuid import uuid4
 import asyncpg
 
 from synmem import messages as model
+from synmem.backends.csv_rows import Csv, MakesCsv
 from synmem.backends.paging import called_off, changed, storable
 from synmem.backends.patience import ANSWER_S, again
 from synmem.backends.postgres import steps as steps_of
@@ -90,7 +91,7 @@ from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.layouts.own import postgres_rows as layout
 from synmem.layouts.own.synapsekit import encodable
 from synmem.messages import Conversation, Message
-from synmem.store import START, Copied, Csv, Part, Position, Step, Store, SupportsCsv
+from synmem.store import START, Copied, Part, Position, Step, Store
 
 T = TypeVar("T")
 
@@ -250,7 +251,7 @@ class PostgresStore(PostgresReader):
         self, source: Store, conversations: Sequence[Conversation]
     ) -> tuple[list[Copied], list[Conversation]]:
         """See `SupportsCopy.copy`: a transaction of some thousand messages."""
-        if not isinstance(source, SupportsCsv) or not await self._is_copied_to():
+        if not isinstance(source, MakesCsv) or not await self._is_copied_to():
             return [], []
         known = {c.id: c for c in conversations if model.conversation_refusal(c) is None}
         try:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
+from synmem.backends.csv_rows import Csv
 from synmem.backends.paging import storable
 from synmem.backends.sqlite.csv_sql import csv_query, finished_csv
 from synmem.backends.sqlite.line_sql import Run, counts_sql, runs_of
 from synmem.backends.sqlite.lines import SqliteLines, one_ahead, told
 from synmem.backends.sqlite.reading import IDS_A_QUERY, marks
-from synmem.store import Csv
 
 CALL_MESSAGES: Final = 10_000
 CALL_BYTES: Final = 8_000_000
@@ -20,11 +20,12 @@ class SqliteCsv(SqliteLines):
     """The half of a reader that makes CSV without messages."""
 
     _csv_pays = True
-    """Until it could be made of less than half of some conversations: there are more of that kind,
-    and to look at each twice would take longer."""
+    """False once a query told of conversations of which it could be made of less than half: those
+    that follow are likely of the same kind, and who reads each in both ways is slower than who
+    only makes messages of them."""
 
     async def csv(self, conversations: Sequence[str]) -> tuple[list[Csv], list[str]]:
-        """See `SupportsCsv.csv`."""
+        """See `MakesCsv.csv`."""
         if not await self._is_usual() or not self._csv_pays:
             return [], []
         waiting = sorted(storable(conversations))

@@ -2,7 +2,7 @@
 
 SQL makes the lines, but where a row has more than role, content and time: there stand a mark that
 nobody can guess, a JSON array of its other columns, and the mark again, and `finished_csv` puts
-the metadata in their place. What `SupportsCsv.csv` leaves out comes out as None.
+the metadata in their place. What `MakesCsv.csv` leaves out comes out as None.
 """
 
 import json

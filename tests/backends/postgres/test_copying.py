@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from synmem.backends.csv_rows import MakesCsv
 from synmem.backends.inmemory import InMemoryStore
 from synmem.backends.postgres.store import open as open_postgres
 from synmem.messages import Conversation, Message
 from synmem.operations.moving.receipt import Ledger
 from synmem.operations.moving.transfer import Options, Transfer
-from synmem.store import Copied, Part, Store, SupportsCopy, SupportsCsv
+from synmem.store import Copied, Part, Store, SupportsCopy
 from tests.backends.postgres.test_store import Place
 from tests.backends.sqlite.test_copying import Slow, moved
 from tests.backends.sqlite.test_copying import opened as opened_file
@@ -101,7 +102,7 @@ async def both_ways(source: Path, place: Place, other: Place, **options: Any) ->
         opened(place) as fast,
         opened(other) as slow,
     ):
-        assert isinstance(ours, SupportsCsv)
+        assert isinstance(ours, MakesCsv)
         telling, plain = Telling(fast), Slow(slow)
         assert isinstance(telling, SupportsCopy)
         assert not isinstance(plain, SupportsCopy)
