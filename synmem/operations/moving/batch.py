@@ -107,7 +107,8 @@ class Batch:
         self.watch = watch
         self.writer = Writer(route.dest, route.holds, route.reject, dry_run=route.options.dry_run)
         self.replaced = 0
-        """Messages written beside the writer."""
+        """How many messages came by the store's own copy or by `replace`: the writer, which only
+        appends, does not count them."""
         self._copies: list[Copy] = []
         self._entries: list[Entry] = []
 
