@@ -4,21 +4,13 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from synmem.backends.mongo.beside import Beside
 from synmem.backends.mongo.head import Head
-from synmem.backends.mongo.opening import NUMBERED, Document
-from synmem.backends.mongo.reading import (
-    IDS_A_QUERY,
-    KEY,
-    KEYS_A_PAGE,
-    ORDER,
-    Heads,
-    MongoReader,
-    raw,
-    session_of,
-    sessions,
-)
+from synmem.backends.mongo.heads import Glimpse, Heads
+from synmem.backends.mongo.keys import IDS_A_QUERY, INDEX, KEY, NUMBERED, session_of, sessions
+from synmem.backends.mongo.opening import Document, Place
+from synmem.backends.mongo.reading import KEYS_A_PAGE, Reader
 from synmem.layouts.own import mongo_documents as layout
-from synmem.layouts.own.beside import read_all_beside
 from synmem.store import ConversationInfo
 
 _TIMES: Final = {**KEY, "created_at": 1, "created_us": 1}
@@ -27,11 +19,20 @@ Counted = tuple[int, Document, Document] | Head
 """How many messages, the first and the last; or the head that cannot be read."""
 
 
-class MongoLister(MongoReader):
-    """The listing part of a store in MongoDB."""
+class Listing:
+    """Which conversations there are, and what is told of them."""
+
+    def __init__(
+        self, place: Place, heads: Heads, beside: Beside, reader: Reader, *, page_size: int
+    ) -> None:
+        self._place = place
+        self._heads = heads
+        self._beside = beside
+        self._reader = reader
+        self._page_size = page_size
 
     async def conversations(
-        self, ids: Sequence[str] | None = None, *, details: bool = False
+        self, ids: Sequence[str] | None, *, details: bool
     ) -> AsyncIterator[list[ConversationInfo]]:
         """See `Store.conversations`; in the order of the ids' bytes."""
         if ids is None:
@@ -52,8 +53,8 @@ class MongoLister(MongoReader):
         the first rows are looked at."""
         last, rows = "", self._page_size * KEYS_A_PAGE
         while True:
-            found = await self._find(
-                {"session_id": {"$gt": last}, **NUMBERED}, ORDER, rows, {**KEY, "_id": 0}
+            found = await self._place.find(
+                {"session_id": {"$gt": last}, **NUMBERED}, INDEX, rows, {**KEY, "_id": 0}
             )
             page = [session for session, _ in itertools.groupby(found, session_of)]
             # What is no text sorts in other places: it is no id.
@@ -67,44 +68,45 @@ class MongoLister(MongoReader):
         self, ids: Sequence[str], *, details: bool, known: bool = False
     ) -> list[ConversationInfo]:
         if not details:
-            there = await self._existing(ids, known=known)
+            there = await self._heads.existing(ids, known=known)
             return [ConversationInfo(id=layout.conversation_of(i)) for i in ids if i in there]
-        infos = []
-        async for conversation, documents in self._runs(ids, _TIMES):
-            counted: Counted | None = (
-                await self._counted(conversation)
-                if documents is None
-                else (len(documents), documents[0], documents[-1])
-            )
-            if counted is not None:
-                infos.append((conversation, counted))
-        described = await self._documents([info[0] for info in infos], {"title": 1, "extra": 1})
-        return [self._info(*info, described.get(info[0], {})) for info in infos]
+        found: dict[str, Counted] = {}
+        async for conversation, documents in self._reader.runs(ids, _TIMES):
+            if documents is not None:
+                found[conversation] = len(documents), documents[0], documents[-1]
+            elif (counted := await self._counted(conversation)) is not None:
+                found[conversation] = counted
+        descriptions = await self._beside.descriptions(list(found))
+        return [self._info(i, found[i], descriptions.get(i, {})) for i in found]
 
     async def _counted(self, conversation: str) -> Counted | None:
         """How many messages a large conversation has, the first and the last."""
+        glimpse = Glimpse(self._heads, [conversation])
 
-        async def look(heads: Heads) -> tuple[int, list[Document], list[Document]]:
-            if heads[conversation].unreadable is not None:
-                return 0, [], await self._any_of(conversation)
-            where = self._only({"session_id": conversation, **heads[conversation].where()})
-            count = await self._place.ask(lambda: self._messages.count_documents(where))
-            first = await self._find(where, [("n", 1)], 1, _TIMES)
-            return count, first, await self._find(where, [("n", -1)], 1, _TIMES)
+        async def read() -> tuple[int, list[Document], list[Document]]:
+            head = glimpse[conversation]
+            if head.unreadable is not None:
+                return 0, [], await self._place.any_of(conversation)
+            where = self._place.only({"session_id": conversation, **head.where()})
+            count = await self._place.ask(lambda: self._place.messages.count_documents(where))
+            first = await self._place.find(where, [("n", 1)], 1, _TIMES)
+            return count, first, await self._place.find(where, [("n", -1)], 1, _TIMES)
 
-        (count, first, last), heads = await self._settled([conversation], look)
-        if last and heads[conversation].unreadable is not None:
-            return heads[conversation]
+        count, first, last = await glimpse.under(read)
+        if last and glimpse[conversation].unreadable is not None:
+            return glimpse[conversation]
         return (count, first[0], last[0]) if first and last else None
 
-    def _info(self, conversation: str, counted: Counted, own: Document) -> ConversationInfo:
-        beside = read_all_beside(raw(own.get("title")), raw(own.get("extra")), self._remedy)
+    def _info(
+        self, conversation: str, counted: Counted, description: dict[str, Any]
+    ) -> ConversationInfo:
         name = layout.conversation_of(conversation)
         if isinstance(counted, Head):
-            return ConversationInfo(id=name, **{**beside, "unreadable": self._reason(counted)})
+            why = self._place.with_remedy(counted.unreadable)
+            return ConversationInfo(id=name, **{**description, "unreadable": why})
         count, first, last = counted
         return ConversationInfo(
-            id=name, messages=count, first_at=_time(first), last_at=_time(last), **beside
+            id=name, messages=count, first_at=_time(first), last_at=_time(last), **description
         )
 
 

@@ -8,67 +8,38 @@ through the whole collection, where a command goes through the whole store anywa
 import math
 from typing import Any, Final
 
-from bson.decimal128 import Decimal128
-from bson.int64 import Int64
-
+from synmem.backends.mongo.heads import Heads
+from synmem.backends.mongo.keys import INDEX, KEY, number
 from synmem.backends.mongo.opening import Document, Place
 from synmem.layouts.own.mongo_documents import called, is_session
-from synmem.layouts.own.synapsekit import encodable
 from synmem.messages import Damage
 from synmem.store import STRAY
-
-ONE_EACH: Final[Document] = {
-    "$nor": [{"session_id": {"$type": "array"}}, {"n": {"$type": "array"}}]
-}
-"""The filter that no list passes; with it no query is answered from the index alone."""
-
-LAST: Final = 2**63 - 2
-"""No message can be put behind one of a higher number."""
 
 MOST: Final = 1000
 """So many are named."""
 
 _LOWEST: Final = -(2**63)
-_PLAIN: Final = (int, Int64)
-
-
-def belongs(document: Document) -> bool:
-    """Whether a document is a conversation's, as far as its fields were asked for."""
-    session, n = document.get("session_id", ""), document.get("n", 0)
-    if type(session) is not str or not (session.isascii() or encodable(session)):
-        return False
-    if not is_session(session):
-        return False
-    return type(n) in _PLAIN or number(n) is not None
-
-
-def number(value: Any) -> float | None:
-    """The number that somebody may have given a document, in whatever type; None where it is none
-    that can be asked for again."""
-    if isinstance(value, Decimal128):
-        exact = value.to_decimal()
-        value = float(exact) if exact.is_finite() else None
-        return value if value == exact else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        return None
-    return value
-
 
 _NO_TEXT: Final = [
     "double", "object", "array", "binData", "objectId", "bool", "date", "regex", "int",
     "timestamp", "long",
 ]  # fmt: skip
-"""But for decimal, whose name FerretDB does not know: `strays` finds it."""
+"""But for decimal, whose name FerretDB does not know: `damage` finds it."""
 
 
-async def without_session(place: Place) -> list[Damage]:
+async def strays(place: Place) -> list[Damage]:
     """Those whose session_id is none, so many as are named: the index knows where they are."""
     where = [{"session_id": {"$type": _NO_TEXT}}, {"session_id": None}, {"session_id": ""}]
     return await _named(place, {"$or": where})
 
 
-async def strays(place: Place) -> list[Damage]:
-    """Those whose session_id or n is none, so many as are named: a look through all."""
+async def damage(place: Place, heads: Heads, rows: int) -> list[Damage]:
+    """Those whose session_id is no text, whose n is no number, or one that is below the first
+    message, so many as are named: a look through all, some of it by so many rows."""
+    return (await _unnumbered(place) + await _below(place, heads, rows))[:MOST]
+
+
+async def _unnumbered(place: Place) -> list[Damage]:
     where: Document = {
         "$or": [
             {"session_id": {"$not": {"$type": "string"}}},
@@ -83,14 +54,33 @@ async def strays(place: Place) -> list[Damage]:
     return await _named(place, where)
 
 
+async def _below(place: Place, heads: Heads, rows: int) -> list[Damage]:
+    """Documents below all that a conversation has, or its head has set aside."""
+    found: list[Damage] = []
+    last = ""
+    while len(found) < MOST:
+        where = {"session_id": {"$gt": last}, "n": {"$gte": _LOWEST, "$lt": 1}}
+        some = await place.find(where, INDEX, rows, KEY)
+        sessions = sorted({document["session_id"] for document in some})
+        seen = await heads.seen(sessions)
+        found += [
+            _stray(document, f"its n is {document['n']}: its conversation begins later")
+            for document in some
+            if document["n"] < seen[document["session_id"]].low
+        ]
+        if len(some) < rows:
+            break
+        last = sessions[-1]
+    return found
+
+
 async def _named(place: Place, where: Document) -> list[Damage]:
-    fields = {"session_id": 1, "n": 1}
-    found = await place.ask(lambda: place.lenient.find(where, fields, limit=MOST).to_list())
+    found = await place.ask(lambda: place.lenient.find(where, KEY, limit=MOST).to_list())
     reasons = [(document, _reason(document)) for document in found]
-    return [stray(document, why) for document, why in reasons if why is not None]
+    return [_stray(document, why) for document, why in reasons if why is not None]
 
 
-def stray(document: Document, why: str) -> Damage:
+def _stray(document: Document, why: str) -> Damage:
     """A document that belongs to no conversation."""
     return Damage(STRAY, f"document {document['_id']!r}", why)
 

@@ -1,10 +1,11 @@
-"""A MongoDB server: connected to, looked at, and its driver's exceptions translated."""
+"""A MongoDB server: connected to, looked at, asked, and its driver's exceptions translated."""
 
+import asyncio
 import contextlib
 import re
 import secrets
 import warnings
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import bson
@@ -24,9 +25,12 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from synmem.backends.mongo.keys import IDS_A_QUERY, INDEX, KEY, NUMBERED, ONE_EACH, belongs
+from synmem.backends.paging import changed
 from synmem.backends.patience import ANSWER_S, CONNECT_S, again
 from synmem.errors import (
     AccessDenied,
+    Changed,
     CorruptData,
     ProfileError,
     StoreError,
@@ -34,6 +38,7 @@ from synmem.errors import (
     Unsupported,
 )
 from synmem.finishing import CANCELLED_S, to_its_end
+from synmem.layouts.own.mongo_documents import conversation_of
 from synmem.masking import mask_text, mask_with, secrets_of, with_password
 from synmem.messages import JSONObject
 
@@ -46,10 +51,6 @@ META: Final = "_meta"
 """What follows the collection's name in that of the second."""
 
 LAYOUT: Final = "synmem"
-
-INDEX: Final = [("session_id", 1), ("n", 1)]
-NUMBERED: Final = {"n": {"$gte": -(2**63)}}
-"""The filter for documents that have a number, and so may belong to a conversation."""
 
 _SAMPLE: Final = 100
 
@@ -80,7 +81,7 @@ class _Lost(Exception):
 class Place:
     """Two collections on a server, and the one client that goes there."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], *, write: bool) -> None:
         uri = settings["uri"]
         if "password" in settings:
             uri = with_password(uri, settings["password"])
@@ -100,11 +101,27 @@ class Place:
             self.messages: Documents = database.get_collection(collection, _OPTIONS)
             self.lenient: Documents = database.get_collection(collection, LENIENT)
             self.meta: Documents = database.get_collection(collection + META, _OPTIONS)
+        self.remedy = f"mend the document of this _id in {self.meta.full_name}"
         self.is_mongodb = True
         """Whether a document may have all that BSON has; others of its kind hold less."""
+        self._write = write
+        self._is_prepared = False
+        self._preparing = asyncio.Lock()
+        self._has_lists = False
+        """Whether a document was seen that many filters take, and that belongs to none."""
+
+    # --- before the first write -------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Make the index that keeps writers out of each other's way; look what it is."""
+        """Before any write: make, once, the index that keeps writers out of each other's way."""
+        if not self._write:
+            raise Unsupported(f"{self.name} was opened for reading")
+        async with self._preparing:
+            if not self._is_prepared:
+                await self._prepare()
+                self._is_prepared = True
+
+    async def _prepare(self) -> None:
         await self.ask(self._make_index)
         try:
             about = await self.ask(lambda: self.client.admin.command("buildInfo"))
@@ -136,12 +153,66 @@ class Place:
             hint="take one of them away, or give it another n",
         )
 
-    async def close(self) -> None:
-        """Give the connections back; twice is once."""
-        if not self._closed:
-            self._closed = True
-            with self.translating():
-                await to_its_end(self.client.close(), within_s=CANCELLED_S)
+    # --- what is there ----------------------------------------------------------------------
+
+    async def find(
+        self,
+        where: Document,
+        order: Sequence[tuple[str, int]] | None,
+        limit: int,
+        fields: dict[str, int] | None = None,
+        skip: int = 0,
+    ) -> list[Document]:
+        """Documents that belong to a conversation. The first one seen that does not, a list of ids
+        say, which a filter for one of them takes, makes the filters stricter: the common store
+        has none, and is not to pay for them."""
+        others: list[Any] = []
+        while True:
+            only = self.only(where)
+            if others:
+                only = {"$and": [only, {"_id": {"$nin": others}}]}
+            found = await self.found(
+                self.messages, only, fields, sort=order, limit=limit, skip=skip, batch_size=limit
+            )
+            if all(map(belongs, found)):
+                return found
+            if not self._has_lists:
+                self._has_lists = True
+            elif len(found) == limit and all("_id" in document for document in found):
+                others += [document["_id"] for document in found if not belongs(document)]
+            else:
+                return [document for document in found if belongs(document)]
+
+    def only(self, where: Document) -> Document:
+        """The filter, stricter where it has to be."""
+        return {**where, **ONE_EACH} if self._has_lists else where
+
+    async def any_of(self, conversation: str) -> list[Document]:
+        """One of a conversation's documents, hidden or not, if there is any."""
+        return await self.find({"session_id": conversation, **NUMBERED}, None, 1, KEY)
+
+    async def beside(self, ids: Sequence[str], fields: dict[str, int]) -> dict[str, Document]:
+        """What lies beside these conversations."""
+        found: dict[str, Document] = {}
+        for start in range(0, len(ids), IDS_A_QUERY):
+            chunk = list(ids[start : start + IDS_A_QUERY])
+            where = {"_id": chunk[0] if len(chunk) == 1 else {"$in": chunk}}
+            rows = await self.found(self.meta, where, fields)
+            found.update((row["_id"], row) for row in rows)
+        return found
+
+    async def found(
+        self, documents: Documents, where: Document, fields: dict[str, int] | None, **how: Any
+    ) -> list[Document]:
+        """What is there, whosever it is."""
+        try:
+            return await self.ask(lambda: documents.find(where, fields, **how).to_list())
+        except CorruptData:
+            # Text that is not UTF-8: the bytes come as lone surrogates, and are found later.
+            lenient = documents.with_options(LENIENT)
+            return await self.ask(lambda: lenient.find(where, fields, **how).to_list())
+
+    # --- asking, and what goes wrong --------------------------------------------------------
 
     async def ask(self, step: Callable[[], Awaitable[T]]) -> T:
         """What the step returns; asked again where the connection broke. A step that writes must
@@ -168,6 +239,28 @@ class Place:
             except _Lost as lost:
                 assert lost.__cause__ is not None
                 raise lost.__cause__ from None
+
+    async def close(self) -> None:
+        """Give the connections back; twice is once."""
+        if not self._closed:
+            self._closed = True
+            with self.translating():
+                await to_its_end(self.client.close(), within_s=CANCELLED_S)
+
+    def broken(self, conversation: str, why: str) -> CorruptData:
+        """What concerns a conversation that cannot be read."""
+        name = conversation_of(conversation)
+        return CorruptData(
+            f"{self.name}: conversation {name!r}: {why}", hint=self.remedy, conversation=name
+        )
+
+    def with_remedy(self, why: str | None) -> str:
+        """Why something cannot be read, and where to mend it."""
+        return f"{why} ({self.remedy})"
+
+    def changed(self, conversation: str) -> Changed:
+        """What whoever relies on a position of this conversation is told."""
+        return changed(conversation_of(conversation), self.name)
 
     @contextlib.contextmanager
     def translating(self) -> Iterator[None]:
@@ -246,10 +339,10 @@ def new_token() -> str:
     return secrets.token_urlsafe(12)
 
 
-async def opened(settings: Mapping[str, Any]) -> Place:
+async def opened(settings: Mapping[str, Any], *, write: bool) -> Place:
     """The place that these settings name, after a look at whose documents are there."""
     layout = settings.get("layout", LAYOUT)
-    place = Place(settings)
+    place = Place(settings, write=write)
     try:
         if layout != LAYOUT:
             raise Unsupported(

@@ -1,48 +1,39 @@
 """Deleting and replacing in MongoDB: one write of the head switches, and what it hides is deleted
 then."""
 
-import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 import msgspec
-from pymongo import UpdateOne
 
-from synmem import messages as model
+from synmem.backends.mongo.beside import Beside, description
 from synmem.backends.mongo.head import REGION, REMEMBERED, STALE, Head
-from synmem.backends.mongo.odd import ONE_EACH
-from synmem.backends.mongo.opening import Document, new_token
-from synmem.backends.mongo.reading import (
-    IDS_A_QUERY,
-    KEY,
-    LOOKS,
-    check,
-    number_of,
-    position_of,
-)
-from synmem.backends.mongo.writing import (
-    MongoWriter,
-    described,
-    renumber,
-    same_head,
-    stored,
-)
-from synmem.backends.paging import called_off
+from synmem.backends.mongo.heads import LOOKS, Heads, same_head
+from synmem.backends.mongo.keys import IDS_A_QUERY, KEY, ONE_EACH, number_of, position_of
+from synmem.backends.mongo.opening import Document, Place
+from synmem.backends.mongo.steps import Steps
+from synmem.backends.mongo.writing import Writer, new_ids, renumber, stored
 from synmem.errors import Changed, StoreError
 from synmem.layouts.own import mongo_documents as layout
 from synmem.layouts.own.synapsekit import encodable
 from synmem.messages import Conversation, Message
-from synmem.store import START, Part, Position, Step
-
-CALLED_OFF_AT_ONCE: Final = 16
-"""So many conversations are told at a time that a write is called off."""
+from synmem.store import START, Part, Position
 
 
-class MongoReplacer(MongoWriter):
-    """The half of a store in MongoDB that takes messages away, and remembers that it did."""
+class Replacer:
+    """What moves the front of a conversation: a delete, a trim, a replace."""
+
+    def __init__(
+        self, place: Place, heads: Heads, beside: Beside, writer: Writer, steps: Steps
+    ) -> None:
+        self._place = place
+        self._heads = heads
+        self._beside = beside
+        self._writer = writer
+        self._steps = steps
+        self._is_swept = False
 
     async def delete(
         self,
@@ -53,41 +44,34 @@ class MongoReplacer(MongoWriter):
         token: str | None = None,
     ) -> bool:
         """See `Store.delete`."""
-        await self._make()
         conversation = layout.session_of(conversation)
         if not encodable(conversation):
             return False
 
         async def moved(head: Head) -> Head | None:
-            last = upto if upto is not None else await self._end_seen(conversation, head)
+            last = upto if upto is not None else await self._heads.last(conversation, head)
             if last == START:
                 return None
             await self._check_begin(conversation, head, begins)
             if upto is not None:
                 await self._find_at(conversation, head, upto)
-            return head.cut(self._last(conversation, last))
+            return head.cut(self._heads.whole(conversation, last))
 
-        if await self._is_known(conversation, token):
+        if await self._steps.is_known(conversation, token):
             return True
-        if upto is not None and not await self._ends([conversation]):
+        if upto is not None and not await self._heads.ends([conversation]):
             return False
         deleted = await self._move(conversation, moved, token=token)
         await self._sweep()
         return deleted
 
-    async def _end_seen(self, conversation: str, head: Head) -> Position:
-        """Where the conversation ends under this head."""
-        where = {"session_id": conversation, **head.where()}
-        end = await self._find(where, [("n", -1)], 1, KEY)
-        return position_of(end[0]) if end else START
-
-    async def _trim(self, conversation: str, keep: int) -> None:
+    async def trim(self, conversation: str, keep: int) -> None:
         """Let only the newest `keep` messages stay."""
+        conversation = layout.session_of(conversation)
 
         async def moved(head: Head) -> Head | None:
-            where = {"session_id": conversation, **head.where()}
-            last = await self._find(where, [("n", -1)], 1, KEY, skip=keep)
-            return head.cut(self._last(conversation, position_of(last[0]))) if last else None
+            last = await self._heads.last(conversation, head, before=keep)
+            return head.cut(self._heads.whole(conversation, last)) if last != START else None
 
         await self._move(conversation, moved, tidy=False)
 
@@ -101,21 +85,19 @@ class MongoReplacer(MongoWriter):
         token: str | None = None,
     ) -> None:
         """See `Store.replace`: written hidden, then switched."""
-        await self._make()
-        check(model.refusals([(conversation, ())], self.refusal))
-        conversation = stored(Part(conversation, ())).conversation
-        if await self._is_known(conversation.id, token):
+        conversation = stored(conversation)
+        if await self._steps.is_known(conversation.id, token):
             return
-        front = Front(self, conversation)
+        front = Front(self._place, self._heads, self._writer, conversation)
 
         async def moved(head: Head) -> Head | None:
             if front.count and head.begins <= front.first:
-                raise self._changed(conversation.id)  # somebody put others below
+                raise self._place.changed(conversation.id)  # somebody put others below
             await self._check_begin(conversation.id, head, begins)
             cut = head
             if upto != START:
                 await self._find_at(conversation.id, head, upto)
-                cut = head.cut(self._last(conversation.id, upto))
+                cut = head.cut(self._heads.whole(conversation.id, upto))
             return cut.fronted(front.first, front.count) if front.count else cut
 
         try:
@@ -125,12 +107,12 @@ class MongoReplacer(MongoWriter):
             await front.forget()
             raise
         if not front.count and upto == START and begins is None and token is None:
-            if await self._existing([conversation.id]):
-                await self._describe([conversation])
+            if await self._heads.existing([conversation.id]):
+                await self._beside.describe([conversation])
             return
         try:
             await self._move(
-                conversation.id, moved, naming=conversation, keeps=front.region, token=token
+                conversation.id, moved, describing=conversation, keeps=front.region, token=token
             )
         except Changed:  # after any other failure the new front may be the one that is seen
             await front.forget()
@@ -141,7 +123,7 @@ class MongoReplacer(MongoWriter):
         conversation: str,
         moved: Callable[[Head], Awaitable[Head | None]],
         *,
-        naming: Conversation | None = None,
+        describing: Conversation | None = None,
         keeps: tuple[int, int] = (0, 0),
         tidy: bool = True,
         token: str | None = None,
@@ -150,8 +132,8 @@ class MongoReplacer(MongoWriter):
         then; False where it makes none. `keeps`: the numbers that were set aside for this. A
         token goes into that head, and nothing is done where it is there already."""
         for _ in range(LOOKS):
-            head = (await self._heads([conversation]))[conversation]
-            if self._is_done(conversation, head, token):
+            head = await self._heads.of(conversation)
+            if self._steps.is_done(head, token):
                 return True
             new = await moved(head)
             if new is None:
@@ -159,19 +141,20 @@ class MongoReplacer(MongoWriter):
                     await self._clear(conversation, head, None)
                 return False
             new = await self._with_its_state(conversation, head, new, keeps)
-            own = described(naming) if naming is not None and new.gone is None else {}
+            says = description(describing) if describing is not None and new.gone is None else {}
             steps = () if token is None else (token,)
-            if await self._switch(conversation, head, new, own, steps=steps):
+            if await self._heads.switch(conversation, head, new, says, steps=steps):
                 await self._clear(conversation, new, head if new.is_claimed else None)
                 return True
-        raise self._changed(conversation)
+        raise self._place.changed(conversation)
 
     async def _with_its_state(
         self, conversation: str, head: Head, new: Head, region: tuple[int, int]
     ) -> Head:
         """The new head, saying whether anything is left, and whether somebody else claims it."""
+        where = {"session_id": conversation, **new.where()}
         left = new.begins in range(*region) or bool(
-            await self._find({"session_id": conversation, **new.where()}, None, 1, {"n": 1})
+            await self._place.find(where, None, 1, {"n": 1})
         )
         mine = region[0] != region[1] and head.low == region[0]
         return msgspec.structs.replace(
@@ -182,23 +165,19 @@ class MongoReplacer(MongoWriter):
 
     async def _find_at(self, conversation: str, head: Head, position: Position) -> None:
         """Changed, where no message stands there any more."""
-        number, below = number_of(position), self._last(conversation, position)
-        here = {"$gte": number, "$lt": below + 1}
-        found = await self._find({"session_id": conversation, "n": here}, [("n", 1)], 2, KEY)
+        number, below = number_of(position), self._heads.whole(conversation, position)
+        where = {"session_id": conversation, "n": {"$gte": number, "$lt": below + 1}}
+        found = await self._place.find(where, [("n", 1)], 2, KEY)
         if not found or position_of(found[0]) != position or not head.shows(number):
-            raise self._changed(conversation)
+            raise self._place.changed(conversation)
         if len(found) > 1:
             # A head names whole numbers: what somebody put between two would go with the front.
-            raise self._broken(conversation, f"n is {found[1]['n']}, not an integer")
+            raise self._place.broken(conversation, f"n is {found[1]['n']}, not an integer")
 
     async def _check_begin(self, conversation: str, head: Head, begins: Position | None) -> None:
         """Changed, where its first message is not this one."""
-        if begins is None:
-            return
-        where = {"session_id": conversation, **head.where()}
-        first = await self._find(where, [("n", 1)], 1, KEY)
-        if begins != (position_of(first[0]) if first else START):
-            raise self._changed(conversation)
+        if begins is not None and begins != await self._heads.first(conversation, head):
+            raise self._place.changed(conversation)
 
     async def _clear(self, conversation: str, head: Head, before: Head | None) -> None:
         """Delete the documents that this head hides; where somebody else is writing hidden ones,
@@ -208,7 +187,7 @@ class MongoReplacer(MongoWriter):
             spans = [(max(low, before.begins), to) for low, to in spans]
         for low, to in spans:
             where = {"session_id": conversation, "n": {"$gte": low, "$lt": to + 1}, **ONE_EACH}
-            await self._place.ask(functools.partial(self._messages.delete_many, where))
+            await self._place.ask(functools.partial(self._place.messages.delete_many, where))
 
     async def _sweep(self) -> None:
         """Once a store: take away the heads of conversations that were deleted long ago."""
@@ -220,12 +199,12 @@ class MongoReplacer(MongoWriter):
         oldest = {"gone": {"$lt": now - REMEMBERED}}
         found = [*await self._old(old), *await self._old(oldest)]
         for conversation in dict.fromkeys(document["_id"] for document in found):
-            head = (await self._seen([conversation]))[conversation]
+            head = (await self._heads.seen([conversation]))[conversation]
             if head.unreadable is not None or head.gone is None or head.is_claimed:
                 continue
             if now - head.gone < (REMEMBERED if head.steps else STALE):
                 continue
-            if await self._ends([conversation]):
+            if await self._heads.ends([conversation]):
                 continue
             await self._clear(conversation, head, None)
             where = same_head(conversation, head)
@@ -237,87 +216,20 @@ class MongoReplacer(MongoWriter):
             lambda: meta.find(where, {"_id": 1}, limit=IDS_A_QUERY).to_list()
         )
 
-    # --- steps ------------------------------------------------------------------------------
-
-    async def _is_known(self, conversation: str, token: str | None) -> bool:
-        """Whether a write with this token was done; Changed where it was called off."""
-        if token is None:
-            return False
-        return self._is_done(conversation, (await self._heads([conversation]))[conversation], token)
-
-    def _is_done(self, conversation: str, head: Head, token: str | None) -> bool:
-        if token is not None and _off(token) in head.steps:
-            raise called_off(self.name)
-        return token in head.steps
-
-    async def call_off(self, steps: Collection[Step]) -> set[Step]:
-        """See `SupportsSteps.call_off`: under a new version of the head, so that the switch of
-        whoever looked at the old one fails, whenever it arrives."""
-        await self._make()
-        wanted = _by_session(steps)
-        done: set[tuple[str, str]] = set()
-        left = list(wanted)
-        heads = await self._heads(left)
-        for start in range(0, len(left), CALLED_OFF_AT_ONCE):
-            some = left[start : start + CALLED_OFF_AT_ONCE]
-            found = await asyncio.gather(*(self._call_off(i, heads[i], wanted[i]) for i in some))
-            for session, tokens in zip(some, found, strict=True):
-                done.update((session, token) for token in tokens)
-        return {s for s in steps if (layout.session_of(s.conversation), s.token) in done}
-
-    async def _call_off(self, conversation: str, head: Head, tokens: Collection[str]) -> set[str]:
-        for _ in range(LOOKS):
-            done = {token for token in tokens if token in head.steps}
-            left = [_off(token) for token in tokens if token not in done]
-            left = [mark for mark in left if mark not in head.steps]
-            if not left:
-                return done
-            there = head.gone is None and (
-                head.version is not None or await self._existing([conversation])
-            )
-            # A head that names nothing is swept away one day: counted from the last of its steps.
-            new = msgspec.structs.replace(head, gone=None if there else datetime.now(UTC))
-            if await self._switch(conversation, head, new, steps=left, empties=False):
-                return done
-            head = (await self._heads([conversation]))[conversation]
-        raise self._changed(conversation)
-
-    async def forget_steps(self, steps: Collection[Step]) -> None:
-        """See `SupportsSteps.forget_steps`."""
-        await self._make()
-        wanted = list(_by_session(steps).items())
-        for start in range(0, len(wanted), IDS_A_QUERY):
-            updates = [
-                UpdateOne({"_id": session}, {"$pullAll": {"steps": [*tokens, *map(_off, tokens)]}})
-                for session, tokens in wanted[start : start + IDS_A_QUERY]
-            ]
-            bulk = functools.partial(self._place.meta.bulk_write, updates, ordered=False)
-            await self._place.ask(bulk)
-
-
-def _off(token: str) -> str:
-    """What is remembered of a token whose write was called off."""
-    return f"-{token}"
-
-
-def _by_session(steps: Collection[Step]) -> dict[str, list[str]]:
-    """The tokens of each session; none of those that can be in no store."""
-    found: dict[str, list[str]] = {}
-    for step in steps:
-        if encodable(step.conversation):
-            found.setdefault(layout.session_of(step.conversation), []).append(step.token)
-    return found
-
 
 class Front:
     """The messages of one `replace`, hidden in numbers of their own until it switches."""
 
-    def __init__(self, store: MongoReplacer, conversation: Conversation) -> None:
+    def __init__(
+        self, place: Place, heads: Heads, writer: Writer, conversation: Conversation
+    ) -> None:
         self.count = 0
         self.first = 0
-        self._store = store
+        self._place = place
+        self._heads = heads
+        self._writer = writer
         self._conversation = conversation
-        self._call = new_token()
+        self._ids = new_ids()
 
     @property
     def region(self) -> tuple[int, int]:
@@ -326,31 +238,30 @@ class Front:
 
     async def take(self, page: Sequence[Message]) -> None:
         """The next messages."""
-        refused = model.refusals([(self._conversation, page)], self._store.refusal)
         name = layout.conversation_of(self._conversation.id)
-        check((name, self.count + n, why) for _, n, why in refused)
+        self._writer.check([(Conversation(name), page)], before=self.count)
         if not page:
             return
         if not self.first:
             await self._claim()
         # Nobody else has these numbers: where somebody does all the same, it is not put elsewhere.
         part = Part(self._conversation, page, START)
-        documents = self._store._documents_of(part, self._call, self.count)
+        documents = self._writer.documents_of(part, self._ids)
         renumber(documents, self.first + self.count)
-        await self._store._insert([part], [documents])
+        await self._writer.insert([(part, documents)])
         self.count += len(page)
 
     async def _claim(self) -> None:
         """Set numbers below all others aside."""
-        store, conversation = self._store, self._conversation.id
+        conversation = self._conversation.id
         for _ in range(LOOKS):
-            head = (await store._heads([conversation]))[conversation]
+            head = await self._heads.of(conversation)
             low = min(head.low, head.begins) - REGION
             claimed = msgspec.structs.replace(head, low=low, claimed=datetime.now(UTC))
-            if await store._switch(conversation, head, claimed):
+            if await self._heads.switch(conversation, head, claimed):
                 self.first = low
                 return
-        raise store._changed(conversation)
+        raise self._place.changed(conversation)
 
     async def forget(self) -> None:
         """Take the hidden messages away again, if the server can be reached."""
@@ -358,4 +269,4 @@ class Front:
             span = {"$gte": self.first, "$lt": self.first + REGION}
             where = {"session_id": self._conversation.id, "n": span, **ONE_EACH}
             with contextlib.suppress(StoreError):
-                await self._store._place.ask(lambda: self._store._messages.delete_many(where))
+                await self._place.ask(lambda: self._place.messages.delete_many(where))

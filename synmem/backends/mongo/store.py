@@ -31,7 +31,7 @@ hour. Of a conversation whose head cannot be read nothing is shown, and nothing 
 A token that is given to a delete or replace joins `steps` in its switch; calling it off adds it
 with `-` before, under a new version, so that the switch of a writer that was killed, and that
 arrives after all, finds no head like the one it looked at. An `append` has no switch, and takes
-no token. What a reader does is in `reading.py` and `listing.py`.
+no token. What a reader does is in `heads.py`, `reading.py` and `listing.py`.
 
 Where MongoDB gives less than the contract, since single servers have no transactions: a call of
 `append` may be seen in part, each conversation's messages from the first on; and where somebody
@@ -45,32 +45,21 @@ FerretDB 1 does not look and write in one step: there two who change the front o
 that has a head, in the same moment, may both be let in.
 """
 
-import contextlib
-import functools
-import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from synmem import messages as model
-from synmem.backends.mongo.head import Head
-from synmem.backends.mongo.opening import Document, new_token, opened
-from synmem.backends.mongo.reading import (
-    IDS_A_QUERY,
-    LOOKS,
-    check,
-    position_of,
-    raw,
-    sessions,
-)
-from synmem.backends.mongo.replacing import MongoReplacer
-from synmem.backends.mongo.writing import renumber, stored
+from synmem.backends.mongo.beside import Beside
+from synmem.backends.mongo.heads import Heads
+from synmem.backends.mongo.listing import Listing
+from synmem.backends.mongo.odd import damage, strays
+from synmem.backends.mongo.opening import Place, opened
+from synmem.backends.mongo.reading import KEYS_A_PAGE, Reader
+from synmem.backends.mongo.replacing import Replacer
+from synmem.backends.mongo.steps import Steps
+from synmem.backends.mongo.writing import Writer
 from synmem.errors import Unsupported
-from synmem.layouts.own import mongo_documents as layout
-from synmem.layouts.own.beside import read_beside
-from synmem.layouts.own.synapsekit import encodable
-from synmem.store import START, Part, Position
+from synmem.messages import Conversation, Damage, Holds, Message
+from synmem.store import START, ConversationInfo, Page, Part, Position, Step
 
 
 async def open(
@@ -80,11 +69,29 @@ async def open(
 
     A collection that is not there is empty; the first write makes it.
     """
-    return MongoStore(await opened(settings), write=write, page_size=page_size)
+    return MongoStore(await opened(settings, write=write), page_size=page_size)
 
 
-class MongoStore(MongoReplacer):
+class MongoStore:
     """A `Store` in MongoDB (DESIGN: `mongo`); with notes, and it remembers steps."""
+
+    holds = Holds(call_bytes=32_000_000, atomic_messages=0)
+
+    def __init__(self, place: Place, *, page_size: int) -> None:
+        self.name = place.name
+        self._place = place
+        self._page_size = page_size
+        self._heads = Heads(place)
+        self._beside = Beside(place, self._heads)
+        self._steps = Steps(place, self._heads)
+        self._reader = Reader(place, self._heads, page_size=page_size)
+        self._listing = Listing(place, self._heads, self._beside, self._reader, page_size=page_size)
+        self._writer = Writer(place, self._heads, self._beside)
+        self._replacer = Replacer(place, self._heads, self._beside, self._writer, self._steps)
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold, and what is over the server's 16 MB a document."""
+        return self._writer.refusal(message)
 
     async def append(
         self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
@@ -92,137 +99,94 @@ class MongoStore(MongoReplacer):
         """See `Store.append`, and the end of this module's docstring."""
         if token is not None:
             raise Unsupported(f"{self.name}: an append is not one step here, and takes no token")
-        check(model.refusals(((p.conversation, p.messages) for p in parts), self.refusal))
-        await self._make()
-        parts = [stored(part) for part in parts]
-        ends = await self._checked(parts)
-        call = new_token()
-        documents: list[list[Document]] = []
-        for part in parts:
-            documents.append(self._documents_of(part, call, sum(map(len, documents))))
-        await self._number(parts, documents, ends)
-        await self._insert(parts, documents)
-        await self._uncover(parts, documents)
-        found = [
-            position_of(mine[-1]) if mine else ends.get(part.conversation.id, START)
-            for part, mine in zip(parts, documents, strict=True)
-        ]
-        exist = [p.conversation for p, end in zip(parts, found, strict=True) if end != START]
-        await self._describe(exist)
+        self._writer.check((part.conversation, part.messages) for part in parts)
+        await self._place.prepare()
+        ends = await self._writer.append(parts)
         if keep is not None:
-            for conversation in exist:
-                await self._trim(conversation.id, keep)
-        return found
-
-    async def _checked(self, parts: Sequence[Part]) -> dict[str, Position]:
-        """Where the conversations of these parts end, where that is not START; Changed where it
-        is not what is expected."""
-        new = sorted({p.conversation.id for p in parts if p.expect == START})
-        for conversation in await self._existing(new):
-            raise self._changed(conversation)
-        old = sorted({p.conversation.id for p in parts} - set(new))
-        ends = {i: position_of(end) for i, end in (await self._ends(old)).items()}
-        for part in parts:
-            if part.expect not in (None, ends.get(part.conversation.id, START)):
-                raise self._changed(part.conversation.id)
+            for part, end in zip(parts, ends, strict=True):
+                if end != START:
+                    await self._replacer.trim(part.conversation.id, keep)
         return ends
 
-    async def _number(
+    def read(
         self,
-        parts: Sequence[Part],
-        documents: Sequence[list[Document]],
-        ends: Mapping[str, Position],
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`."""
+        return self._reader.read(conversations, after, reverse, limit)
+
+    def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`; in the order of the ids' bytes."""
+        return self._listing.conversations(ids, details=details)
+
+    async def delete(
+        self,
+        conversation: str,
+        *,
+        upto: Position | None = None,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> bool:
+        """See `Store.delete`."""
+        await self._place.prepare()
+        return await self._replacer.delete(conversation, upto=upto, begins=begins, token=token)
+
+    async def replace(
+        self,
+        conversation: Conversation,
+        messages: AsyncIterable[Sequence[Message]],
+        *,
+        upto: Position,
+        begins: Position | None = None,
+        token: str | None = None,
     ) -> None:
-        """Give every document its number, behind the end that was seen."""
-        heads = await self._heads(sorted({part.conversation.id for part in parts}))
-        for part, mine in zip(parts, documents, strict=True):
-            if not mine:
-                continue
-            head = heads[part.conversation.id]
-            end = ends.get(part.conversation.id, START)
-            if end == START and head.version is not None:
-                head = await self._revive(part.conversation.id, head)
-            last = self._last(part.conversation.id, end) if end != START else 0
-            renumber(mine, max(head.floor, last) + 1)
-
-    async def _revive(self, conversation: str, head: Head) -> Head:
-        """Make the head of a deleted conversation one that is not swept away, unless somebody
-        begins it anew meanwhile."""
-        for _ in range(LOOKS):
-            if head.version is None:
-                return head
-            revived = msgspec.structs.replace(head, gone=None)
-            if await self._switch(conversation, head, revived):
-                return revived
-            head = (await self._heads([conversation]))[conversation]
-            if await self._ends([conversation]):
-                return head
-        raise self._changed(conversation)
-
-    async def _uncover(self, parts: Sequence[Part], documents: Sequence[list[Document]]) -> None:
-        """Where somebody wrote and deleted between our look and our write, our numbers were free
-        again, but hidden: what has them goes behind the end."""
-        written = [(part, mine) for part, mine in zip(parts, documents, strict=True) if mine]
-        for _ in range(LOOKS):
-            heads = await self._heads(sorted(mine[0]["session_id"] for _, mine in written))
-            written = [
-                (p, mine)
-                for p, mine in written
-                if not heads[mine[0]["session_id"]].shows(mine[0]["n"])
-            ]
-            if not written:
-                return
-            for part, mine in written:
-                await self._put_behind(part, mine, heads[part.conversation.id])
-        raise self._changed(written[0][0].conversation.id)
-
-    async def _put_behind(self, part: Part, mine: list[Document], head: Head) -> None:
-        conversation = part.conversation.id
-        for start in range(0, len(mine), IDS_A_QUERY):
-            where = {"_id": {"$in": [each["_id"] for each in mine[start : start + IDS_A_QUERY]]}}
-            await self._place.ask(functools.partial(self._messages.delete_many, where))
-        if part.expect is not None:
-            raise self._changed(conversation)
-        end = (await self._ends([conversation])).get(conversation)
-        if end is None:
-            head = await self._revive(conversation, head)
-        last = self._last(conversation, position_of(end)) if end else 0
-        renumber(mine, max(head.floor, last) + 1)
-        await self._insert([part], [mine])
+        """See `Store.replace`."""
+        await self._place.prepare()
+        self._writer.check([(conversation, ())])
+        await self._replacer.replace(conversation, messages, upto=upto, begins=begins, token=token)
 
     async def note(self, conversation: str, name: str) -> Any | None:
         """See `SupportsNotes.note`."""
-        key, conversation = _note_key(name), layout.session_of(conversation)
-        found = await self._documents([conversation], {f"notes.{key}": 1})
-        texts = found.get(conversation, {}).get("notes")
-        text = texts.get(key) if isinstance(texts, dict) else None
-        return None if text is None else self._note(conversation, f"note:{name}", text)
+        return await self._beside.note(conversation, name)
 
     async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
         """See `SupportsNotes.notes`."""
-        found = await self._documents(sessions(conversations), {"notes": 1})
-        notes = {layout.conversation_of(i): _notes(found[i].get("notes")) for i in found}
-        return {conversation: mine for conversation, mine in notes.items() if mine}
+        return await self._beside.notes(conversations)
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`."""
-        await self._make()
-        conversation = layout.session_of(conversation)
-        if encodable(conversation) and await self._existing([conversation]):
-            text = None if value is None else model.ascii_json(value)
-            await self._set({conversation: {f"notes.{_note_key(name)}": text}})
+        await self._place.prepare()
+        await self._beside.set_note(conversation, name, value)
 
+    async def steps_done(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.steps_done`."""
+        return await self._steps.done(steps)
 
-def _note_key(name: str) -> str:
-    """A note's name as a key, which may not hold a dot or begin with a dollar."""
-    return urllib.parse.quote(name, safe="", errors="surrogatepass").replace(".", "%2E")
+    async def call_off(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.call_off`."""
+        await self._place.prepare()
+        return await self._steps.call_off(steps)
 
+    async def forget_steps(self, steps: Collection[Step]) -> None:
+        """See `SupportsSteps.forget_steps`."""
+        await self._place.prepare()
+        await self._steps.forget(steps)
 
-def _notes(texts: Any) -> dict[str, Any]:
-    """The notes of a document of `_meta`, those that can be read."""
-    notes = {}
-    for key, text in texts.items() if isinstance(texts, dict) else ():
-        with contextlib.suppress(ValueError):
-            name = urllib.parse.unquote(key, errors="surrogatepass")
-            notes[name] = read_beside(f"note:{name}", raw(text))
-    return {name: note for name, note in notes.items() if note is not None}
+    async def strays(self) -> list[Damage]:
+        """See `SupportsStrays.strays`: documents whose session_id is no text."""
+        return await strays(self._place)
+
+    async def damage(self) -> list[Damage]:
+        """Documents that belong to no conversation: their session_id is no text, their n is no
+        number, or one that is below the first message."""
+        return await damage(self._place, self._heads, self._page_size * KEYS_A_PAGE)
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._place.close()

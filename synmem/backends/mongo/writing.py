@@ -1,59 +1,177 @@
-"""Writing documents to MongoDB: numbered and inserted, whatever breaks or comes between; heads
-switched; what lies beside."""
+"""Writing messages to MongoDB: as documents, numbered and inserted, whatever breaks or comes
+between."""
 
 import asyncio
-import contextlib
 import functools
+import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import bson
 import msgspec
-from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError
 
 from synmem import messages as model
+from synmem.backends.mongo.beside import Beside
+from synmem.backends.mongo.fields import fields_of
 from synmem.backends.mongo.head import Head
-from synmem.backends.mongo.listing import MongoLister
-from synmem.backends.mongo.odd import belongs
+from synmem.backends.mongo.heads import LOOKS, Heads
+from synmem.backends.mongo.keys import IDS_A_QUERY, KEY, belongs, position_of
 from synmem.backends.mongo.opening import DUPLICATE, Document, Place, new_token
-from synmem.backends.mongo.reading import IDS_A_QUERY, KEY, LOOKS, position_of
-from synmem.errors import Unsupported
+from synmem.errors import Rejected
 from synmem.layouts.own import mongo_documents as layout
-from synmem.messages import Conversation, JSONObject
-from synmem.store import Part
+from synmem.messages import Conversation, JSONObject, Message
+from synmem.store import START, Part, Position
 
 ATTEMPTS: Final = 500
 """So often messages are given new numbers where others write to the same conversation."""
 
+LARGEST: Final = 16 * 1024 * 1024 - 4096
+"""Bytes of a message's document: the server's limit, less the id and our own keys."""
 
-class MongoWriter(MongoLister):
-    """The steps that every write to a store in MongoDB is made of."""
+Written = tuple[Part, list[Document]]
+"""A part, and its messages as documents: at least one."""
 
-    def __init__(self, place: Place, *, write: bool, page_size: int) -> None:
-        super().__init__(place, page_size=page_size)
-        self._write = write
-        self._is_made = False
-        self._is_swept = False
-        self._making = asyncio.Lock()
 
-    async def _make(self) -> None:
-        """Make the index at the first write."""
-        if not self._write:
-            raise Unsupported(f"{self.name} was opened for reading")
-        async with self._making:
-            if not self._is_made:
-                await self._place.prepare()
-                self._is_made = True
+class Writer:
+    """Messages put behind the end of their conversations, or at numbers of their own."""
+
+    def __init__(self, place: Place, heads: Heads, beside: Beside) -> None:
+        self._place = place
+        self._heads = heads
+        self._beside = beside
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold, and what is over the server's 16 MB a document."""
+        return model.refusal(message) or self._too_large(message)
+
+    def _too_large(self, message: Message) -> str | None:
+        if model.plain(message):
+            return None
+        texts = len(message.content) + len(message.role) + len(message.name or "")
+        structured = message.metadata or message.tool_calls or message.parts or message.extra
+        if structured is None and 6 * texts < LARGEST:
+            return None
+        size = len(bson.encode(self._encode(message)))
+        if size <= LARGEST:
+            return None
+        return f"takes {size:,} bytes as a document; MongoDB holds {LARGEST:,}"
+
+    def check(
+        self, parts: Iterable[tuple[Conversation, Sequence[Message]]], *, before: int = 0
+    ) -> None:
+        """Rejected, where any of these cannot be held; `before` stand so many others."""
+        if found := list(model.refusals(parts, self.refusal)):
+            raise Rejected([(name, before + index, why) for name, index, why in found])
+
+    # --- one call of append -----------------------------------------------------------------
+
+    async def append(self, parts: Sequence[Part]) -> list[Position]:
+        """See `Store.append`: put behind the ends that were seen, described, and not trimmed."""
+        parts = [
+            msgspec.structs.replace(part, conversation=stored(part.conversation)) for part in parts
+        ]
+        ends = await self._checked(parts)
+        ids = new_ids()
+        documents = [self.documents_of(part, ids) for part in parts]
+        written = [each for each in zip(parts, documents, strict=True) if each[1]]
+        await self._number(written, ends)
+        await self.insert(written)
+        await self._uncover(written)
+        ends.update((part.conversation.id, position_of(mine[-1])) for part, mine in written)
+        await self._beside.describe([p.conversation for p in parts if p.conversation.id in ends])
+        return [ends.get(part.conversation.id, START) for part in parts]
+
+    async def _checked(self, parts: Sequence[Part]) -> dict[str, Position]:
+        """Where the conversations of these parts end, where that is not START; Changed where it
+        is not what is expected."""
+        new = sorted({p.conversation.id for p in parts if p.expect == START})
+        for conversation in await self._heads.existing(new):
+            raise self._place.changed(conversation)
+        old = sorted({p.conversation.id for p in parts} - set(new))
+        ends = await self._heads.ends(old)
+        for part in parts:
+            if part.expect not in (None, ends.get(part.conversation.id, START)):
+                raise self._place.changed(part.conversation.id)
+        return ends
+
+    async def _number(self, written: Sequence[Written], ends: Mapping[str, Position]) -> None:
+        """Give every document its number, behind the end that was seen."""
+        heads = await self._heads.sound(sorted(part.conversation.id for part, _ in written))
+        for part, mine in written:
+            conversation = part.conversation.id
+            await self._renumber(mine, heads[conversation], ends.get(conversation, START))
+
+    async def _renumber(self, mine: list[Document], head: Head, end: Position) -> None:
+        """Number them behind this end; a deleted conversation's head becomes one that stays."""
+        conversation = mine[0]["session_id"]
+        if end == START and head.version is not None:
+            head = await self._revive(conversation, head)
+        renumber(mine, self._heads.behind(conversation, head, end))
+
+    async def _revive(self, conversation: str, head: Head) -> Head:
+        """Make the head of a deleted conversation one that is not swept away, unless somebody
+        begins it anew meanwhile."""
+        for _ in range(LOOKS):
+            if head.version is None:
+                return head
+            revived = msgspec.structs.replace(head, gone=None)
+            if await self._heads.switch(conversation, head, revived):
+                return revived
+            head = await self._heads.of(conversation)
+            if await self._heads.ends([conversation]):
+                return head
+        raise self._place.changed(conversation)
+
+    async def _uncover(self, written: Sequence[Written]) -> None:
+        """Where somebody wrote and deleted between our look and our write, our numbers were free
+        again, but hidden: what has them goes behind the end."""
+        for _ in range(LOOKS):
+            heads = await self._heads.sound(sorted(part.conversation.id for part, _ in written))
+            written = [
+                (part, mine)
+                for part, mine in written
+                if not heads[part.conversation.id].shows(mine[0]["n"])
+            ]
+            if not written:
+                return
+            for part, mine in written:
+                await self._put_behind(part, mine, heads[part.conversation.id])
+        raise self._place.changed(written[0][0].conversation.id)
+
+    async def _put_behind(self, part: Part, mine: list[Document], head: Head) -> None:
+        conversation = part.conversation.id
+        for start in range(0, len(mine), IDS_A_QUERY):
+            where = {"_id": {"$in": [each["_id"] for each in mine[start : start + IDS_A_QUERY]]}}
+            delete = functools.partial(self._place.messages.delete_many, where)
+            await self._place.ask(delete)
+        if part.expect is not None:
+            raise self._place.changed(conversation)
+        ends = await self._heads.ends([conversation])
+        await self._renumber(mine, head, ends.get(conversation, START))
+        await self.insert([(part, mine)])
 
     # --- documents --------------------------------------------------------------------------
 
-    async def _insert(self, parts: Sequence[Part], documents: Sequence[list[Document]]) -> None:
+    def documents_of(self, part: Part, ids: Iterator[str]) -> list[Document]:
+        """A part's messages as documents of these ids, that have no numbers yet."""
+        session, encode = part.conversation.id, self._encode
+        return [
+            {"_id": id_, "session_id": session, "n": 0, **encode(message)}
+            for message, id_ in zip(part.messages, ids, strict=False)
+        ]
+
+    def _encode(self, message: Message) -> Document:
+        return layout.encode(message, self._fields_of)
+
+    def _fields_of(self, others: JSONObject) -> JSONObject:
+        return fields_of(others, everywhere=not self._place.is_mongodb)
+
+    async def insert(self, written: Sequence[Written]) -> None:
         """Write all documents in order, whatever breaks or comes between."""
-        part_of = {
-            mine[0]["session_id"]: p for p, mine in zip(parts, documents, strict=True) if mine
-        }
-        left = [document for mine in documents for document in mine]
+        part_of = {part.conversation.id: part for part, _ in written}
+        left = [document for _, mine in written for document in mine]
         for attempt in range(ATTEMPTS):
             if not left or await self._place.ask(functools.partial(self._tried, left)):
                 return
@@ -62,12 +180,12 @@ class MongoWriter(MongoLister):
             left = await self._missing(left)
             if left:
                 await self._behind_others(part_of[left[0]["session_id"]], left)
-        raise self._changed(left[0]["session_id"])
+        raise self._place.changed(left[0]["session_id"])
 
     async def _tried(self, documents: Sequence[Document]) -> bool:
         """Insert them up to the first whose id or number is there already."""
         try:
-            await self._messages.insert_many(documents, ordered=True)
+            await self._place.messages.insert_many(documents, ordered=True)
         except BulkWriteError as error:
             wrong = error.details.get("writeErrors", [])
             if not wrong or any(each.get("code") != DUPLICATE for each in wrong):
@@ -80,7 +198,7 @@ class MongoWriter(MongoLister):
         there: set[Any] = set()
         for start in range(0, len(documents), IDS_A_QUERY):
             ids = [document["_id"] for document in documents[start : start + IDS_A_QUERY]]
-            found = await self._find({"_id": {"$in": ids}}, None, len(ids), {"_id": 1})
+            found = await self._place.find({"_id": {"$in": ids}}, None, len(ids), {"_id": 1})
             there.update(document["_id"] for document in found)
             if len(found) < len(ids):
                 break
@@ -88,148 +206,32 @@ class MongoWriter(MongoLister):
 
     async def _behind_others(self, part: Part, left: Sequence[Document]) -> None:
         """Give what is left of this part new numbers, if somebody else has taken its next one."""
-        conversation, number = left[0]["session_id"], left[0]["n"]
+        conversation, number = part.conversation.id, left[0]["n"]
         taken = {"session_id": conversation, "n": number}
-        by = await self._found(self._messages, taken, KEY, limit=1)
+        by = await self._place.found(self._place.messages, taken, KEY, limit=1)
         if not by:
             return
         # A list that holds this id or number stands in the way, and is no message.
         if part.expect is not None and belongs(by[0]):
-            raise self._changed(conversation)
-        end = (await self._ends([conversation])).get(conversation)
-        head = (await self._heads([conversation]))[conversation]
+            raise self._place.changed(conversation)
+        end = (await self._heads.ends([conversation])).get(conversation, START)
+        head = await self._heads.of(conversation)
         mine = [document for document in left if document["session_id"] == conversation]
-        last = self._last(conversation, position_of(end)) if end else 0
-        renumber(mine, max(head.floor, last, number) + 1)
-
-    # --- heads, and what lies beside --------------------------------------------------------
-
-    async def _switch(
-        self,
-        conversation: str,
-        head: Head,
-        new: Head,
-        own: JSONObject | None = None,
-        *,
-        steps: Sequence[str] = (),
-        empties: bool = True,
-    ) -> bool:
-        """The one write that moves a front: to this head, if `head` is still the one there; the
-        same sets or forgets what is `own`, remembers steps, and forgets a deleted conversation's
-        title and notes (`empties`)."""
-        version = new_token()
-        update = _change(own or {})
-        update["$set"] = {**update.get("$set", {}), **new.stored(version)}
-        if steps:
-            update["$push"] = {"steps": {"$each": list(steps)}}
-        if new.gone is not None and empties:
-            update["$unset"] = {"title": "", "extra": "", "notes": ""}
-        where = same_head(conversation, head)
-
-        async def step() -> bool:
-            with contextlib.suppress(DuplicateKeyError):
-                result = await self._place.meta.update_one(
-                    where, update, upsert=head.version is None
-                )
-                if result.matched_count or result.upserted_id is not None:
-                    return True
-            now = await self._place.meta.find_one({"_id": conversation}, {"recent": 1})
-            return now is not None and version in (now.get("recent") or ())
-
-        return await self._place.ask(step)
-
-    async def _describe(self, conversations: Sequence[Conversation]) -> None:
-        values = {c.id: described(c) for c in conversations}
-        await self._set({i: value for i, value in values.items() if value})
-
-    async def _set(self, values: Mapping[str, JSONObject]) -> None:
-        """Remember values beside conversations, in few steps; None forgets one. A conversation
-        that is deleted meanwhile keeps none."""
-        left = dict(values)
-        for _ in range(LOOKS):
-            ids = sorted(left)
-            if not ids:
-                return
-            heads = await self._heads(ids)
-            await self._forget_no_notes(left)
-            for start in range(0, len(ids), IDS_A_QUERY):
-                some = ids[start : start + IDS_A_QUERY]
-                updates = [_update(i, heads[i], left[i]) for i in some]
-                done = await self._place.ask(functools.partial(self._updated, updates))
-                if done:
-                    for conversation in some:
-                        del left[conversation]
-            there = await self._existing(sorted(left))
-            left = {i: value for i, value in left.items() if i in there}
-        raise self._changed(next(iter(left)))
-
-    async def _forget_no_notes(self, values: Mapping[str, JSONObject]) -> None:
-        """Where notes are to be set and what lies there is no object: they can be made anew."""
-        ids = sorted(i for i, own in values.items() if any(key.startswith("notes.") for key in own))
-        where = {"_id": {"$in": ids}, "notes": {"$exists": True, "$not": {"$type": "object"}}}
-        forget = functools.partial(self._place.meta.update_many, where, {"$unset": {"notes": ""}})
-        if ids:
-            await self._place.ask(forget)
-
-    async def _updated(self, updates: Sequence[UpdateOne]) -> bool:
-        """Whether every one of them met what it expected."""
-        try:
-            result = await self._place.meta.bulk_write(updates, ordered=False)
-        except BulkWriteError as error:
-            if any(each.get("code") != DUPLICATE for each in error.details.get("writeErrors", [])):
-                raise
-            return False
-        except KeyError as error:  # FerretDB: its answer lacks what the driver looks for
-            raise PyMongoError("the server refused an update and does not say why") from error
-        return result.matched_count + result.upserted_count >= len(updates)
-
-    def _documents_of(self, part: Part, call: str, index: int) -> list[Document]:
-        """A part's messages as documents that have no numbers yet."""
-        session, encode = part.conversation.id, self._encode
-        return [
-            {"_id": f"{call}:{index + place}", "session_id": session, "n": 0, **encode(message)}
-            for place, message in enumerate(part.messages)
-        ]
+        renumber(mine, max(self._heads.behind(conversation, head, end), number + 1))
 
 
-def stored(part: Part) -> Part:
-    """The part under the `session_id` of its conversation."""
-    session = layout.session_of(part.conversation.id)
-    if session == part.conversation.id:
-        return part
-    conversation = msgspec.structs.replace(part.conversation, id=session)
-    return msgspec.structs.replace(part, conversation=conversation)
+def new_ids() -> Iterator[str]:
+    """The ids of all documents that one call writes, in their order."""
+    call = new_token()
+    return (f"{call}:{index}" for index in itertools.count())
+
+
+def stored(conversation: Conversation) -> Conversation:
+    """The conversation under its `session_id`."""
+    return msgspec.structs.replace(conversation, id=layout.session_of(conversation.id))
 
 
 def renumber(documents: Sequence[Document], first: int) -> None:
     """Number them one after another, in place."""
     for number, document in enumerate(documents, first):
         document["n"] = number
-
-
-def described(conversation: Conversation) -> JSONObject:
-    """Title and extra as they are stored, those that are given; None forgets one."""
-    own = {"title": conversation.title, "extra": conversation.extra}
-    return {
-        key: model.ascii_json(value) if value else None
-        for key, value in own.items()
-        if value is not None
-    }
-
-
-def same_head(conversation: str, head: Head) -> Document:
-    """The filter for a conversation whose head is still this one."""
-    version = head.version if head.version is not None else {"$exists": False}
-    return {"_id": conversation, "version": version}
-
-
-def _update(conversation: str, head: Head, values: JSONObject) -> UpdateOne:
-    return UpdateOne(same_head(conversation, head), _change(values), upsert=head.version is None)
-
-
-def _change(values: JSONObject) -> Document:
-    """The update that sets these values; None forgets one."""
-    change: Document = {}
-    for key, value in values.items():
-        change.setdefault("$unset" if value is None else "$set", {})[key] = value or ""
-    return change

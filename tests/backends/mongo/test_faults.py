@@ -393,14 +393,14 @@ def test_a_number_that_was_taken_and_deleted_meanwhile_hides_no_message(
     async def main() -> None:
         async with place.opened(write=True) as slow, place.opened(write=True) as quick:
             end = await add(slow, "c", numbered(2))
-            insert = slow._insert
+            insert = slow._writer.insert
 
             async def late(*arguments: Any) -> None:
-                slow._insert = insert
+                slow._writer.insert = insert
                 await add(quick, "c", numbered(4, 2), keep=2)
                 await insert(*arguments)
 
-            slow._insert = late
+            slow._writer.insert = late
             part = Part(Conversation("c"), numbered(2, 8), end if expected else None)
             if expected:
                 with pytest.raises(Changed):

@@ -16,8 +16,8 @@ from bson.raw_bson import RawBSONDocument
 
 from synmem.backends.inmemory import InMemoryStore
 from synmem.backends.mongo import store as mongo
-from synmem.backends.mongo.replacing import CALLED_OFF_AT_ONCE
-from synmem.backends.mongo.store import MongoStore
+from synmem.backends.mongo.reading import as_page
+from synmem.backends.mongo.steps import CALLED_OFF_AT_ONCE
 from synmem.errors import Changed, CorruptData, ProfileError, Rejected, SynmemError, Unsupported
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import START, Part, Step, once
@@ -570,9 +570,9 @@ def test_a_field_that_could_not_be_written_back_is_unreadable(place: Place) -> N
 
     async def main() -> None:
         async with place.opened() as store:
-            documents = await store._find({"session_id": "c"}, None, 1)
+            documents = await store._place.find({"session_id": "c"}, None, 1)
             documents[0]["tenant"]["a"] = "caf\udce9"  # as the driver gives what is not UTF-8
-            (item,) = store._as_page(documents).items
+            (item,) = as_page(documents).items
             assert isinstance(item, Unreadable)
             assert "tenant" in item.reason
 
@@ -753,17 +753,14 @@ class Died(Exception):
     """The process ends here."""
 
 
-def dying(*steps: str) -> type[MongoStore]:
-    """A store whose process dies at the first of these steps."""
+async def dies(place: Place, step: str, what: Any) -> None:
+    """The process ends where it would come to this step of a replacement."""
 
-    async def die(self: Any, *arguments: Any, **named: Any) -> Any:
+    async def die(*arguments: Any, **named: Any) -> Any:
         raise Died
 
-    return type("Dying", (MongoStore,), dict.fromkeys(steps, die))
-
-
-async def dies(place: Place, step: str, what: Any) -> None:
-    store = dying(step)(await mongo.opened(place.settings()), write=True, page_size=2)
+    store = await mongo.open(place.settings(), write=True, page_size=2)
+    setattr(store._replacer, step, die)
     try:
         with pytest.raises(Died):
             await what(store)
