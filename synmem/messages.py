@@ -387,6 +387,7 @@ class Holds(msgspec.Struct, frozen=True):
     atomic step. `lasting_positions` is False where a position may come to be that of another
     message with the same content. `columns` are somebody's own columns, as keys of `extra`: (the
     layout's name, the column's); those of `defaults` the store fills where a message says nothing.
+    `extra_of` names the layout whose key of `extra` is all of it that a foreign store holds.
     """
 
     fields: frozenset[str] = frozenset(FIELDS)
@@ -399,16 +400,20 @@ class Holds(msgspec.Struct, frozen=True):
     lasting_positions: bool = True
     columns: frozenset[tuple[str, str]] = frozenset()
     defaults: frozenset[tuple[str, str]] = frozenset()
+    extra_of: str = ""
 
     def common(self, other: "Holds") -> "Holds":
         """What both sides hold: the ground on which they can be compared; without what the other
         fills by itself in messages of ours, which know nothing of it."""
         fields = self.fields & other.fields
+        if self.extra_of and other.extra_of and self.extra_of != other.extra_of:
+            fields -= {"extra"}
         return Holds(
             fields=EVERYTHING.fields if fields == EVERYTHING.fields else fields,
             conversation_fields=self.conversation_fields & other.conversation_fields,
             time_us=max(self.time_us, other.time_us),
             defaults=other.defaults - self.columns,
+            extra_of=(self.extra_of or other.extra_of) if "extra" in fields else "",
         )
 
     def lacking(self, other: "Holds") -> list[str]:
@@ -420,6 +425,8 @@ class Holds(msgspec.Struct, frozen=True):
         ]
         if other.time_us > self.time_us and "created_at" in self.fields & other.fields:
             words.append(f"created_at below {other.time_us} us")
+        if other.extra_of not in ("", self.extra_of) and "extra" in self.fields & other.fields:
+            words.append(f"extra that is not {other.extra_of}'s")
         return words
 
 
@@ -444,13 +451,15 @@ def canonical(message: Message, holds: Holds = EVERYTHING) -> bytes:
             line += f'"created_at":"{_canonical_time(message.created_at, holds.time_us)}",'
         line += f'"role":{encode_basestring(message.role)}}}'
         return line.encode("utf-8", "surrogatepass")
-    data = {}
+    data: dict[str, Any] = {}
     for field in FIELDS:
         value = getattr(message, field)
         if field in fields and value not in _ABSENT:
             data[field] = _canonical_time(value, holds.time_us) if field == "created_at" else value
     if holds.defaults and "extra" in data:
         _drop_defaults(data, holds.defaults)
+    if holds.extra_of and (kept := (data.pop("extra", None) or {}).get(holds.extra_of)):
+        data["extra"] = {holds.extra_of: kept}
     return _canonical_dump(data).encode("utf-8", "surrogatepass")
 
 

@@ -20,6 +20,7 @@ from synmem.errors import ProfileError, ProfileNotFound
 from synmem.masking import mask, mask_settings, mask_with, userinfo_end, with_password
 from synmem.settings import (
     KEYS,
+    OWN_LAYOUTS,
     PATH_KEYS,
     PLACE,
     URL_KEYS,
@@ -76,9 +77,12 @@ class Profile(msgspec.Struct, frozen=True):
 
         Two names of one file have one identity. Notes and backups are filed under it.
         """
-        if self.file is not None:
-            return f"{self.backend}:{self.file.resolve()}"
         settings = self._expanded()
+        if self.file is not None:
+            others = settings.get("layout") not in (None, *OWN_LAYOUTS)
+            chosen = ["layout", "table"] if others else ["table"]
+            parts = [f"{key}={settings[key]}" for key in chosen if key in settings]
+            return " ".join([f"{self.backend}:{self.file.resolve()}", *parts])
         place = settings.get(PLACE.get(self.backend, ""), "")
         if PLACE.get(self.backend) in URL_KEYS:
             place = hosts_and_path(place)

@@ -12,7 +12,7 @@ SECRET: Final = {"password": str, "password_command": str}
 
 KEYS: Final[dict[str, dict[str, type]]] = {
     "memory": {**_ROLLING},
-    "sqlite": {"db_path": str, "layout": str, **_ROLLING},
+    "sqlite": {"db_path": str, "layout": str, "table": str, **_ROLLING},
     "file": {"path": str, "layout": str, "format": str, "timezone": str},
     "redis": {
         "url": str, "prefix": str, "ttl_seconds": int, "cluster": bool, "layout": str,
@@ -37,6 +37,9 @@ PLACE: Final = {
     "dynamodb": "table_name",
 }  # fmt: skip
 """The key that says where the store is; a profile must have it."""
+
+OWN_LAYOUTS: Final = ("synmem", "synapsekit")
+"""Those of a file's table `messages`: it is one store, whether its layout is named or not."""
 
 PATH_KEYS: Final = {"db_path", "path"}
 URL_KEYS: Final = {"url", "dsn", "uri", "endpoint_url"}

@@ -22,7 +22,6 @@ from synmem.backends.sqlite.ids import Ids, ids_of
 from synmem.backends.sqlite.place import Name, Seen, allowed, copy, is_young, name_of
 from synmem.errors import (
     Changed,
-    CorruptData,
     StoreError,
     StoreNotFound,
     StoreUnavailable,
@@ -386,8 +385,9 @@ class File:
                 copied.release()
 
 
-async def detect(file: File, layout: str | None, *, write: bool) -> Table:
-    """Whose tables these are, by their columns; a file without any is ours to make."""
+async def detect(file: File, layout: str | None, *, write: bool) -> Table | None:
+    """Whose tables these are, by their columns; a file without any is ours to make. None where
+    they are somebody else's."""
     shape = await _shape(file)
     for name in ("synmem", "synapsekit"):  # the first has all columns of the second
         table = TABLES[name](shape.columns)
@@ -404,14 +404,7 @@ async def detect(file: File, layout: str | None, *, write: bool) -> Table:
         return TABLES[layout or "synmem"](())
     if layout and write and not shape.columns:
         return TABLES[layout](())  # asked for by name, beside somebody's other tables
-    tables = [
-        row[0] for row in await file.look("SELECT name FROM sqlite_schema WHERE type='table'")
-    ]
-    raise CorruptData(
-        f"{file.path}: no conversations in a layout that synmem knows"
-        f" (its tables: {', '.join(tables) or 'none'})",
-        hint="name one with ?layout=" + "|".join(TABLES),
-    )
+    return None
 
 
 async def create(file: File, table: Table) -> None:

@@ -64,19 +64,18 @@ from synmem.messages import Conversation, Message
 from synmem.store import START, Copied, Part, Position, Step, Store
 
 
-async def open(
-    settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
-) -> "SqliteStore":
-    """The store in the file `settings["db_path"]`; `layout` names one, else it is detected.
+async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000) -> Store:
+    """The store in the file `settings["db_path"]`; `layout` names one, else it is detected, and
+    `table` where that is another framework's.
 
     A file that is not there is StoreNotFound, unless `write`: then the first append makes it.
     """
     path = Path(settings["db_path"])
-    layout = settings.get("layout")
+    layout, name = settings.get("layout"), settings.get("table")
     if layout is not None and layout not in TABLES:
-        raise Unsupported(
-            f"{path}: no layout {layout!r} on SQLite", hint=f"there are {', '.join(TABLES)}"
-        )
+        from synmem.backends.sqlite.finding import check_known
+
+        check_known(path, layout)
     file = File(path)
     try:
         with translating(str(path), temporary=not write):
@@ -87,7 +86,15 @@ async def open(
                     "`synmem add` makes one" if path.parent.is_dir() else "nor is its folder there"
                 )
                 raise StoreNotFound(f"{path}: no such file", hint=hint)
-            table = await detect(file, layout, write=write)
+            table = None
+            if name is None and (layout is None or layout in TABLES):
+                table = await detect(file, layout, write=write)
+            if table is None:
+                from synmem.backends.sqlite.finding import find
+                from synmem.backends.sqlite.foreign import ForeignStore
+
+                fit = await find(file, layout, name, write=write)
+                return ForeignStore(file, fit, write=write, page_size=page_size)
     except BaseException:
         await file.close()
         raise

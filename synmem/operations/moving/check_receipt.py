@@ -64,6 +64,7 @@ class Receipt(msgspec.Struct, frozen=True):
     receipt: int = VERSION
     dry_run: bool = False
     defaults: list[tuple[str, str]] = []
+    extra_of: str = ""
 
     @property
     def about(self) -> JSONObject:
@@ -86,6 +87,7 @@ class Receipt(msgspec.Struct, frozen=True):
             conversation_fields=frozenset(self.conversation_fields),
             time_us=self.time_us,
             defaults=frozenset(self.defaults),
+            extra_of=self.extra_of,
         )
 
     def lines(self) -> Iterator[Line]:
@@ -205,6 +207,8 @@ def _check_comparable(holds: Holds, store: Store) -> None:
     lacking: list[str] = [field for field in FIELDS if field in holds.fields - store.holds.fields]
     if "created_at" in holds.fields & store.holds.fields and store.holds.time_us > holds.time_us:
         lacking.append(f"created_at below {store.holds.time_us} us")
+    if "extra" in holds.fields and store.holds.extra_of not in ("", holds.extra_of):
+        lacking.append(f"extra that is not {store.holds.extra_of}'s")
     if lacking:
         raise Unsupported(
             f"{store.name} cannot be compared with the receipt: its digests are over what this "

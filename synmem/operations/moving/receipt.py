@@ -230,6 +230,8 @@ def receipt_lines(
     }
     if holds.defaults:
         head["defaults"] = sorted(holds.defaults)
+    if holds.extra_of:
+        head["extra_of"] = holds.extra_of
     if dry_run:
         head["dry_run"] = True
     root = Root(head)

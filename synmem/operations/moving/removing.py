@@ -30,6 +30,7 @@ class Removing:
         ours, theirs = route.source.holds, route.dest.holds
         self._lost = [field for field in FIELDS if field in ours.fields - theirs.fields]
         self._filled = route.holds.defaults
+        self._extra_of = theirs.extra_of if "extra" in ours.fields else ""
         timed = "created_at" in route.holds.fields
         self._time_us = theirs.time_us if timed and theirs.time_us > ours.time_us else 1
 
@@ -98,7 +99,9 @@ class Removing:
     async def _messages_lost(self, conversations: list[str]) -> dict[str, str]:
         """Those with a message of which the destination holds less than the source."""
         reasons: dict[str, str] = {}
-        if not conversations or not (self._lost or self._filled or self._time_us > 1):
+        if not conversations or not (
+            self._lost or self._filled or self._extra_of or self._time_us > 1
+        ):
             return reasons
         seen: Counter[str] = Counter()
         async for page in self._source.read(conversations):
@@ -115,6 +118,8 @@ class Removing:
         for field in self._lost:
             if getattr(message, field) not in (None, {}, []):
                 return field
+        if self._extra_of and (others := (message.extra or {}).keys() - {self._extra_of}):
+            return f"extra.{min(others)}"
         for layout, name in self._filled:
             given = (message.extra or {}).get(layout)
             if isinstance(given, dict) and name in given:

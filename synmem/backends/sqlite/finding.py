@@ -1,0 +1,86 @@
+"""Which table of an SQLite file is of another framework's layout."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+from synmem.backends.sqlite.file import TABLES, File
+from synmem.errors import CorruptData, Unsupported, UsageError
+from synmem.layouts import registry
+from synmem.layouts.own.sqlite_columns import quoted
+from synmem.layouts.registry import Fit
+
+_SAMPLE: Final = 20
+"""So many records are looked at, where columns do not tell a layout."""
+
+
+def check_known(path: Path, layout: str) -> None:
+    """Unsupported, where there is no such layout on SQLite."""
+    if layout not in _known():
+        raise Unsupported(
+            f"{path}: no layout {layout!r} on SQLite", hint=f"there are {', '.join(_known())}"
+        )
+
+
+def _known() -> list[str]:
+    return [*TABLES, *registry.named("sqlite")]
+
+
+async def find(file: File, layout: str | None, table: str | None, *, write: bool) -> Fit:
+    """The table of a foreign layout that this file has; of the one that is named, and in the table
+    that is named. UsageError where several could be meant, or none is named and one must be."""
+    sketch = await _sketch(file)
+    fits = [
+        fit for fit in registry.fits("sqlite", sketch, layout, table) if await _tells(file, fit)
+    ]
+    if len(fits) == 1 and not (write and layout is None):
+        file.made = True
+        return fits[0]
+    if fits:
+        raise _unnamed(file, fits)
+    if layout in registry.LAYOUTS and (write or not sketch):
+        shape = registry.shapes(layout, "sqlite")[0]
+        if (table or shape.table) not in sketch:
+            return Fit(layout, shape, table or shape.table)
+    raise CorruptData(
+        f"{file.path}: no conversations in a layout that synmem knows"
+        f" (its tables: {', '.join(sketch) or 'none'})",
+        hint=f"name one with ?layout={'|'.join(_known())}",
+    )
+
+
+async def _sketch(file: File) -> dict[str, set[str]]:
+    """The tables of a file, and the columns of each."""
+    rows = await file.look(
+        "SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c "
+        "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+    )
+    return {name: {row[1] for row in some} for name, some in groupby(rows, itemgetter(0))}
+
+
+async def _tells(file: File, fit: Fit) -> bool:
+    """Whether the first records are of the layout, where there are any."""
+    if fit.shape.tells is None:
+        return True
+    columns = ", ".join(map(quoted, fit.shape.record))
+    rows = await file.look(f"SELECT {columns} FROM {quoted(fit.table)} LIMIT {_SAMPLE}")
+    return not rows or any(map(fit.shape.tells, rows))
+
+
+def _unnamed(file: File, fits: Sequence[Fit]) -> UsageError:
+    from urllib.parse import quote
+
+    ways = [f"?layout={fit.layout}&table={quote(fit.table)}" for fit in fits]
+    if len(fits) == 1:
+        return UsageError(
+            f"{file.path}: its table {fits[0].table} is {fits[0].layout}'s: to be written, it must "
+            "be named",
+            hint=f"with {ways[0]} behind the path, or `layout` in the profile",
+        )
+    tables = ", ".join(f"{fit.table} ({fit.layout})" for fit in fits)
+    return UsageError(
+        f"{file.path}: several of its tables hold conversations: {tables}",
+        hint=f"choose one: {' or '.join(ways)} behind the path",
+    )

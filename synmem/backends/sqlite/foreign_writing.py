@@ -1,0 +1,279 @@
+"""Writing to a table of another framework as the framework does: its record columns, no others."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from typing import Final
+
+from synmem import messages as model
+from synmem.backends.paging import changed, storable
+from synmem.backends.sqlite.foreign_table import ForeignTable, Row, place_at, position_at
+from synmem.backends.sqlite.reading import marks
+from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsupported
+from synmem.layouts.own.sqlite_columns import quoted
+from synmem.layouts.registry import Fit
+from synmem.layouts.shapes import Record, Write
+from synmem.messages import Conversation, Message
+from synmem.store import START, Part, Position
+
+_IDS_A_QUERY: Final = 500
+_HIGHEST: Final = 2**63 - 1
+
+
+class ForeignWriter:
+    """Appends, deletes and replaces; each a transaction with the write lock from its first look."""
+
+    def __init__(self, table: ForeignTable, fit: Fit, *, write: bool) -> None:
+        self._table = table
+        self._file = table.file
+        self._fit = fit
+        self._opened = write
+        self._name = str(table.file.path)
+        self._places = [f"c{index}" for index in range(len(fit.shape.record))]
+        self._staging = asyncio.Lock()  # one replace at a time has the temporary table
+
+    def refusal(self, message: Message) -> str | None:
+        """Why the framework's own reader would not read the message."""
+        write = self._fit.shape.write
+        if write is None:
+            return f"what {self._fit.layout} stores can be read, not written"
+        return write.refusal(message)
+
+    async def append(
+        self, parts: Sequence[Part], keep: int | None, token: str | None
+    ) -> list[Position]:
+        """See `Store.append`."""
+        write = self._writing(token)
+        if reasons := model.refusals([(p.conversation, p.messages) for p in parts], write.refusal):
+            raise Rejected(reasons)
+        ids = [part.conversation.id for part in parts]
+        async with self._transaction():
+            ends = await self._ends(ids)
+            for part in parts:
+                if part.expect not in (None, ends.get(part.conversation.id, START)):
+                    raise changed(part.conversation.id, self._name)
+            number = await self._last(sum(len(part.messages) for part in parts))
+            for part in parts:
+                name, records = part.conversation.id, [write.fold(m) for m in part.messages]
+                first, number = number + 1, number + len(records)
+                await self._insert(name, first, records)
+                if records:
+                    ends[name] = position_at(Row(name, [number], records[-1]))
+            if keep is not None:
+                await self._trim(ids, keep)
+        return [ends.get(name, START) for name in ids]
+
+    async def delete(
+        self,
+        conversation: str,
+        upto: Position | None,
+        begins: Position | None,
+        token: str | None,
+    ) -> bool:
+        """See `Store.delete`."""
+        self._writing(token)
+        async with self._transaction():
+            if not await self._first(conversation):
+                return False
+            await self._check_begin(conversation, begins)
+            await self._cut(conversation, upto)
+        return True
+
+    async def replace(
+        self,
+        conversation: Conversation,
+        messages: AsyncIterable[Sequence[Message]],
+        upto: Position,
+        begins: Position | None,
+        token: str | None,
+    ) -> None:
+        """See `Store.replace`."""
+        write = self._writing(token)
+        await self._make()
+        async with self._staging:
+            count = await self._stage(conversation, messages, write)
+            async with self._transaction():
+                await self._check_begin(conversation.id, begins)
+                if upto != START:
+                    await self._cut(conversation.id, upto)
+                behind = await self._first(conversation.id)
+                base = await (self._lowest(count) if behind else self._last(count))
+                await self._unstage(conversation.id, base)
+
+    async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
+        """See `SupportsTrial.refuses_back`."""
+        async with self._table.step():
+            columns = await self._table.values(f"PRAGMA table_info({self._table.name})")
+        shape = self._fit.shape
+        known = {shape.conversation, *shape.order, *shape.record}
+        others = [row[1] for row in columns if row[1] not in known]
+        if not others:
+            return {}
+        why = f"its table has columns that are not {self._fit.layout}'s ({', '.join(others)})"
+        return dict.fromkeys(storable(conversations), f"{why}: they would not come back")
+
+    # --- within a transaction ---
+
+    async def _ends(self, ids: Sequence[str]) -> dict[str, Position]:
+        """Where each of these conversations ends, those that exist."""
+        table, ends = self._table, dict[str, Position]()
+        for start in range(0, len(ids), _IDS_A_QUERY):
+            chunk = ids[start : start + _IDS_A_QUERY]
+            rows = await table.rows(
+                f"{table.number} IN (SELECT max({table.number}) FROM {table.name} WHERE "
+                f"{table.of(len(chunk))} GROUP BY {table.id} COLLATE BINARY)",
+                chunk,
+            )
+            ends.update((row.conversation, position_at(row)) for row in rows)
+        return ends
+
+    async def _first(self, conversation: str) -> list[Row]:
+        """The first row of a conversation, if there is one."""
+        where = f"{self._table.of()} ORDER BY {self._table.order()} LIMIT 1"
+        return await self._table.rows(where, [conversation])
+
+    async def _check_begin(self, conversation: str, begins: Position | None) -> None:
+        """Changed, where its first message is not this one."""
+        if begins is not None:
+            rows = await self._first(conversation)
+            if begins != (position_at(rows[0]) if rows else START):
+                raise changed(conversation, self._name)
+
+    async def _cut(self, conversation: str, upto: Position | None) -> None:
+        """Delete a conversation, or its front; Changed where no message stands at its end."""
+        where, values = self._table.of(), [conversation]
+        if upto is not None:
+            place = place_at(upto)
+            at = f"{where} AND {self._table.number} = ?"
+            rows = await self._table.rows(at, [*values, place.keys[-1]])
+            if not rows or position_at(rows[0]) != upto:
+                raise changed(conversation, self._name)
+            where += f" AND {self._table.number} <= ?"
+            values.append(place.keys[-1])
+        await self._file.execute(f"DELETE FROM {self._table.name} WHERE {where}", values)
+
+    async def _trim(self, ids: Sequence[str], keep: int) -> None:
+        table = self._table
+        await self._file.many(
+            f"DELETE FROM {table.name} WHERE {table.id} = ?1 COLLATE BINARY{table.live} AND "
+            f"{table.number} <= (SELECT {table.number} FROM {table.name} WHERE {table.id} = ?1 "
+            f"COLLATE BINARY{table.live} ORDER BY {table.number} DESC LIMIT 1 OFFSET ?2)",
+            [(name, keep) for name in ids],
+        )
+
+    async def _last(self, room: int) -> int:
+        """The highest number ever given, or that there is; StoreError where none is free."""
+        number, name = self._table.number, self._table.name
+        rows = await self._file.look(f"SELECT max({number}) FROM {name}")
+        highest = rows[0][0] or 0
+        if await self._file.look("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'"):
+            sql = "SELECT max(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = ?"
+            given = await self._file.look(sql, [self._fit.table])
+            highest = max(highest, given[0][0] or 0)
+        if highest > _HIGHEST - room:
+            raise StoreError(f"{self._name}: the numbers in its table leave no higher one free")
+        return int(highest)
+
+    async def _lowest(self, room: int) -> int:
+        """Below which number so many are free in front of the lowest, less so many."""
+        rows = await self._file.look(f"SELECT min({self._table.number}) FROM {self._table.name}")
+        lowest = min(rows[0][0], 1)
+        if lowest <= room - _HIGHEST:
+            raise StoreError(f"{self._name}: the numbers in its table leave no lower one free")
+        return int(lowest) - room - 1
+
+    async def _insert(self, conversation: str, first: int, records: Sequence[Record]) -> None:
+        rows = [(number, conversation, *record) for number, record in enumerate(records, first)]
+        await self._file.many(f"{self._into()} VALUES ({marks(['', '', *self._places])})", rows)
+
+    def _into(self) -> str:
+        columns = [self._table.number, self._table.id, *map(quoted, self._fit.shape.record)]
+        return f"INSERT INTO {self._table.name} ({', '.join(columns)})"
+
+    async def _stage(
+        self,
+        conversation: Conversation,
+        messages: AsyncIterable[Sequence[Message]],
+        write: Write,
+    ) -> int:
+        """Put the new messages where nobody sees them, and the database is not locked while a slow
+        source is read; tell how many."""
+        async with self._table.step():
+            await self._file.execute("DROP TABLE IF EXISTS temp.staged")
+            await self._file.execute(
+                f"CREATE TEMP TABLE staged (number INTEGER PRIMARY KEY, {', '.join(self._places)})"
+            )
+        count = 0
+        async for page in messages:
+            if reasons := model.refusals([(conversation, page)], write.refusal):
+                raise Rejected([(i, count + n, why) for i, n, why in reasons])
+            rows = [(number, *write.fold(m)) for number, m in enumerate(page, count + 1)]
+            count += len(page)
+            async with self._table.step():
+                into = f"INSERT INTO temp.staged VALUES ({marks(['', *self._places])})"
+                await self._file.many(into, rows)
+        return count
+
+    async def _unstage(self, conversation: str, base: int) -> None:
+        """Write what was staged, numbered behind `base`."""
+        places = ", ".join(self._places)
+        await self._file.execute(
+            f"{self._into()} SELECT ? + number, ?, {places} FROM temp.staged ORDER BY number",
+            [base, conversation],
+        )
+
+    # --- around one ---
+
+    def _writing(self, token: str | None) -> Write:
+        """How it is written; Unsupported where it is not."""
+        write = self._fit.shape.write
+        if write is None:
+            raise Unsupported(f"{self._name}: what {self._fit.layout} stores can only be read")
+        if token is not None:
+            raise Unsupported(f"{self._name} is {self._fit.layout}'s: it remembers no step of ours")
+        if not self._opened:
+            raise Unsupported(f"{self._name} was opened for reading")
+        return write
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        """The write lock from the first look to the commit; everything or nothing."""
+        await self._make()
+        async with self._table.step(), self._committed():
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _committed(self) -> AsyncIterator[None]:
+        try:
+            # Within: whoever is cut off here does not know whether it has begun.
+            await self._file.execute("BEGIN IMMEDIATE")
+            yield
+            await self._file.execute("COMMIT")
+        except BaseException:
+            await self._file.rollback()
+            raise
+
+    async def _make(self) -> None:
+        """Make the table as the framework does, where it is not there."""
+        if self._file.made:
+            return
+        async with self._table.step():
+            if not self._file.path.parent.is_dir():
+                raise StoreNotFound(f"{self._name}: its folder is not there", hint="make it first")
+            if self._file.connection is None:
+                await self._file.connect(write=True)
+            async with self._committed():
+                await self._create()
+        self._file.made = True
+
+    async def _create(self) -> None:
+        shape = self._fit.shape
+        assert shape.write is not None
+        told = await self._file.look(f"PRAGMA table_info({self._table.name})")
+        if told and not {row[1] for row in told} >= shape.columns:
+            raise Changed(f"{self._name}: another program made it meanwhile", hint="run again")
+        plain = re.fullmatch("[a-z_][a-z0-9_]*", self._fit.table)
+        name = self._fit.table if plain else self._table.name  # to the letter, where it may be
+        for statement in () if told else shape.write.schema["sqlite"]:
+            await self._file.execute(statement.format(table=name))
