@@ -32,8 +32,8 @@ class Beside:
         and what of these cannot be read."""
         found = await self._place.beside(ids, {"title": 1, "extra": 1})
         return {
-            i: read_all_beside(_raw(own.get("title")), _raw(own.get("extra")), self._place.remedy)
-            for i, own in found.items()
+            i: read_all_beside(_raw(mine.get("title")), _raw(mine.get("extra")), self._place.remedy)
+            for i, mine in found.items()
         }
 
     async def describe(self, conversations: Sequence[Conversation]) -> None:
@@ -63,9 +63,15 @@ class Beside:
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`."""
         session = layout.session_of(conversation)
-        if encodable(session) and await self._heads.existing([session]):
-            text = None if value is None else model.ascii_json(value)
-            await self._set({session: {f"notes.{_note_key(name)}": text}})
+        if not encodable(session) or not await self._heads.existing([session]):
+            return
+        await self._heads.of(session)  # where it cannot be read, nothing is written
+        # Notes that are no object can be made anew: none could be set beside them.
+        no_notes = {"_id": session, "notes": {"$exists": True, "$not": {"$type": "object"}}}
+        forget = {"$unset": {"notes": ""}}
+        await self._place.ask(lambda: self._place.meta.update_one(no_notes, forget))
+        text = None if value is None else model.ascii_json(value)
+        await self._set({session: {f"notes.{_note_key(name)}": text}})
 
     async def _set(self, values: Mapping[str, JSONObject]) -> None:
         """Remember values beside conversations, in few steps; None forgets one. A conversation
@@ -76,25 +82,15 @@ class Beside:
             if not ids:
                 return
             heads = await self._heads.sound(ids)
-            await self._forget_no_notes(left)
             for start in range(0, len(ids), IDS_A_QUERY):
                 some = ids[start : start + IDS_A_QUERY]
                 updates = [_update(i, heads[i], left[i]) for i in some]
-                done = await self._place.ask(functools.partial(self._updated, updates))
-                if done:
+                if await self._place.ask(functools.partial(self._updated, updates)):
                     for conversation in some:
                         del left[conversation]
             there = await self._heads.existing(sorted(left))
             left = {i: value for i, value in left.items() if i in there}
         raise self._place.changed(next(iter(left)))
-
-    async def _forget_no_notes(self, values: Mapping[str, JSONObject]) -> None:
-        """Where notes are to be set and what lies there is no object: they can be made anew."""
-        ids = sorted(i for i, own in values.items() if any(key.startswith("notes.") for key in own))
-        where = {"_id": {"$in": ids}, "notes": {"$exists": True, "$not": {"$type": "object"}}}
-        forget = functools.partial(self._place.meta.update_many, where, {"$unset": {"notes": ""}})
-        if ids:
-            await self._place.ask(forget)
 
     async def _updated(self, updates: Sequence[UpdateOne]) -> bool:
         """Whether every one of them met what it expected."""

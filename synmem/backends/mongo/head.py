@@ -49,7 +49,7 @@ class Head(msgspec.Struct, frozen=True):
     @property
     def floor(self) -> int:
         """A new number is above this one, and above that of the last message."""
-        return max(self.begins - 1, *(to for _, to in self.skips), self.begins - 1)
+        return max([self.begins - 1, *(to for _, to in self.skips)])
 
     @property
     def is_claimed(self) -> bool:
@@ -71,11 +71,8 @@ class Head(msgspec.Struct, frozen=True):
             return {"n": {"$in": []}}
         if len(bounds) == 1:
             return {"n": bounds[0]}
-        # The outer bound is what an index goes by.
-        outer = {**bounds[-1], **bounds[0]} if "$lte" in bounds[-1] else bounds[0]["$gte"]
-        whole = {"$gte": bounds[0]["$gte"]}
-        if isinstance(outer, dict):
-            whole["$lte"] = bounds[-1]["$lte"]
+        # An index does not go by `$or`: without a bound around all, every number would be read.
+        whole = {**bounds[-1], "$gte": bounds[0]["$gte"]}
         return {"n": whole, "$or": [{"n": bound} for bound in bounds]}
 
     def _visible(self, first: float | None, last: float | None) -> list[tuple[float, float | None]]:

@@ -165,7 +165,7 @@ def as_page(documents: Sequence[Document]) -> Page:
     try:
         if not all(is_whole(document["n"]) for document in documents):
             raise ValueError("one has a number that is not whole")
-        items = [*layout.decode_all(documents, json_of)]
+        items = [layout.decode(document, json_of) for document in documents]
     except (ValueError, TypeError):
         items = [_decoded(document) for document in documents]
     return Page(

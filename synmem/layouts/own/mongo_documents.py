@@ -17,7 +17,7 @@ of their values is the backend's to say, as it knows BSON.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -31,6 +31,9 @@ FIELDS: Final = (*TEXTS, *JSONS, "created_at", "created_us", "carried")
 
 OURS: Final = frozenset({"_id", "session_id", "n", *FIELDS})
 """Every key that is not somebody else's."""
+
+_COMMON: Final = OURS - {*TEXTS, *JSONS, "carried"} | {"role", "content", "metadata"}
+"""The keys of nearly every document: of one that has no others, no more are looked for."""
 
 ORIGIN: Final = "synmem"
 """Where in a message's `extra` somebody else's fields are."""
@@ -150,6 +153,10 @@ def _decode(document: JSONObject) -> Message:
     if type(role) is not str or type(content) is not str:
         field = "role" if type(role) is not str else "content"
         raise ValueError(f"{field} is {called(document.get(field))}, not text")
+    if document.keys() <= _COMMON:
+        metadata = document.get("metadata")
+        checked = None if metadata is None else _structure("metadata", metadata)
+        return Message(role, content, checked, time_of(document))
     native: JSONObject = {"role": role, "content": content}
     for field in ("tool_call_id", "name"):
         if (text := document.get(field)) is not None:
@@ -165,28 +172,6 @@ def _decode(document: JSONObject) -> Message:
     if carried is not None and type(carried) is not str:
         raise ValueError(f"carried is {called(carried)}, not text")
     return join(native, carried)
-
-
-def decode_all(
-    documents: Sequence[JSONObject], json_of: Callable[[str, Any], Any] | None = None
-) -> list[Message]:
-    """What `decode` does to each, without its cost for the common document."""
-    return [
-        Message(d["role"], d["content"], _metadata(d), time_of(d))
-        if d.keys() in _COMMON and type(d["role"]) is str and type(d["content"]) is str
-        else decode(d, json_of)
-        for d in documents
-    ]
-
-
-def _metadata(document: JSONObject) -> Any:
-    value = document.get("metadata")
-    return None if value is None else _structure("metadata", value)
-
-
-_BARE: Final = frozenset({"_id", "session_id", "n", "role", "content"})
-_TIMED: Final = _BARE | {"created_at", "created_us"}
-_COMMON: Final = (_BARE, _TIMED, _BARE | {"metadata"}, _TIMED | {"metadata"})
 
 
 def time_of(document: JSONObject) -> datetime | None:
@@ -207,9 +192,7 @@ def time_of(document: JSONObject) -> datetime | None:
     return _moment(exact)
 
 
-def _moment(microseconds: int | None) -> datetime | None:
-    if microseconds is None:
-        return None
+def _moment(microseconds: int) -> datetime:
     try:
         return _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
