@@ -19,6 +19,7 @@ import pytest
 from synmem.backends import open_store
 from synmem.backends.inmemory import InMemoryStore
 from synmem.backends.patience import FIRST_ANSWER_S
+from synmem.backends.postgres.writing import begin_sql
 from synmem.backends.sqlite.file import BUSY_TIMEOUT_S
 from synmem.errors import Changed
 from synmem.messages import Conversation, Message
@@ -473,8 +474,8 @@ def test_whoever_waits_for_a_lock_of_the_server_is_soon_back_and_no_longer_waits
         place = Place(kind, places)
         async with place.opened() as store, place.opened() as other:
             await add(store, "c", numbered(1))
-            async with other._database.connection() as holding:
-                await holding.execute(other._begin(["c"]))
+            async with other._table.database.connection() as holding:
+                await holding.execute(begin_sql(other._table, ["c"]))
                 began = time.monotonic()
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(add(store, "c", numbered(1, 1)), 0.3)

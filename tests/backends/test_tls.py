@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import tomli_w
 
-from synmem.backends.postgres.opening import literal
 from synmem.backends.postgres.store import open as open_postgres
+from synmem.backends.postgres.table import literal
 from synmem.errors import AccessDenied, ProfileError, StoreUnavailable, SynmemError
 from tests.backends.redis.place import opened as opened_redis
 from tests.cli.processes import in_pipe

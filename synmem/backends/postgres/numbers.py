@@ -1,10 +1,13 @@
 """The sequence that ids come from: after a failover, a restore or a `setval` it may be behind its
 table, and a new message would come before older ones."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from synmem.backends.postgres.opening import Table
+import asyncpg
+
+from synmem.backends.postgres.errors import RowRefused
+from synmem.backends.postgres.table import Table
 from synmem.errors import StoreError
 from synmem.messages import Damage
 from synmem.store import SEQUENCE, STRAY, Position
@@ -15,62 +18,58 @@ _MOST: Final = 2**62
 """A sequence that is set above this one is soon at its end."""
 
 
-def check_above(
-    store: str, table: Table, before: Mapping[str, Position], first: Mapping[str, int]
-) -> None:
+def check_above(table: Table, before: Mapping[str, Position], first: Mapping[str, int]) -> None:
     """StoreError, where a first new id is not above all ids that its conversation had."""
     for name, number in first.items():
         last = int(before.get(name, number - 1))
         if number <= last:
-            raise behind(store, table, last)
+            raise behind(table, last)
 
 
-async def check_next(
-    connection: Any, store: str, table: Table, ends: Mapping[str, Position]
-) -> None:
+async def check_next(connection: Any, table: Table, ends: Mapping[str, Position]) -> None:
     """StoreError, where the next id is not above these ends; it is taken for that."""
     if ends:
         number = await connection.fetchval(f"SELECT nextval({table.numbers})")
-        check_above(store, table, ends, dict.fromkeys(ends, number))
+        check_above(table, ends, dict.fromkeys(ends, number))
 
 
-async def highest_above(connection: Any, table: Table) -> int | None:
-    """The highest id, where it is above what the sequence has given, as far as this role may
-    look."""
-    is_it, _, highest = await connection.fetchrow(_numbers_sql(table))
-    return int(highest) if is_it else None
+async def check_behind(table: Table, error: RowRefused) -> None:
+    """Where a row was refused for an id that is there already: StoreError if the sequence is what
+    is wrong, as far as this role may look."""
+    if isinstance(error.__cause__, asyncpg.UniqueViolationError):
+        for is_it, _, highest in await table.fetch(_numbers_sql(table)):
+            if is_it:
+                raise behind(table, int(highest)) from error
 
 
-def behind(store: str, table: Table, highest: int) -> StoreError:
+def behind(table: Table, highest: int) -> StoreError:
     """What a writer is told; `highest` is an id that a new one does not come behind."""
     return StoreError(
-        f"{store}: the sequence {table.sequence} is behind its table, and a new message would come"
-        " before older ones; nothing was written",
+        f"{table.database.name}: the sequence {table.sequence} is behind its table, and a new"
+        " message would come before older ones; nothing was written",
         hint=_remedy(table, highest),
     )
 
 
-async def damage(rows: Callable[..., Awaitable[list[Any]]], table: Table) -> list[Damage]:
+async def damage(table: Table) -> list[Damage]:
     """Rows that belong to no conversation, and a sequence that is behind."""
-    strange = await rows(
+    strange = await table.fetch(
         f"SELECT DISTINCT {table.session} FROM {table.rows} "
         f"WHERE strpos({table.session}, chr(16)) > 0 AND "
         f"strpos(regexp_replace({table.session}, chr(16) || '[0P]', '', 'g'), chr(16)) > 0 "
         f"LIMIT {MOST_DAMAGE}"
     )
-    found = await strays(rows, table, [session for (session,) in strange])
-    for is_it, last, highest in await rows(_numbers_sql(table)):
+    found = await strays(table, [session for (session,) in strange])
+    for is_it, last, highest in await table.fetch(_numbers_sql(table)):
         if is_it:
             why = f"it is at {last or 0}, and there is an id {highest}: {_remedy(table, highest)}"
             found.append(Damage(SEQUENCE, table.sequence, why))
     return found
 
 
-async def strays(
-    rows: Callable[..., Awaitable[list[Any]]], table: Table, strange: Iterable[str]
-) -> list[Damage]:
+async def strays(table: Table, strange: Iterable[str]) -> list[Damage]:
     """Rows without an id, and those of the `strange` ones, which no id is stored as."""
-    empty = await rows(
+    empty = await table.fetch(
         f"SELECT id FROM {table.rows} WHERE {table.session} = '' ORDER BY id LIMIT {MOST_DAMAGE}"
     )
     found = [Damage(STRAY, f"row {number}", "its session_id is empty") for (number,) in empty]

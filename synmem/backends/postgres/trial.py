@@ -6,28 +6,28 @@ removed, written by the ways of `append` and `replace`, read, and compared colum
 generated, and the `id`, are not compared: they come about anew.
 """
 
+import functools
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 import asyncpg
 
-from synmem.backends.postgres.errors import may_pass, said_of
-from synmem.backends.postgres.inserting import NamedRow, copy_numbered, new_numbers, put_beside
-from synmem.backends.postgres.opening import Table, identifier
-from synmem.backends.postgres.reading import columns_sql, decode_rows, raw_columns_sql
-from synmem.layouts.own.postgres_rows import COLUMNS
+from synmem.backends.paging import storable
+from synmem.backends.patience import again
+from synmem.backends.postgres.beside import put_beside
+from synmem.backends.postgres.errors import Lost, may_pass, said_of
+from synmem.backends.postgres.inserting import NamedRow, copy_numbered, new_numbers
+from synmem.backends.postgres.table import Table, identifier
+from synmem.backends.postgres.writing import begin_sql
 from synmem.messages import Message
 
 CONVERSATIONS_AT_ONCE: Final = 200
 ROWS_AT_ONCE: Final = 1_000
 """So many in a transaction: their rows, which may be large, are held."""
-
-Encode = Callable[[Message], NamedRow]
-"""As the store encodes a message; ValueError where it would refuse it."""
 
 Rest = tuple[Sequence[str], int | None]
 """The conversations that are still to be tried, and the row of the first of them behind which."""
@@ -56,12 +56,41 @@ FROM pg_class AS c WHERE c.oid = to_regclass({table}::text)
 """Whether a table is as we make it, with this key and these columns, and this role may write."""
 
 
-async def is_plain(connection: Any, table: Table) -> bool:
+async def refuses_back(table: Table, conversations: Sequence[str]) -> dict[str, str]:
+    """See `SupportsTrial.refuses_back`: under the locks, as a write is."""
+    names = [table.stored_id(each) for each in storable(conversations)]
+    # Somebody may have altered the table since it was opened.
+    await table.look()
+    if not names or not table.made or await _is_plain(table):
+        return {}
+    found: dict[str, str] = {}
+    for start in range(0, len(names), CONVERSATIONS_AT_ONCE):
+        rest: Rest = (names[start : start + CONVERSATIONS_AT_ONCE], None)
+        while rest[0]:
+            some, rest = await again(functools.partial(_try_back, table, rest), (Lost,))
+            found |= some
+    return {table.shown_id(name): why for name, why in found.items()}
+
+
+async def _try_back(table: Table, rest: Rest) -> tuple[dict[str, str], Rest]:
+    names, _ = rest
+    async with table.database.connection() as connection:
+        if why := await _for_all(connection, table):
+            there = await connection.fetch(_those_there_sql(table), names)
+            return {name: why for (name,) in there}, ((), None)
+        await connection.execute(begin_sql(table, names))
+        answer = await refusals(connection, table, rest)
+        await connection.execute("ROLLBACK")
+        return answer
+
+
+async def _is_plain(table: Table) -> bool:
     """Whether nothing can refuse, neither in the table of messages nor in its companions: one
     query of the catalog."""
     ours = ("session_id", "id", "role", "content")
-    types = {"session_id": "text", "id": "bigint", **COLUMNS}
-    rows = [f"{name} {kind}{' NOT NULL' if name in ours else ''}" for name, kind in types.items()]
+    rows = [
+        f"{name} {kind}{' NOT NULL' if name in ours else ''}" for name, kind in table.types.items()
+    ]
     meta = [f"{name} text NOT NULL" for name in ("session_id", "name", "value")]
     calls = ["token uuid NOT NULL", "at timestamp with time zone NOT NULL"]
     tables = [
@@ -73,16 +102,15 @@ async def is_plain(connection: Any, table: Table) -> bool:
         f"coalesce(({_PLAIN.format(table=f'${n}', key=f'${n + 1}', columns=f'${n + 2}')}), false)"
         for n in (2, 5, 8)
     ]
-    return bool(
-        await connection.fetchval(
-            f"SELECT {' AND '.join(plain)} "
-            "AND has_sequence_privilege(to_regclass($1::text)::oid, 'USAGE, UPDATE')",
-            table.sequence, *itertools.chain(*tables),
-        )
+    ((is_it,),) = await table.database.fetch(
+        f"SELECT {' AND '.join(plain)} "
+        "AND has_sequence_privilege(to_regclass($1::text)::oid, 'USAGE, UPDATE')",
+        table.sequence, *itertools.chain(*tables),
     )  # fmt: skip
+    return bool(is_it)
 
 
-async def for_all(connection: Any, table: Table) -> str | None:
+async def _for_all(connection: Any, table: Table) -> str | None:
     """Why no conversation would come back as it is, whatever is in its rows, or None."""
     if table.hidden:
         return f"this role may not read the table's column {table.hidden[0]}"
@@ -94,22 +122,20 @@ async def for_all(connection: Any, table: Table) -> str | None:
     return other and f"the table {other} loses what refers to a row that is deleted"
 
 
-async def refusals(
-    connection: Any, table: Table, rest: Rest, encode: Encode
-) -> tuple[dict[str, str], Rest]:
+async def refusals(connection: Any, table: Table, rest: Rest) -> tuple[dict[str, str], Rest]:
     """Why conversations, as `session_id` has them, would not be taken back, as far as some of
     their rows tell, and what is still to be tried. Nothing stays of it but in a transaction that
     is committed."""
     names, after = rest
     # As it is read, and all of it as text.
-    columns = f"{columns_sql(table, times_as_text=True)}, {_whole(table)}"
+    columns = f"{table.columns_sql(times_as_text=True)}, {_whole(table)}"
     rows = await connection.fetch(_rows_sql(table, columns), names, after, ROWS_AT_ONCE)
     found: dict[str, str] = {}
     tried: list[_Tried] = []
     for row in rows:
         try:
-            (message,) = decode_rows(table, [row[:-1]])
-            tried.append((row[0], row[1], row[-1], (row[0], *encode(message))))
+            (message,) = table.decode([row[:-1]])
+            tried.append((row[0], row[1], row[-1], (row[0], *_encoded(table, message))))
         except ValueError as error:
             found.setdefault(row[0], f"row {row[1]}: {error}")
     await _refusals(connection, table, tried, found)
@@ -118,6 +144,13 @@ async def refusals(
     last, behind = rows[-1][:2]
     left = names[names.index(last) :]
     return found, ((left[1:], None) if last in found else (left, behind))
+
+
+def _encoded(table: Table, message: Message) -> Sequence[Any]:
+    """As the store writes it; ValueError where it would refuse it."""
+    if why := table.refusal(message):
+        raise ValueError(why)
+    return table.encode(message)
 
 
 _Tried = tuple[str, int, Sequence[str | None], NamedRow]
@@ -196,7 +229,7 @@ async def _in_front(connection: Any, table: Table, rows: Sequence[_Tried]) -> li
     """Those of these rows, which are removed, that may come back before others: the conversation
     has more than the one."""
     count = Counter(row[0] for row in rows)
-    left = await connection.fetch(those_there_sql(table), list(count))
+    left = await connection.fetch(_those_there_sql(table), list(count))
     more = {session for (session,) in left}
     return [row for row in rows if row[0] in more or count[row[0]] > 1]
 
@@ -220,7 +253,7 @@ async def _beside(connection: Any, table: Table, names: Sequence[str]) -> list[A
     )
 
 
-def those_there_sql(table: Table) -> str:
+def _those_there_sql(table: Table) -> str:
     """A query of those of the conversations `$1` that have rows."""
     return (
         "SELECT session FROM unnest($1::text[]) AS wanted(session) WHERE EXISTS "
@@ -233,7 +266,7 @@ def _rows_sql(table: Table, columns: str) -> str:
     behind `$2`; `$3` in all."""
     return (
         f"SELECT {columns} FROM unnest($1::text[]) WITH ORDINALITY AS wanted(session, nth) "
-        f"CROSS JOIN LATERAL (SELECT {raw_columns_sql(table)} FROM {table.rows} "
+        f"CROSS JOIN LATERAL (SELECT {table.raw_columns_sql()} FROM {table.rows} "
         f"WHERE {table.session} = wanted.session "
         "AND (wanted.nth > 1 OR $2::bigint IS NULL OR id > $2::bigint) "
         "ORDER BY id LIMIT $3) AS found LIMIT $3"
@@ -251,7 +284,7 @@ def _these_sql(table: Table) -> str:
 
 
 def _compared(table: Table) -> list[str]:
-    return ["session_id", *COLUMNS, *(column.name for column in table.own), *table.bound]
+    return [*table.columns, *(column.name for column in table.own), *table.bound]
 
 
 def _whole(table: Table) -> str:
@@ -266,7 +299,7 @@ def _difference(
     if after is None:
         return "what is written to the table does not stay in it"
     for name, old, new in zip(_compared(table), before, after, strict=True):
-        if old != new and not (COLUMNS.get(name) == "jsonb" and _same_json(old, new)):
+        if old != new and not (table.types.get(name) == "jsonb" and _same_json(old, new)):
             return f"its column {name} would come back with another value"
     return None
 

@@ -16,8 +16,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.store import open as open_postgres
+from synmem.backends.postgres.writing import begin_sql
 from synmem.errors import Changed, StoreUnavailable, SynmemError
 from synmem.messages import Conversation, Message
 from synmem.store import START, Part, Store, once
@@ -257,7 +257,7 @@ def test_a_client_killed_while_the_server_works_and_a_second_run_at_once(
 def test_a_client_stopped_in_its_transaction_does_not_stop_the_others_for_ever(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synmem.backends.postgres.store.ANSWER_S", 1.0)
+    monkeypatch.setattr("synmem.backends.postgres.writing.ANSWER_S", 1.0)
     write(place, "c", numbered(1))
 
     async def main() -> None:
@@ -265,9 +265,9 @@ def test_a_client_stopped_in_its_transaction_does_not_stop_the_others_for_ever(
             opened(place.url, table=place.table) as stopped,
             opened(place.url, table=place.table) as other,
         ):
-            database: Database = stopped._database
-            async with database.connection() as connection:
-                await connection.execute(stopped._begin(["c"]))
+            table = stopped._table
+            async with table.database.connection() as connection:
+                await connection.execute(begin_sql(table, ["c"]))
                 began = time.monotonic()
                 await add(other, "c", numbered(1, 1))
                 assert 0.5 < time.monotonic() - began < 30

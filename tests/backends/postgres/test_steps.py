@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from synmem.backends.postgres.writing import begin_sql, commit_sql
 from synmem.errors import Changed, Rejected
 from synmem.messages import Conversation
 from synmem.store import START, Part, Step, SupportsSteps, once
@@ -126,7 +127,7 @@ async def under_way(place: Place, store: Any, names: list[str]) -> Any:
     """A write of another client that stopped before its commit, as such a one does it."""
     connection = await asyncpg.connect(place.url)
     try:
-        status = await connection.execute(store._begin(names, A))
+        status = await connection.execute(begin_sql(store._table, names, A))
         assert status == "SELECT 0"
         await connection.execute(f'DELETE FROM "{place.table}" WHERE session_id = $1', names[0])
         yield connection
@@ -144,7 +145,7 @@ def test_calling_off_waits_for_what_is_under_way_and_tells_the_truth(
     async def main() -> None:
         async with place.opened(write=True) as store, place.opened(write=True) as other:
             async with under_way(place, store, ["c", "d"]) as connection:
-                commit = store._commit("0e984725-c51c-4bf4-9960-e1c80e27aba0", A)
+                commit = commit_sql(store._table, "0e984725-c51c-4bf4-9960-e1c80e27aba0", A)
                 remember = commit.removesuffix("; COMMIT")
                 if outcome == "killed late":
                     # The server still works for it, and its client is no more.
