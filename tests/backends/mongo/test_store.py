@@ -109,6 +109,19 @@ def test_the_raw_documents_are_as_documented(place: Place) -> None:
     assert [("session_id", 1), ("n", 1)] in keys
 
 
+def test_the_longest_id_is_replaced_also_where_it_is_stored_longer(place: Place) -> None:
+    name = "\x10" * 1024
+
+    async def main() -> None:
+        async with place.opened(write=True) as store:
+            end = await add(store, name, numbered(2))
+            await store.replace(Conversation(name), once(numbered(1, 7)), upto=end)
+            assert await contents(store, name) == ["message 7"]
+            assert await store.delete(name)
+
+    run(main())
+
+
 def test_an_empty_title_leaves_no_field_and_a_null_note_is_none(place: Place) -> None:
     meta = place.database["conversations_meta"]
 
