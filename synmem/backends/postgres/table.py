@@ -39,6 +39,7 @@ class Table:
         self.was_named = "schema" in settings or "table" in settings
         self.schema: str | None = settings.get("schema")
         self.name: str = settings.get("table", layout.table)
+        self._beside = (layout.meta, layout.calls, layout.sequence)
         self.made = False
         self.encoding = "UTF8"
         """The database's, which may not hold every text."""
@@ -53,7 +54,7 @@ class Table:
         self.hidden: list[str] = []
         """Those that this role may not read."""
         # PostgreSQL cuts longer names, and two could become one.
-        longest = 63 - max(map(len, layout.beside))
+        longest = 63 - max(map(len, self._beside))
         for key, name, most in (("schema", self.schema, 63), ("table", self.name, longest)):
             if name is not None and ("\x00" in name or not 1 <= len(name.encode()) <= most):
                 raise ProfileError(f"{key} is a name of 1 to {most} bytes of UTF-8, without NUL")
@@ -78,12 +79,12 @@ class Table:
     @property
     def meta(self) -> str:
         """The table of titles, extras and notes."""
-        return self._quoted("_meta")
+        return self._quoted(self.layout.meta)
 
     @property
     def calls(self) -> str:
         """The table of the tokens of what was written within the hour."""
-        return self._quoted("_calls")
+        return self._quoted(self.layout.calls)
 
     @property
     def is_ours_alone(self) -> bool:
@@ -98,7 +99,7 @@ class Table:
     @property
     def sequence(self) -> str:
         """The sequence of ids."""
-        return self._quoted("_seq")
+        return self._quoted(self.layout.sequence)
 
     def _quoted(self, ending: str) -> str:
         name = identifier(self.name + ending)
@@ -153,7 +154,7 @@ class Table:
 
     async def look(self) -> None:
         """Find our tables; CorruptData where others stand in their place."""
-        names = [self.name + ending for ending in self.layout.beside]
+        names = [self.name + ending for ending in self._beside]
         (found,) = await self.database.fetch(_LOOK, self.rows, names, [*self.types])
         self.encoding = found["encoding"]
         if found["schema"] is None:

@@ -301,13 +301,16 @@ def _time(at: datetime | str) -> datetime:
 
 
 class Layout(NamedTuple):
-    """A table of messages as the driver must know it: `session_id` and `id` stand before its
-    `columns`, and tables of its name with these endings beside it."""
+    """A table of messages as the driver must know it: what is in its rows, and how what stands
+    beside it is called."""
 
     table: str
-    """Its name where none is given."""
+    """Its name where none is given; those beside it have the same, with an ending."""
+    meta: str
+    calls: str
+    sequence: str
     columns: Mapping[str, str]
-    beside: Sequence[str]
+    """Of a message, and their types; `session_id` and `id` stand before them."""
     encode: Callable[[Sequence[Own], Message], Row]
     encode_plain: Callable[[Message], Row]
     decode: Callable[[Sequence[Own], Sequence[Row]], list[Message]]
@@ -319,6 +322,6 @@ class Layout(NamedTuple):
 
 
 SYNMEM: Final = Layout(
-    "synapsekit_conversations", COLUMNS, ("_meta", "_calls", "_seq"),
+    "synapsekit_conversations", "_meta", "_calls", "_seq", COLUMNS,
     encode, encode_plain, decode, refusal, holds, stored_id, shown_id, is_stored_id,
 )  # fmt: skip
