@@ -11,9 +11,8 @@ import msgspec
 from synmem.errors import Changed, CorruptData
 from synmem.messages import Digest, Message, Unreadable, canonical
 from synmem.operations.keeping.backups import Kept, Left, Pages, Replacement
-from synmem.operations.moving.compare import differing_field
-from synmem.operations.moving.proof import canonical_lines
 from synmem.operations.overlap import OVERLAP, overlap, short
+from synmem.operations.proof import canonical_lines, differing_field
 from synmem.store import START, Position, Store
 
 Read = Callable[[], Pages]

@@ -19,8 +19,8 @@ from synmem.operations.moving.compare import (
     own_problem,
 )
 from synmem.operations.moving.copying import Copy, Reject, Writer
-from synmem.operations.moving.proof import Proof
 from synmem.operations.moving.receipt import Entry
+from synmem.operations.proof import Proof
 from synmem.store import START, ConversationInfo, Copied, Page, Position, Store
 
 CONFLICTS = ("skip", "stop", "replace", "rename", "extend")

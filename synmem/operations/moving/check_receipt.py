@@ -31,8 +31,8 @@ from synmem.operations.looking import check_unchanged, infos_of
 from synmem.operations.moving.batch import own_hashes
 from synmem.operations.moving.check import Checked
 from synmem.operations.moving.compare import State, own_data
-from synmem.operations.moving.proof import canonical_lines, unreadable
 from synmem.operations.moving.receipt import VERSION, Root, content_of
+from synmem.operations.proof import canonical_lines, unreadable
 from synmem.store import ConversationInfo, Store
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from synmem.messages import FIELDS, Holds, Message, Unreadable, canonical
-from synmem.operations.moving.proof import Proof, compared_lines, readable, unreadable
+from synmem.messages import Holds, Message, Unreadable, canonical
+from synmem.operations.proof import Proof, compared_lines, differing_field, readable, unreadable
 from synmem.store import START, ConversationInfo, Page, Position, Store
 
 HELD = 5_000
@@ -345,16 +345,6 @@ def _same(ours: "_Side", theirs: "_Side", i: int) -> bool:
     if isinstance(our, Unreadable) or isinstance(their, Unreadable):
         return False
     return canonical(our, ours.holds) == canonical(their, ours.holds)
-
-
-def differing_field(our: Message, their: Message, holds: Holds) -> str:
-    """The first field in which two messages differ."""
-    for field in FIELDS:
-        if field in holds.fields:
-            one = msgspec.structs.replace(holds, fields=frozenset({field}))
-            if canonical(our, one) != canonical(their, one):
-                return field
-    return "differs"
 
 
 # --- title and extra ------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from synmem.operations.keeping.backup import Replacement, not_to_be_kept
 from synmem.operations.looking import before_last, first_messages, infos_of, last_position
 from synmem.operations.moving.batch import Batch, Route, own_hashes
 from synmem.operations.moving.compare import Found, State, own_data
-from synmem.operations.moving.proof import Proof, canonical_lines, compared_lines, parted, readable
 from synmem.operations.moving.receipt import Entry
 from synmem.operations.overlap import OVERLAP, overlap, short
+from synmem.operations.proof import Proof, canonical_lines, compared_lines, parted, readable
 from synmem.store import START, ConversationInfo, Page, Position, Store
 
 

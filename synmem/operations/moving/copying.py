@@ -15,7 +15,7 @@ from synmem.messages import (
     Unreadable,
     refusals,
 )
-from synmem.operations.moving.proof import Proof, compared_lines, parted, unreadable
+from synmem.operations.proof import Proof, compared_lines, parted, unreadable
 from synmem.store import START, Page, Part, Position, Store
 
 CALL_MESSAGES = 5_000

@@ -6,8 +6,8 @@ from contextlib import aclosing
 from synmem.operations.looking import infos_of
 from synmem.operations.moving.batch import Route, Watch, own_hashes
 from synmem.operations.moving.compare import own_data
-from synmem.operations.moving.proof import Proof, compared_lines, readable
 from synmem.operations.moving.receipt import Entry
+from synmem.operations.proof import Proof, compared_lines, readable
 from synmem.store import START, ConversationInfo, Page, SupportsCopy
 
 

@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 import msgspec
 
-from synmem.messages import EVERYTHING, Digest, Holds, Message, Unreadable, canonical
+from synmem.messages import EVERYTHING, FIELDS, Digest, Holds, Message, Unreadable, canonical
 
 
 class Proof:
@@ -82,3 +82,13 @@ def unreadable(items: Sequence[Message | Unreadable]) -> Unreadable | None:
     if readable(items):
         return None
     return next(item for item in items if isinstance(item, Unreadable))
+
+
+def differing_field(our: Message, their: Message, holds: Holds) -> str:
+    """The first field in which two messages differ."""
+    for field in FIELDS:
+        if field in holds.fields:
+            one = msgspec.structs.replace(holds, fields=frozenset({field}))
+            if canonical(our, one) != canonical(their, one):
+                return field
+    return "differs"
