@@ -101,8 +101,8 @@ async def _sound(session: Session, store: "Store", match: str | Sequence[str] | 
         async for broken in sound(store, found, match=match):
             bar.advance(found.messages + found.unreadable - bar.done)
             for each in broken:
-                where = "" if each.number is None else f"message {each.number:,}: "
-                listed.add("!", each.conversation, where + each.reason)
+                where = "" if each.position is None else f"message {each.position:,}: "
+                listed.add("!", each.conversation_id, where + each.reason)
     name_damage(store.name, found.damage)
     if session.json:
         listed.end(

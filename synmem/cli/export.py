@@ -107,9 +107,9 @@ async def export(
         store = _rescued(opened_store) if rescue else opened_store
         job, places = await _write(session, store, form, make, target, **chosen)
         damaged = False if conversations or match else await _name_damage(store)
-    for conversation, number, reason in job.unreadable:
-        name = render.visible_line(conversation)
-        render.note(f"{name}: message {number:,} cannot be read: {render.visible_line(reason)}")
+    for each in job.unreadable:
+        where, why = map(render.visible_line, (each.conversation_id, each.reason))
+        render.note(f"{where}: message {each.position:,} cannot be read: {why}")
     for conversation, reason in job.bare.items():
         name = render.visible_line(conversation)
         render.note(f"{name}: written without: {render.visible_line(reason)}")

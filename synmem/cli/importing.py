@@ -248,10 +248,10 @@ async def _convert(store: "Store", spool: Any) -> None:
     export = Export(store, open_writer("jsonl"))
     async for piece in export.pieces():
         spool.write(piece)
-    for conversation, number, reason in export.unreadable:
+    for each in export.unreadable:
+        where = f"conversation {each.conversation_id!r}, message {each.position:,}"
         raise CorruptData(
-            f"{store.name}: conversation {conversation!r}, message {number:,}: {reason}",
-            hint="import this file by itself",
+            f"{store.name}: {where}: {each.reason}", hint="import this file by itself"
         )
 
 

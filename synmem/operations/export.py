@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from synmem.formats import TakesLines, Writer
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.operations.listing import listing
-from synmem.operations.looking import check_unchanged, infos_of
+from synmem.operations.looking import Skipped, check_unchanged, infos_of
 from synmem.store import ConversationInfo, Lines, Page, Store, SupportsLines
 
 _PIECE = 1 << 18
@@ -16,8 +16,8 @@ class Export:
 
     def __init__(self, store: Store, writer: Writer) -> None:
         self.conversations = self.messages = 0
-        self.unreadable: list[tuple[str, int, str]] = []
-        """Records left out: conversation, number of the message, why; the first 1,000."""
+        self.unreadable: list[Skipped] = []
+        """Records left out, the first 1,000."""
         self.left_out = 0
         self.bare: dict[str, str] = {}
         """Conversations that go without their title or extra, and why; the first 1,000."""
@@ -116,4 +116,4 @@ class Export:
     def _leave_out(self, conversation: str, number: int, item: Unreadable) -> None:
         self.left_out += 1
         if len(self.unreadable) < 1_000:
-            self.unreadable.append((conversation, number, item.reason))
+            self.unreadable.append(Skipped(conversation, number, item.reason))

@@ -2,9 +2,20 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
+
 from synmem.errors import Changed
 from synmem.messages import Message
 from synmem.store import START, ConversationInfo, Position, Store, SupportsUnchanged
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """What cannot be read: the `position`-th record of a conversation, or, without a position,
+    what lies beside its messages; and why."""
+
+    conversation_id: str
+    position: int | None
+    reason: str
 
 
 async def infos_of(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from synmem.messages import Message, Unreadable
 from synmem.operations.listing import select
-from synmem.operations.searching.search import Skipped
+from synmem.operations.looking import Skipped
 from synmem.store import Page, Store
 from synmem.strategies.meter import Meter
 

@@ -12,7 +12,7 @@ from math import inf
 from synmem.errors import ConversationNotFound
 from synmem.messages import Message, Unreadable
 from synmem.notes import Covered, Note, Reach, tail_of
-from synmem.operations.searching.search import Skipped
+from synmem.operations.looking import Skipped
 from synmem.store import START, Position, Store
 from synmem.strategies.meter import Meter
 

@@ -14,7 +14,7 @@ from synmem.errors import SynmemError
 from synmem.models import LLM
 from synmem.notes import Note, Notes
 from synmem.operations.deriving.covering import Covering, Newest
-from synmem.operations.searching.search import Skipped
+from synmem.operations.looking import Skipped
 from synmem.store import Store
 from synmem.strategies.entities import Entities
 

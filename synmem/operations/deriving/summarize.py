@@ -27,8 +27,7 @@ from synmem.operations.deriving.covering import Covering, Newest
 from synmem.operations.deriving.extractive import Extract, as_json, from_json, summary_of
 from synmem.operations.deriving.running import VERSION, Asking, Run, is_running
 from synmem.operations.keeping.backup import Backup, Kept, not_to_be_kept
-from synmem.operations.looking import infos_of
-from synmem.operations.searching.search import Skipped
+from synmem.operations.looking import Skipped, infos_of
 from synmem.store import START, ConversationInfo, Position, Store, once
 from synmem.strategies.lines import prompt_line
 from synmem.strategies.summary import SUMMARY_HEAD, is_summary

@@ -6,7 +6,7 @@ import msgspec
 
 from synmem.messages import Damage, Holds, Message, Unreadable, canonical
 from synmem.operations.listing import listing, select
-from synmem.operations.looking import check_unchanged, infos_of
+from synmem.operations.looking import Skipped, check_unchanged, infos_of
 from synmem.operations.moving.compare import State, compare, own_problem, own_state
 from synmem.store import ConversationInfo, Page, Store, SupportsDamage
 from synmem.strategies.pairing import Pairing
@@ -43,18 +43,9 @@ class Soundness(msgspec.Struct):
     """The first of them."""
 
 
-class Broken(msgspec.Struct, frozen=True):
-    """What cannot be read: its conversation, the message's number, and why. Without a number it
-    lies beside the messages."""
-
-    conversation: str
-    number: int | None
-    reason: str
-
-
 async def sound(
     store: Store, found: Soundness, *, match: str | Sequence[str] | None = None
-) -> AsyncIterator[list[Broken]]:
+) -> AsyncIterator[list[Skipped]]:
     """Read every message, and yield, page by page, what cannot be read; counts go to `found`."""
     if isinstance(store, SupportsDamage):
         found.damage = await store.damage()
@@ -67,7 +58,7 @@ async def sound(
             before = seen.get(page.conversation, 0)
             seen[page.conversation] = before + len(page.items)
             broken = [
-                Broken(page.conversation, number, item.reason)
+                Skipped(page.conversation, number, item.reason)
                 for number, item in enumerate(page.items, before + 1)
                 if type(item) is Unreadable
             ]
@@ -79,7 +70,7 @@ async def sound(
                 del beside[page.conversation]  # the same, told in the place of its messages
             yield broken
         found.unreadable += len(beside)
-        yield [Broken(conversation, None, why) for conversation, why in beside.items()]
+        yield [Skipped(conversation, None, why) for conversation, why in beside.items()]
         found.conversations += len(seen)
     if tools is not None:
         tools.end()

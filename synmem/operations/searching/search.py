@@ -14,6 +14,7 @@ import msgspec
 from synmem.errors import Changed, ConversationNotFound
 from synmem.messages import Message, Unreadable
 from synmem.operations.listing import listing, select
+from synmem.operations.looking import Skipped
 from synmem.operations.searching import index_file
 from synmem.operations.searching.following import UNNOTICED, notices
 from synmem.operations.searching.word_index import (
@@ -41,15 +42,6 @@ class Hit(msgspec.Struct, frozen=True):
     role: str
     content: str
     score: float
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A record that could not be read: the `position`-th of its conversation, and why."""
-
-    conversation_id: str
-    position: int
-    reason: str
 
 
 @dataclass(frozen=True)

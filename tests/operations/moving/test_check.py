@@ -130,7 +130,9 @@ def test_one_store_is_read_whole_and_what_is_broken_is_named() -> None:
         source, _ = await two_stores()
         soundness = Soundness()
         broken = [each async for page in sound(source, soundness) for each in page]
-        assert [(b.conversation, b.number, b.reason) for b in broken] == [("broken", 2, "not JSON")]
+        assert [(b.conversation_id, b.position, b.reason) for b in broken] == [
+            ("broken", 2, "not JSON")
+        ]
         assert (soundness.conversations, soundness.messages, soundness.unreadable) == (6, 17, 1)
 
     asyncio.run(main())
