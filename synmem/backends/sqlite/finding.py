@@ -6,7 +6,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
-from synmem.backends.sqlite.file import TABLES, File
+from synmem.backends.sqlite.file import File
+from synmem.backends.sqlite.shape import TABLES
 from synmem.errors import CorruptData, Unsupported, UsageError
 from synmem.layouts import registry
 from synmem.layouts.own.sqlite_columns import quoted

@@ -17,7 +17,7 @@ from collections.abc import (
 from typing import Any, Final, TypeVar
 
 from synmem.backends.paging import storable
-from synmem.backends.sqlite.file import LASTING, File, needed
+from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.line_sql import (
     Run,
     counts_sql,
@@ -28,6 +28,7 @@ from synmem.backends.sqlite.line_sql import (
     runs_of,
 )
 from synmem.backends.sqlite.reading import IDS_A_QUERY, SqliteReader, marks
+from synmem.backends.sqlite.shape import LASTING, needed
 from synmem.finishing import to_its_end
 from synmem.layouts.own.sqlite_tables import Table
 from synmem.store import Lines, Page

@@ -43,7 +43,7 @@ from synmem.backends.paging import called_off, changed, storable
 from synmem.backends.sqlite.copying import BESIDE, Copying, attach, detach, digests_of, in_either
 from synmem.backends.sqlite.csv import SqliteCsv
 from synmem.backends.sqlite.errors import Refused, translating
-from synmem.backends.sqlite.file import TABLES, File, create, detect
+from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.ids import shown
 from synmem.backends.sqlite.inserting import (
     by_columns,
@@ -54,7 +54,9 @@ from synmem.backends.sqlite.inserting import (
     set_beside,
 )
 from synmem.backends.sqlite.lines import makes_lines
+from synmem.backends.sqlite.opening import create, detect
 from synmem.backends.sqlite.reading import IDS_A_QUERY, SqliteReader, marks
+from synmem.backends.sqlite.shape import TABLES
 from synmem.backends.sqlite.trial import ROWS_A_TRIAL, Plainness, Trial, beside
 from synmem.errors import Rejected, StoreNotFound, StoreUnavailable, Unsupported
 from synmem.finishing import to_its_end
