@@ -1,7 +1,6 @@
 """`synmem check`: is a store sound, do two hold the same, does one hold what a receipt says."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from synmem.cli.words import count
 from synmem.errors import CorruptData, Unsupported, UsageError
 
 if TYPE_CHECKING:
+    from synmem.operations.listing import Match
     from synmem.operations.moving.check import Checked, Soundness
     from synmem.store import Store
 
@@ -90,7 +90,7 @@ async def check(
 # --- one store ------------------------------------------------------------------------------
 
 
-async def _sound(session: Session, store: "Store", match: str | Sequence[str] | None) -> int | None:
+async def _sound(session: Session, store: "Store", match: "Match") -> int | None:
     from synmem.cli.damage import name_damage
     from synmem.cli.progress import progress
     from synmem.operations.moving.check import Soundness, sound
@@ -159,7 +159,7 @@ async def _compare(
     session: Session,
     source: "Store",
     dest: "Store",
-    match: str | Sequence[str] | None,
+    match: "Match",
     one_way: bool,
     quick: bool,
 ) -> int | None:
@@ -216,7 +216,7 @@ _RECEIPT_WORDS = {
 
 
 async def _check_receipt(
-    session: Session, target: str | None, file: Path, match: str | Sequence[str] | None
+    session: Session, target: str | None, file: Path, match: "Match"
 ) -> int | None:
     from synmem.cli.files import read_whole
     from synmem.cli.progress import progress

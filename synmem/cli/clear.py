@@ -16,6 +16,7 @@ from synmem.errors import UsageError
 if TYPE_CHECKING:
     from synmem.operations.keeping.backup import Backup
     from synmem.operations.keeping.clear import Doomed, Trim
+    from synmem.operations.listing import Match
     from synmem.profiles import Profile
     from synmem.store import Store
 
@@ -113,13 +114,11 @@ async def clear(
 
 class _Choice(NamedTuple):
     ids: Sequence[str] | None
-    match: str | Sequence[str] | None
+    match: "Match"
     idle_before: datetime | None
 
 
-def _choice(
-    ids: list[str] | None, match: str | Sequence[str] | None, idle: str | None, every: bool
-) -> _Choice:
+def _choice(ids: list[str] | None, match: "Match", idle: str | None, every: bool) -> _Choice:
     from synmem.cli.times import optional_moment
 
     if every and (ids or match is not None or idle is not None):

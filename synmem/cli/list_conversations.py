@@ -16,6 +16,7 @@ from synmem.errors import StoreNotFound, UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from synmem.operations.listing import Match
     from synmem.store import ConversationInfo
 
 FORMATS = ("table", "ids", "json", "jsonl")
@@ -96,7 +97,7 @@ def _before(idle: str | None) -> "datetime | None":
 
 
 async def _found(
-    session: Session, match: str | Sequence[str] | None, before: "datetime | None", details: bool
+    session: Session, match: "Match", before: "datetime | None", details: bool
 ) -> "tuple[list[ConversationInfo], bool]":
     """The conversations; and whether there are records that belong to none, which are named."""
     from synmem.cli.damage import name_strays

@@ -1,7 +1,6 @@
 """Summarizing conversation after conversation: each is remembered at once, and a model that fails
 on one does not stop the others."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from synmem.cli import render
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from synmem.notes import Notes
     from synmem.operations.deriving.running import Asking
     from synmem.operations.deriving.summarize import Summary
+    from synmem.operations.listing import Match
     from synmem.profiles import Profile
     from synmem.store import Store
 
@@ -69,7 +69,7 @@ class Work:
     async def run(
         self,
         conversations: list[str] | None,
-        match: str | Sequence[str] | None,
+        match: "Match",
         llm: "LLMSettings | None",
         template: str | None,
     ) -> None:
@@ -142,9 +142,7 @@ def _nothing() -> None:
     """What nobody waits for."""
 
 
-async def _chosen(
-    store: "Store", ids: list[str] | None, match: str | Sequence[str] | None
-) -> list[str]:
+async def _chosen(store: "Store", ids: list[str] | None, match: "Match") -> list[str]:
     from synmem.operations.listing import select
 
     ids = list(dict.fromkeys(ids or ()))

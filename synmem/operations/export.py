@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from synmem.formats import TakesLines, Writer
 from synmem.messages import Conversation, Message, Unreadable
-from synmem.operations.listing import listing
+from synmem.operations.listing import Match, listing
 from synmem.operations.looking import Skipped, check_unchanged, infos_of
 from synmem.store import ConversationInfo, Lines, Page, Store, SupportsLines
 
@@ -32,7 +32,7 @@ class Export:
         self._number = 0
 
     async def pieces(
-        self, *, ids: Sequence[str] | None = None, match: str | Sequence[str] | None = None
+        self, *, ids: Sequence[str] | None = None, match: Match = None
     ) -> AsyncIterator[bytes]:
         """The file, in pieces of some hundred kilobytes.
 

@@ -8,6 +8,9 @@ from datetime import datetime
 from synmem.errors import ConversationNotFound
 from synmem.store import ConversationInfo, Store
 
+Match = str | Sequence[str] | None
+"""A glob over ids, or several of which one must fit, or all ids."""
+
 BATCH = 500
 """Conversations that are looked up and read together."""
 
@@ -16,7 +19,7 @@ async def select(
     store: Store,
     *,
     ids: Sequence[str] | None = None,
-    match: str | Sequence[str] | None = None,
+    match: Match = None,
     idle_before: datetime | None = None,
 ) -> AsyncIterator[list[str]]:
     """The ids of the conversations that fit all of these, in pages; see `listing`."""
@@ -28,7 +31,7 @@ async def listing(
     store: Store,
     *,
     ids: Sequence[str] | None = None,
-    match: str | Sequence[str] | None = None,
+    match: Match = None,
     idle_before: datetime | None = None,
     details: bool = False,
     untimed: Callable[[int], object] | None = None,
@@ -54,7 +57,7 @@ async def listing(
             yield found[start : start + BATCH]
 
 
-def matcher(globs: str | Sequence[str] | None) -> Callable[[str], object]:
+def matcher(globs: Match) -> Callable[[str], object]:
     """Whether an id fits a glob, or one of several; without any every id does."""
     if globs is None:
         return lambda conversation: True

@@ -10,6 +10,7 @@ import msgspec
 from synmem.errors import UsageError
 from synmem.messages import Conversation, Holds
 from synmem.operations.keeping.backup import Backup
+from synmem.operations.listing import Match
 from synmem.operations.moving.compare import (
     Found,
     State,
@@ -34,7 +35,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     ids: Sequence[str] | None = None
-    match: str | Sequence[str] | None = None
+    match: Match = None
     since: datetime | None = None
     until: datetime | None = None
     on_conflict: str = "skip"

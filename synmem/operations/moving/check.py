@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from synmem.messages import Damage, Holds, Message, Unreadable, canonical
-from synmem.operations.listing import listing, select
+from synmem.operations.listing import Match, listing, select
 from synmem.operations.looking import Skipped, check_unchanged, infos_of
 from synmem.operations.moving.compare import State, compare, own_problem, own_state
 from synmem.store import ConversationInfo, Page, Store, SupportsDamage
@@ -44,7 +44,7 @@ class Soundness(msgspec.Struct):
 
 
 async def sound(
-    store: Store, found: Soundness, *, match: str | Sequence[str] | None = None
+    store: Store, found: Soundness, *, match: Match = None
 ) -> AsyncIterator[list[Skipped]]:
     """Read every message, and yield, page by page, what cannot be read; counts go to `found`."""
     if isinstance(store, SupportsDamage):
@@ -116,7 +116,7 @@ async def check(
     source: Store,
     dest: Store,
     *,
-    match: str | Sequence[str] | None = None,
+    match: Match = None,
     one_way: bool = False,
     quick: bool = False,
 ) -> AsyncIterator[list[Checked]]:
@@ -147,9 +147,7 @@ async def check(
     await check_unchanged(source, dest)
 
 
-async def _extra(
-    source: Store, dest: Store, match: str | Sequence[str] | None
-) -> AsyncIterator[list[Checked]]:
+async def _extra(source: Store, dest: Store, match: Match) -> AsyncIterator[list[Checked]]:
     async for names in select(dest, match=match):
         there = await infos_of(source, names, details=False)
         extra = [Checked(name, State.EXTRA) for name in names if name not in there]

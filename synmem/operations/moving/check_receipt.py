@@ -26,7 +26,7 @@ from synmem.messages import (
     Unreadable,
     parse_json,
 )
-from synmem.operations.listing import BATCH, matcher
+from synmem.operations.listing import BATCH, Match, matcher
 from synmem.operations.looking import check_unchanged, infos_of
 from synmem.operations.moving.batch import own_hashes
 from synmem.operations.moving.check import Checked
@@ -183,7 +183,7 @@ def _altered(name: str, why: str) -> CorruptData:
 
 
 async def check_receipt(
-    receipt: Receipt, store: Store, *, match: str | Sequence[str] | None = None
+    receipt: Receipt, store: Store, *, match: Match = None
 ) -> AsyncIterator[list[Checked]]:
     """How each conversation of the receipt stands in the store, in lists.
 

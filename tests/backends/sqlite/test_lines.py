@@ -206,7 +206,7 @@ def test_a_blob_keeps_its_neighbours_from_nothing(tmp_path: Path) -> None:
                 db.execute("UPDATE messages SET content = x'00' WHERE id = 2")
             _, (conversations, messages, unreadable, left_out) = await exported(store)
             assert (conversations, messages, left_out) == (3, 8, 1)
-            assert unreadable[0][:2] == ("a", 2)
+            assert (unreadable[0].conversation_id, unreadable[0].position) == ("a", 2)
             await both_ways(store)
 
     asyncio.run(main())
