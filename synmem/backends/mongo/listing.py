@@ -56,8 +56,8 @@ class Listing:
             found = await self._place.find(
                 {"session_id": {"$gt": last}, **NUMBERED}, INDEX, rows, {**KEY, "_id": 0}
             )
+            # What is greater than a text is text: an id of another type is none, and not found.
             page = [session for session, _ in itertools.groupby(found, session_of)]
-            # What is no text sorts in other places: it is no id.
             if page:
                 last = page[-1]
                 yield page

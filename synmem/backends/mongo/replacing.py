@@ -92,7 +92,7 @@ class Replacer:
 
         async def moved(head: Head) -> Head | None:
             if front.count and head.begins <= front.first:
-                raise self._place.changed(conversation.id)  # somebody put others below
+                raise self._place.changed(conversation.id)  # another replace was done meanwhile
             await self._check_begin(conversation.id, head, begins)
             cut = head
             if upto != START:
