@@ -4,11 +4,15 @@ import ast
 import subprocess
 import sys
 from collections.abc import Container
+from operator import attrgetter
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
 
 import synmem
+from synmem.cli.plain_values import PRIVATE
 
 ROOT = Path(synmem.__file__).parent
 CORE = {"messages", "errors", "store"}
@@ -231,6 +235,24 @@ def loaded(*arguments: str) -> set[str]:
         [sys.executable, "-c", RUN, *arguments], capture_output=True, text=True, check=True
     )
     return set(done.stderr.rpartition("MODULES ")[2].split())
+
+
+def test_typer_has_what_is_asked_of_its_privates() -> None:
+    def command(number: Annotated[int, typer.Option(min=1)] = 1) -> None: ...
+
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    [number] = typer.main.get_command(app).params
+    missing = []
+    for name in PRIVATE:
+        try:
+            attrgetter(name)(number)
+        except AttributeError:
+            missing.append(name)
+    assert not missing, (
+        f"Typer {typer.__version__} has moved: see cli/plain_values.py, without which every "
+        "command loads pydantic; then raise the bound in pyproject.toml"
+    )
 
 
 def test_saying_the_version_loads_next_to_nothing() -> None:

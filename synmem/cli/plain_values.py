@@ -7,11 +7,19 @@ _DIGITS: Final = 18
 _MOST: Final = 2**63 - 1  # what stores count with
 _SHOWN: Final = 40
 
+PRIVATE: Final = (
+    "_runtime_param", "get_runtime_param", "type_descriptor.annotation",
+    "type_descriptor.is_ranged", "type_descriptor.is_choice", "type_descriptor.choices",
+    "type_descriptor.parameter_info.min", "type_descriptor.parameter_info.max",
+)  # fmt: skip
+"""What this module asks a parameter of Typer 0.29 that is not Typer's to promise."""
+
 
 class PlainValues:
     """A command or group that lets text, whole numbers and what is absent pass by themselves.
 
-    All else is Typer's to convert and to refuse. Typer before 0.29 needs no sparing.
+    All else is Typer's to convert and to refuse. Typer before 0.29 needs no sparing. What of it
+    is private to Typer is in `PRIVATE`, to which `pyproject.toml` is pinned.
     """
 
     def get_params(self, ctx: Any) -> Any:
