@@ -1,12 +1,12 @@
 """Reading in pages: along one conversation, through whole ones, or the ends of many.
 
-A store says how it fetches; here stands what is asked for next. Nothing is held between two
-fetches: each goes on behind the last message of the one before.
+A store says how it fetches (`Pages`); here stands what is asked for next. Nothing is held between
+two fetches: each goes on behind where the one before ended.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from synmem.errors import Changed
 from synmem.layouts.own.synapsekit import encodable
@@ -18,33 +18,49 @@ _Row = TypeVar("_Row")
 NOT_READ: Final = "!"
 """The position of what `not_read` gives: where that is relied on, the head may be mended by now."""
 
-Fetch = Callable[[Position, bool, int], Awaitable[Page | None]]
-"""The page of a conversation behind a position (newest first where that is true) of so many
-messages: fewer where the conversation ends, None where nothing is left. `Changed` where no
-message stands at that position any more."""
+
+class Fetched(NamedTuple):
+    """What a fetch brought of a conversation, and behind which position the next one goes on.
+
+    `page` is None where the records that were fetched make no message: the conversation need not
+    end there. `behind` is None where it does.
+    """
+
+    page: Page | None
+    behind: Position | None
+
+
+END: Final = Fetched(None, None)
+"""Nothing is left."""
+
+
+class Pages(Protocol):
+    """How a store fetches."""
+
+    def page(
+        self, conversation: str, after: Position, reverse: bool, size: int
+    ) -> Awaitable[Fetched]:
+        """At most `size` messages behind a position, newest first where `reverse`. `Changed` where
+        no message stands at that position any more."""
+        ...
+
+    def first(self, ids: Sequence[str]) -> AsyncIterator[tuple[str, Fetched]]:
+        """Whole conversations, those that exist, with few queries: the first pages of each, in one
+        run. Where the last of them has `behind`, `page` reads the conversation on from there."""
+        ...
+
+    def ends(self, ids: Sequence[str], reverse: bool, each: int) -> Awaitable[Sequence[Page]]:
+        """A page each of the first or last few messages, of those that exist."""
+        ...
 
 
 class Paging:
-    """The order in which a store is read, given how it fetches.
+    """The order in which a store is read, given how it fetches."""
 
-    `along` makes the fetch of one conversation, `whole` gives all pages of many, and `ends` a
-    page each of the first or last few messages of those that exist.
-    """
-
-    def __init__(
-        self,
-        page_size: int,
-        ids_a_query: int,
-        *,
-        along: Callable[[str], Fetch],
-        whole: Callable[[Sequence[str]], AsyncGenerator[Page, None]],
-        ends: Callable[[Sequence[str], bool, int], Awaitable[Sequence[Page]]],
-    ) -> None:
+    def __init__(self, pages: Pages, page_size: int, ids_a_query: int) -> None:
+        self._pages = pages
         self._page_size = page_size
         self._ids_a_query = ids_a_query
-        self._along = along
-        self._whole = whole
-        self._ends = ends
 
     async def read(
         self, ids: Sequence[str], after: Position, reverse: bool, limit: int | None
@@ -62,47 +78,28 @@ class Paging:
             async for page in pages:
                 yield page
 
-    def one(
+    async def one(
         self,
         conversation: str,
-        after: Position = START,
+        after: Position | None = START,
         reverse: bool = False,
         limit: int | None = None,
     ) -> AsyncGenerator[Page, None]:
-        """One conversation, from a position on."""
-        return pages_along(self._along(conversation), after, reverse, limit, self._page_size)
+        """One conversation, from a position on; after None: nothing."""
+        left = limit
+        while after is not None and left != 0:
+            size = self._page_size if left is None else min(left, self._page_size)
+            page, after = await self._pages.page(conversation, after, reverse, size)
+            if page is not None:
+                left = None if left is None else left - len(page.items)
+                yield page
 
-    async def packed(
-        self,
-        ids: Sequence[str],
-        first_rows: Callable[[Sequence[str], int], Awaitable[list[tuple[str, list[_Row]]]]],
-        as_page: Callable[[Sequence[_Row]], Page],
-    ) -> AsyncGenerator[Page, None]:
-        """Whole conversations, as many in a query as a page has room for.
-
-        `first_rows` fetches the first so many rows of these, in their order: of each conversation
-        that exists its id and what there is of it.
-        """
-        start, width = 0, self._ids_a_query
-        while start < len(ids):
-            chunk = ids[start : start + width]
-            runs = await first_rows(chunk, self._page_size)
-            done = len(chunk)
-            if sum(len(rows) for _, rows in runs) == self._page_size:
-                # The last one may go on. Alone it is read to its end, else whole in the next
-                # query, which asks for about as many as this one had room for.
-                width = min(self._ids_a_query, len(runs) + 8)
-                last, rows = runs.pop()
-                done = chunk.index(last)
-                if not runs:
-                    done += 1
-                    first = as_page(rows)
-                    yield first
-                    async for page in self.one(last, first.position(-1)):
-                        yield page
-            start += done
-            for _, rows in runs:
-                yield as_page(rows)
+    async def _whole(self, ids: Sequence[str]) -> AsyncGenerator[Page, None]:
+        async for conversation, (first, behind) in self._pages.first(ids):
+            if first is not None:
+                yield first
+            async for page in self.one(conversation, behind):
+                yield page
 
     async def _ends_of(
         self, ids: Sequence[str], reverse: bool, limit: int | None
@@ -115,26 +112,44 @@ class Paging:
             return
         count = max(1, min(self._ids_a_query, self._page_size // max(1, limit)))
         for start in range(0, len(ids) if limit else 0, count):
-            for page in await self._ends(ids[start : start + count], reverse, limit):
+            for page in await self._pages.ends(ids[start : start + count], reverse, limit):
                 yield page
 
 
-async def pages_along(
-    fetch: Fetch, after: Position, reverse: bool, limit: int | None, page_size: int
-) -> AsyncGenerator[Page, None]:
-    """A conversation from a position on, one fetch a page."""
-    left = limit
-    while left is None or left > 0:
-        size = page_size if left is None else min(left, page_size)
-        page = await fetch(after, reverse, size)
-        if page is None:
-            return
-        full = len(page.items) == size
-        after = page.position(-1)
-        left = None if left is None else left - size
-        yield page
-        if not full:
-            return
+def fetched(page: Page, size: int) -> Fetched:
+    """A page of a store whose records are a message each: one that is not full is the last."""
+    return Fetched(page, page.position(-1) if len(page.items) == size else None)
+
+
+async def packed(
+    ids: Sequence[str],
+    ids_a_query: int,
+    size: int,
+    first_rows: Callable[[Sequence[str], int], Awaitable[list[tuple[str, list[_Row]]]]],
+    as_page: Callable[[Sequence[_Row]], Page],
+) -> AsyncGenerator[tuple[str, Fetched], None]:
+    """`Pages.first`, as many conversations in a query as a page has room for.
+
+    `first_rows` fetches the first so many rows of these, in their order: of each conversation
+    that exists its id and what there is of it. Each row is a message.
+    """
+    start, width = 0, ids_a_query
+    while start < len(ids):
+        chunk = ids[start : start + width]
+        runs = await first_rows(chunk, size)
+        done = len(chunk)
+        if sum(len(rows) for _, rows in runs) == size:
+            # The last one may go on. Alone it is read to its end, else whole in the next
+            # query, which asks for about as many as this one had room for.
+            width = min(ids_a_query, len(runs) + 8)
+            last, rows = runs.pop()
+            done = chunk.index(last)
+            if not runs:
+                done += 1
+                yield last, fetched(as_page(rows), size)
+        start += done
+        for conversation, rows in runs:
+            yield conversation, Fetched(as_page(rows), None)
 
 
 def storable(ids: Sequence[str]) -> list[str]:

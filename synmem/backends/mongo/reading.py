@@ -3,7 +3,7 @@ looks at the heads of its conversations (`Glimpse`)."""
 
 import functools
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import Final
 
 from synmem.backends.mongo.fields import json_of
@@ -22,7 +22,7 @@ from synmem.backends.mongo.keys import (
     sort_alike,
 )
 from synmem.backends.mongo.opening import Document, Place
-from synmem.backends.paging import NOT_READ, Fetch, Paging, not_read
+from synmem.backends.paging import END, NOT_READ, Fetched, Paging, fetched, not_read
 from synmem.layouts.own import mongo_documents as layout
 from synmem.layouts.own.carried import plain_text
 from synmem.messages import Message, Unreadable
@@ -45,39 +45,39 @@ class Reader:
         self._place = place
         self._heads = heads
         self._page_size = page_size
-        self._paging = Paging(
-            page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
-        )
 
     def read(
         self, conversations: Sequence[str], after: Position, reverse: bool, limit: int | None
     ) -> AsyncIterator[Page]:
         """See `Store.read`."""
-        return self._paging.read(sessions(conversations), after, reverse, limit)
+        paging = Paging(_Pages(self), self._page_size, IDS_A_QUERY)
+        return paging.read(sessions(conversations), after, reverse, limit)
 
     # --- one conversation -------------------------------------------------------------------
 
-    def _along(self, conversation: str) -> Fetch:
-        glimpse = Glimpse(self._heads, [conversation])
+    def glimpse(self, conversation: str) -> Glimpse:
+        """What looks at its head around each page."""
+        return Glimpse(self._heads, [conversation])
 
-        async def fetch(anchor: Position, reverse: bool, size: int) -> Page | None:
-            if anchor == NOT_READ:
-                if (await self._heads.seen([conversation]))[conversation].unreadable is None:
-                    raise self._place.changed(conversation)
-                return None
-            documents = await glimpse.under(
-                lambda: self._page(conversation, glimpse[conversation], anchor, reverse, size)
-            )
-            head = glimpse[conversation]
-            if head.unreadable is not None and anchor == START:
-                return self._not_read(conversation, head) if documents else None
-            if anchor != START:
-                if not documents or position_of(documents[0]) != anchor:
-                    raise self._place.changed(conversation)
-                documents = documents[1:]
-            return as_page(documents) if documents else None
-
-        return fetch
+    async def page(
+        self, glimpse: Glimpse, conversation: str, after: Position, reverse: bool, size: int
+    ) -> Fetched:
+        """See `Pages.page`."""
+        if after == NOT_READ:
+            if (await self._heads.seen([conversation]))[conversation].unreadable is None:
+                raise self._place.changed(conversation)
+            return END
+        documents = await glimpse.under(
+            lambda: self._page(conversation, glimpse[conversation], after, reverse, size)
+        )
+        head = glimpse[conversation]
+        if head.unreadable is not None and after == START:
+            return Fetched(self._not_read(conversation, head), None) if documents else END
+        if after != START:
+            if not documents or position_of(documents[0]) != after:
+                raise self._place.changed(conversation)
+            documents = documents[1:]
+        return fetched(as_page(documents), size) if documents else END
 
     async def _page(
         self, conversation: str, head: Head, anchor: Position, reverse: bool, size: int
@@ -93,15 +93,15 @@ class Reader:
 
     # --- many conversations -----------------------------------------------------------------
 
-    async def _whole(self, ids: Sequence[str]) -> AsyncGenerator[Page, None]:
-        """Whole conversations, many in a query."""
+    async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
+        """See `Pages.first`."""
         async for conversation, documents in self.runs(ids, None):
             if documents is None:
-                async for page in self._paging.one(conversation):
-                    yield page
+                yield conversation, Fetched(None, START)
                 continue
             for start in range(0, len(documents), self._page_size):
-                yield as_page(documents[start : start + self._page_size])
+                page = as_page(documents[start : start + self._page_size])
+                yield conversation, Fetched(page, None)
 
     async def runs(self, ids: Sequence[str], fields: dict[str, int] | None) -> AsyncIterator[Run]:
         """The documents of these sessions, which are sorted; of those that exist.
@@ -141,8 +141,8 @@ class Reader:
                     read = glimpse[conversation].unreadable is None
                     yield conversation, documents if read else None
 
-    async def _end_pages(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
-        """The first or last few of many conversations, several at a time."""
+    async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+        """See `Pages.ends`: several at a time."""
         glimpse = Glimpse(self._heads, ids)
         found = await glimpse.each(lambda i, head: self._page(i, head, START, reverse, each))
         return [
@@ -157,6 +157,26 @@ class Reader:
         """All there is to see of a conversation whose head cannot be read."""
         why = self._place.with_remedy(head.unreadable)
         return not_read(layout.conversation_of(conversation), why)
+
+
+class _Pages:
+    """What one `Store.read` fetches: a conversation's head, looked at behind one page, need not be
+    looked at again before the next."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.first = reader.first
+        self.ends = reader.ends
+        self._reader = reader
+        self._conversation: str | None = None
+
+    def page(
+        self, conversation: str, after: Position, reverse: bool, size: int
+    ) -> Awaitable[Fetched]:
+        """See `Pages.page`."""
+        if conversation != self._conversation:
+            self._conversation = conversation
+            self._glimpse = self._reader.glimpse(conversation)
+        return self._reader.page(self._glimpse, conversation, after, reverse, size)
 
 
 def as_page(documents: Sequence[Document]) -> Page:

@@ -1,11 +1,10 @@
 """Reading a PostgreSQL store: pages by key, many conversations in a query, nothing held between."""
 
-import functools
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
-from synmem.backends.paging import Fetch, Paging, changed, storable
+from synmem.backends.paging import END, Fetched, Paging, changed, fetched, packed, storable
 from synmem.backends.postgres.beside import remedy
 from synmem.backends.postgres.table import Table, is_time_sql, row_id
 from synmem.layouts.own.beside import read_all_beside
@@ -53,9 +52,7 @@ class Reader:
         self._name = table.database.name
         self._table = table
         self._page_size = page_size
-        self._paging = Paging(
-            page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
-        )
+        self._paging = Paging(self, page_size, IDS_A_QUERY)
         self.strange: set[str] = set()
         """What a listing has met that no id is stored as."""
 
@@ -65,36 +62,33 @@ class Reader:
         """See `Store.read`."""
         return self._paging.read(storable(conversations), after, reverse, limit)
 
-    def _along(self, conversation: str) -> Fetch:
-        return functools.partial(self._page, conversation)
-
-    async def _page(
-        self, conversation: str, anchor: Position, reverse: bool, size: int
-    ) -> Page | None:
-        """The next page; the anchor is read along with it, to see that it is still there."""
+    async def page(self, conversation: str, after: Position, reverse: bool, size: int) -> Fetched:
+        """See `Pages.page`; the message at `after` is read along, to see that it is still there."""
         order = "DESC" if reverse else "ASC"
         values: list[Any] = [self._table.stored_id(conversation), size]
         where = f"{self._table.session} = $1"
-        if anchor != START:
+        if after != START:
             where += f" AND id {'<=' if reverse else '>='} $3"
-            values = [values[0], size + 1, row_id(anchor)]
+            values = [values[0], size + 1, row_id(after)]
         rows = await self._messages(
             f"FROM {self._table.rows} AS found WHERE {where} ORDER BY id {order} LIMIT $2", values
         )
-        if anchor != START:
-            if not rows or rows[0][1] != row_id(anchor):
+        if after != START:
+            if not rows or rows[0][1] != row_id(after):
                 raise changed(conversation, self._name)
             rows = rows[1:]
-        return self._as_page(rows) if rows else None
+        return fetched(self._as_page(rows), size) if rows else END
 
-    def _whole(self, ids: Sequence[str]) -> AsyncGenerator[Page, None]:
-        return self._paging.packed(ids, self._first_rows, self._as_page)
+    def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
+        """See `Pages.first`."""
+        return packed(ids, IDS_A_QUERY, self._page_size, self._first_rows, self._as_page)
 
     async def _first_rows(self, ids: Sequence[str], most: int) -> list[tuple[str, list[Any]]]:
         runs = await self._runs(ids, "ASC", most, most)
         return [(self._table.shown_id(rows[0][0]), rows) for rows in runs]
 
-    async def _end_pages(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+    async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+        """See `Pages.ends`."""
         runs = await self._runs(ids, "DESC" if reverse else "ASC", each, None)
         return [self._as_page(rows) for rows in runs]
 

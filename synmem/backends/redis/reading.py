@@ -2,13 +2,12 @@
 nothing is held between."""
 
 import contextlib
-import functools
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from typing import Any, Final
 
 from synmem import messages as model
-from synmem.backends.paging import changed, pages_along, storable
+from synmem.backends.paging import END, Fetched, Paging, changed, fetched, storable
 from synmem.backends.redis.opening import Server
 from synmem.backends.redis.scripts import (
     BEGIN,
@@ -140,7 +139,7 @@ class RedisReader:
         size = len(redis_items.encode(message))
         return f"it takes {size:,} bytes, and Redis 512 MB" if size > MOST_ITEM_BYTES else None
 
-    async def read(
+    def read(
         self,
         conversations: Sequence[str],
         *,
@@ -149,62 +148,66 @@ class RedisReader:
         limit: int | None = None,
     ) -> AsyncIterator[Page]:
         """See `Store.read`."""
-        ids = storable(conversations)
         if after != START and len(conversations) != 1:
             raise ValueError("after goes with one conversation")
-        if limit is not None and limit <= 0:
-            return
-        if after != START:
-            for conversation in ids:
-                async for page in self._go_on(conversation, after, reverse, limit):
-                    yield page
-            return
-        size = self._page_size if limit is None else min(limit, self._page_size)
-        while ids:
-            some = ids[:IDS_A_CALL]
-            found = await self._call(BEGIN, some, size, int(reverse), self._page_size)
-            ids = ids[len(found) :]
-            for conversation, begun in zip(some, found, strict=False):
-                first = self._first_page(conversation, begun, size, reverse)
-                if first is None:
-                    continue
-                yield first
-                left = None if limit is None else limit - size
-                if len(first.items) == size and (left is None or left > 0):
-                    async for page in self._go_on(conversation, first.position(-1), reverse, left):
-                        yield page
+        paging = Paging(self, self._page_size, IDS_A_CALL)
+        return paging.read(storable(conversations), after, reverse, limit)
 
-    def _first_page(self, conversation: str, begun: Any, size: int, reverse: bool) -> Page | None:
-        if begun == 0:
-            return None
-        if isinstance(begun, bytes):
-            why = f"{self._keys.list(conversation)!r} is a {begun.decode()}, not a list"
-            return Page(conversation, [Unreadable("key", why)], lambda _: _NOT_A_LIST)
-        length, *raw = begun
-        items = unpacked(*raw)
-        skipped = max(0, len(items) - size) if reverse else 0
-        return _page(conversation, items, skipped, length - len(items) if reverse else 0, reverse)
-
-    def _go_on(
-        self, conversation: str, after: Position, reverse: bool, limit: int | None
-    ) -> AsyncGenerator[Page, None]:
-        """The pages behind a position."""
-        fetch = functools.partial(self._page_behind, conversation)
-        return pages_along(fetch, after, reverse, limit, self._page_size)
-
-    async def _page_behind(
-        self, conversation: str, after: Position, reverse: bool, size: int
-    ) -> Page | None:
+    async def page(self, conversation: str, after: Position, reverse: bool, size: int) -> Fetched:
+        """See `Pages.page`."""
         if after == _NOT_A_LIST:
-            return None
+            return END
+        if after == START:
+            [begun] = await self._first([conversation], size, reverse)
+            return begun
         found = await self._call(GO_ON, [conversation], checked(after), size, int(reverse))
         if found == 0:
             raise changed(conversation, self.name)
         first, skipped, *raw = found
         items = unpacked(*raw)
         if skipped == len(items):
-            return None
-        return _page(conversation, items, skipped, first, reverse)
+            return END
+        return fetched(_page(conversation, items, skipped, first, reverse), size)
+
+    async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
+        """See `Pages.first`: as many in a call as a page has room for."""
+        while ids:
+            found = await self._first(ids[:IDS_A_CALL], self._page_size, False)
+            for conversation, begun in zip(ids, found, strict=False):
+                if begun.page is not None:
+                    yield conversation, begun
+            ids = ids[len(found) :]
+
+    async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+        """See `Pages.ends`."""
+        pages: list[Page] = []
+        while ids:
+            found = await self._first(ids, each, reverse)
+            pages += [begun.page for begun in found if begun.page is not None]
+            ids = ids[len(found) :]
+        return pages
+
+    async def _first(self, ids: Sequence[str], size: int, reverse: bool) -> list[Fetched]:
+        """The first pages of as many of these as a call has room for: at least of one."""
+        found = await self._call(BEGIN, ids, size, int(reverse), self._page_size)
+        return [
+            self._begun(conversation, begun, size, reverse)
+            for conversation, begun in zip(ids, found, strict=False)
+        ]
+
+    def _begun(self, conversation: str, begun: Any, size: int, reverse: bool) -> Fetched:
+        if begun == 0:
+            return END
+        if isinstance(begun, bytes):
+            why = f"{self._keys.list(conversation)!r} is a {begun.decode()}, not a list"
+            return Fetched(
+                Page(conversation, [Unreadable("key", why)], lambda _: _NOT_A_LIST), None
+            )
+        length, *raw = begun
+        items = unpacked(*raw)
+        skipped = max(0, len(items) - size) if reverse else 0
+        first = length - len(items) if reverse else 0
+        return fetched(_page(conversation, items, skipped, first, reverse), size)
 
     async def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False

@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
-from synmem.backends.paging import Fetch, Paging, changed, storable
+from synmem.backends.paging import END, Fetched, Paging, changed, fetched, storable
 from synmem.backends.sqlite.changes import version_of
 from synmem.backends.sqlite.errors import translating
 from synmem.backends.sqlite.file import File
@@ -48,9 +48,7 @@ class ForeignStore:
         self._table = ForeignTable(file, fit)
         self._writer = ForeignWriter(self._table, fit, write=write)
         self._page_size = page_size
-        self._paging = Paging(
-            page_size, _IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._ends
-        )
+        self._paging = Paging(self, page_size, _IDS_A_QUERY)
         self._sought: bool | None = None
         """Whether an index finds the rows of a conversation; None until that was asked."""
         self._bad_ids: set[bytes] = set()
@@ -73,13 +71,11 @@ class ForeignStore:
         """See `Store.read`."""
         return self._paging.read(sorted(storable(conversations)), after, reverse, limit)
 
-    def _along(self, conversation: str) -> Fetch:
-        async def fetch(anchor: Position, reverse: bool, size: int) -> Page | None:
-            place = None if anchor == START else place_at(anchor)
-            items = await self._items_from(conversation, place, reverse, size)
-            return page_of(items) if items else None
-
-        return fetch
+    async def page(self, conversation: str, after: Position, reverse: bool, size: int) -> Fetched:
+        """See `Pages.page`."""
+        place = None if after == START else place_at(after)
+        items = await self._items_from(conversation, place, reverse, size)
+        return fetched(page_of(items), size) if items else END
 
     async def _items_from(
         self, conversation: str, place: Place | None, reverse: bool, size: int
@@ -105,8 +101,8 @@ class ForeignStore:
             keys = rows[-1].keys
         return found[:size]
 
-    async def _whole(self, ids: Sequence[str]) -> AsyncGenerator[Page, None]:
-        """Whole conversations, as many in a query as a page has room for: the last one, which may
+    async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
+        """See `Pages.first`: as many in a query as a page has room for: the last one, which may
         go on, comes with the next. One that fills a page is read by itself."""
         most = self._page_size * (1 if await self._is_sought() else _SWEEP)
         waiting = [*ids]
@@ -122,12 +118,11 @@ class ForeignStore:
                 done = chunk.index(runs[-1][0].conversation)
                 last = runs.pop()
                 if not runs:
-                    async for page in self._paging.one(last[0].conversation):
-                        yield page
+                    yield last[0].conversation, Fetched(None, START)
                     done += 1
             for run in runs:
                 for page in self._pages(run):
-                    yield page
+                    yield page.conversation, Fetched(page, None)
             waiting = waiting[done:]
 
     def _pages(self, rows: Sequence[Row]) -> list[Page]:
@@ -135,8 +130,8 @@ class ForeignStore:
         items, size = self._table.items(rows), self._page_size
         return [page_of(items[start : start + size]) for start in range(0, len(items), size)]
 
-    async def _ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
-        """The first or last few of many conversations."""
+    async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+        """See `Pages.ends`."""
         if not self._shape.single:
             found = [await self._items_from(one, None, reverse, each) for one in ids]
             return [page_of(items) for items in found if items]
@@ -233,7 +228,7 @@ class ForeignStore:
         found = {}
         ids = [*names]
         for start in range(0, len(ids), _IDS_A_QUERY):
-            for page in await self._ends(ids[start : start + _IDS_A_QUERY], reverse, 1):
+            for page in await self.ends(ids[start : start + _IDS_A_QUERY], reverse, 1):
                 if isinstance(said := page.items[0], Message):
                     found[page.conversation] = said.created_at
         return found

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import functools
 import hashlib
 import itertools
 import sqlite3
@@ -13,7 +12,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from synmem import messages as model
-from synmem.backends.paging import Fetch, Paging, changed, storable
+from synmem.backends.paging import END, Fetched, Paging, changed, fetched, packed, storable
 from synmem.backends.sqlite.changes import prints_of, version_of
 from synmem.backends.sqlite.errors import translating
 from synmem.backends.sqlite.file import File
@@ -42,9 +41,7 @@ class SqliteReader:
         self._file = file
         self._table = table
         self._page_size = page_size
-        self._paging = Paging(
-            page_size, IDS_A_QUERY, along=self._along, whole=self._whole, ends=self._end_pages
-        )
+        self._paging = Paging(self, page_size, IDS_A_QUERY)
         self._turn = asyncio.Lock()  # one statement or transaction at a time
         self._key = file.shape.key
         self._ids = file.shape.ids
@@ -80,20 +77,14 @@ class SqliteReader:
         """See `Store.read`."""
         return self._paging.read(sorted(storable(conversations)), after, reverse, limit)
 
-    def _along(self, conversation: str) -> Fetch:
-        return functools.partial(self._page, conversation)
-
-    async def _page(
-        self, conversation: str, anchor: Position, reverse: bool, size: int
-    ) -> Page | None:
-        """The next page; the anchor is read along with it, to see that it is still there."""
-        size += anchor != START
-        rows = await self._rows_from(conversation, anchor, reverse, size)
-        if anchor != START:
-            if not rows or self._position(rows[0]) != anchor:
+    async def page(self, conversation: str, after: Position, reverse: bool, size: int) -> Fetched:
+        """See `Pages.page`; the message at `after` is read along, to see that it is still there."""
+        rows = await self._rows_from(conversation, after, reverse, size + (after != START))
+        if after != START:
+            if not rows or self._position(rows[0]) != after:
                 raise changed(conversation, self.name)
             rows = rows[1:]
-        return self._as_page(rows) if rows else None
+        return fetched(self._as_page(rows), size) if rows else END
 
     async def _rows_from(
         self, conversation: str, anchor: Position, reverse: bool, size: int
@@ -149,8 +140,9 @@ class SqliteReader:
             there += [some[row[0]] for row in rows]
         return chosen(wanted, there)
 
-    def _whole(self, ids: Sequence[str]) -> AsyncGenerator[Page, None]:
-        return self._paging.packed(ids, self._first_rows, self._as_page)
+    def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
+        """See `Pages.first`."""
+        return packed(ids, IDS_A_QUERY, self._page_size, self._first_rows, self._as_page)
 
     async def _first_rows(self, ids: Sequence[str], most: int) -> list[tuple[str, list[Any]]]:
         """The first so many rows of these conversations, which are sorted."""
@@ -179,10 +171,10 @@ class SqliteReader:
                 )
         return [(each, list(run)) for each, run in itertools.groupby(rows, itemgetter(0))]
 
-    async def _end_pages(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
-        """The first or last few of many conversations, in one query."""
+    async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+        """See `Pages.ends`: in one query."""
         if not self._file.shape.unique:
-            pages = [await self._page(one, START, reverse, each) for one in ids]
+            pages = [(await self.page(one, START, reverse, each)).page for one in ids]
             return [page for page in pages if page is not None]
         key, order = self._key, "DESC" if reverse else "ASC"
         async with self._step():
