@@ -1,7 +1,7 @@
 """A few hundred conversations on their way from one store to another, and their bookkeeping."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +13,8 @@ from synmem.operations.keeping.backup import Backup
 from synmem.operations.listing import Match
 from synmem.operations.moving.compare import (
     Found,
+    Pair,
     State,
-    compare_one,
     own_data,
     own_line,
     own_problem,
@@ -75,28 +75,10 @@ class Route:
         self.options = options
         self.reject = reject
         self.backup = backup
-        self.exact = options.exact
+        self.pair = Pair(source, dest, exact=options.exact)
         self.stopped = False
         """Set for good by the first conflict, where one is to stop the transfer."""
-        self.holds: Holds = source.holds.common(dest.holds)
-
-    def proof(self) -> Proof:
-        """A proof of nothing yet."""
-        return Proof(self.holds, exact=self.exact)
-
-    def compare_one(
-        self,
-        ours: ConversationInfo,
-        theirs: ConversationInfo | None,
-        target: str,
-        after: Position = START,
-        before: int = 0,
-    ) -> AsyncGenerator[Found, None]:
-        """The state of a conversation against `target` of the destination, from `after` on, where
-        `before` messages stand before."""
-        return compare_one(
-            self.source, self.dest, ours, theirs, ours.id, target, after, before, exact=self.exact
-        )
+        self.holds = self.pair.holds
 
 
 class Batch:
@@ -188,8 +170,9 @@ class Batch:
         copy.last, copy.base, copy.at, copy.after = found.last, base, base, after
         if bare:
             self.writer.describe(copy)
+        dealt = found.at + len(found.rest)
         await self.writer.take(copy, found.rest)
-        self.watch(found.at + len(found.rest))
+        self.watch(dealt)
         if found.more is not None:
             async for page in found.more:
                 await self.take(copy, page)
@@ -205,7 +188,7 @@ class Batch:
         proven = kind is None
         if proven and found.own_problem is not None:
             kind, problem = "unreadable", found.own_problem
-        compared = proven and kind is None and self.route.exact
+        compared = proven and kind is None and self.route.options.exact
         own = own_data(self.left[found.conversation], self.route.holds) if compared else {}
         self._entries.append(
             Entry(

@@ -7,7 +7,7 @@ import msgspec
 from synmem.messages import Damage, Holds, Message, Unreadable, canonical
 from synmem.operations.listing import Match, listing, select
 from synmem.operations.looking import Skipped, check_unchanged, infos_of
-from synmem.operations.moving.compare import State, compare, own_problem, own_state
+from synmem.operations.moving.compare import Pair, State, own_problem, own_state
 from synmem.store import ConversationInfo, Page, Store, SupportsDamage
 from synmem.strategies.pairing import Pairing
 
@@ -161,7 +161,7 @@ async def _compare(
     ours: dict[str, ConversationInfo],
     theirs: dict[str, ConversationInfo],
 ) -> AsyncIterator[list[Checked]]:
-    async for found in compare(source, dest, ours, theirs):
+    async for found in Pair(source, dest).compare(ours, theirs):
         yield [Checked(found.conversation, *found.checked)]
 
 

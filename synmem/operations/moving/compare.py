@@ -7,7 +7,7 @@ both.
 """
 
 import enum
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -38,15 +38,14 @@ class State(enum.StrEnum):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one conversation, and where to go on from there.
 
-    `at` messages are the same on both sides, and in `proof`. Where the destination is behind,
-    `end` is its end, and what follows in the source is `rest`, then the pages of `more`, which
-    must be read before the next `Found` is asked for.
+    `proof` is over the first messages, as many as are the same on both sides. Where the
+    destination is behind, `end` is its end, and what follows in the source is `rest`, then the
+    pages of `more`, which must be read before the next `Found` is asked for.
     """
 
     conversation: str
     state: State
     detail: str = ""
-    at: int = 0
     proof: Proof
     end: Position = START
     rest: Sequence[Message | Unreadable] = ()
@@ -55,6 +54,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The last page of the source that was read."""
     own_problem: str | None = None
     """Why title and extra could not be compared: the state is that of the messages alone."""
+
+    @property
+    def at(self) -> int:
+        """How many messages are the same on both sides; more, once `proof` took more."""
+        return self.proof.messages
 
     @property
     def checked(self) -> tuple[State, str]:
@@ -74,67 +78,91 @@ def not_compared(one: Holds, other: Holds) -> list[str]:
     return list(dict.fromkeys(one.lacking(other) + other.lacking(one) + filled))
 
 
-async def compare(
-    source: Store,
-    dest: Store,
-    ours: Mapping[str, ConversationInfo],
-    theirs: Mapping[str, ConversationInfo],
-    *,
-    exact: bool = False,
-) -> AsyncGenerator[Found, None]:
-    """The state of each of these conversations, in any order; both sides are read whole.
+class Pair:
+    """Two stores whose conversations are compared, over the fields that both hold.
 
-    `ours` and `theirs` tell titles and extras. One that is gone from the source meanwhile is left
-    out. `exact` proofs are digests as a receipt has them.
+    `exact` proofs are digests as a receipt has them.
     """
-    holds = source.holds.common(dest.holds)
-    left = dict.fromkeys(ours)
-    while left:
-        group, large = await _gather(source, list(left), lambda i: Comparison(i, holds, exact))
-        complete = large is None and not group.stopped
-        for conversation in (*group.held, *([large] if large else ())):
-            left.pop(conversation, None)
-        await _feed(group, dest)
-        for conversation, comparison in group.held.items():
-            yield comparison.found(ours[conversation], theirs.get(conversation))
-        if large is not None:
-            info = ours[large], theirs.get(large)
-            async for found in compare_one(source, dest, *info, large, large, exact=exact):
-                yield found
-        if complete:
-            break
 
+    def __init__(self, source: Store, dest: Store, *, exact: bool = False) -> None:
+        self.source = source
+        self.dest = dest
+        self.holds = source.holds.common(dest.holds)
+        self._exact = exact
 
-async def compare_one(
-    source: Store,
-    dest: Store,
-    ours: ConversationInfo,
-    theirs: ConversationInfo | None,
-    conversation: str,
-    target: str,
-    after: Position = START,
-    before: int = 0,
-    *,
-    exact: bool = False,
-) -> AsyncGenerator[Found, None]:
-    """The state of one conversation, of any length, against `target` of the destination.
+    def proof(self) -> Proof:
+        """A proof of nothing yet."""
+        return Proof(self.holds, exact=self._exact)
 
-    `after` is where in the destination the source is taken to begin; there `before` messages
-    stand before.
-    """
-    comparison = Comparison(conversation, source.holds.common(dest.holds), exact, before)
-    comparison.end = after
-    async with (
-        aclosing(_pages(source, conversation)) as our_pages,
-        aclosing(_pages(dest, target, after=after)) as their_pages,
-    ):
-        while not comparison.settled:
-            if comparison.needs_source:
-                comparison.take_source(await anext(our_pages, None))
-            else:
-                comparison.take_dest(await anext(their_pages, None))
-        if comparison.last is not None:
-            yield comparison.found(ours, theirs, our_pages)
+    async def compare(
+        self, ours: Mapping[str, ConversationInfo], theirs: Mapping[str, ConversationInfo]
+    ) -> AsyncGenerator[Found, None]:
+        """The state of each of these conversations, in any order; both sides are read whole.
+
+        `ours` and `theirs` tell titles and extras. One that is gone from the source meanwhile is
+        left out.
+        """
+        left = dict.fromkeys(ours)
+        while left:
+            group, large = await self._gather(list(left))
+            complete = large is None and not group.stopped
+            for conversation in (*group.held, *([large] if large else ())):
+                left.pop(conversation, None)
+            await _feed(group, self.dest)
+            for conversation, comparison in group.held.items():
+                yield comparison.found(ours[conversation], theirs.get(conversation))
+            if large is not None:
+                async for found in self.compare_one(ours[large], theirs.get(large), large):
+                    yield found
+            if complete:
+                break
+
+    async def compare_one(
+        self,
+        ours: ConversationInfo,
+        theirs: ConversationInfo | None,
+        target: str,
+        after: Position = START,
+        before: int = 0,
+    ) -> AsyncGenerator[Found, None]:
+        """The state of one conversation, of any length, against `target` of the destination.
+
+        `after` is where in the destination the source is taken to begin; there `before` messages
+        stand before.
+        """
+        comparison = Comparison(ours.id, self.holds, self.proof(), before)
+        comparison.end = after
+        async with (
+            aclosing(_pages(self.source, ours.id)) as our_pages,
+            aclosing(_pages(self.dest, target, after=after)) as their_pages,
+        ):
+            while not comparison.settled:
+                if comparison.needs_source:
+                    comparison.take_source(await anext(our_pages, None))
+                else:
+                    comparison.take_dest(await anext(their_pages, None))
+            if comparison.last is not None:
+                yield comparison.found(ours, theirs, our_pages)
+
+    async def _gather(self, conversations: list[str]) -> "tuple[_Group, str | None]":
+        """Read small conversations whole, as many as may be held; stop at one that is large."""
+        group = _Group()
+        size = 0
+        async with aclosing(_pages(self.source, *conversations)) as pages:
+            async for page in pages:
+                held = group.held.get(page.conversation)
+                if held is None:
+                    if size >= HELD:
+                        group.stopped = True
+                        return group, None
+                    held = Comparison(page.conversation, self.holds, self.proof())
+                    group.held[page.conversation] = held
+                held.take_source(page)
+                size += len(page.items)
+                if held.taken >= LARGE:
+                    del group.held[page.conversation]
+                    return group, page.conversation
+        return group, None
 
 
 class _Group:
@@ -143,28 +171,6 @@ class _Group:
     def __init__(self) -> None:
         self.held: dict[str, Comparison] = {}
         self.stopped = False
-
-
-async def _gather(
-    source: Store, conversations: list[str], begin: "Callable[[str], Comparison]"
-) -> tuple[_Group, str | None]:
-    """Read small conversations whole, as many as may be held; stop at one that is large."""
-    group = _Group()
-    size = 0
-    async with aclosing(_pages(source, *conversations)) as pages:
-        async for page in pages:
-            held = group.held.get(page.conversation)
-            if held is None:
-                if size >= HELD:
-                    group.stopped = True
-                    return group, None
-                held = group.held[page.conversation] = begin(page.conversation)
-            held.take_source(page)
-            size += len(page.items)
-            if held.taken >= LARGE:
-                del group.held[page.conversation]
-                return group, page.conversation
-    return group, None
 
 
 async def _feed(group: _Group, dest: Store) -> None:
@@ -191,16 +197,13 @@ class Comparison:
     Each side hands in its pages in order, then None. `before` messages stand before the first.
     """
 
-    def __init__(
-        self, conversation: str, holds: Holds, exact: bool = False, before: int = 0
-    ) -> None:
+    def __init__(self, conversation: str, holds: Holds, proof: Proof, before: int = 0) -> None:
         self.conversation = conversation
-        self.at = 0
         self._before = before
         self.taken = 0
         self.end: Position = START
         self.last: Page | None = None
-        self.proof = Proof(holds, exact=exact)
+        self.proof = proof
         self._holds = holds
         self._ours = _Side(holds)
         self._theirs = _Side(holds)
@@ -248,7 +251,7 @@ class Comparison:
         if self._their_last is not None and state is State.BEHIND:
             self.end = self._their_last.position(-1)
         return Found(
-            conversation=self.conversation, state=state, detail=detail, at=self.at,
+            conversation=self.conversation, state=state, detail=detail,
             proof=self.proof, end=self.end, rest=self._ours.items, more=more, last=self.last,
             own_problem=problem,
         )  # fmt: skip
@@ -260,7 +263,6 @@ class Comparison:
             messages = ours.items[:same]
             assert readable(messages)
             self.proof.take(messages, ours.lines[:same])
-            self.at += same
             ours.drop(same)
             theirs.drop(same)
             if ours.left and theirs.left:
@@ -271,7 +273,7 @@ class Comparison:
     @property
     def _number(self) -> int:
         """The number of the message that is compared next."""
-        return self._before + self.at + 1
+        return self._before + self.proof.messages + 1
 
     def _difference(
         self, our: Message | Unreadable, their: Message | Unreadable
@@ -292,7 +294,7 @@ class Comparison:
             bad = unreadable(ours.items[:1])
             detail = f"message {self._number:,} in the source: {bad.reason}" if bad else ""
             more = detail or f"from message {self._number:,} on"
-            return (State.BEHIND, more) if self.at else (State.ABSENT, detail)
+            return (State.BEHIND, more) if self.proof.messages else (State.ABSENT, detail)
         if ours.done and not ours.left and theirs.left:
             bad = unreadable(theirs.items[:1])
             if bad:

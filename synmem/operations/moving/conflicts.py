@@ -41,7 +41,7 @@ async def _rename(batch: Batch, found: Found, info: ConversationInfo) -> None:
         return
     await batch.writer.flush()  # the source may hold a conversation of that name
     theirs = (await infos_of(route.dest, [target], details=True)).get(target)
-    async with aclosing(route.compare_one(info, theirs, target)) as states:
+    async with aclosing(route.pair.compare_one(info, theirs, target)) as states:
         async for renamed in states:
             if renamed.state in (State.ABSENT, State.BEHIND):
                 await batch.append_rest(renamed, info, theirs, target, "renamed")
@@ -106,7 +106,7 @@ class _Sight:
 
 async def _look_through(route: Route, conversation: Conversation) -> _Sight:
     """Read a source that is to replace: nothing gives way to what cannot be written whole."""
-    sight = _Sight(route.proof(), route.dest.holds)
+    sight = _Sight(route.pair.proof(), route.dest.holds)
     if why := conversation_refusal(conversation):
         sight.kind, sight.problem = "rejected", why
         return sight
@@ -175,9 +175,9 @@ async def _extend(batch: Batch, found: Found, info: ConversationInfo) -> None:
 async def _append_behind(batch: Batch, info: ConversationInfo, same: int, end: Position) -> None:
     """Append the source from its message `same` on; those before it are there already."""
     route = batch.route
-    copy = batch.copy(info, "extended", route.proof(), end=end, described=True)
+    copy = batch.copy(info, "extended", route.pair.proof(), end=end, described=True)
     copy.after = await before_last(route.dest, info.id, same)
-    copy.at = await _count(route.dest, info.id, less=same) if route.exact else None
+    copy.at = await _count(route.dest, info.id, less=same) if route.options.exact else None
     async for page in route.source.read([info.id]):
         overlap = max(0, min(same - copy.taken, len(page.items)))
         there = page.items[:overlap]

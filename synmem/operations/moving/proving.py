@@ -35,7 +35,7 @@ class ReadingBack:
 
     async def _read_back(self, entries: Sequence[Entry]) -> dict[str, str]:
         """The proof of as many messages as each entry says, as they are in the destination."""
-        proofs = {e.conversation: self._route.proof() for e in entries}
+        proofs = {e.conversation: self._route.pair.proof() for e in entries}
         whole = {e.conversation: e for e in entries if e.after == START}
         if whole:
             await self._take_back(self._dest.read(list(whole)), whole, proofs)
@@ -64,10 +64,10 @@ class ReadingBack:
 
     async def _is_there(self, entry: Entry) -> bool:
         """Whether source and destination agree after all: a proof may differ without cause."""
-        if self._route.exact:
+        if self._route.options.exact:
             return False
         info = ConversationInfo(id=entry.source)
-        states = self._route.compare_one(info, None, entry.conversation, entry.after)
+        states = self._route.pair.compare_one(info, None, entry.conversation, entry.after)
         async with aclosing(states) as founds:
             async for found in founds:
                 return found.at >= entry.messages

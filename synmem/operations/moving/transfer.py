@@ -21,7 +21,7 @@ from synmem.operations.listing import listing
 from synmem.operations.looking import check_unchanged, infos_of, position_of
 from synmem.operations.moving import conflicts
 from synmem.operations.moving.batch import Batch, Options, Route, Watch, conversation_of
-from synmem.operations.moving.compare import Found, State, compare, not_compared
+from synmem.operations.moving.compare import Found, State, not_compared
 from synmem.operations.moving.copying import Copy, Reject
 from synmem.operations.moving.proving import ReadingBack
 from synmem.operations.moving.receipt import Entry, Ledger
@@ -230,8 +230,7 @@ class _Round:
         begun = self._begun()
         await self._copy_absent([i for i in self._left if i not in theirs and i not in begun])
         known = {i: self._left[i] for i in theirs if i not in begun}
-        states = compare(self._source, self._dest, known, theirs, exact=self._route.exact)
-        async with aclosing(states) as founds:
+        async with aclosing(self._route.pair.compare(known, theirs)) as founds:
             async for found in founds:
                 await self._settle(found, theirs)
                 if self._route.stopped:
@@ -255,7 +254,7 @@ class _Round:
             copy = copies.get(page.conversation)
             if copy is None:
                 copy = self._batch.copy(
-                    self._left[page.conversation], "copied", self._route.proof()
+                    self._left[page.conversation], "copied", self._route.pair.proof()
                 )
                 copies[page.conversation] = copy
             await self._batch.take(copy, page)
@@ -265,7 +264,7 @@ class _Round:
 
     async def _left_to_us(self, conversations: list[str]) -> list[str]:
         """Let the destination copy by itself what it can; the others."""
-        exact, dry_run = self._route.exact, self._route.options.dry_run
+        exact, dry_run = self._route.options.exact, self._route.options.dry_run
         if exact or dry_run or not conversations or not isinstance(self._dest, SupportsCopy):
             return conversations
         waiting = [conversation_of(self._left[i], self._route.holds) for i in conversations]
@@ -295,12 +294,12 @@ class _Round:
         after, there = await position_of(self._dest, conversation, number)
         if there < number:
             found = Found(
-                conversation=conversation, state=State.DIFFERENT, proof=self._route.proof()
+                conversation=conversation, state=State.DIFFERENT, proof=self._route.pair.proof()
             )
             problem = f"begins behind message {number:,}, but the destination has {there:,}"
             self._batch.book(found, "nothing", kind="conflict", problem=problem)
             return
-        compared = self._route.compare_one(info, theirs, conversation, after, before=number)
+        compared = self._route.pair.compare_one(info, theirs, conversation, after, before=number)
         async with aclosing(compared) as founds:
             async for found in founds:
                 if found.state in (State.ABSENT, State.BEHIND):
