@@ -18,6 +18,7 @@ SynmemError
 │   ├── CorruptData       the store itself cannot be read as what it should be
 │   ├── Rejected          this store cannot hold those messages
 │   └── Unsupported       this store cannot do that
+│       └── Unnamed       it must be said which of a place's layouts is meant (a UsageError too)
 └── ModelError            the LLM, embedder or tokenizer failed
 
 `cli/run.py` holds the one table from these to exit codes.
@@ -160,6 +161,13 @@ class Unsupported(StoreError):
     """The store or memory cannot do that."""
 
     kind = "unsupported"
+
+
+class Unnamed(UsageError, Unsupported):
+    """A place holds another framework's tables: of several, or to be written, one must be named.
+
+    Nothing of ours can be kept there: who would write only what can lie elsewhere goes on.
+    """
 
 
 class ModelError(SynmemError):

@@ -8,7 +8,7 @@ from typing import Final
 
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.shape import TABLES
-from synmem.errors import CorruptData, Unsupported, UsageError
+from synmem.errors import CorruptData, Unnamed, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import Fit
@@ -31,7 +31,7 @@ def _known() -> list[str]:
 
 async def find(file: File, layout: str | None, table: str | None, *, write: bool) -> Fit:
     """The table of a foreign layout that this file has; of the one that is named, and in the table
-    that is named. UsageError where several could be meant, or none is named and one must be."""
+    that is named. Unnamed where several could be meant, or none is named and one must be."""
     sketch = await _sketch(file)
     fits = [
         fit for fit in registry.fits("sqlite", sketch, layout, table) if await _tells(file, fit)
@@ -70,18 +70,18 @@ async def _tells(file: File, fit: Fit) -> bool:
     return not rows or any(map(fit.shape.tells, rows))
 
 
-def _unnamed(file: File, fits: Sequence[Fit]) -> UsageError:
+def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
     from urllib.parse import quote
 
     ways = [f"?layout={fit.layout}&table={quote(fit.table)}" for fit in fits]
     if len(fits) == 1:
-        return UsageError(
+        return Unnamed(
             f"{file.path}: its table {fits[0].table} is {fits[0].layout}'s: to be written, it must "
             "be named",
             hint=f"with {ways[0]} behind the path, or `layout` in the profile",
         )
     tables = ", ".join(f"{fit.table} ({fit.layout})" for fit in fits)
-    return UsageError(
+    return Unnamed(
         f"{file.path}: several of its tables hold conversations: {tables}",
         hint=f"choose one: {' or '.join(ways)} behind the path",
     )
