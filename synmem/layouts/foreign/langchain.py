@@ -50,6 +50,7 @@ _OF_TYPE: Final[dict[str, JSONObject]] = {
     "ai": {"tool_calls": [], "invalid_tool_calls": [], "usage_metadata": None},
     "tool": {"tool_call_id": None, "artifact": None, "status": "success"},
 }
+_OF_STREAM: Final[JSONObject] = {"tool_call_chunks": [], "chunk_position": None}
 """What LangChain writes beside what every message has."""
 
 
@@ -180,6 +181,8 @@ def _usual(message: Message, kind: str) -> JSONObject:
         "content": m.parts or m.content, "additional_kwargs": {}, "response_metadata": {},
         "type": kind, "name": m.name, "id": None, **_OF_TYPE.get(base, {}),
     }  # fmt: skip
+    if kind == "AIMessageChunk":
+        data |= _OF_STREAM
     if m.role == "developer" and base == "system":
         data["additional_kwargs"] = _DEVELOPER
     if m.tool_calls:
@@ -231,25 +234,19 @@ def _misread(kind: str, data: JSONObject) -> str | None:
     for key in ("self", "content_blocks"):
         if key in data:
             return f"data.{key} is an argument of its own"
-    kind = _CHUNKS.get(kind, kind)
-    why = _first_wrong(_EVERY, data) or _first_wrong(_EACH.get(kind, {}), data)
-    if why is None and kind == "ai":
+    base = _CHUNKS.get(kind, kind)
+    why = None
+    for kinds in (_EVERY, _EACH.get(base, {}), _STREAM if kind == "AIMessageChunk" else {}):
+        why = why or _first_wrong(kinds, data)
+    if why is None and base == "ai":
         why = _wrong_calls(data)
-    if why is None and kind == "remove" and data["content"]:
+    if why is None and kind == "remove" and data["content"] != "":
         why = "a remove message has no content"
     return why
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and _is_utf8(value)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
-    return True
+    return isinstance(value, str)
 
 
 def _is_text_or_none(value: Any) -> bool:
@@ -267,12 +264,23 @@ def _is_content(value: Any) -> bool:
 
 
 def _is_usage(value: Any) -> bool:
-    """Token counts."""
+    """Token counts, and perhaps parts of them."""
     if value is None:
         return True
-    counts = ("input_tokens", "output_tokens", "total_tokens")
-    return isinstance(value, dict) and all(type(value.get(key)) is int for key in counts)
+    if not isinstance(value, dict) or not all(type(value.get(key)) is int for key in _COUNTS):
+        return False
+    for name, parts in _DETAILS.items():
+        details = value.get(name, {})
+        if not isinstance(details, dict) or any(type(details.get(k, 0)) is not int for k in parts):
+            return False
+    return True
 
+
+_COUNTS: Final = ("input_tokens", "output_tokens", "total_tokens")
+_DETAILS: Final = {
+    "input_token_details": ("audio", "cache_creation", "cache_read"),
+    "output_token_details": ("audio", "reasoning"),
+}
 
 _EVERY: Final[Mapping[str, Any]] = {
     "content": _is_content, "additional_kwargs": _is_object, "response_metadata": _is_object,
@@ -288,9 +296,20 @@ _EACH: Final[Mapping[str, Mapping[str, Any]]] = {
     "remove": {"id": _is_text},
 }
 
+_STREAM: Final[Mapping[str, Any]] = {"chunk_position": lambda value: value in (None, "last")}
+
 _CALL: Final = {"name": _is_text, "args": _is_object, "id": _is_text_or_none}
 _INVALID: Final = dict.fromkeys(("name", "args", "id", "error"), _is_text_or_none)
-_IN_CALL: Final = {"tool_calls": (_CALL, {"extras"}), "invalid_tool_calls": (_INVALID, set[str]())}
+_CHUNK: Final = {
+    **dict.fromkeys(("name", "args", "id"), _is_text_or_none),
+    "index": lambda value: value is None or type(value) in (int, str),
+}
+_CALLS: Final[Mapping[str, tuple[Mapping[str, Any], set[str]]]] = {
+    "tool_calls": (_CALL, {"extras"}),
+    "invalid_tool_calls": (_INVALID, set()),
+    "tool_call_chunks": (_CHUNK, set()),
+}
+"""What each of these must have, and what it may."""
 
 
 def _first_wrong(kinds: Mapping[str, Any], data: JSONObject) -> str | None:
@@ -301,8 +320,8 @@ def _first_wrong(kinds: Mapping[str, Any], data: JSONObject) -> str | None:
 
 
 def _wrong_calls(data: JSONObject) -> str | None:
-    for key, (kinds, more) in _IN_CALL.items():
-        calls = data[key]
+    for key, (kinds, more) in _CALLS.items():
+        calls = data.get(key, [])
         if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
             return f"its {key} are no list of objects"
         for call in calls:
@@ -316,7 +335,7 @@ def _wrong_calls(data: JSONObject) -> str | None:
 
 
 def _shown(value: Any) -> str:
-    return "text with a lone surrogate" if isinstance(value, str) else ascii_json(value)[:50]
+    return ascii_json(value)[:50]
 
 
 # --- containers -----------------------------------------------------------------------------
