@@ -9,16 +9,17 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring
 from math import isinf
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
 JSONObject = dict[str, Any]
 T = TypeVar("T")
+_Some = TypeVar("_Some", bound=Sequence[Any])
 
 FIELDS: Final = (
     "role", "content", "metadata", "created_at", "tool_calls", "tool_call_id", "name", "parts",
@@ -221,19 +222,31 @@ def plain(message: Message) -> bool:
         m.tool_calls is None and m.tool_call_id is None and m.name is None
         and m.parts is None and m.extra is None
         and type(content) is str and len(content) <= MAX_PLAIN and "\0" not in content
-        and (content.isascii() or _encodes(content))
+        and (content.isascii() or encodable(content))
         and type(role) is str and len(role) < 100 and role.isidentifier() and role.isascii()
         and (at is None or (type(at) is datetime and at.tzinfo is UTC))
         and (not m.metadata or _is_flat(m.metadata))
     )  # fmt: skip
 
 
-def _encodes(text: str) -> bool:
+def chunks(items: _Some, size: int) -> Iterator[_Some]:
+    """The items in their order, so many at a time: what a page, a query or a call has room for."""
+    for start in range(0, len(items), size):
+        yield cast(_Some, items[start : start + size])
+
+
+def encodable(text: str) -> bool:
+    """Whether UTF-8 can carry the text: it has no lone surrogate."""
     try:
         text.encode()
-    except UnicodeEncodeError:  # a lone surrogate
+    except UnicodeEncodeError:
         return False
     return True
+
+
+def replaced(text: str) -> str:
+    """The text with `?` for each lone surrogate."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _is_flat(metadata: object) -> bool:

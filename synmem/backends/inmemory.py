@@ -15,7 +15,7 @@ from typing import Any
 from synmem import messages as model
 from synmem.backends.paging import called_off
 from synmem.errors import Changed, Rejected
-from synmem.messages import Conversation, Holds, JSONObject, Message, Unreadable
+from synmem.messages import Conversation, Holds, JSONObject, Message, Unreadable, chunks
 from synmem.store import START, ConversationInfo, Page, Part, Position, Step
 
 
@@ -111,8 +111,7 @@ class InMemoryStore:
     ) -> AsyncIterator[list[ConversationInfo]]:
         """See `Store.conversations`."""
         names = list(self._held) if ids is None else list(dict.fromkeys(ids))
-        for start in range(0, len(names), self._page_size):
-            page = names[start : start + self._page_size]
+        for page in chunks(names, self._page_size):
             found = [self._info(name, details) for name in page if name in self._held]
             if found:
                 yield found

@@ -9,8 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from synmem.errors import Changed
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import Unreadable
+from synmem.messages import Unreadable, encodable
 from synmem.store import START, Page, Position
 
 _Row = TypeVar("_Row")

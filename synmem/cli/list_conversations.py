@@ -12,6 +12,7 @@ from synmem.cli.options import MatchOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, UsageError
+from synmem.messages import chunks
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -175,8 +176,8 @@ def _ids(ids: list[str], null: bool) -> int | None:
         ids = [each for each in ids if each not in left_out]
     end = "\0" if null else "\n"
     shown = render.visible if render.is_terminal() and not null else str
-    for start in range(0, len(ids), _PAGE):
-        render.write(shown(end.join(ids[start : start + _PAGE]) + end).encode())
+    for some in chunks(ids, _PAGE):
+        render.write(shown(end.join(some) + end).encode())
     return PARTLY if bad else None
 
 

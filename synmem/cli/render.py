@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from synmem.errors import SynmemError
-from synmem.messages import dump_json
+from synmem.messages import chunks, dump_json
 
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
@@ -214,8 +214,8 @@ def table(
     head = _row(columns, widths, right)
     with paged() as out:
         out((styled(head, "1") if colored() else head).encode() + b"\n")
-        for start in range(0, len(cells), 1000):
-            lines = [_row(row, widths, right) for row in cells[start : start + 1000]]
+        for some in chunks(cells, 1000):
+            lines = [_row(row, widths, right) for row in some]
             out("\n".join([*lines, ""]).encode())
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from synmem.errors import MissingExtra
 from synmem.exhaustion import exhausted
+from synmem.messages import replaced
 from synmem.models.tokens import CHARACTERS_PER_TOKEN, Count, estimate_tokens
 
 __all__ = ["CHARACTERS_PER_TOKEN", "LLM", "PROVIDERS", "Count", "Model", "estimate_tokens"]
@@ -64,19 +65,15 @@ class Model:
         if self._opened is None:
             self._opened = _open(self._provider, self._settings())
         self.calls += 1
-        answer = await self._opened.generate(_sendable(prompt))
+        answer = await self._opened.generate(replaced(prompt))
         self._heard()
-        return _sendable(answer).replace("\0", "")
+        return replaced(answer).replace("\0", "")
 
     async def close(self) -> None:
         """Give connections back; twice is once."""
         opened, self._opened = self._opened, None
         if opened is not None:
             await opened.close()
-
-
-def _sendable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
 
 
 def _open(provider: str, settings: Mapping[str, Any]) -> Opened:

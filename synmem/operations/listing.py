@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 from synmem.errors import ConversationNotFound
+from synmem.messages import chunks
 from synmem.store import ConversationInfo, Store
 
 Match = str | Sequence[str] | None
@@ -53,8 +54,8 @@ async def listing(
         )
         if untimed is not None and idle_before is not None:
             untimed(sum(info.last_at is None and bool(fits(info.id)) for info in page))
-        for start in range(0, len(found), BATCH):
-            yield found[start : start + BATCH]
+        for some in chunks(found, BATCH):
+            yield some
 
 
 def matcher(globs: Match) -> Callable[[str], object]:

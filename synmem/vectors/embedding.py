@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from synmem.errors import MissingExtra
 from synmem.exhaustion import exhausted
+from synmem.messages import replaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ def pieces(text: str) -> list[str]:
     Cut behind a line, a sentence or a word where one ends in a piece's second half. Lone
     surrogates, which no model takes, become question marks.
     """
-    text = text[:EMBEDDED].encode("utf-8", "replace").decode().strip()
+    text = replaced(text[:EMBEDDED]).strip()
     found = []
     start = 0
     while len(text) - start > PIECE:

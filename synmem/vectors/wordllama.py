@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from synmem.errors import ModelError
+from synmem.messages import replaced
 from synmem.vectors.embedding import missing, normal
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class WordLlama:
         tokenizer, weights = self._read
         sums = np.zeros((len(texts), weights.shape[1]), np.float32)
         for start in range(0, len(texts), _TOGETHER):
-            some = [text.encode("utf-8", "replace").decode() for text in texts[start:][:_TOGETHER]]
+            some = [replaced(text) for text in texts[start:][:_TOGETHER]]
             encoded = tokenizer.encode_batch_fast(some, add_special_tokens=False)
             _add_tokens(sums[start : start + _TOGETHER], [each.ids for each in encoded], weights)
         return normal(sums)  # the mean, at length 1, is the sum at length 1

@@ -34,8 +34,7 @@ from synmem.layouts.own.dynamodb_items import (
     number_of,
     position_of,
 )
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import Holds, Message, Unreadable
+from synmem.messages import Holds, Message, Unreadable, encodable
 from synmem.store import START, Page, Position
 
 READ_AT_ONCE: Final = 32

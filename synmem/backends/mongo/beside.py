@@ -16,8 +16,7 @@ from synmem.backends.mongo.keys import IDS_A_QUERY, sessions
 from synmem.backends.mongo.opening import DUPLICATE, Place
 from synmem.layouts.own import mongo_documents as layout
 from synmem.layouts.own.beside import read_all_beside, read_beside
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import Conversation, JSONObject
+from synmem.messages import Conversation, JSONObject, encodable
 
 
 class Beside:

@@ -9,8 +9,7 @@ from bson.int64 import Int64
 
 from synmem.backends.paging import storable
 from synmem.layouts.own import mongo_documents as layout
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import JSONObject
+from synmem.messages import JSONObject, encodable
 from synmem.store import Position
 
 KEY: Final = {"session_id": 1, "n": 1}

@@ -17,8 +17,7 @@ from synmem.backends.mongo.steps import Steps
 from synmem.backends.mongo.writing import Writer, new_ids, renumber, stored
 from synmem.errors import Changed, StoreError
 from synmem.layouts.own import mongo_documents as layout
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import Conversation, Message
+from synmem.messages import Conversation, Message, encodable
 from synmem.store import START, Part, Position
 
 

@@ -15,7 +15,7 @@ from synmem.backends.mongo.keys import IDS_A_QUERY, sessions
 from synmem.backends.mongo.opening import Place
 from synmem.backends.paging import called_off
 from synmem.layouts.own import mongo_documents as layout
-from synmem.layouts.own.synapsekit import encodable
+from synmem.messages import encodable
 from synmem.store import Step
 
 CALLED_OFF_AT_ONCE: Final = 16

@@ -11,8 +11,7 @@ from synmem.backends.postgres.table import Table
 from synmem.backends.postgres.writing import Writer, exists
 from synmem.errors import CorruptData
 from synmem.layouts.own.beside import read_beside
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import ascii_json
+from synmem.messages import ascii_json, encodable
 
 
 async def note(table: Table, conversation: str, name: str) -> Any | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from synmem.backends.postgres.table import Table
 from synmem.backends.postgres.writing import STEP_DONE, Writer, step_name
-from synmem.layouts.own.synapsekit import encodable
+from synmem.messages import encodable
 from synmem.store import Step
 
 STEPS_A_CALL: Final = 1000

@@ -38,8 +38,7 @@ from synmem.backends.postgres.refusing import refused, refused_rows
 from synmem.backends.postgres.table import Table, literal, row_id
 from synmem.errors import Rejected, Unsupported
 from synmem.finishing import CANCELLED_S, to_its_end
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import Conversation, Message
+from synmem.messages import Conversation, Message, encodable
 from synmem.store import START, Part, Position
 
 T = TypeVar("T")

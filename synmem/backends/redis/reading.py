@@ -26,8 +26,7 @@ from synmem.backends.redis.scripts import (
 from synmem.errors import AccessDenied, CorruptData
 from synmem.layouts.own import redis_items
 from synmem.layouts.own.beside import read_all_beside, read_beside
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import Damage, Holds, Message, Unreadable
+from synmem.messages import Damage, Holds, Message, Unreadable, chunks, encodable
 from synmem.store import (
     GHOST,
     ORPHAN,
@@ -215,8 +214,8 @@ class RedisReader:
         """See `Store.conversations`."""
         names = storable(ids) if ids is not None else storable(await self._all())
         look = self._details if details else self._existing
-        for start in range(0, len(names), self._page_size):
-            found = await look(names[start : start + self._page_size])
+        for some in chunks(names, self._page_size):
+            found = await look(some)
             if found:
                 yield found
 
@@ -313,8 +312,7 @@ class RedisReader:
         """See `SupportsExpiry.expiring`."""
         left: dict[str, float] = {}
         ids = storable(conversations)
-        for start in range(0, len(ids), IDS_A_CALL):
-            some = ids[start : start + IDS_A_CALL]
+        for some in chunks(ids, IDS_A_CALL):
             found = await self._call(EXPIRING, some)
             left.update({i: ms / 1000 for i, ms in zip(some, found, strict=True) if ms >= 0})
         return left

@@ -71,9 +71,8 @@ from synmem.backends.redis.scripts import (
 )
 from synmem.errors import CorruptData, Rejected, Unsupported
 from synmem.layouts.own import redis_items
-from synmem.layouts.own.synapsekit import encodable
 from synmem.masking import mask, mask_with
-from synmem.messages import Conversation, Message, ascii_json
+from synmem.messages import Conversation, Message, ascii_json, chunks, encodable
 from synmem.store import Part, Position, Step
 
 PREFIX: Final = "synapsekit:memory:"
@@ -220,15 +219,14 @@ class RedisStore(RedisReader):
         # The first try of one that was repeated may come late: its token is left to pass by
         # itself, since a position that looks the same would let it through.
         keys = [key for step in steps if (key := self._keys.step(step.token)) not in self._repeated]
-        for start in range(0, len(keys), IDS_A_CALL):
-            await self._server.call(FORGET, keys[start : start + IDS_A_CALL])
+        for some in chunks(keys, IDS_A_CALL):
+            await self._server.call(FORGET, some)
 
     async def expire(self, left_s: Mapping[str, float]) -> None:
         """See `SupportsExpiry.expire`."""
         self._may_write()
         ids = storable(list(left_s))
-        for start in range(0, len(ids), IDS_A_CALL):
-            some = ids[start : start + IDS_A_CALL]
+        for some in chunks(ids, IDS_A_CALL):
             keys = [key for i in some for key in (self._keys.list(i), self._keys.beside(i))]
             # With none left it would not pass, but be deleted at once.
             await self._server.call(EXPIRE, keys, *[max(1, int(left_s[i] * 1000)) for i in some])

@@ -22,8 +22,15 @@ import msgspec
 
 from synmem import messages as model
 from synmem.layouts.own.carried import JSONS, TEXTS, join, plain_text, split
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import Conversation, JSONObject, Message, ascii_json, format_time, parse_time
+from synmem.messages import (
+    Conversation,
+    JSONObject,
+    Message,
+    ascii_json,
+    encodable,
+    format_time,
+    parse_time,
+)
 
 Value = dict[str, Any]
 Item = dict[str, Value]

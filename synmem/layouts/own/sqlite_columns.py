@@ -18,8 +18,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from synmem.layouts.own.sqlite_tables import Column, Row, Table
-from synmem.layouts.own.synapsekit import encodable
-from synmem.messages import JSONObject, Message
+from synmem.messages import JSONObject, Message, encodable
 
 
 class _Default:

@@ -20,10 +20,12 @@ from synmem.messages import (
     JSONObject,
     Message,
     as_dict,
+    encodable,
     format_time,
     from_dict,
     parse_json,
     plain,
+    replaced,
 )
 
 RESERVED: Final = "synmem"
@@ -104,17 +106,3 @@ def called(value: Any) -> str:
     if isinstance(value, bytes) and type(value) is not bytes:
         return "text that is not UTF-8"
     return kinds.get(type(value), "something else")
-
-
-def encodable(text: str) -> bool:
-    """Whether UTF-8 can carry the text: it has no lone surrogate."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def replaced(text: str) -> str:
-    """The text with `?` for each lone surrogate."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from synmem.errors import SynmemError
+from synmem.messages import chunks
 from synmem.models import LLM
 from synmem.notes import Note, Notes
 from synmem.operations.deriving.covering import Covering, Newest
@@ -89,8 +90,7 @@ async def remember(known: Known, notes: Notes, *, beside: bool) -> None:
 
 
 async def _learn(entities: Entities, llm: LLM, content: str, max_characters: int) -> None:
-    for start in range(0, len(content), max_characters):
-        piece = content[start : start + max_characters]
+    for piece in chunks(content, max_characters):
         if piece.strip():
             await entities.learn(llm, piece)
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from synmem.messages import Message
+from synmem.messages import Message, chunks
 from synmem.operations.searching.words import normal
 from synmem.strategies.summary import SUMMARY_HEAD, is_summary
 
@@ -89,7 +89,7 @@ class Extract:
         left = self._earlier + [each for group in self._pool for each in group]
         left = left or self._scraps  # nobody said anything of weight
         while len(left) > _ROUND:
-            rounds = [left[i : i + _ROUND] for i in range(0, len(left), _ROUND)]
+            rounds = list(chunks(left, _ROUND))
             left = [each for some in rounds for each in best(some, _WINNERS)]
         return best(left, _WINNERS)
 

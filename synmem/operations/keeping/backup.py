@@ -46,6 +46,7 @@ from synmem.messages import (
     Digest,
     Holds,
     Message,
+    chunks,
     conversation_refusal,
     dump_json,
     format_time,
@@ -197,8 +198,7 @@ class Backup:
     ) -> AsyncIterator[Kept | NotKept]:
         """Write the fronts of many conversations down, each up to and with its position; one that
         cannot be kept is named."""
-        for start in range(0, len(fronts), _CALL):
-            batch = fronts[start : start + _CALL]
+        for batch in chunks(fronts, _CALL):
             beside = await Beside.of(store, [one.id for one, _ in batch], self._aside)
             for conversation, upto in batch:
                 try:
@@ -213,8 +213,8 @@ class Backup:
 
         In any order. A conversation that is not there any more is left out.
         """
-        for start in range(0, len(conversations), _CALL):
-            batch = {each.id: each for each in conversations[start : start + _CALL]}
+        for some in chunks(conversations, _CALL):
+            batch = {each.id: each for each in some}
             beside = await Beside.of(store, list(batch), self._aside)
             for name, why in beside.refused.items():
                 del batch[name]

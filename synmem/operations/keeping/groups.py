@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from synmem.errors import Changed
-from synmem.messages import Conversation, Message, Unreadable
+from synmem.messages import Conversation, Message, Unreadable, chunks
 from synmem.store import START, Page, Part, Position, Store
 from synmem.strategies.history import Unmet
 from synmem.strategies.pairing import REACH, Pairing, whole_from, whole_tail
@@ -53,10 +53,10 @@ class Front:
 
     def goes_on(self, kept: Sequence[Item]) -> bool:
         """Messages that stay; whether a call of the front may have its result behind them."""
-        for i in range(0, len(kept), _FURTHER):
+        for some in chunks(kept, _FURTHER):
             if not self._awaits:
                 return False
-            self._see(kept[i : i + _FURTHER])
+            self._see(some)
         return self._awaits
 
     @property

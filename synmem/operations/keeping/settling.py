@@ -3,6 +3,7 @@ of the store, and where it remembers none, told by where the messages stand."""
 
 from collections.abc import Sequence
 
+from synmem.messages import chunks
 from synmem.operations.keeping.removals import Removal, Removals
 from synmem.operations.keeping.restoring import CALL, Undo, finish
 from synmem.operations.keeping.standing import (
@@ -19,8 +20,8 @@ async def settle(store: Store, removals: Removals, how: Undo) -> list[Removal]:
     never will be. Returns those of the backup that turn out to be back, or never to have gone."""
     doubtful = removals.in_doubt
     done = await _done(store, doubtful, how)
-    for start in range(0, len(doubtful), CALL):
-        await _settle_some(store, removals, doubtful[start : start + CALL], done, how)
+    for some in chunks(doubtful, CALL):
+        await _settle_some(store, removals, some, done, how)
     mine = set(map(id, removals.mine))
     return [each for each in doubtful if each.is_done and id(each) in mine]
 
