@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from synmem import folders
-from synmem.backends.sqlite.reading import SqliteReader
+from synmem.backends.sqlite.store import SqliteStore
 from synmem.cli.app import app
 from tests.cli.processes import in_pipe, on_terminal, start
 
@@ -146,7 +146,7 @@ def test_a_store_without_an_index_of_its_own_is_not_looked_through_for_damage(
     async def damage(store: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(SqliteReader, "damage", damage)
+    monkeypatch.setattr(SqliteStore, "damage", damage)
     assert run("clear", "--match", "*", "--dry-run", "-p", str(store)).exit_code == 0
 
 

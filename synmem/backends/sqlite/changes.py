@@ -10,9 +10,11 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from synmem.backends.sqlite.file import File
+from synmem.backends.paging import storable
+from synmem.backends.sqlite.place import Place
+from synmem.store import Position
 
 _SETTLED_S: Final = 2.0
 """File systems tell times no finer than this: what was written so lately may be again, and the
@@ -50,15 +52,16 @@ def _told(status: os.stat_result) -> tuple[str, int]:
     return ":".join(map(str, parts)), max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-async def prints_of(
-    file: File, columns: Sequence[str], lying: Mapping[str, Any], upto: Mapping[str, int]
-) -> dict[str, str]:
-    """Of the rows of each conversation up to a number: how many, and the sum of their hashes.
-    `lying`: as what each of them lies in the table."""
+async def prints_of(place: Place, upto: Mapping[str, Position]) -> dict[str, str]:
+    """Of the rows of each conversation up to a position: how many, and the sum of their hashes.
+    Within a step."""
+    file, columns = place.file, place.table.columns
+    numbers = {name: place.number_at(position) for name, position in upto.items()}
+    lying = await place.values(storable([*numbers]))
     if file.connection is None:
         return {}
     await file.define(_PRINT, zlib.crc32)
-    key = f"m.{file.shape.key}"
+    key = f"m.{place.shape.key}"
     row = _row_sql(key, [f"m.{column}" for column in columns])
     found: dict[str, str] = {}
     wanted = list(lying)
@@ -67,9 +70,9 @@ async def prints_of(
         values = ", ".join(f"({n}, ?, ?)" for n in range(len(some)))
         rows = await file.rows(
             f"SELECT w.column1, count(*), sum({_PRINT}({row})) FROM (VALUES {values}) AS w "
-            f"JOIN messages AS m ON {file.shape.ids.match('w.column2')} AND {key} <= w.column3 "
+            f"JOIN messages AS m ON {place.shape.ids.match('w.column2')} AND {key} <= w.column3 "
             "GROUP BY w.column1",
-            [value for name in some for value in (lying[name], upto[name])],
+            [value for name in some for value in (lying[name], numbers[name])],
         )
         found.update((some[n], f"{count} {total}") for n, count, total in rows)
     return found

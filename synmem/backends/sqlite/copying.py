@@ -7,14 +7,17 @@ inserted as they stand. What is not plainly readable there, or would be written 
 is left to the ordinary way.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
-from synmem.backends.sqlite.errors import code_of
+from synmem.backends.paging import storable
+from synmem.backends.sqlite.beside import Beside
+from synmem.backends.sqlite.errors import Refused, code_of
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.line_sql import (
     Run,
@@ -25,10 +28,12 @@ from synmem.backends.sqlite.line_sql import (
     parted,
     runs_of,
 )
-from synmem.backends.sqlite.lines import is_plain, one_ahead, texts_of
-from synmem.backends.sqlite.reading import marks
+from synmem.backends.sqlite.lines import is_plain, makes_lines, one_ahead, texts_of
+from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
 from synmem.errors import StoreUnavailable
+from synmem.finishing import to_its_end
 from synmem.layouts.own.sqlite_tables import Table
+from synmem.messages import Conversation, conversation_refusal
 from synmem.store import Copied
 
 _Found = tuple[str, int, str]  # a conversation, how many messages it has, its lines
@@ -78,6 +83,76 @@ async def detach(file: File) -> None:
     """
     with contextlib.suppress(sqlite3.OperationalError):
         await file.execute(f"DETACH {BESIDE}")
+
+
+class Copier:
+    """Takes rows over from another file, and tells which were."""
+
+    def __init__(self, place: Place, beside: Beside, *, page_size: int) -> None:
+        self._name = place.name
+        self._place = place
+        self._file, self._table, self._ids = place.file, place.table, place.ids
+        self._beside = beside
+        self._page_size = page_size
+        self._copying = asyncio.Lock()  # one copy at a time has another file attached
+
+    async def copy(
+        self, source: Place, conversations: Sequence[Conversation]
+    ) -> tuple[list[Copied], list[Conversation]]:
+        """See `SupportsCopy.copy`: a transaction of some thousand messages."""
+        known = {c.id: c for c in conversations if conversation_refusal(c) is None}
+        ids = sorted(known)[:IDS_A_QUERY]
+        if not (ids and self._takes_rows_of(source)):
+            return [], []
+        await self._place.make()
+        try:
+            async with self._copying, self._attached(source) as copying, self._place.transaction():
+                looked, copied = await copying.some(ids, await self._place.ends(ids))
+                await self._beside.describe([known[each.conversation] for each in copied])
+        except (StoreUnavailable, Refused):  # the ordinary way waits, and says what is the matter
+            return [], []
+        for conversation in ids[:looked]:
+            del known[conversation]
+        return copied, [*known.values()]
+
+    def _takes_rows_of(self, source: Place) -> bool:
+        """Whether rows of that layout can be rows of this: it has no columns that we lack, and
+        both have plain ids."""
+        plain = self._ids.plain and source.ids.plain
+        return plain and {*self._table.columns} >= {*source.table.columns}
+
+    @contextlib.asynccontextmanager
+    async def _attached(self, source: Place) -> AsyncIterator["Copying"]:
+        """The other file, attached; StoreUnavailable where its rows cannot be taken over."""
+        try:
+            async with self._file.step():
+                await attach(self._file, source.file)
+                tables = {"main": self._table, BESIDE: source.table}
+                if await self._file.is_watched():
+                    raise StoreUnavailable(f"{self._name}: a trigger may change what is written")
+                with in_either(self._file):
+                    plain = await makes_lines(self._file, tables)
+                if not plain:
+                    raise StoreUnavailable(f"{source.name}: no plain table")
+            yield Copying(
+                self._file, self._table, source.file, source.table, most=2 * self._page_size
+            )
+        finally:
+            await to_its_end(self._detached())
+
+    async def _detached(self) -> None:
+        async with self._file.step():
+            await detach(self._file)
+
+    async def digests(self, conversations: Sequence[str]) -> dict[str, str]:
+        """See `SupportsCopy.digests`."""
+        ids = sorted(storable(conversations))
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), IDS_A_QUERY):
+            chunk = ids[start : start + IDS_A_QUERY]
+            async with self._file.step():
+                found |= await _digests_of(self._place, chunk, most=2 * self._page_size)
+        return found
 
 
 class Copying:
@@ -167,10 +242,11 @@ class Copying:
             raise StoreUnavailable(f"{self._file.path}: other rows were copied than were looked at")
 
 
-async def digests_of(file: File, table: Table, ids: Sequence[str], *, most: int) -> dict[str, str]:
+async def _digests_of(place: Place, ids: Sequence[str], *, most: int) -> dict[str, str]:
     """The digests of the rows of these conversations, as `copy` tells them; those it cannot make
     are left out."""
-    if not (file.shape.ids.plain and await is_plain(file, table)):
+    file, table = place.file, place.table
+    if not (place.ids.plain and await is_plain(file, table)):
         return {}
     counts = await file.rows(counts_sql("messages", marks(ids)), ids)
     counts = [row for row in counts if row[1] <= most]

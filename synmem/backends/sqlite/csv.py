@@ -8,25 +8,29 @@ from synmem.backends.csv_rows import Csv
 from synmem.backends.paging import storable
 from synmem.backends.sqlite.csv_sql import csv_query, finished_csv
 from synmem.backends.sqlite.line_sql import Run, counts_sql, runs_of
-from synmem.backends.sqlite.lines import SqliteLines, one_ahead, told
-from synmem.backends.sqlite.reading import IDS_A_QUERY, marks
+from synmem.backends.sqlite.lines import LineMaker, one_ahead, told
+from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
 
 CALL_MESSAGES: Final = 10_000
 CALL_BYTES: Final = 8_000_000
 """About so much is told in one call: it is held until it is written."""
 
 
-class SqliteCsv(SqliteLines):
-    """The half of a reader that makes CSV without messages."""
+class CsvMaker:
+    """Makes CSV without messages."""
 
-    _csv_pays = True
-    """False once a query told of conversations of which it could be made of less than half: those
-    that follow are likely of the same kind, and who reads each in both ways is slower than who
-    only makes messages of them."""
+    def __init__(self, place: Place, lines: LineMaker, *, page_size: int) -> None:
+        self._file, self._table = place.file, place.table
+        self._lines = lines
+        self._page_size = page_size
+        self._csv_pays = True
+        """False once a query told of conversations of which it could be made of less than half:
+        those that follow are likely of the same kind, and who reads each in both ways is slower
+        than who only makes messages of them."""
 
     async def csv(self, conversations: Sequence[str]) -> tuple[list[Csv], list[str]]:
         """See `MakesCsv.csv`."""
-        if not await self._is_usual() or not self._csv_pays:
+        if not await self._lines.is_usual() or not self._csv_pays:
             return [], []
         waiting = sorted(storable(conversations))
         ids, waiting = waiting[:IDS_A_QUERY], waiting[IDS_A_QUERY:]
@@ -46,13 +50,13 @@ class SqliteCsv(SqliteLines):
 
     async def _runs_apart(self, ids: Sequence[str]) -> list[Run]:
         """How to read these conversations, the lines of each by themselves."""
-        async with self._step():
+        async with self._file.step():
             counts = await self._file.rows(counts_sql("messages", marks(ids)), ids)
         most = 2 * self._page_size
         return runs_of([row for row in counts if row[1] <= most], ids, most=most)
 
     async def _told_of(self, run: Run) -> list[Any] | None:
-        async with self._step():
+        async with self._file.step():
             return await told(self._file, csv_query(self._table, marks(run.ids)), run.ids)
 
     async def _csv_of(self, ids: Sequence[str], rows: list[Any] | None) -> list[Csv]:

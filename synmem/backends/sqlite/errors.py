@@ -44,6 +44,11 @@ def is_waited_for(error: sqlite3.Error) -> bool:
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)
 
 
+def is_undecodable(error: sqlite3.OperationalError) -> bool:
+    """Whether text that was asked for is not UTF-8."""
+    return "decode to UTF-8" in str(error)
+
+
 @contextlib.contextmanager
 def translating(store: str, *, temporary: bool = False) -> Iterator[None]:
     """SQLite's exceptions as ours. Where nothing but temporary files is written, it is them that

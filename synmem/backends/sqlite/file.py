@@ -1,10 +1,11 @@
 """An SQLite file: opened so that reading leaves no trace, made, and its errors translated."""
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,10 +15,12 @@ from synmem import leftovers
 from synmem.backends.sqlite.errors import (
     is_in_the_way,
     is_later,
+    is_undecodable,
     is_waited_for,
+    translating,
 )
+from synmem.backends.sqlite.ids import text_or_bytes
 from synmem.backends.sqlite.names import Name, Seen, allowed, copy, is_young, name_of
-from synmem.backends.sqlite.shape import Shape
 from synmem.errors import (
     Changed,
     StoreError,
@@ -69,9 +72,8 @@ class File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.name = str(path)
         self.connection: aiosqlite.Connection | None = None
-        self.shape = Shape()
-        """Of the table of messages."""
         self.writes = False
         self._name = name_of(path)
         self._copy: leftovers.Claim | None = None
@@ -80,6 +82,7 @@ class File:
         self._follows = True
         self._reads = False
         self._functions: dict[str, Callable[[Any], Any]] = {}
+        self._turn = asyncio.Lock()  # one statement or transaction at a time
 
     def uri_to_read(self) -> str:
         """How another connection reads what this one does, and never writes to it."""
@@ -267,9 +270,47 @@ class File:
         if self.connection is not None:
             await to_its_end(self.connection.rollback())
 
+    @contextlib.asynccontextmanager
+    async def step(self) -> AsyncIterator[None]:
+        """The connection to ourselves, and SQLite's exceptions as ours."""
+        async with self._turn:
+            with translating(self.name, temporary=not self.writes):
+                yield
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, *, keeps: bool = True) -> AsyncIterator[None]:
+        """The write lock from the first look to the commit, everything or nothing; within a step.
+        Unless it `keeps` what was done, all of it is rolled back."""
+        kept = False
+        try:
+            # Within: whoever is cut off here does not know whether it has begun.
+            await self.execute("BEGIN IMMEDIATE")
+            yield
+            if keeps:
+                await self.execute("COMMIT")
+                kept = True
+        finally:
+            if not kept:
+                await self.rollback()
+
     async def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query; none where the tables are not made yet."""
         return await self.look(sql, values) if self.made else []
+
+    async def forgiving(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The same, in which text that is not UTF-8 is left as the bytes it is."""
+        try:
+            return await self.rows(sql, values)
+        except sqlite3.OperationalError as error:
+            if not is_undecodable(error):
+                raise
+        connection = self.connection
+        assert connection is not None
+        connection.text_factory = text_or_bytes
+        try:
+            return await self.rows(sql, values)
+        finally:
+            connection.text_factory = str
 
     async def look(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query on the file, whatever is in it; none where there is no file yet."""

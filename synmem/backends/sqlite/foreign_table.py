@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from synmem.backends.sqlite.errors import translating
 from synmem.backends.sqlite.file import File
-from synmem.backends.sqlite.reading import forgiving, marks
+from synmem.backends.sqlite.place import marks
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import Fit
 from synmem.messages import Message, Unreadable, ascii_json, parse_json
@@ -77,7 +77,7 @@ class ForeignTable:
 
     async def values(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """The rows of any query; text that is not UTF-8 as the bytes it is. Within a step."""
-        return await forgiving(self.file, sql, values)
+        return await self.file.forgiving(sql, values)
 
     async def rows(
         self, where: str, values: Sequence[Any], *, source: str | None = None

@@ -9,7 +9,7 @@ from typing import Final
 from synmem import messages as model
 from synmem.backends.paging import changed, storable
 from synmem.backends.sqlite.foreign_table import ForeignTable, Row, place_at, position_at
-from synmem.backends.sqlite.reading import marks
+from synmem.backends.sqlite.place import marks
 from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsupported
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import Fit

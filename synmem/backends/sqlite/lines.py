@@ -27,7 +27,8 @@ from synmem.backends.sqlite.line_sql import (
     probe,
     runs_of,
 )
-from synmem.backends.sqlite.reading import IDS_A_QUERY, SqliteReader, marks
+from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
+from synmem.backends.sqlite.reading import Reader
 from synmem.backends.sqlite.shape import LASTING, needed
 from synmem.finishing import to_its_end
 from synmem.layouts.own.sqlite_tables import Table
@@ -45,18 +46,23 @@ _HANDOVER_S: Final = 0.00005
 longer than a query takes. So the lock is let go, until that thread has woken up."""
 
 
-class SqliteLines(SqliteReader):
-    """The half of a reader that makes lines without messages."""
+class LineMaker:
+    """Makes lines without messages; what that cannot be done of comes in pages."""
 
-    _makes_lines: bool | None = None
+    def __init__(self, place: Place, reader: Reader, *, page_size: int) -> None:
+        self._place = place
+        self._file, self._table, self._ids = place.file, place.table, place.ids
+        self._reader = reader
+        self._page_size = page_size
+        self._makes_lines: bool | None = None
 
     async def lines(
         self, conversations: Sequence[str], *, apart: Collection[str] = ()
     ) -> AsyncIterator[Lines | Page]:
         """See `SupportsLines.lines`. While what one query gave goes out, the next one runs."""
         ids = sorted(storable(conversations))
-        if not await self._is_usual():
-            async for page in self.read(ids):
+        if not await self.is_usual():
+            async for page in self._reader.read(ids):
                 yield page
             return
         runs = [
@@ -69,24 +75,6 @@ class SqliteLines(SqliteReader):
                 async for each in self._made(run, texts):
                     yield each
 
-    async def described(self, conversations: Sequence[str]) -> list[str]:
-        """See `SupportsLines.described`."""
-        if not self.holds.conversation_fields:
-            return []
-        ids = storable(conversations)
-        found: list[str] = []
-        for start in range(0, len(ids), IDS_A_QUERY):
-            chunk = ids[start : start + IDS_A_QUERY]
-            async with self._step():
-                rows = await self._file.rows(
-                    "SELECT DISTINCT conversation_id FROM messages_meta "
-                    f"WHERE conversation_id COLLATE BINARY IN ({marks(chunk)}) "
-                    "AND name IN ('title', 'extra')",
-                    chunk,
-                )
-            found += [row[0] for row in rows]
-        return found
-
     async def _made(self, run: Run, texts: Sequence[str] | None) -> AsyncIterator[Lines | Page]:
         """Lines, and pages where there can be none."""
         data = finished(self._table, texts) if texts is not None else [None]
@@ -97,7 +85,7 @@ class SqliteLines(SqliteReader):
         each = zip(run.ids, run.counts, there, strict=True)
         for can, group in itertools.groupby(each, lambda one: one[2] is not None):
             if not can:
-                async for page in self.read([one[0] for one in group]):
+                async for page in self._reader.read([one[0] for one in group]):
                     yield page
                 continue
             for conversation, count, lines in group:
@@ -105,14 +93,14 @@ class SqliteLines(SqliteReader):
 
     async def _runs(self, ids: Sequence[str], apart: Collection[str]) -> list[Run]:
         """How to read these conversations."""
-        async with self._step():
+        async with self._file.step():
             rows = await self._file.rows(counts_sql("messages", marks(ids)), ids)
         return runs_of(rows, apart, most=2 * self._page_size)
 
-    async def _is_usual(self) -> bool:
+    async def is_usual(self) -> bool:
         """Whether SQLite and the tables are as `makes_lines` asks for."""
         if self._makes_lines is None:
-            async with self._step():
+            async with self._file.step():
                 self._makes_lines = self._ids.plain and await makes_lines(
                     self._file, {"main": self._table}
                 )
@@ -123,7 +111,7 @@ class SqliteLines(SqliteReader):
         if run.messages > 2 * self._page_size:
             return None
         sql, values = lines_query("messages", line_sql(self._table.columns), run)
-        async with self._step():
+        async with self._file.step():
             return await texts_of(self._file, sql, values, run)
 
 

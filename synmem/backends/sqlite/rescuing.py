@@ -16,12 +16,11 @@ from functools import partial
 from typing import Any, Final
 
 from synmem.backends.sqlite.errors import code_of, translating
-from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.ids import NotUtf8, shown, text_or_bytes
+from synmem.backends.sqlite.place import Place
 from synmem.errors import Unsupported
 from synmem.finishing import to_its_end
 from synmem.layouts.own.beside import read_all_beside
-from synmem.layouts.own.sqlite_tables import Table
 from synmem.messages import Damage, Holds, Message, Unreadable
 from synmem.store import STRAY, ConversationInfo, Page
 
@@ -42,14 +41,15 @@ Rows = list[tuple[Any, ...]]
 class Rescued:
     """A store of what can be read; see `Store` for what its methods promise. It only reads."""
 
-    def __init__(self, file: File, table: Table, *, page_size: int) -> None:
-        shape = file.shape
+    def __init__(self, place: Place, *, page_size: int) -> None:
+        file, shape = place.file, place.shape
         if file.connection is None or not (shape.numbered or shape.key != "id"):
             raise Unsupported(f"{file.path}: its rows have no numbers by which to rescue them")
         self.name = str(file.path)
-        self.holds: Holds = table.holds
+        self.holds: Holds = place.table.holds
         self._file = file
-        self._table = table
+        self._table = place.table
+        self._key = shape.key
         self._page_size = page_size
         self._found: _Found | None = None
 
@@ -94,7 +94,7 @@ class Rescued:
 
     async def _look(self) -> "_Found":
         if self._found is None:
-            self._found = await self._in_thread(lambda db: _Found(db, self._file.shape.key))
+            self._found = await self._in_thread(lambda db: _Found(db, self._key))
         return self._found
 
     async def _in_thread(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -116,7 +116,7 @@ class Rescued:
         self, name: str, numbers: Sequence[int], db: sqlite3.Connection
     ) -> list[Message | Unreadable]:
         columns = ", ".join(self._table.columns)
-        key = self._file.shape.key
+        key = self._key
         select = f"SELECT {key}, conversation_id, {columns} FROM messages NOT INDEXED WHERE {key}"
         rows: dict[int, tuple[Any, ...]] = {}
         # What lies far apart is sought row by row: others' rows lie between.

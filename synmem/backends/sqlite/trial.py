@@ -10,14 +10,17 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
+from synmem.backends.paging import storable
+from synmem.backends.sqlite.beside import Beside, set_beside
 from synmem.backends.sqlite.errors import Refused, code_of
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.ids import shown
-from synmem.backends.sqlite.inserting import insert, last_number, lowest_number, set_beside
-from synmem.backends.sqlite.reading import IDS_A_QUERY, forgiving, marks
+from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
+from synmem.backends.sqlite.writing import insert, last_number, lowest_number
 from synmem.layouts.own.beside import read_beside
-from synmem.layouts.own.sqlite_tables import OwnTable, Row, SynapseKitTable, Table
-from synmem.messages import Message, ascii_json
+from synmem.layouts.own.sqlite_tables import OwnTable, Row, SynapseKitTable
+from synmem.messages import Conversation, ascii_json
+from synmem.store import Part
 
 ROWS_A_TRIAL: Final = 2000
 """So many are held, and tried out in one transaction: others wait for the lock no longer."""
@@ -34,18 +37,14 @@ _Differences = Callable[[Sequence[Row]], Awaitable[dict[str, str]]]
 class Trial:
     """Removing rows and bringing them back; the caller has the connection to itself."""
 
-    def __init__(
-        self,
-        file: File,
-        table: Table,
-        refusal: Callable[[Message], str | None],
-        stored: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, place: Place, beside: Beside, stored: Mapping[str, Any]) -> None:
         """`stored`: as what each of the conversations lies in the table."""
         self._stored = stored
-        self._file = file
-        self._table = table
-        self._refusal = refusal
+        self._name = place.name
+        self._place = place
+        self._file = place.file
+        self._table = place.table
+        self._beside = beside
 
     async def refusals(self, rows: Sequence[Row]) -> dict[str, str]:
         """Why the file would not take these messages back, by their conversations; those it would
@@ -68,13 +67,13 @@ class Trial:
         ):  # others wrote, and what was taken is not
             try:
                 await self._file.execute("BEGIN IMMEDIATE")
-                number = await last_number(self._file, sum(map(len, parts)))
+                number = await last_number(self._place, sum(map(len, parts)))
                 for conversation, rows in zip(ids, parts, strict=True):
                     for index, values in enumerate(rows):
                         number += 1
                         row = (number, self._stored[conversation], *values)
                         try:
-                            await insert(self._file, self._table, [row])
+                            await insert(self._place, [row])
                         except Refused as error:
                             found.append((conversation, index, str(error)))
                             await self._file.execute("DELETE FROM messages WHERE id = ?", [number])
@@ -93,7 +92,7 @@ class Trial:
         assert self._file.connection is not None
         if not self._file.connection.in_transaction:
             await self._file.execute("BEGIN IMMEDIATE")
-            await insert(self._file, self._table, taken)
+            await insert(self._place, taken)
 
     async def _tried(self, rows: Sequence[Row], differences: _Differences) -> dict[str, str]:
         """Where SQLite refuses some together, each half is tried by itself, in a transaction of
@@ -132,7 +131,7 @@ class Trial:
         for row in rows:
             with contextlib.suppress(ValueError):  # nobody removes what cannot be read
                 message = self._table.decode(row[2:])
-                if why := self._refusal(message):
+                if why := self._place.refusal(message):
                     found[row[0]] = why
                     continue
                 before.append(row)
@@ -142,12 +141,12 @@ class Trial:
             found[name] = f"{self._file.path} would not let it go"
         # In front of what is there, as `replace` puts it, then behind all, as `append` does.
         count = len(before)
-        for first in (await lowest_number(self._file, count) - count, None):
-            start = await last_number(self._file, count) + 1 if first is None else first
+        for first in (await lowest_number(self._place, count) - count, None):
+            start = await last_number(self._place, count) + 1 if first is None else first
             numbers = range(start, start + len(before))
             new = zip(numbers, before, again, strict=True)
             rows = [(n, self._stored[row[0]], *v) for n, row, v in new]
-            await insert(self._file, self._table, rows, trial=True)
+            await insert(self._place, rows, trial=True)
             found |= await self._compared(start, before)
             await self._delete(numbers)
         return found
@@ -194,7 +193,7 @@ class Trial:
         await set_beside(self._file, [(*key, None) for key in values])
         await set_beside(self._file, [(*key, value) for key, value in values.items()], trial=True)
         ids = [*dict.fromkeys(conversation for conversation, _ in values)]
-        after = {(row[0], row[1]): row[2] for row in await beside(self._file, ids)}
+        after = {(row[0], row[1]): row[2] for row in await self._beside.all(ids)}
         return {
             key[0]: f"{self._file.path} would not take back its {key[1]}"
             for key, value in values.items()
@@ -202,16 +201,87 @@ class Trial:
         }
 
 
-async def beside(file: File, ids: Sequence[str]) -> list[Row]:
-    """The title, extra and notes of these conversations: (conversation, name, JSON)."""
-    return await forgiving(
-        file,
-        "SELECT conversation_id, name, value FROM messages_meta "
-        f"WHERE conversation_id COLLATE BINARY IN ({marks(ids)}) AND "
-        "(name IN ('title', 'extra') OR name >= 'note:' AND name < 'note;') "
-        "ORDER BY conversation_id",
-        ids,
-    )
+class Trials:
+    """Whether the file takes what is meant for it; what it takes back of what is removed."""
+
+    def __init__(self, place: Place, beside: Beside) -> None:
+        self._name = place.name
+        self._place = place
+        self._file, self._ids = place.file, place.ids
+        self._beside = beside
+        self._plainness = Plainness()
+
+    async def refused(
+        self, parts: Sequence[Part], encoded: Sequence[Sequence[Row]], error: Refused
+    ) -> list[tuple[str, int, str]]:
+        """Which of these the file's tables refuse; all, where it is none by itself."""
+        ids = [part.conversation.id for part in parts]
+        async with self._file.step():
+            trial = await self._trial(ids)
+            found = await trial.refused(ids, encoded)
+        return found or [(conversation, 0, str(error)) for conversation in ids]
+
+    async def _trial(self, ids: Sequence[str]) -> Trial:
+        """What tries out rows of these conversations; within a step."""
+        return Trial(self._place, self._beside, await self._place.stored(ids))
+
+    async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
+        """See `SupportsTrial.refuses_back`: some thousand rows in a transaction."""
+        if not self._file.made:
+            return {}
+        await self._place.make()
+        ids = sorted(storable(conversations))
+        found = {each: why for each in ids if (why := self._place.id_refusal(Conversation(each)))}
+        async with self._file.step():
+            if await self._plainness.nothing_refuses(self._file):
+                return found
+        for start in range(0, len(ids), IDS_A_QUERY):
+            chunk = ids[start : start + IDS_A_QUERY]
+            async with self._file.step():
+                values = await self._place.values(chunk)
+            if self._ids.affinity == "BLOB":
+                why = f"{self._name} would take it back as text, and its id is a number there"
+                found |= {each: why for each, value in values.items() if type(value) is not str}
+            await self._try_beside([each for each in chunk if each not in found], found)
+            await self._try_rows({i: v for i, v in values.items() if i not in found}, found)
+        return found
+
+    async def _try_rows(self, values: dict[str, Any], found: dict[str, str]) -> None:
+        """Remove and bring back every row of these conversations (and as what each lies there), and
+        note who is refused."""
+        left = dict(values)
+        order = f"ORDER BY {self._ids.order}, id"
+        while left:
+            where, given = self._ids.where([*left.values()])
+            rows = await self._try_some(f"{where} {order}", given, values, found)
+            looked = {row[0] for row in rows}
+            # The last one goes on from where it is: the index knows the place.
+            while len(rows) == ROWS_A_TRIAL and rows[-1][0] not in found:
+                conversation, number = rows[-1][:2]
+                where, given = self._ids.where([values[conversation]])
+                rest = f"{where} AND id > ? ORDER BY id"
+                rows = await self._try_some(rest, [*given, number], values, found)
+                looked |= {row[0] for row in rows}
+            if not looked:  # the others are gone
+                break
+            left = {each: value for each, value in left.items() if each not in looked}
+
+    async def _try_some(
+        self, where: str, given: Sequence[Any], values: dict[str, Any], found: dict[str, str]
+    ) -> list[Row]:
+        """The same of the first rows of those; tell which."""
+        trial = Trial(self._place, self._beside, values)
+        async with self._file.step():
+            rows = await self._place.rows(f"{where} LIMIT ?", [*given, ROWS_A_TRIAL])
+            found |= await trial.refusals(rows)
+        return rows
+
+    async def _try_beside(self, ids: Sequence[str], found: dict[str, str]) -> None:
+        """The same of what lies beside them."""
+        if self._place.keeps_beside:
+            async with self._file.step():
+                trial = await self._trial(ids)
+                found |= await trial.refusals_beside(await self._beside.all(ids))
 
 
 class Plainness:

@@ -58,7 +58,7 @@ def test_a_file_that_is_as_it_was_is_not_looked_through(
         calls.append(given)
         return await prints(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("synmem.backends.sqlite.reading.prints_of", counted)
+    monkeypatch.setattr("synmem.backends.sqlite.store.prints_of", counted)
 
     async def main(text: str) -> Found:
         async with open_store("sqlite", {"db_path": str(path)}) as store:

@@ -615,7 +615,7 @@ def test_where_no_index_finds_them_a_look_through_the_table_is_for_many_conversa
 
     async def main() -> None:
         async with opened(path, layout="synapsekit", page_size=500) as store:
-            connection = store._file.connection
+            connection = store.place.file.connection
             await connection.set_progress_handler(count, 1000)
             pages = [page async for page in store.read(sorted(expected))]
         found: dict[str, list[str]] = {}

@@ -144,7 +144,7 @@ def test_a_query_during_which_a_program_rewrites_all_gives_all_old_or_all_new(jo
 
     async def main(path: Path, rewrite: Callable[[], None]) -> None:
         async with opened(path, page_size=1000) as store:
-            await store._file.connection.set_progress_handler(rewrite, 200)
+            await store.place.file.connection.set_progress_handler(rewrite, 200)
             [page] = [page async for page in store.read(["c"])]
             assert len(page.items) == count
             found = {message.content[:3] for message in page.items}
@@ -178,7 +178,7 @@ def test_a_query_during_which_a_program_rewrites_all_gives_all_old_or_all_new(jo
 def test_a_file_that_changes_all_the_time_is_said_to() -> None:
     async def main(path: Path) -> None:
         async with opened(path) as store:
-            store._file._name = Restless(store._file._name)
+            store.place.file._name = Restless(store.place.file._name)
             with pytest.raises(StoreUnavailable, match="another program is writing it all"):
                 await items(store, "c")
 

@@ -701,7 +701,7 @@ def test_a_trial_reaches_every_row_in_transactions_of_some_rows(
     tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages end within conversations and between them; who is refused is not looked at again."""
-    monkeypatch.setattr("synmem.backends.sqlite.store.ROWS_A_TRIAL", 4)
+    monkeypatch.setattr("synmem.backends.sqlite.trial.ROWS_A_TRIAL", 4)
     path = make(tmp_path / "s.db", layout)
     sizes = {"a": 1, "b": 11, "c": 3, "d": 4, "e": 8, "f": 1, "g": 9}
     for _ in range(11):
@@ -757,9 +757,9 @@ def test_a_trial_keeps_apart_what_a_column_takes_for_the_same(tmp_path: Path) ->
 async def statements(store: Any, work: Any) -> tuple[Any, list[str]]:
     """What this work gives, and the SQL that it runs."""
     ran: list[str] = []
-    await store._file.connection.set_trace_callback(ran.append)
+    await store.place.file.connection.set_trace_callback(ran.append)
     result = await work
-    await store._file.connection.set_trace_callback(None)
+    await store.place.file.connection.set_trace_callback(None)
     return result, ran
 
 
@@ -1141,7 +1141,7 @@ async def cut_off(store: Any, work: Any, at: int) -> bool:
 
         return counted
 
-    connection = store._file.connection
+    connection = store.place.file.connection
     with pytest.MonkeyPatch.context() as patch:
         for name in ("execute", "executemany", "execute_fetchall"):
             patch.setattr(connection, name, counting(getattr(connection, name)))

@@ -501,7 +501,7 @@ def test_a_full_disk_writes_nothing_and_says_so(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with opened(path, write=True) as store:
-            await store._file.execute("PRAGMA max_page_count=10")
+            await store.place.file.execute("PRAGMA max_page_count=10")
             with pytest.raises(SynmemError, match="full"):
                 await add(store, "c", [Message("user", "x" * 100_000)])
             assert await contents(store, "c") == ["message 0"]
@@ -574,7 +574,7 @@ def test_the_newest_messages_cost_the_same_in_a_long_conversation(tmp_path: Path
                 steps += 1
                 return 0
 
-            await store._file.connection.set_progress_handler(count, 10)
+            await store.place.file.connection.set_progress_handler(count, 10)
             assert len(await items(store, "long", reverse=True, limit=2)) == 2
             return steps
 
