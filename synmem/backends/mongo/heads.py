@@ -41,7 +41,8 @@ class Glimpse:
     """
 
     def __init__(self, heads: "Heads", ids: Sequence[str]) -> None:
-        self._heads, self._ids = heads, ids
+        self.ids = ids
+        self._heads = heads
         self._seen: Mapping[str, Head] = {}
 
     def __getitem__(self, conversation: str) -> Head:
@@ -50,13 +51,13 @@ class Glimpse:
     async def under(self, read: Callable[[], Awaitable[T]]) -> T:
         """What `read` finds while these heads stay as they are; those that were seen after the
         last call are those before this one."""
-        self._seen = self._seen or await self._heads.seen(self._ids)
+        self._seen = self._seen or await self._heads.seen(self.ids)
         for _ in range(LOOKS):
             before, found = self._seen, await read()
-            self._seen = await self._heads.seen(self._ids)
-            if all(self[i].version == before[i].version for i in self._ids):
+            self._seen = await self._heads.seen(self.ids)
+            if all(self[i].version == before[i].version for i in self.ids):
                 return found
-        raise self._heads.place.changed(self._ids[0])
+        raise self._heads.place.changed(self.ids[0])
 
     async def each(self, read: Callable[[str, Head], Awaitable[T]]) -> list[T]:
         """What `read` finds of each of them, several at a time."""
@@ -65,7 +66,7 @@ class Glimpse:
             async with self._heads.turns:
                 return await read(conversation, self[conversation])
 
-        return await self.under(lambda: asyncio.gather(*map(one, self._ids)))
+        return await self.under(lambda: asyncio.gather(*map(one, self.ids)))
 
 
 class Heads:

@@ -9,7 +9,7 @@ from synmem.backends.mongo.head import Head
 from synmem.backends.mongo.heads import Glimpse, Heads
 from synmem.backends.mongo.keys import IDS_A_QUERY, INDEX, KEY, NUMBERED, session_of, sessions
 from synmem.backends.mongo.opening import Document, Place
-from synmem.backends.mongo.reading import KEYS_A_PAGE, Reader
+from synmem.backends.mongo.runs import KEYS_A_PAGE, Runs
 from synmem.layouts.own import mongo_documents as layout
 from synmem.store import ConversationInfo
 
@@ -23,12 +23,12 @@ class Listing:
     """Which conversations there are, and what is told of them."""
 
     def __init__(
-        self, place: Place, heads: Heads, beside: Beside, reader: Reader, *, page_size: int
+        self, place: Place, heads: Heads, beside: Beside, runs: Runs, *, page_size: int
     ) -> None:
         self._place = place
         self._heads = heads
         self._beside = beside
-        self._reader = reader
+        self._runs = runs
         self._page_size = page_size
 
     async def conversations(
@@ -71,7 +71,7 @@ class Listing:
             there = await self._heads.existing(ids, known=known)
             return [ConversationInfo(id=layout.conversation_of(i)) for i in ids if i in there]
         found: dict[str, Counted] = {}
-        async for conversation, documents in self._reader.runs(ids, _TIMES):
+        async for conversation, documents in self._runs.of(ids, _TIMES):
             if documents is not None:
                 found[conversation] = len(documents), documents[0], documents[-1]
             elif (counted := await self._counted(conversation)) is not None:

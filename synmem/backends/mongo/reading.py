@@ -1,68 +1,55 @@
-"""Reading a MongoDB store: pages by number, and many conversations in a query; each between two
-looks at the heads of its conversations (`Glimpse`)."""
+"""Reading a MongoDB store in pages, each between two looks at the heads of its conversations
+(`Glimpse`)."""
 
-import functools
-import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from synmem.backends.mongo.fields import json_of
 from synmem.backends.mongo.head import Head
 from synmem.backends.mongo.heads import Glimpse, Heads
-from synmem.backends.mongo.keys import (
-    IDS_A_QUERY,
-    INDEX,
-    NUMBERED,
-    is_whole,
-    number,
-    number_of,
-    position_of,
-    session_of,
-    sessions,
-    sort_alike,
-)
+from synmem.backends.mongo.keys import IDS_A_QUERY, is_whole, number_of, position_of, sessions
 from synmem.backends.mongo.opening import Document, Place
+from synmem.backends.mongo.runs import Runs
 from synmem.backends.paging import END, NOT_READ, Fetched, Paging, fetched, not_read
 from synmem.layouts.own import mongo_documents as layout
 from synmem.layouts.own.carried import plain_text
 from synmem.messages import Message, Unreadable
 from synmem.store import START, Page, Position
 
-ROWS_A_PAGE: Final = 5
-"""Of many conversations, so many pages of messages are asked for at once."""
-KEYS_A_PAGE: Final = 20
-"""And so many of nothing but numbers and times."""
-
-Run = tuple[str, list[Document] | None]
-"""A conversation and all its documents; None where they are more than a query's, or where its
-head cannot be read."""
-
 
 class Reader:
     """Messages in pages: along one conversation, of many at once, or the ends of many."""
 
-    def __init__(self, place: Place, heads: Heads, *, page_size: int) -> None:
+    def __init__(self, place: Place, heads: Heads, runs: Runs, *, page_size: int) -> None:
         self._place = place
         self._heads = heads
+        self._runs = runs
         self._page_size = page_size
 
     def read(
         self, conversations: Sequence[str], after: Position, reverse: bool, limit: int | None
     ) -> AsyncIterator[Page]:
         """See `Store.read`."""
-        paging = Paging(_Pages(self), self._page_size, IDS_A_QUERY)
+        pages = _Pages(self._place, self._heads, self._runs, self._page_size)
+        paging = Paging(pages, self._page_size, IDS_A_QUERY)
         return paging.read(sessions(conversations), after, reverse, limit)
 
-    # --- one conversation -------------------------------------------------------------------
 
-    def glimpse(self, conversation: str) -> Glimpse:
-        """What looks at its head around each page."""
-        return Glimpse(self._heads, [conversation])
+class _Pages:
+    """What one `Store.read` fetches: the head that was seen behind a page of a conversation is the
+    one before its next."""
 
-    async def page(
-        self, glimpse: Glimpse, conversation: str, after: Position, reverse: bool, size: int
-    ) -> Fetched:
+    def __init__(self, place: Place, heads: Heads, runs: Runs, page_size: int) -> None:
+        self._place = place
+        self._heads = heads
+        self._runs = runs
+        self._page_size = page_size
+        self._along = Glimpse(heads, ())
+
+    async def page(self, conversation: str, after: Position, reverse: bool, size: int) -> Fetched:
         """See `Pages.page`."""
+        if conversation not in self._along.ids:
+            self._along = Glimpse(self._heads, [conversation])
+        glimpse = self._along
         if after == NOT_READ:
             if (await self._heads.seen([conversation]))[conversation].unreadable is None:
                 raise self._place.changed(conversation)
@@ -91,55 +78,15 @@ class Reader:
         order, many = -1 if reverse else 1, size if at is None else size + 1
         return await self._place.find({"session_id": conversation, **where}, [("n", order)], many)
 
-    # --- many conversations -----------------------------------------------------------------
-
     async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
         """See `Pages.first`."""
-        async for conversation, documents in self.runs(ids, None):
+        async for conversation, documents in self._runs.of(ids):
             if documents is None:
                 yield conversation, Fetched(None, START)
                 continue
             for start in range(0, len(documents), self._page_size):
                 page = as_page(documents[start : start + self._page_size])
                 yield conversation, Fetched(page, None)
-
-    async def runs(self, ids: Sequence[str], fields: dict[str, int] | None) -> AsyncIterator[Run]:
-        """The documents of these sessions, which are sorted; of those that exist.
-
-        Ids that lie close together in the store, as those of a listing's page do, are asked for
-        as a range, which no server has to look up one by one.
-        """
-        left, width, dense = list(ids), IDS_A_QUERY, True
-        size = self._page_size * (ROWS_A_PAGE if fields is None else KEYS_A_PAGE)
-        while left:
-            chunk = left[:width]
-            ranged = dense and len(chunk) > 1 and sort_alike(chunk)
-            among = {"$gte": chunk[0], "$lte": chunk[-1]} if ranged else {"$in": chunk}
-            where = {"session_id": among, **NUMBERED}
-            glimpse = Glimpse(self._heads, chunk)
-            find = functools.partial(self._place.find, where, INDEX, size, fields)
-            rows = await glimpse.under(find)
-            wanted = set(chunk)
-            mine = [row for row in rows if row["session_id"] in wanted]
-            if ranged and 2 * len(mine) < len(rows):
-                dense = False
-                continue
-            shown = [row for row in mine if _is_shown(row, glimpse[row["session_id"]])]
-            runs: list[Run] = [
-                (i, list(group)) for i, group in itertools.groupby(shown, session_of)
-            ]
-            left = left[width:]
-            if len(rows) == size:
-                # The last one may go on: it is asked for again, with those that follow.
-                last = rows[-1]["session_id"]
-                runs = [run for run in runs if run[0] != last] or [(last, None)]
-                again = _not_yet(chunk, runs, last)
-                left = again + left
-                width = max(8, min(IDS_A_QUERY, 2 * (len(chunk) - len(again))))
-            for conversation, documents in runs:
-                if conversation in wanted:
-                    read = glimpse[conversation].unreadable is None
-                    yield conversation, documents if read else None
 
     async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
         """See `Pages.ends`: several at a time."""
@@ -157,26 +104,6 @@ class Reader:
         """All there is to see of a conversation whose head cannot be read."""
         why = self._place.with_remedy(head.unreadable)
         return not_read(layout.conversation_of(conversation), why)
-
-
-class _Pages:
-    """What one `Store.read` fetches: a conversation's head, looked at behind one page, need not be
-    looked at again before the next."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.first = reader.first
-        self.ends = reader.ends
-        self._reader = reader
-        self._conversation: str | None = None
-
-    def page(
-        self, conversation: str, after: Position, reverse: bool, size: int
-    ) -> Awaitable[Fetched]:
-        """See `Pages.page`."""
-        if conversation != self._conversation:
-            self._conversation = conversation
-            self._glimpse = self._reader.glimpse(conversation)
-        return self._reader.page(self._glimpse, conversation, after, reverse, size)
 
 
 def as_page(documents: Sequence[Document]) -> Page:
@@ -205,18 +132,3 @@ def _decoded(document: Document) -> Message | Unreadable:
         return layout.decode(document, json_of)
     except ValueError as error:
         return Unreadable(position_of(document), f"document {document['_id']}: {error}")
-
-
-def _is_shown(document: Document, head: Head) -> bool:
-    """Whether it is to be seen: where the head cannot be read, that there is something."""
-    if head.unreadable is not None:
-        return True
-    at = number(document["n"])
-    return at is not None and head.shows(at)
-
-
-def _not_yet(chunk: Sequence[str], runs: Sequence[Run], last: str) -> list[str]:
-    """What of a chunk is still to come where a query ended within conversation `last`."""
-    done = {conversation for conversation, _ in runs}
-    ordered = sort_alike(chunk)
-    return [i for i in chunk if i not in done and (i >= last or not ordered)]

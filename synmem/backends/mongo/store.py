@@ -31,7 +31,7 @@ hour. Of a conversation whose head cannot be read nothing is shown, and nothing 
 A token that is given to a delete or replace joins `steps` in its switch; calling it off adds it
 with `-` before, under a new version, so that the switch of a writer that was killed, and that
 arrives after all, finds no head like the one it looked at. An `append` has no switch, and takes
-no token. What a reader does is in `heads.py`, `reading.py` and `listing.py`.
+no token. What a reader does is in `heads.py`, `reading.py`, `runs.py` and `listing.py`.
 
 Where MongoDB gives less than the contract, since single servers have no transactions: a call of
 `append` may be seen in part, each conversation's messages from the first on; and where somebody
@@ -53,8 +53,9 @@ from synmem.backends.mongo.heads import Heads
 from synmem.backends.mongo.listing import Listing
 from synmem.backends.mongo.odd import damage, strays
 from synmem.backends.mongo.opening import Place, opened
-from synmem.backends.mongo.reading import KEYS_A_PAGE, Reader
+from synmem.backends.mongo.reading import Reader
 from synmem.backends.mongo.replacing import Replacer
+from synmem.backends.mongo.runs import KEYS_A_PAGE, Runs
 from synmem.backends.mongo.steps import Steps
 from synmem.backends.mongo.writing import Writer
 from synmem.errors import Unsupported
@@ -84,8 +85,9 @@ class MongoStore:
         self._heads = Heads(place)
         self._beside = Beside(place, self._heads)
         self._steps = Steps(place, self._heads)
-        self._reader = Reader(place, self._heads, page_size=page_size)
-        self._listing = Listing(place, self._heads, self._beside, self._reader, page_size=page_size)
+        runs = Runs(place, self._heads, page_size=page_size)
+        self._reader = Reader(place, self._heads, runs, page_size=page_size)
+        self._listing = Listing(place, self._heads, self._beside, runs, page_size=page_size)
         self._writer = Writer(place, self._heads, self._beside)
         self._replacer = Replacer(place, self._heads, self._beside, self._writer, self._steps)
 
