@@ -17,7 +17,8 @@ from synmem.cli.plain_values import PRIVATE
 ROOT = Path(synmem.__file__).parent
 CORE = {"messages", "errors", "store"}
 MAY_IMPORT = {
-    "__init__": set(),
+    # The public names, loaded when they are used.
+    "__init__": {*CORE, "tool"},
     "__main__": {"cli", "__init__"},
     "messages": set(),
     "errors": set(),
@@ -55,8 +56,10 @@ MAY_IMPORT = {
         *CORE, "operations", "strategies", "formats", "models", "notes", "folders", "durable",
         "locks", "vectors", "temporary", "finishing", "exhaustion",
     },
+    # The command line without its words: given places, it opens what the operations are given.
+    "tool": {*CORE, "operations", "profiles", "backends", "folders"},
     "cli": {
-        *CORE, "cli", "operations", "strategies", "formats", "models", "notes", "folders",
+        *CORE, "cli", "tool", "operations", "strategies", "formats", "models", "notes", "folders",
         "masking", "durable", "leftovers", "settings", "addresses", "config", "profiles", "backends",
         "model_settings", "embedding_settings", "vectors", "exhaustion", "temporary", "__init__",
     },
@@ -154,6 +157,15 @@ def _circles(modules: House) -> list[list[str]]:
 FILES = sorted(ROOT.rglob("*.py"))
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nobody_within_uses_the_public_names(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "synmem":
+            assert {alias.name for alias in node.names}.isdisjoint(synmem._MODULES)
+        elif isinstance(node, ast.Import):
+            assert "synmem" not in {alias.name for alias in node.names}
+
+
 def test_every_module_imports_only_what_its_layer_may_and_none_in_a_circle() -> None:
     assert not wrong(house(ROOT))
 
@@ -163,6 +175,8 @@ def test_every_module_imports_only_what_its_layer_may_and_none_in_a_circle() -> 
     [
         ("messages", "errors", "messages may not"),
         ("layouts.own.synapsekit", "backends.paging", "layouts may not"),
+        ("operations.export", "tool", "operations may not"),
+        ("operations.export", "__init__", "operations may not"),
         ("operations.export", "backends.sqlite.store", "operations may not"),
         ("operations.export", "cli.render", "operations may not"),
         ("cli.export", "backends.sqlite.store", "a backend by name"),

@@ -27,10 +27,11 @@ async def check_damage(source: "Store", *, consent: bool, as_json: bool = False)
     malformed line could belong anywhere. Rows that belong to no conversation harm none.
     """
     from synmem.messages import FINER
+    from synmem.operations.looking import damage_of, faults
     from synmem.store import SEVERAL, STRAY
 
-    found = await _damage(source)
-    damage = _faults(found)
+    found = await damage_of(source)
+    damage = faults(found)
     told = (FINER, SEVERAL)
     name_damage(source.name, [*damage, *(each for each in found if each.kind in told)])
     if all(each.kind == STRAY for each in damage):
@@ -42,25 +43,6 @@ async def check_damage(source: "Store", *, consent: bool, as_json: bool = False)
         )
         render.error(problem, as_json=as_json)
     return Harm.DAMAGED
-
-
-async def faults(store: "Store") -> "list[Damage]":
-    """What is wrong with the store beyond its messages for who reads it; not what is only worth
-    telling."""
-    return _faults(await _damage(store))
-
-
-async def _damage(store: "Store") -> "list[Damage]":
-    from synmem.store import SupportsDamage
-
-    return await store.damage() if isinstance(store, SupportsDamage) else []
-
-
-def _faults(found: "Iterable[Damage]") -> "list[Damage]":
-    from synmem.store import HARMLESS, SEQUENCE
-
-    readable = HARMLESS | {SEQUENCE}
-    return [each for each in found if each.kind not in readable]
 
 
 async def name_strays(store: "Store") -> bool:

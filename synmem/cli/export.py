@@ -134,11 +134,12 @@ def _rescued(store: "Store") -> "Store":
 
 async def _name_damage(store: "Store") -> bool:
     """Whether something is wrong with the store beyond single messages; it is named."""
-    from synmem.cli.damage import faults, name_damage, name_several
+    from synmem.cli.damage import name_damage, name_several
+    from synmem.operations.looking import damage_of, faults
 
     await name_several(store)
     # A malformed line stands in a conversation too, and was named there.
-    found = await faults(store)
+    found = faults(await damage_of(store))
     found = [each for each in found if each.kind != "malformed"]
     name_damage(store.name, found)
     return bool(found)

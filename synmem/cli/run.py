@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synmem import errors, folders
+from synmem import errors
 from synmem.cli import completing, render
 from synmem.cli.ending import Ended, Hearing, hearing
 from synmem.errors import UsageError
@@ -76,12 +76,9 @@ class Session:
         self, profile: "Profile", *, write: bool = False
     ) -> AsyncIterator["Store"]:
         """The store of this profile, closed at the end."""
-        from synmem.backends import open_store
+        from synmem.tool import open_profile
 
-        if write and profile.origins.get("db_path") == "default":
-            # Nobody named a folder, so nobody has made it.
-            folders.private(Path(profile.settings["db_path"]).parent)
-        async with open_store(profile.backend, profile.connection(), write=write) as store:
+        async with open_profile(profile, write=write) as store:
             if self.verbose:
                 render.note(f"{profile.name}: {store.name}")
             yield store

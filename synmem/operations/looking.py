@@ -1,12 +1,21 @@
 """Looking something up in a store: which conversations are there, where a message stands."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
 from synmem.errors import Changed
-from synmem.messages import Message
-from synmem.store import START, ConversationInfo, Position, Store, SupportsUnchanged
+from synmem.messages import Damage, Message
+from synmem.store import (
+    HARMLESS,
+    SEQUENCE,
+    START,
+    ConversationInfo,
+    Position,
+    Store,
+    SupportsDamage,
+    SupportsUnchanged,
+)
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -34,6 +43,17 @@ async def check_unchanged(*stores: Store) -> None:
     for store in stores:
         if isinstance(store, SupportsUnchanged):
             await store.check_unchanged()
+
+
+async def damage_of(store: Store) -> list[Damage]:
+    """What is wrong with the store beyond its messages, or worth telling of it."""
+    return await store.damage() if isinstance(store, SupportsDamage) else []
+
+
+def faults(found: Iterable[Damage]) -> list[Damage]:
+    """Of that, what is wrong for who reads it; not what is only worth telling."""
+    readable = HARMLESS | {SEQUENCE}
+    return [each for each in found if each.kind not in readable]
 
 
 async def last_position(store: Store, conversation: str) -> Position:

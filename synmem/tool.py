@@ -1,0 +1,209 @@
+"""What the command line does, from Python. A place is what it takes: a profile's name, a URL or a
+path; or a store that is open already.
+
+Nothing here prints, asks or exits: what went wrong is raised, or told in what comes back.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from synmem import backends, folders, profiles
+from synmem.errors import CorruptData, UsageError
+from synmem.messages import Damage
+from synmem.profiles import Profile
+from synmem.store import STRAY, Store, SupportsExports
+
+if TYPE_CHECKING:
+    from synmem.operations.listing import Match
+    from synmem.operations.moving.check import Checked
+    from synmem.operations.moving.receipt import Entry
+    from synmem.operations.searching.search import Found
+
+Place = str | Path | Store
+
+WAYS = ("skip", "stop", "rename", "extend")
+"""What may be done with a conversation that is another one in the destination: to replace it is
+left to the command, which keeps what gives way for `synmem undo`."""
+
+
+@contextlib.asynccontextmanager
+async def open_store(
+    place: str | Path | None = None, *, write: bool = False, config: Path | None = None
+) -> AsyncIterator[Store]:
+    """The store at a place, closed at the end; without one that of the default profile.
+
+    Without `write` one that is not there is `StoreNotFound`, and nothing is created or changed.
+    """
+    async with open_profile(_resolved(place, config), write=write) as store:
+        yield store
+
+
+@contextlib.asynccontextmanager
+async def open_profile(profile: Profile, *, write: bool = False) -> AsyncIterator[Store]:
+    """The store of this profile, closed at the end."""
+    if write and profile.origins.get("db_path") == "default":
+        # Nobody named a folder, so nobody has made it.
+        folders.private(Path(profile.settings["db_path"]).parent)
+    async with backends.open_store(profile.backend, profile.connection(), write=write) as store:
+        yield store
+
+
+def _resolved(place: str | Path | None, config: Path | None = None) -> Profile:
+    if isinstance(place, Path):  # a path, also where a profile is called so
+        return profiles.from_address(str(place.absolute()))
+    return profiles.resolve(place, config)
+
+
+def _opened(place: Place, *, write: bool = False) -> contextlib.AbstractAsyncContextManager[Store]:
+    if isinstance(place, str | Path):
+        return open_store(place, write=write)
+    return contextlib.nullcontext(place)
+
+
+# --- moving ---------------------------------------------------------------------------------
+
+
+class Migrated(msgspec.Struct, frozen=True):
+    """What `migrate` did: conversations that were looked at, messages written and read back, and
+    those that stayed behind; by conversation what went wrong; and which fields could not be
+    compared, since one of the two stores lacks them."""
+
+    conversations: int
+    written: int
+    left: int
+    problems: dict[str, str]
+    not_compared: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the destination now has all that the source has."""
+        return not (self.problems or self.left)
+
+
+async def migrate(
+    source: Place,
+    dest: Place,
+    *,
+    match: "Match" = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    on_conflict: str = "skip",
+    jobs: int = 2,
+) -> Migrated:
+    """Copy conversations to another store, read them back and compare.
+
+    Run it again at any time: it goes on where it ended, and doubles nothing. `match` takes globs
+    of ids, `since` and `until` (aware) the time of the last message, `on_conflict` one of `WAYS`.
+    CorruptData where the source is a file that is cut short or altered: nothing was written.
+    """
+    from synmem.operations.moving.receipt import Ledger
+    from synmem.operations.moving.transfer import Options, Transfer
+
+    if on_conflict not in WAYS:
+        raise UsageError(f"on_conflict={on_conflict!r}", hint=f"one of {', '.join(WAYS)}")
+    problems: dict[str, str] = {}
+
+    def tell(entry: "Entry") -> None:
+        if entry.kind is not None:
+            problems[entry.conversation] = f"{entry.kind}: {entry.problem or ''}"
+
+    async with _opened(source) as ours, _opened(dest, write=True) as theirs:
+        label = _resolved(source).name if isinstance(source, str | Path) else source.name
+        options = Options(
+            match=match, since=since, until=until, on_conflict=on_conflict, jobs=jobs, label=label
+        )
+        conversations = written = left = 0
+        not_compared: list[str] = []
+        for each in await _sources(ours):
+            with Ledger() as ledger:
+                transfer = Transfer(each, theirs, ledger, options, tell=tell)
+                await transfer.copy()
+                await transfer.verify()
+            conversations += transfer.conversations
+            written += transfer.written
+            left += transfer.left
+            not_compared = transfer.not_compared
+            if transfer.stopped:
+                break
+    return Migrated(conversations, written, left, problems, not_compared)
+
+
+async def _sources(store: Store) -> list[Store]:
+    """The exports in a store, each brought by itself; CorruptData where it may not be brought."""
+    from synmem.operations.looking import damage_of, faults
+    from synmem.operations.moving.sets import Piece, plan
+
+    if damaged := [each for each in faults(await damage_of(store)) if each.kind != STRAY]:
+        what = f"{store.name} is damaged ({damaged[0].kind}): {damaged[0].reason}"
+        raise CorruptData(f"nothing was written: {what}")
+    if not isinstance(store, SupportsExports):
+        return [store]
+    found = await store.exports()
+    pieces = [Piece(0, i, e.conversations, e.parts, apart=True) for i, e in enumerate(found)]
+    plan([store.name], pieces, joined=False, apart=True)  # refuses parts without the others
+    return [each.store for each in found]
+
+
+# --- comparing and searching ----------------------------------------------------------------
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What `check` found: the conversations that are not equal or cannot be read, and what else
+    is wrong with the stores."""
+
+    differences: "list[Checked]"
+    damage: list[Damage]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is nothing of either."""
+        return not (self.differences or self.damage)
+
+
+async def check(
+    source: Place, dest: Place | None = None, *, match: "Match" = None, one_way: bool = False
+) -> Report:
+    """Read a store through, or compare two, message by message.
+
+    The state of a difference is that of the command: `+` only in the source, `-` only in the
+    destination, `<` the destination is behind, `>` ahead, `*` different, `!` unreadable. With
+    `one_way` nobody looks for what only the destination has.
+    """
+    from synmem.operations.looking import damage_of, faults
+    from synmem.operations.moving.check import Checked, Soundness, check, sound
+    from synmem.operations.moving.compare import State
+
+    differences: list[Checked] = []
+    async with _opened(source) as ours:
+        damage = faults(await damage_of(ours))
+        if dest is None:
+            async for broken in sound(ours, Soundness(), match=match):
+                differences += [
+                    Checked(each.conversation_id, State.UNREADABLE, each.reason) for each in broken
+                ]
+            return Report(differences, damage)
+        async with _opened(dest) as theirs:
+            damage += faults(await damage_of(theirs))
+            async for found in check(ours, theirs, match=match, one_way=one_way):
+                differences += [each for each in found if each.state is not State.EQUAL]
+    return Report(differences, damage)
+
+
+async def search(
+    place: Place, text: str, *, conversation: str | None = None, k: int = 5
+) -> "Found":
+    """The `k` best messages that hold every word, and every "quoted phrase", of a text.
+
+    A large store that is given by its place gets an index in the state folder.
+    """
+    from synmem.operations.derived import index_file
+    from synmem.operations.searching.search import search
+
+    index = index_file(_resolved(place).identity) if isinstance(place, str | Path) else None
+    async with _opened(place) as store:
+        return await search(store, text, conversation=conversation, k=k, index=index)
