@@ -231,15 +231,15 @@ def _misread(kind: str, data: JSONObject) -> str | None:
     """On what LangChain's reader would raise, or what it would take for something else."""
     if kind not in _READ:
         return f"there is no type {kind!r}"
-    for key in ("self", "content_blocks"):
-        if key in data:
-            return f"data.{key} is an argument of its own"
+    for key in data:
+        if key in ("self", "content_blocks") or not model.encodable(key):
+            return f"its data cannot have {_shown(key)}"
     base = _CHUNKS.get(kind, kind)
     why = None
     for kinds in (_EVERY, _EACH.get(base, {}), _STREAM if kind == "AIMessageChunk" else {}):
         why = why or _first_wrong(kinds, data)
     if why is None and base == "ai":
-        why = _wrong_calls(data)
+        why = _wrong_calls(data) or (_wrong_chunks(data) if kind == "AIMessageChunk" else None)
     if why is None and kind == "remove" and data["content"] != "":
         why = "a remove message has no content"
     return why
@@ -332,6 +332,13 @@ def _wrong_calls(data: JSONObject) -> str | None:
             if why := _first_wrong(kinds, call):
                 return f"in one of its {key}, {why}"
     return None
+
+
+def _wrong_chunks(data: JSONObject) -> str | None:
+    """What is streamed is put together anew from its chunks, and the other way round."""
+    if len(data["tool_call_chunks"]) == len(data["tool_calls"]) + len(data["invalid_tool_calls"]):
+        return None
+    return "its tool_call_chunks are not those of its tool_calls"
 
 
 def _shown(value: Any) -> str:

@@ -1,14 +1,16 @@
 """LangChain's messages: what is read of them, and written as they were; what its reader refuses."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from synmem.layouts.foreign.langchain import HOLDS, json_of, message_of, refusal
 from synmem.messages import Message, canonical
+from tests.services.langchain import LangChain, langchain
 
 TYPES = (
     "human", "ai", "system", "tool", "function", "chat", "remove", "HumanMessageChunk",
@@ -234,3 +236,84 @@ def check_ours(message: Message) -> None:
 @given(messages)
 def test_whatever_is_not_refused_comes_back(message: Message) -> None:
     check_ours(message)
+
+
+# --- the real one ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[LangChain]:
+    with langchain() as running:
+        yield running
+
+
+VALUES: dict[str, list[Any]] = {
+    "content": ["", [], ["a", {"type": "text"}], [1], None, 5, "\ud800", [{"a": "\ud800"}]],
+    "additional_kwargs": [None, {"a": "\ud800"}, []],
+    "response_metadata": [None, {"a": float("nan"), "b": 2**70}],
+    "name": [5, "\ud800", "", None],
+    "id": [5, "x", True, "\ud800"],
+    "role": ["x", 5, None],
+    "tool_call_id": [5, None, "", "\ud800"],
+    "status": ["error", "bad", None],
+    "artifact": [{"a": "\ud800"}, 5],
+    "usage_metadata": [
+        {}, USAGE, {**USAGE, "total_tokens": 1.5}, {**USAGE, "input_tokens": True},
+        {**USAGE, "more": "x"}, {**USAGE, "input_token_details": {"cache_read": 1, "more": "x"}},
+        {**USAGE, "input_token_details": 5}, {**USAGE, "output_token_details": {"reasoning": "x"}},
+    ],
+    "tool_calls": [
+        None, [CALL], [{**CALL, "id": None}], [{**CALL, "args": "{}"}], [{**CALL, "index": 1}],
+        [{**CALL, "name": None}], [{"name": "f", "args": {}, "type": "tool_call"}], ["x"],
+    ],
+    "invalid_tool_calls": [
+        [{"type": "invalid_tool_call", "id": None, "name": "f", "args": "{", "error": None}],
+        [{"name": "f", "args": {}, "id": None, "error": None}], [{"name": "f"}],
+    ],
+    "tool_call_chunks": [5, ["x"], [{"name": "f", "args": "{}", "id": None, "index": 1, "more": 1}]],
+    "chunk_position": ["last", 5],
+    "self": [1],
+    "content_blocks": [[{"type": "text", "text": "q"}]],
+    "unknown": [1, {"a": "\ud800"}, None],
+    "model_config": [1],
+}  # fmt: skip
+
+
+@pytest.mark.real
+def test_it_reads_what_we_write_and_raises_on_what_we_refuse(real: LangChain) -> None:
+    """Of each type and each odd value: what is refused it does not read, or reads otherwise; all
+    else it reads as it is."""
+    cases = [said(kind, **{key: value}) for kind in (*TYPES, "user") for key, values in VALUES.items() for value in values]  # fmt: skip
+    found = real.ask("parse", messages=cases)
+    for theirs, theirs_read in zip(cases, found, strict=True):
+        try:
+            message = message_of(theirs)
+        except ValueError:
+            assert theirs_read is None or theirs_read != theirs, theirs
+            continue
+        same = theirs_read is not None and message_of(theirs_read) == message
+        assert same is (refusal(message) is None), (theirs, theirs_read, refusal(message))
+
+
+@pytest.mark.real
+@settings(max_examples=1000)
+@given(theirs)
+def test_whatever_is_read_and_not_refused_is_written_back_ten_times_as_often(theirs: Any) -> None:
+    check_theirs(theirs)
+
+
+@pytest.mark.real
+@settings(max_examples=1000)
+@given(messages)
+def test_whatever_is_not_refused_comes_back_ten_times_as_often(message: Message) -> None:
+    check_ours(message)
+
+
+@pytest.mark.real
+@settings(max_examples=300)
+@given(some.lists(messages, min_size=5, max_size=5))
+def test_the_real_reader_takes_whatever_is_not_refused(real: LangChain, many: list[Message]) -> None:  # fmt: skip
+    taken = [message for message in many if refusal(message) is None]
+    for message, read in zip(taken, real.ask("parse", messages=[*map(json_of, taken)]), strict=True):  # fmt: skip
+        assert read is not None, json_of(message)
+        assert canonical(message_of(read), HOLDS) == canonical(message, HOLDS)
