@@ -16,7 +16,7 @@ from synmem.backends.mongo.keys import IDS_A_QUERY, sessions
 from synmem.backends.mongo.opening import DUPLICATE, Place
 from synmem.layouts.own import mongo_documents as layout
 from synmem.layouts.own.beside import read_all_beside, read_beside
-from synmem.messages import Conversation, JSONObject, encodable
+from synmem.messages import Conversation, JSONObject, chunks, encodable
 
 
 class Beside:
@@ -81,8 +81,7 @@ class Beside:
             if not ids:
                 return
             heads = await self._heads.sound(ids)
-            for start in range(0, len(ids), IDS_A_QUERY):
-                some = ids[start : start + IDS_A_QUERY]
+            for some in chunks(ids, IDS_A_QUERY):
                 updates = [_update(i, heads[i], left[i]) for i in some]
                 if await self._place.ask(functools.partial(self._updated, updates)):
                     for conversation in some:

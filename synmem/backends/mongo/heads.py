@@ -20,7 +20,7 @@ from synmem.backends.mongo.keys import (
     sort_alike,
 )
 from synmem.backends.mongo.opening import Document, Place, new_token
-from synmem.messages import JSONObject
+from synmem.messages import JSONObject, chunks
 from synmem.store import START, Position
 
 LOOKS: Final = 50
@@ -128,8 +128,7 @@ class Heads:
         """Where each of these conversations ends, of those that exist; CorruptData where a head
         cannot be read."""
         found: dict[str, Position] = {}
-        for start in range(0, len(ids), IDS_A_QUERY):
-            chunk = ids[start : start + IDS_A_QUERY]
+        for chunk in chunks(ids, IDS_A_QUERY):
             glimpse = Glimpse(self, chunk)
             ends = await glimpse.each(self.last)
             for conversation, end in zip(chunk, ends, strict=True):

@@ -11,6 +11,7 @@ from synmem.backends.mongo.keys import IDS_A_QUERY, INDEX, KEY, NUMBERED, sessio
 from synmem.backends.mongo.opening import Document, Place
 from synmem.backends.mongo.runs import KEYS_A_PAGE, Runs
 from synmem.layouts.own import mongo_documents as layout
+from synmem.messages import chunks
 from synmem.store import ConversationInfo
 
 _TIMES: Final = {**KEY, "created_at": 1, "created_us": 1}
@@ -37,15 +38,12 @@ class Listing:
         """See `Store.conversations`; in the order of the ids' bytes."""
         if ids is None:
             async for page in self._listed():
-                for start in range(0, len(page), self._page_size):
-                    some = page[start : start + self._page_size]
+                for some in chunks(page, self._page_size):
                     if infos := await self._infos(some, details=details, known=True):
                         yield infos
             return
-        wanted = sessions(ids)
-        size = min(IDS_A_QUERY, self._page_size)
-        for start in range(0, len(wanted), size):
-            if infos := await self._infos(wanted[start : start + size], details=details):
+        for some in chunks(sessions(ids), min(IDS_A_QUERY, self._page_size)):
+            if infos := await self._infos(some, details=details):
                 yield infos
 
     async def _listed(self) -> AsyncIterator[list[str]]:

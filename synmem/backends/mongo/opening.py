@@ -40,7 +40,7 @@ from synmem.errors import (
 from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.layouts.own.mongo_documents import conversation_of
 from synmem.masking import mask_text, mask_with, secrets_of, with_password
-from synmem.messages import JSONObject
+from synmem.messages import JSONObject, chunks
 
 Document = JSONObject
 Documents = AsyncCollection[Document]
@@ -194,8 +194,7 @@ class Place:
     async def beside(self, ids: Sequence[str], fields: dict[str, int]) -> dict[str, Document]:
         """What lies beside these conversations."""
         found: dict[str, Document] = {}
-        for start in range(0, len(ids), IDS_A_QUERY):
-            chunk = list(ids[start : start + IDS_A_QUERY])
+        for chunk in chunks(list(ids), IDS_A_QUERY):
             where = {"_id": chunk[0] if len(chunk) == 1 else {"$in": chunk}}
             rows = await self.found(self.meta, where, fields)
             found.update((row["_id"], row) for row in rows)

@@ -12,7 +12,7 @@ from synmem.backends.mongo.runs import Runs
 from synmem.backends.paging import END, NOT_READ, Fetched, Paging, fetched, not_read
 from synmem.layouts.own import mongo_documents as layout
 from synmem.layouts.own.carried import plain_text
-from synmem.messages import Message, Unreadable
+from synmem.messages import Message, Unreadable, chunks
 from synmem.store import START, Page, Position
 
 
@@ -84,9 +84,8 @@ class _Pages:
             if documents is None:
                 yield conversation, Fetched(None, START)
                 continue
-            for start in range(0, len(documents), self._page_size):
-                page = as_page(documents[start : start + self._page_size])
-                yield conversation, Fetched(page, None)
+            for some in chunks(documents, self._page_size):
+                yield conversation, Fetched(as_page(some), None)
 
     async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
         """See `Pages.ends`: several at a time."""

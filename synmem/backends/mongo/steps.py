@@ -15,7 +15,7 @@ from synmem.backends.mongo.keys import IDS_A_QUERY, sessions
 from synmem.backends.mongo.opening import Place
 from synmem.backends.paging import called_off
 from synmem.layouts.own import mongo_documents as layout
-from synmem.messages import encodable
+from synmem.messages import chunks, encodable
 from synmem.store import Step
 
 CALLED_OFF_AT_ONCE: Final = 16
@@ -53,8 +53,7 @@ class Steps:
         done: set[tuple[str, str]] = set()
         left = list(wanted)
         heads = await self._heads.sound(left)
-        for start in range(0, len(left), CALLED_OFF_AT_ONCE):
-            some = left[start : start + CALLED_OFF_AT_ONCE]
+        for some in chunks(left, CALLED_OFF_AT_ONCE):
             found = await asyncio.gather(*(self._call_off(i, heads[i], wanted[i]) for i in some))
             for session, tokens in zip(some, found, strict=True):
                 done.update((session, token) for token in tokens)
@@ -80,10 +79,10 @@ class Steps:
     async def forget(self, steps: Collection[Step]) -> None:
         """See `SupportsSteps.forget_steps`."""
         wanted = list(_by_session(steps).items())
-        for start in range(0, len(wanted), IDS_A_QUERY):
+        for some in chunks(wanted, IDS_A_QUERY):
             updates = [
                 UpdateOne({"_id": session}, {"$pullAll": {"steps": [*tokens, *map(_off, tokens)]}})
-                for session, tokens in wanted[start : start + IDS_A_QUERY]
+                for session, tokens in some
             ]
             bulk = functools.partial(self._place.meta.bulk_write, updates, ordered=False)
             await self._place.ask(bulk)

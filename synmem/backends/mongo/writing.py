@@ -21,7 +21,7 @@ from synmem.backends.mongo.keys import IDS_A_QUERY, KEY, belongs, position_of
 from synmem.backends.mongo.opening import DUPLICATE, Document, Place, new_token
 from synmem.errors import Rejected
 from synmem.layouts.own import mongo_documents as layout
-from synmem.messages import Conversation, JSONObject, Message
+from synmem.messages import Conversation, JSONObject, Message, chunks
 from synmem.store import START, Part, Position
 
 ATTEMPTS: Final = 500
@@ -142,10 +142,9 @@ class Writer:
 
     async def _put_behind(self, part: Part, mine: list[Document], head: Head) -> None:
         conversation = part.conversation.id
-        for start in range(0, len(mine), IDS_A_QUERY):
-            where = {"_id": {"$in": [each["_id"] for each in mine[start : start + IDS_A_QUERY]]}}
-            delete = functools.partial(self._place.messages.delete_many, where)
-            await self._place.ask(delete)
+        for some in chunks(mine, IDS_A_QUERY):
+            where = {"_id": {"$in": [document["_id"] for document in some]}}
+            await self._place.ask(functools.partial(self._place.messages.delete_many, where))
         if part.expect is not None:
             raise self._place.changed(conversation)
         ends = await self._heads.ends([conversation])
@@ -196,8 +195,8 @@ class Writer:
     async def _missing(self, documents: Sequence[Document]) -> list[Document]:
         """Those that are not there: how many a failed insert wrote, no server need be believed."""
         there: set[Any] = set()
-        for start in range(0, len(documents), IDS_A_QUERY):
-            ids = [document["_id"] for document in documents[start : start + IDS_A_QUERY]]
+        for some in chunks(documents, IDS_A_QUERY):
+            ids = [document["_id"] for document in some]
             found = await self._place.find({"_id": {"$in": ids}}, None, len(ids), {"_id": 1})
             there.update(document["_id"] for document in found)
             if len(found) < len(ids):
