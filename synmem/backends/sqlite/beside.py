@@ -10,7 +10,7 @@ from synmem.backends.sqlite.place import IDS_A_QUERY, Place, check_count, marks
 from synmem.errors import CorruptData
 from synmem.layouts.own.beside import read_beside
 from synmem.layouts.own.sqlite_tables import Row
-from synmem.messages import Conversation, ascii_json
+from synmem.messages import Conversation, ascii_json, chunks
 
 REMEDY: Final = "mend or delete its row in the table messages_meta"
 
@@ -70,8 +70,7 @@ class Beside:
             return []
         ids = storable(conversations)
         found: list[str] = []
-        for start in range(0, len(ids), IDS_A_QUERY):
-            chunk = ids[start : start + IDS_A_QUERY]
+        for chunk in chunks(ids, IDS_A_QUERY):
             async with self._file.step():
                 rows = await self._file.rows(
                     "SELECT DISTINCT conversation_id FROM messages_meta "
@@ -102,8 +101,7 @@ class Beside:
         """See `SupportsNotes.notes`."""
         ids = storable(conversations)
         found: dict[str, dict[str, Any]] = {}
-        for start in range(0, len(ids), IDS_A_QUERY):
-            chunk = ids[start : start + IDS_A_QUERY]
+        for chunk in chunks(ids, IDS_A_QUERY):
             async with self._file.step():
                 rows = await self._file.forgiving(
                     "SELECT conversation_id, name, value FROM messages_meta WHERE "

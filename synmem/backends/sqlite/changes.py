@@ -14,6 +14,7 @@ from typing import Final
 
 from synmem.backends.paging import storable
 from synmem.backends.sqlite.place import Place
+from synmem.messages import chunks
 from synmem.store import Position
 
 _SETTLED_S: Final = 2.0
@@ -65,8 +66,7 @@ async def prints_of(place: Place, upto: Mapping[str, Position]) -> dict[str, str
     row = _row_sql(key, [f"m.{column}" for column in columns])
     found: dict[str, str] = {}
     wanted = list(lying)
-    for start in range(0, len(wanted), _QUERY_CONVERSATIONS):
-        some = wanted[start : start + _QUERY_CONVERSATIONS]
+    for some in chunks(wanted, _QUERY_CONVERSATIONS):
         values = ", ".join(f"({n}, ?, ?)" for n in range(len(some)))
         rows = await file.rows(
             f"SELECT w.column1, count(*), sum({_PRINT}({row})) FROM (VALUES {values}) AS w "

@@ -33,7 +33,7 @@ from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
 from synmem.errors import StoreUnavailable
 from synmem.finishing import to_its_end
 from synmem.layouts.own.sqlite_tables import Table
-from synmem.messages import Conversation, conversation_refusal
+from synmem.messages import Conversation, chunks, conversation_refusal
 from synmem.store import Copied
 
 _Found = tuple[str, int, str]  # a conversation, how many messages it has, its lines
@@ -148,8 +148,7 @@ class Copier:
         """See `SupportsCopy.digests`."""
         ids = sorted(storable(conversations))
         found: dict[str, str] = {}
-        for start in range(0, len(ids), IDS_A_QUERY):
-            chunk = ids[start : start + IDS_A_QUERY]
+        for chunk in chunks(ids, IDS_A_QUERY):
             async with self._file.step():
                 found |= await _digests_of(self._place, chunk, most=2 * self._page_size)
         return found

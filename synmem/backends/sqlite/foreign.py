@@ -26,7 +26,7 @@ from synmem.backends.sqlite.foreign_table import (
 )
 from synmem.backends.sqlite.foreign_writing import ForeignWriter
 from synmem.layouts.registry import Fit
-from synmem.messages import Conversation, Damage, Message
+from synmem.messages import Conversation, Damage, Message, chunks
 from synmem.store import START, STRAY, ConversationInfo, Page, Part, Position
 
 _IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
@@ -175,8 +175,7 @@ class ForeignStore:
     async def _counted_of(self, ids: Sequence[str]) -> AsyncIterator[dict[str, int]]:
         """How many rows each of these conversations has, those that are there."""
         wanted = sorted(storable(ids))
-        for start in range(0, len(wanted), _IDS_A_QUERY):
-            chunk = wanted[start : start + _IDS_A_QUERY]
+        for chunk in chunks(wanted, _IDS_A_QUERY):
             yield dict(await self._counts(self._table.of(len(chunk)), chunk, len(chunk)))
 
     async def _counted(self) -> AsyncIterator[dict[str, int]]:

@@ -14,7 +14,7 @@ from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsuppor
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import Fit
 from synmem.layouts.shapes import Record, Write
-from synmem.messages import Conversation, Message
+from synmem.messages import Conversation, Message, chunks
 from synmem.store import START, Part, Position
 
 _IDS_A_QUERY: Final = 500
@@ -118,8 +118,7 @@ class ForeignWriter:
     async def _ends(self, ids: Sequence[str]) -> dict[str, Position]:
         """Where each of these conversations ends, those that exist."""
         table, ends = self._table, dict[str, Position]()
-        for start in range(0, len(ids), _IDS_A_QUERY):
-            chunk = ids[start : start + _IDS_A_QUERY]
+        for chunk in chunks(ids, _IDS_A_QUERY):
             rows = await table.rows(
                 f"{table.number} IN (SELECT max({table.number}) FROM {table.name} WHERE "
                 f"{table.of(len(chunk))} GROUP BY {table.id} COLLATE BINARY)",

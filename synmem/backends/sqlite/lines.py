@@ -32,6 +32,7 @@ from synmem.backends.sqlite.reading import Reader
 from synmem.backends.sqlite.shape import LASTING, needed
 from synmem.finishing import to_its_end
 from synmem.layouts.own.sqlite_tables import Table
+from synmem.messages import chunks
 from synmem.store import Lines, Page
 
 _T = TypeVar("_T")
@@ -65,11 +66,7 @@ class LineMaker:
             async for page in self._reader.read(ids):
                 yield page
             return
-        runs = [
-            run
-            for start in range(0, len(ids), IDS_A_QUERY)
-            for run in await self._runs(ids[start : start + IDS_A_QUERY], apart)
-        ]
+        runs = [run for some in chunks(ids, IDS_A_QUERY) for run in await self._runs(some, apart)]
         async with contextlib.aclosing(one_ahead(self._texts, runs)) as done:
             async for run, texts in done:
                 async for each in self._made(run, texts):

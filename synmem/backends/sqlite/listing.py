@@ -10,7 +10,7 @@ from synmem.backends.sqlite.errors import is_undecodable
 from synmem.backends.sqlite.ids import Group, told_apart
 from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
 from synmem.layouts.own.beside import read_all_beside
-from synmem.messages import Damage
+from synmem.messages import Damage, chunks
 from synmem.store import STRAY, ConversationInfo
 
 MOST_DAMAGE: Final = 1000
@@ -64,8 +64,7 @@ class Listing:
         """Those of these ids that exist, in pages."""
         wanted = sorted(storable(ids))
         size = min(IDS_A_QUERY, self._page_size)
-        for start in range(0, len(wanted), size):
-            chunk = wanted[start : start + size]
+        for chunk in chunks(wanted, size):
             if self._ids.plain:
                 page = await self._listed(f"conversation_id IN ({marks(chunk)})", chunk, details)
                 if page:
@@ -102,8 +101,7 @@ class Listing:
         """The same as a listing tells it, in pages."""
         size = min(IDS_A_QUERY, self._page_size)
         ids = sorted(found)
-        for start in range(0, len(ids), size):
-            chunk = ids[start : start + size]
+        for chunk in chunks(ids, size):
             if not details:
                 yield [ConversationInfo(id=each) for each in chunk]
                 continue

@@ -16,7 +16,7 @@ from synmem.backends.sqlite.ids import chosen, shown
 from synmem.backends.sqlite.shape import Shape, needed, shape_of
 from synmem.errors import Changed, StoreNotFound, Unsupported
 from synmem.layouts.own.sqlite_tables import Row, Table
-from synmem.messages import Conversation, Message
+from synmem.messages import Conversation, Message, chunks
 from synmem.store import START, Position
 
 IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
@@ -64,8 +64,7 @@ class Place:
         wanted = {each: self.ids.candidates(each) for each in ids}
         tried = [(each, n) for each in wanted for n in range(len(wanted[each]))]
         there: list[tuple[str, int]] = []
-        for start in range(0, len(tried), IDS_A_QUERY):
-            some = tried[start : start + IDS_A_QUERY]
+        for some in chunks(tried, IDS_A_QUERY):
             sql = "wanted_n FROM wanted WHERE EXISTS (SELECT 1 FROM messages WHERE "
             sql += f"{self.ids.match('wanted_v')})"
             if not self.ids.sought:
@@ -107,8 +106,8 @@ class Place:
     async def ends(self, ids: Sequence[str]) -> dict[str, Position]:
         """Where each of these conversations ends, those that exist."""
         ends: dict[str, Position] = {}
-        for start in range(0, len(ids), IDS_A_QUERY):
-            where, values = self.ids.where(await self.lying(ids[start : start + IDS_A_QUERY]))
+        for some in chunks(ids, IDS_A_QUERY):
+            where, values = self.ids.where(await self.lying(some))
             rows = await self.file.rows(
                 f"SELECT conversation_id, max(id) FROM messages WHERE {where} "
                 f"GROUP BY {self.ids.order}",

@@ -21,7 +21,7 @@ from synmem.backends.sqlite.place import Place
 from synmem.errors import Unsupported
 from synmem.finishing import to_its_end
 from synmem.layouts.own.beside import read_all_beside
-from synmem.messages import Damage, Holds, Message, Unreadable
+from synmem.messages import Damage, Holds, Message, Unreadable, chunks
 from synmem.store import STRAY, ConversationInfo, Page
 
 _BAD: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB}
@@ -61,8 +61,7 @@ class Rescued:
         names = sorted(found.rows, key=str.encode)
         if ids is not None:
             names = [name for name in dict.fromkeys(ids) if name in found.rows]
-        for start in range(0, len(names), self._page_size):
-            some = names[start : start + self._page_size]
+        for some in chunks(names, self._page_size):
             yield await self._in_thread(partial(self._infos, some, details))
 
     async def read(self, conversations: Sequence[str]) -> AsyncIterator[Page]:
@@ -70,8 +69,7 @@ class Rescued:
         found = await self._look()
         for name in dict.fromkeys(conversations):
             numbers = found.rows.get(name, array("q"))
-            for start in range(0, len(numbers), self._page_size):
-                some = numbers[start : start + self._page_size]
+            for some in chunks(numbers, self._page_size):
                 items = await self._in_thread(partial(self._items, name, some))
                 yield Page(name, items, partial(_number_at, some))
 

@@ -7,7 +7,7 @@ from synmem.backends.sqlite.beside import set_beside
 from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
 from synmem.errors import Unsupported
 from synmem.layouts.own.beside import read_beside
-from synmem.messages import ascii_json
+from synmem.messages import ascii_json, chunks
 from synmem.store import Step
 
 
@@ -56,8 +56,8 @@ class Steps:
     async def _words(self, tokens: Sequence[str]) -> dict[str, str]:
         """What is remembered of these tokens: done, or called off."""
         words: dict[str, str] = {}
-        for start in range(0, len(tokens), IDS_A_QUERY):
-            names = [f"step:{token}" for token in tokens[start : start + IDS_A_QUERY]]
+        for some in chunks(tokens, IDS_A_QUERY):
+            names = [f"step:{token}" for token in some]
             rows = await self._file.rows(
                 "SELECT name, value FROM messages_meta "
                 f"WHERE conversation_id = '' AND name IN ({marks(names)})",

@@ -19,7 +19,7 @@ from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
 from synmem.backends.sqlite.writing import insert, last_number, lowest_number
 from synmem.layouts.own.beside import read_beside
 from synmem.layouts.own.sqlite_tables import OwnTable, Row, SynapseKitTable
-from synmem.messages import Conversation, ascii_json
+from synmem.messages import Conversation, ascii_json, chunks
 from synmem.store import Part
 
 ROWS_A_TRIAL: Final = 2000
@@ -157,8 +157,7 @@ class Trial:
     async def _still_there(self, numbers: Sequence[int]) -> list[str]:
         """The conversations of these rows, those that a trigger has kept."""
         found: list[str] = []
-        for start in range(0, len(numbers), IDS_A_QUERY):
-            some = numbers[start : start + IDS_A_QUERY]
+        for some in chunks(numbers, IDS_A_QUERY):
             sql = f"SELECT conversation_id FROM messages WHERE id IN ({marks(some)})"
             found += [str(shown(row[0])) for row in await self._file.rows(sql, some)]
         return found
@@ -235,8 +234,7 @@ class Trials:
         async with self._file.step():
             if await self._plainness.nothing_refuses(self._file):
                 return found
-        for start in range(0, len(ids), IDS_A_QUERY):
-            chunk = ids[start : start + IDS_A_QUERY]
+        for chunk in chunks(ids, IDS_A_QUERY):
             async with self._file.step():
                 values = await self._place.values(chunk)
             if self._ids.affinity == "BLOB":

@@ -14,6 +14,7 @@ from synmem.backends.sqlite.steps import Steps
 from synmem.errors import Rejected, StoreError
 from synmem.layouts.own.sqlite_columns import DEFAULT, grouped
 from synmem.layouts.own.sqlite_tables import Row, Table
+from synmem.messages import chunks
 from synmem.store import START, Part, Position
 
 _ROWS_A_STATEMENT: Final = 50
@@ -174,8 +175,7 @@ async def _check_rows(place: Place, given: Sequence[Row]) -> None:
     """Refused where rows are not as they were given. What was left empty may be filled."""
     file, table = place.file, place.table
     columns = ", ".join(("id", "conversation_id", *table.columns))
-    for start in range(0, len(given), _ROWS_A_LOOK):
-        some = given[start : start + _ROWS_A_LOOK]
+    for some in chunks(given, _ROWS_A_LOOK):
         rows = await file.rows(
             f"SELECT {columns} FROM messages WHERE id IN ({marks(some)})", [row[0] for row in some]
         )

@@ -177,7 +177,7 @@ def test_columns_that_another_program_wrote_are_stored_as_the_ordinary_way_store
         async with opened_file(tmp_path / "s.db", write=True) as source:
             await source.append([Part(Conversation(f"{n}"), USUAL[:2]) for n in range(len(times))])
             await source.append([Part(Conversation(f"blob {n}"), USUAL[:1]) for n in range(3)])
-            execute = source._file.execute
+            execute = source.place.file.execute
             for n, time in enumerate(times):
                 await execute(
                     "UPDATE messages SET created_at = ? WHERE conversation_id = ? AND content = ''",
