@@ -1,0 +1,289 @@
+"""Stores that the real frameworks wrote: each is read exactly as its `expected.json` says.
+
+A line for each. Where its layout is still to come, the line says what is missing, and fails when
+the fixture is suddenly read.
+"""
+
+import asyncio
+import contextlib
+import filecmp
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+import synmem
+from synmem.messages import Message, as_dict
+from synmem.store import ConversationInfo, Store
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+ORIGINALS = FIXTURES.parents[2] / "shared" / "fixtures"
+
+
+class Fixture(NamedTuple):
+    """A store that is read: the folder of that name, and in it what is opened."""
+
+    name: str
+    place: str
+    backend: str = "sqlite"
+    missing: str | None = None
+    """What there is to do before it can be read."""
+
+
+def coming(name: str, place: str, missing: str, backend: str = "sqlite") -> Fixture:
+    """A fixture that cannot be read yet, and why."""
+    return Fixture(name, place, backend, missing)
+
+
+ALL = [
+    Fixture("synapsekit-sqlite", "conversations.db"),
+    Fixture("synapsekit-redis", "redis.json", "redis"),
+    Fixture("langchain-sql-sqlite", "message_store.db"),
+    coming("agent-framework-file", ".", "no layout for Agent Framework's files", "file"),
+    coming("agent-framework-redis", "redis.json", "no layout for Agent Framework's lists", "redis"),
+    coming("agno-sqlite-v2", "agno.db", "no layout for Agno's sessions"),
+    coming("agno-sqlite-v3", "agno.db", "no layout for Agno's sessions with runs beside them"),
+    coming("aider-history", ".aider.chat.history.md", "no layout for aider's history", "file"),
+    coming("anthropic-messages", "requests.jsonl", "no form for Anthropic's requests", "file"),
+    coming("anythingllm", "anythingllm.db", "no layout for AnythingLLM"),
+    coming("big-agi-export", "conversations_all_2026-09-21.agi.json", "no form for big-AGI's export", "file"),
+    coming("chainlit-postgres", "chainlit-postgres.sql", "no layout for Chainlit's threads and steps", "postgres"),
+    coming("chat-ui-mongodb", "conversations.jsonl", "no layout for Chat UI's documents", "mongo"),
+    coming("chatbox-export", "chatbox-exported-data-2026-9-21.json", "no form for Chatbox's export", "file"),
+    coming("chatgpt-export", "conversations.json", "no form for ChatGPT's export", "file"),
+    coming("cherry-studio-backup", "data.json", "no form for Cherry Studio's backup", "file"),
+    coming("claude-ai-export", "conversations.json", "no form for Claude.ai's export", "file"),
+    coming("claude-code", "projects", "no layout for Claude Code's folders", "file"),
+    coming("cline-sessions", "sessions", "no layout for Cline's sessions", "file"),
+    coming("cline-tasks", "tasks", "no layout for Cline's tasks", "file"),
+    coming("codex-rollouts", "sessions", "no layout for Codex's rollouts", "file"),
+    coming("codex-rollouts-legacy", "sessions", "no layout for Codex's older rollouts", "file"),
+    coming("continue-sessions", "sessions", "no layout for Continue's sessions", "file"),
+    coming("copilot-cli", "session-state", "no layout for Copilot's sessions", "file"),
+    coming("crush", "crush.db", "no layout for Crush"),
+    coming("cursor-vscdb", "state.vscdb", "no layout for Cursor's bubbles"),
+    coming("dify-postgres", "dify-postgres.sql", "no layout for Dify", "postgres"),
+    coming("flowise-postgres", "flowise-postgres.sql", "no layout for Flowise", "postgres"),
+    coming("gemini-cli", "tmp", "no layout for Gemini CLI's folders", "file"),
+    coming("gemini-contents", "request.json", "no form for Gemini's contents", "file"),
+    coming("google-adk-sqlalchemy", "sessions.db", "no layout for ADK's older events"),
+    coming("google-adk-sqlite", "session.db", "no layout for ADK's events"),
+    coming("goose", "sessions.db", "no layout for Goose's sessions"),
+    coming("haystack-json", "messages.json", "no form for Haystack's messages", "file"),
+    coming("jan-threads", "threads", "no layout for Jan's threads", "file"),
+    coming("langchain-community-postgres", "message_store.sql", "no LangChain rows on PostgreSQL", "postgres"),
+    coming("langchain-dynamodb", "SessionTable.json", "no LangChain items on DynamoDB", "dynamodb"),
+    coming("langchain-file", ".", "no form for LangChain's file history", "file"),
+    coming("langchain-mongodb", "message_store.jsonl", "no LangChain documents on MongoDB", "mongo"),
+    coming("langchain-postgres", "chat_history.sql", "no LangChain rows on PostgreSQL", "postgres"),
+    coming("langchain-redis-json", "redisjson.json", "no LangChain JSON on Redis", "redis"),
+    coming("langchain-redis-list", "redis.json", "no LangChain lists on Redis", "redis"),
+    coming("langchainjs-postgres", "langchainjs-postgres.sql", "no layout for LangChain.js's rows", "postgres"),
+    coming("langgraph-postgres", "checkpoints.sql", "no layout for LangGraph's checkpoints", "postgres"),
+    coming("langgraph-sqlite", "checkpoints.sqlite", "no layout for LangGraph's checkpoints"),
+    coming("librechat-export", ".", "no form for LibreChat's export", "file"),
+    coming("librechat-mongodb", "messages.jsonl", "no layout for LibreChat's documents", "mongo"),
+    coming("llamaindex-dynamodb", "Chats.json", "no LlamaIndex items on DynamoDB", "dynamodb"),
+    coming("llamaindex-mongo", "sessions.jsonl", "no LlamaIndex documents on MongoDB", "mongo"),
+    coming("llamaindex-postgres", "chatstore.sql", "no LlamaIndex rows on PostgreSQL", "postgres"),
+    coming("llamaindex-redis", "redis.json", "no LlamaIndex lists on Redis", "redis"),
+    coming("llamaindex-simple-json", "chat_store.json", "no form for LlamaIndex's chat store", "file"),
+    coming("llamaindex-simple-json-legacy", "chat_store.json", "no form for LlamaIndex's older chat store", "file"),
+    coming("llamaindex-sqlalchemy-sqlite", "memory.db", "no layout for LlamaIndex's memory"),
+    coming("llamaindex-sqlite", "chatstore.db", "no layout for LlamaIndex's chat store"),
+    coming("llm-logs-legacy", "logs.db", "no layout for llm's older logs"),
+    coming("llm-logs-mixed", "logs.db", "no layout for llm's logs of both ages"),
+    coming("llm-logs-new", "logs.db", "no layout for llm's logs"),
+    coming("lmstudio-conversations", "conversations", "no layout for LM Studio's folders", "file"),
+    coming("lobechat-postgres", "lobechat-postgres.sql", "no layout for LobeChat", "postgres"),
+    coming("mem0-history", "history.db", "no layout for mem0's messages"),
+    coming("open-webui", "webui.db", "no layout for Open WebUI"),
+    coming("openai-agents-encrypted", "encrypted.db", "no layout that says what OpenAI Agents has encrypted"),
+    coming("openai-agents-mongodb", "agent_messages.jsonl", "no OpenAI Agents documents on MongoDB", "mongo"),
+    coming("openai-agents-redis", "redis.json", "no OpenAI Agents lists on Redis", "redis"),
+    coming("openai-agents-sqlalchemy-postgres", "agents.sql", "no OpenAI Agents rows on PostgreSQL", "postgres"),
+    coming("openai-agents-sqlalchemy-sqlite", "sqlalchemy.db", "no layout for OpenAI Agents' sessions"),
+    coming("openai-agents-sqlite", "sessions.db", "no layout for OpenAI Agents' sessions"),
+    coming("openai-agents-sqlite-advanced", "advanced.db", "no layout for OpenAI Agents' branches"),
+    coming("openai-chat-jsonl", "train.jsonl", "no form for OpenAI's chat JSONL", "file"),
+    coming("opencode-json", "storage", "no layout for opencode's folders", "file"),
+    coming("opencode-sqlite", "opencode.db", "no layout for opencode"),
+    coming("pydantic-ai-json", ".", "no form for Pydantic AI's messages", "file"),
+    coming("qwen-code", "projects", "no layout for Qwen Code's folders", "file"),
+    coming("sharegpt", "sharegpt.json", "no form for ShareGPT", "file"),
+    coming("sillytavern-chats", "data", "no layout for SillyTavern's chats", "file"),
+    coming("spring-ai-postgres", "spring-ai-postgres.sql", "no layout for Spring AI's rows", "postgres"),
+    coming("strands-files", ".", "no layout for Strands' folders", "file"),
+    coming("text-generation-webui", "user_data", "no layout for text-generation-webui's logs", "file"),
+    coming("vercel-ai-postgres", "vercel-ai-postgres.sql", "no layout for Vercel AI's chats", "postgres"),
+    coming("vscode-chat-sessions", "workspaceStorage", "no layout for VS Code's chats", "file"),
+    coming("zed-threads", "threads.db", "no layout for Zed's threads"),
+]  # fmt: skip
+
+
+def _marks(fixture: Fixture) -> list[pytest.MarkDecorator]:
+    if fixture.missing is None:
+        return []
+    return [pytest.mark.xfail(reason=f"{fixture.missing} yet", strict=True)]
+
+
+# --- what must be there ---------------------------------------------------------------------
+
+
+def test_every_fixture_has_its_line() -> None:
+    assert sorted(f.name for f in ALL) == sorted(p.name for p in FIXTURES.iterdir() if p.is_dir())
+    assert len(ALL) == 82
+    for fixture in ALL:
+        assert (FIXTURES / fixture.name / fixture.place).exists(), fixture
+
+
+def test_the_fixtures_are_the_originals() -> None:
+    if not ORIGINALS.is_dir():
+        pytest.skip("the originals lie beside the repository only where synmem is made")
+    ours, theirs = ([p for p in f.rglob("*") if p.is_file()] for f in (FIXTURES, ORIGINALS))
+    names = {p.relative_to(FIXTURES) for p in ours} - {Path("README.md")}
+    assert names == {p.relative_to(ORIGINALS) for p in theirs}
+    assert all(filecmp.cmp(FIXTURES / n, ORIGINALS / n, shallow=False) for n in names)
+
+
+@pytest.mark.parametrize("fixture", [pytest.param(f, marks=_marks(f), id=f.name) for f in ALL])
+def test_a_fixture_is_read_exactly_and_nothing_is_changed(
+    fixture: Fixture, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = tmp_path / "fixture"
+    shutil.copytree(FIXTURES / fixture.name, folder)
+    place = folder / fixture.place
+    expected = json.loads((FIXTURES / fixture.name / "expected.json").read_text())["conversations"]
+    there: contextlib.AbstractContextManager[tuple[str, Callable[[], Any]]]
+    if fixture.backend in ("sqlite", "file"):
+        there = contextlib.nullcontext((str(place), lambda: _state(folder)))
+    else:
+        there = LOADED[fixture.backend](place, request)
+    with there as (address, state):
+        before = state()
+        found = asyncio.run(_read(address))
+        assert state() == before
+    _compare(found, expected)
+
+
+async def _read(address: str) -> list[tuple[ConversationInfo, list[Message]]]:
+    """Every conversation, as it is listed, and its messages."""
+    async with synmem.open_store(address) as store:
+        return [
+            (info, await _messages(store, info.id))
+            async for page in store.conversations(details=True)
+            for info in page
+        ]
+
+
+async def _messages(store: Store, conversation: str) -> list[Message]:
+    items = [item async for page in store.read([conversation]) for item in page.items]
+    assert all(isinstance(item, Message) for item in items), items
+    return items  # type: ignore[return-value]
+
+
+def _state(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """All that can be seen of a folder: names, times and bytes."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in [folder, *folder.rglob("*")]
+    }
+
+
+# --- servers --------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _redis(place: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The keys of a dump, in a database where no other test has any."""
+    url = urlsplit(request.getfixturevalue("redis_server").url)._replace(path="/15").geturl()
+    dump = json.loads(place.read_text())
+    with redis.Redis.from_url(url) as raw:
+        write = {"set": raw.sadd, "list": raw.rpush}
+        try:
+            for key, kept in dump.items():
+                write[kept["type"]](key, *kept["value"])
+            yield url, lambda: {key: raw.dump(key) for key in sorted(raw.keys("*"))}
+        finally:
+            raw.delete(*dump)
+
+
+LOADED = {"redis": _redis}
+"""How a dump is brought to a server; the others wait for the first layout there."""
+
+
+# --- what is there, and what should be ------------------------------------------------------
+
+SAID = {"role", "text", "tool_calls", "tool_call_id", "name", "metadata"}
+"""What has a field of a message: it must be there where it is expected, and nowhere else."""
+
+KEPT = {"raw", "status", "function_call", "invalid_tool_calls", "attachments", "recipient",
+        "files", "thinking"}  # fmt: skip
+"""What must be kept somewhere in a message, as it was written."""
+
+OTHER = {"text_contains", "native_type", "images"}
+ABOUT = {"where", "fixture_name", "composed"}
+"""How the fixture was made; nothing of the store."""
+
+OF_CONVERSATION = {"id", "messages", "title"}
+KEPT_OF_CONVERSATION = {"app_name", "user_id", "summary", "parent", "forked_from", "session_type"}
+ROLES = {"system", "developer", "user", "assistant", "tool", "reasoning"}
+
+
+def _compare(
+    found: list[tuple[ConversationInfo, list[Message]]], expected: list[dict[str, Any]]
+) -> None:
+    expected = [each for each in expected if each["messages"]]  # else there is none
+    assert sorted(info.id for info, _ in found) == sorted(each["id"] for each in expected)
+    for info, messages in found:
+        [about] = [each for each in expected if each["id"] == info.id]
+        unknown = about.keys() - OF_CONVERSATION - KEPT_OF_CONVERSATION - ABOUT
+        assert not unknown, f"nothing compares {unknown} of a conversation"
+        assert info.title == about.get("title")
+        assert info.messages in (None, len(messages))
+        for key in about.keys() & KEPT_OF_CONVERSATION:
+            assert _holds(info.extra, about[key]), key
+        assert len(messages) == len(about["messages"])
+        for message, wanted in zip(messages, about["messages"], strict=True):
+            _compare_message(message, wanted)
+
+
+def _compare_message(message: Message, wanted: dict[str, Any]) -> None:
+    unknown = wanted.keys() - SAID - KEPT - OTHER - ABOUT
+    assert not unknown, f"nothing compares {unknown} of a message"
+    said = {key: value for key, value in wanted.items() if key in SAID}
+    ours = as_dict(message)
+    there = {"text": ours["content"], **{k: v for k, v in ours.items() if k in SAID}}
+    if "text_contains" in wanted:
+        assert wanted["text_contains"] in there.pop("text")
+    assert there == said
+    beside = [message.parts, message.extra]
+    for key in wanted.keys() & KEPT:
+        assert _holds(beside, wanted[key]), f"{key} is not kept"
+    if "native_type" in wanted:
+        own_word = wanted["native_type"] == "chat" and message.role not in ROLES
+        assert own_word or _holds(beside, wanted["native_type"])
+    if "images" in wanted:
+        images = [part for part in message.parts or [] if part["type"] == "image_url"]
+        assert len(images) == wanted["images"]
+
+
+def _holds(value: Any, wanted: Any) -> bool:
+    """Whether `wanted` is in a JSON value, at whatever depth; what is there may have more keys."""
+    if _fits(value, wanted):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return isinstance(value, dict | list) and any(_holds(each, wanted) for each in inner)
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict) and isinstance(value, dict):
+        return all(key in value and _fits(value[key], each) for key, each in wanted.items())
+    if isinstance(wanted, list) and isinstance(value, list):
+        return len(value) == len(wanted) and all(map(_fits, value, wanted))
+    return bool(value == wanted) and type(value) is type(wanted)
