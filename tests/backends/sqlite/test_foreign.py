@@ -1,16 +1,38 @@
 """Tables of other frameworks in SQLite: the contract on LangChain's; records of several messages or
 none; what is found in a file, and what must be named."""
 
+import contextlib
+import itertools
+import json
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from msgspec import structs
 
+from synmem.errors import Unsupported
+from synmem.layouts import registry
 from synmem.layouts.foreign.langchain import refusal as REFUSES
-from synmem.messages import Conversation, Message
+from synmem.layouts.shapes import Record, Rows
+from synmem.messages import Conversation, Holds, Message, Unreadable, as_dict, ascii_json, from_dict
 from synmem.store import Part, Store
 from tests.backends.sqlite.test_store import opened
-from tests.conformance import FULL, Opener, Writing, details, items, numbered
+from tests.conformance import (
+    FULL,
+    Opener,
+    Reading,
+    Writing,
+    add,
+    contents,
+    details,
+    items,
+    numbered,
+    run,
+)
 
 
 class TestLangChain(Writing):
@@ -54,3 +76,129 @@ class TestLangChain(Writing):
 
         parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
         self.check(tmp_path, parts, test)
+
+
+# --- records of several messages, or of none ------------------------------------------------
+
+
+def _unfold(record: Record) -> list[Message]:
+    (text,) = record
+    return [from_dict(each, origin="turns") for each in json.loads(text)]
+
+
+TURNS = Rows(
+    table="turns",
+    columns=frozenset({"talk", "day", "said", "archived"}),
+    without=frozenset({"turns_v2"}),
+    conversation="talk",
+    order=("day", "rowid"),
+    record=("said",),
+    live="archived = 0",
+    single=False,
+    unfold=_unfold,
+    holds=Holds(conversation_fields=frozenset(), own=False, lasting_positions=False),
+)
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layout that is one file, and one line of the registry."""
+    monkeypatch.setitem(registry.LAYOUTS, "turns", ("sqlite",))
+    module = SimpleNamespace(SHAPES={"sqlite": (TURNS,)})
+    monkeypatch.setitem(sys.modules, "synmem.layouts.foreign.turns", module)
+
+
+def fill(path: Path, talks: dict[str, Sequence[Sequence[Message]]]) -> None:
+    """A file with these records; behind each stands an archived one."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE turns (talk TEXT, day TEXT, said TEXT, archived INTEGER)")
+        for name, records in talks.items():
+            for n, record in enumerate(records):
+                said = ascii_json([*map(as_dict, record)])
+                day = None if n < 2 else f"day {n // 3:05}"  # NULL comes first, and days repeat
+                db.execute("INSERT INTO turns VALUES (?, ?, ?, 0)", (name, day, said))
+                db.execute("INSERT INTO turns VALUES (?, ?, '[5]', 1)", (name, day))
+        db.commit()
+
+
+def in_records(messages: Sequence[Message]) -> list[Sequence[Message]]:
+    """Messages as records of none to three of them."""
+    left, sizes = [*messages], itertools.cycle((0, 1, 3, 0, 0, 0, 2))
+    records: list[Sequence[Message]] = []
+    while left:
+        size = next(sizes)
+        records.append(left[:size])
+        left = left[size:]
+    return [*records, [], [], []]
+
+
+@pytest.mark.usefixtures("turns")
+class TestSeveralMessagesARecord(Reading):
+    @contextlib.asynccontextmanager
+    async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
+        path = tmp_path / "turns.db"
+        fill(
+            path, {p.conversation.id: in_records(p.messages) for p in parts} | {"nothing": [[], []]}
+        )
+        async with opened(path) as store:
+            yield store
+
+    def conversation_fields(self) -> frozenset[str]:
+        return frozenset()
+
+
+@pytest.mark.usefixtures("turns")
+def test_a_layout_that_is_not_written_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    fill(path, {"a": [numbered(2)]})
+
+    async def main() -> None:
+        async with opened(path, layout="turns", write=True) as store:
+            assert "turns" in store.refusal(Message("user", "x"))
+            with pytest.raises(Unsupported, match="only be read"):
+                await add(store, "a", numbered(1))
+            with pytest.raises(Unsupported):
+                await store.delete("a")
+            assert await contents(store, "a") == ["message 0", "message 1"]
+
+    run(main())
+
+
+@pytest.mark.usefixtures("turns")
+def test_a_table_that_must_not_stand_beside_it_makes_it_another_layout(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    fill(path, {"a": [numbered(1)]})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE turns_v2 (x)")
+
+    async def main() -> None:
+        async with opened(path):
+            pass
+
+    with pytest.raises(Exception, match="turns_v2"):
+        run(main())
+
+
+@pytest.mark.usefixtures("turns")
+def test_a_record_that_cannot_be_read_stands_in_its_place_between_pages(tmp_path: Path) -> None:
+    path = tmp_path / "turns.db"
+    fill(path, {"a": [numbered(1, n) for n in range(5)]})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE turns SET said = 'oops' WHERE said LIKE '%message 2%'")
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            for reverse in (False, True):
+                found = await items(store, "a", reverse=reverse)
+                assert [type(each) for each in found] == [
+                    Message,
+                    Message,
+                    Unreadable,
+                    Message,
+                    Message,
+                ]
+                assert found[2].text == "oops"
+            assert (await details(store))["a"].messages == 5
+
+    run(main())
