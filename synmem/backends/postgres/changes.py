@@ -8,6 +8,7 @@ import asyncpg
 from synmem.backends.postgres.reading import IDS_A_QUERY
 from synmem.backends.postgres.table import Table, row_id
 from synmem.errors import CorruptData
+from synmem.messages import chunks
 from synmem.store import Position
 
 _PRINTS: Final = """
@@ -33,8 +34,7 @@ async def fingerprints(table: Table, upto: Mapping[str, Position]) -> dict[str, 
     wanted = [(table.stored_id(name), row_id(position)) for name, position in upto.items()]
     found: dict[str, str] = {}
     try:
-        for start in range(0, max(1, len(wanted)), IDS_A_QUERY):  # of none: can it tell?
-            some = wanted[start : start + IDS_A_QUERY]
+        for some in chunks(wanted, IDS_A_QUERY) if wanted else [[]]:  # of none: can it tell?
             rows = await table.fetch(
                 _PRINTS.format(rows=table.rows, session=table.session_of("m")),
                 [name for name, _ in some],

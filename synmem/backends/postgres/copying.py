@@ -67,8 +67,8 @@ async def digests(table: Table, conversations: Sequence[str]) -> dict[str, str]:
         return {}
     names = [table.stored_id(each) for each in storable(conversations)]
     found: list[Any] = []
-    for start in range(0, len(names), IDS_A_QUERY):
-        found += await table.fetch(_digests_sql(table), names[start : start + IDS_A_QUERY])
+    for some in model.chunks(names, IDS_A_QUERY):
+        found += await table.fetch(_digests_sql(table), some)
     return {table.shown_id(name): digest for name, digest in found if digest is not None}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from synmem.backends.postgres.numbers import check_above
 from synmem.backends.postgres.table import Table, identifier
-from synmem.messages import format_time
+from synmem.messages import chunks, format_time
 from synmem.store import Position
 
 NamedRow = Sequence[Any]
@@ -59,8 +59,8 @@ async def copy(
         numbered = zip(rows, numbers, strict=True)
         await copy_numbered(connection, table, ((row[0], n, *row[1:]) for row, n in numbered))
     else:
-        for start in range(0, len(rows), AT_ONCE):
-            await _copy(connection, table, table.columns, rows[start : start + AT_ONCE])
+        for some in chunks(rows, AT_ONCE):
+            await _copy(connection, table, table.columns, some)
     return await ends_of(connection, table, names)
 
 

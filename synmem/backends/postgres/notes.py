@@ -11,7 +11,7 @@ from synmem.backends.postgres.table import Table
 from synmem.backends.postgres.writing import Writer, exists
 from synmem.errors import CorruptData
 from synmem.layouts.own.beside import read_beside
-from synmem.messages import ascii_json, encodable
+from synmem.messages import ascii_json, chunks, encodable
 
 
 async def note(table: Table, conversation: str, name: str) -> Any | None:
@@ -52,11 +52,11 @@ async def notes(table: Table, conversations: Sequence[str]) -> dict[str, dict[st
     """See `SupportsNotes.notes`."""
     names = [table.stored_id(each) for each in storable(conversations)]
     found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(names), IDS_A_QUERY):
+    for some in chunks(names, IDS_A_QUERY):
         rows = await table.fetch(
             f"SELECT session_id, name, value FROM {table.meta} "
             "WHERE session_id = ANY($1::text[]) AND name LIKE 'note:%'",
-            names[start : start + IDS_A_QUERY],
+            some,
         )
         for session, name, text in rows:
             with contextlib.suppress(ValueError):

@@ -8,7 +8,7 @@ from synmem.backends.paging import END, Fetched, Paging, changed, fetched, packe
 from synmem.backends.postgres.beside import remedy
 from synmem.backends.postgres.table import Table, is_time_sql, row_id
 from synmem.layouts.own.beside import read_all_beside
-from synmem.messages import Message, Unreadable
+from synmem.messages import Message, Unreadable, chunks
 from synmem.store import START, ConversationInfo, Page, Position
 
 IDS_A_QUERY: Final = 1000
@@ -147,8 +147,8 @@ class Reader:
             return
         wanted = storable(ids)
         size = min(IDS_A_QUERY, self._page_size)
-        for start in range(0, len(wanted), size):
-            chunk = [self._table.stored_id(each) for each in wanted[start : start + size]]
+        for some in chunks(wanted, size):
+            chunk = [self._table.stored_id(each) for each in some]
             if rows := await self._listed(_THESE_IDS, [chunk], details):
                 yield [self._info(*row) for row in rows]
 

@@ -2,12 +2,12 @@
 conversation's, as `step:TOKEN` with the value "done" or "off" in JSON."""
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from synmem.backends.postgres.table import Table
 from synmem.backends.postgres.writing import STEP_DONE, Writer, step_name
-from synmem.messages import encodable
+from synmem.messages import chunks, encodable
 from synmem.store import Step
 
 STEPS_A_CALL: Final = 1000
@@ -19,7 +19,7 @@ _OFF: Final = '"off"'
 async def steps_done(table: Table, steps: Collection[Step]) -> set[Step]:
     """See `SupportsSteps.steps_done`."""
     done: set[Step] = set()
-    for some in _chunks(steps):
+    for some in _calls(steps):
         done |= _those(some, await table.fetch(_done_sql(table), _names(some)))
     return done
 
@@ -27,7 +27,7 @@ async def steps_done(table: Table, steps: Collection[Step]) -> set[Step]:
 async def call_off(writer: Writer, steps: Collection[Step]) -> set[Step]:
     """See `SupportsSteps.call_off`: it waits for what is under way."""
     done: set[Step] = set()
-    for some in _chunks(steps):
+    for some in _calls(steps):
         write = functools.partial(_call_off, table=writer.table, steps=some)
         names = [writer.table.stored_id(step.conversation) for step in some]
         done |= await writer.transaction(names, write)
@@ -36,15 +36,15 @@ async def call_off(writer: Writer, steps: Collection[Step]) -> set[Step]:
 
 async def forget_steps(writer: Writer, steps: Collection[Step]) -> None:
     """See `SupportsSteps.forget_steps`."""
-    for some in _chunks(steps) if await writer.table.is_made() else ():
+    for some in _calls(steps) if await writer.table.is_made() else ():
         write = functools.partial(_forget, table=writer.table, steps=some)
         await writer.transaction([], write)
 
 
-def _chunks(steps: Collection[Step]) -> list[list[Step]]:
+def _calls(steps: Collection[Step]) -> Iterator[list[Step]]:
     """As many as go in one call; without those that can be in no store."""
     fit = [step for step in dict.fromkeys(steps) if encodable(step.conversation + step.token)]
-    return [fit[start : start + STEPS_A_CALL] for start in range(0, len(fit), STEPS_A_CALL)]
+    return chunks(fit, STEPS_A_CALL)
 
 
 def _names(steps: Sequence[Step]) -> list[str]:

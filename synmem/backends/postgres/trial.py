@@ -23,7 +23,7 @@ from synmem.backends.postgres.errors import Lost, may_pass, said_of
 from synmem.backends.postgres.inserting import NamedRow, copy_numbered, new_numbers
 from synmem.backends.postgres.table import Table, identifier
 from synmem.backends.postgres.writing import begin_sql
-from synmem.messages import Message
+from synmem.messages import Message, chunks
 
 CONVERSATIONS_AT_ONCE: Final = 200
 ROWS_AT_ONCE: Final = 1_000
@@ -64,8 +64,8 @@ async def refuses_back(table: Table, conversations: Sequence[str]) -> dict[str, 
     if not names or not table.made or await _is_plain(table):
         return {}
     found: dict[str, str] = {}
-    for start in range(0, len(names), CONVERSATIONS_AT_ONCE):
-        rest: Rest = (names[start : start + CONVERSATIONS_AT_ONCE], None)
+    for these in chunks(names, CONVERSATIONS_AT_ONCE):
+        rest: Rest = (these, None)
         while rest[0]:
             some, rest = await again(functools.partial(_try_back, table, rest), (Lost,))
             found |= some
