@@ -4,6 +4,7 @@ writes, and the digests that the server makes of them tell every difference."""
 import asyncio
 import contextlib
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -177,14 +178,13 @@ def test_columns_that_another_program_wrote_are_stored_as_the_ordinary_way_store
         async with opened_file(tmp_path / "s.db", write=True) as source:
             await source.append([Part(Conversation(f"{n}"), USUAL[:2]) for n in range(len(times))])
             await source.append([Part(Conversation(f"blob {n}"), USUAL[:1]) for n in range(3)])
-            execute = source.place.file.execute
-            for n, time in enumerate(times):
-                await execute(
-                    "UPDATE messages SET created_at = ? WHERE conversation_id = ? AND content = ''",
-                    [time, f"{n}"],
-                )
+        with contextlib.closing(sqlite3.connect(tmp_path / "s.db")) as db, db:
+            db.executemany(
+                "UPDATE messages SET created_at = ? WHERE conversation_id = ? AND content = ''",
+                [(time, f"{n}") for n, time in enumerate(times)],
+            )
             for n, column in enumerate(("role", "content", "metadata")):
-                await execute(
+                db.execute(
                     f"UPDATE messages SET {column} = x'22' WHERE conversation_id = 'blob {n}'"
                 )
         copied = await both_ways(tmp_path / "s.db", place, other)
