@@ -5,19 +5,21 @@ A position is the values by which the row is ordered, the index of the message i
 its record: a number may be given twice there.
 """
 
-import asyncio
-import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
-from synmem.backends.sqlite.errors import translating
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.place import marks
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import Fit
 from synmem.messages import Message, Unreadable, ascii_json, parse_json
 from synmem.store import Page, Position
+
+IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
+
+SWEEP: Final = 20
+"""So many pages are fetched at once, where each fetch looks through the whole table."""
 
 
 class Row(NamedTuple):
@@ -46,7 +48,7 @@ class Item(NamedTuple):
 
 
 class ForeignTable:
-    """The rows of the table that was found; queries and transactions on them, one at a time."""
+    """The rows of the table that was found; queries on them."""
 
     def __init__(self, file: File, fit: Fit) -> None:
         self.file = file
@@ -58,7 +60,7 @@ class ForeignTable:
         self.keys = [*(f"coalesce({each}, '')" for each in others), self.number]
         self.live = f" AND ({shape.live})" if shape.live else ""
         self._columns = ", ".join((self.id, *self.keys, *map(quoted, shape.record)))
-        self._turn = asyncio.Lock()
+        self._sought: bool | None = None
 
     def order(self, *, reverse: bool = False) -> str:
         """What the rows of a conversation are sorted by."""
@@ -68,24 +70,16 @@ class ForeignTable:
         """The condition that a row is of one of so many conversations, and live."""
         return f"{self.id} COLLATE BINARY IN ({marks(range(count))}){self.live}"
 
-    @contextlib.asynccontextmanager
-    async def step(self) -> AsyncIterator[None]:
-        """The connection to ourselves, and SQLite's exceptions as ours."""
-        async with self._turn:
-            with translating(str(self.file.path), temporary=not self.file.writes):
-                yield
-
-    async def values(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        """The rows of any query; text that is not UTF-8 as the bytes it is. Within a step."""
-        return await self.file.forgiving(sql, values)
-
     async def rows(
         self, where: str, values: Sequence[Any], *, source: str | None = None
     ) -> list[Row]:
         """Rows of the table, or of a query on it; within a step."""
         sql = f"SELECT {self._columns} FROM {source or self.name} WHERE {where}"
         width = 1 + len(self.keys)
-        return [Row(row[0], [*row[1:width]], row[width:]) for row in await self.values(sql, values)]
+        return [
+            Row(row[0], [*row[1:width]], row[width:])
+            for row in await self.file.forgiving(sql, values)
+        ]
 
     async def rows_from(
         self, conversation: str, place: Sequence[Any] | None, reverse: bool, size: int, *, at: bool
@@ -96,10 +90,19 @@ class ForeignTable:
             than = ("<" if reverse else ">") + ("=" if at else "")
             where += f" AND ({', '.join(self.keys)}) {than} ({marks(place)})"
             values += place
-        async with self.step():
+        async with self.file.step():
             return await self.rows(
                 f"{where} ORDER BY {self.order(reverse=reverse)} LIMIT ?", [*values, size]
             )
+
+    async def is_sought(self) -> bool:
+        """Whether an index finds the rows of a conversation: else each look is through them all."""
+        if self._sought is None:
+            sql = f"EXPLAIN QUERY PLAN SELECT 1 FROM {self.name} WHERE {self.of()}"
+            async with self.file.step():
+                plan = await self.file.rows(sql, [""])
+            self._sought = any(step[3].startswith("SEARCH") for step in plan)
+        return self._sought
 
     def items(self, rows: Sequence[Row], *, reverse: bool = False) -> list[Item]:
         """The messages of these rows; a row that cannot be read is one item."""

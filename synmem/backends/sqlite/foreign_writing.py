@@ -8,7 +8,13 @@ from typing import Final
 
 from synmem import messages as model
 from synmem.backends.paging import changed, storable
-from synmem.backends.sqlite.foreign_table import ForeignTable, Row, place_at, position_at
+from synmem.backends.sqlite.foreign_table import (
+    IDS_A_QUERY,
+    ForeignTable,
+    Row,
+    place_at,
+    position_at,
+)
 from synmem.backends.sqlite.place import marks
 from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsupported
 from synmem.layouts.own.sqlite_columns import quoted
@@ -17,7 +23,6 @@ from synmem.layouts.shapes import Record, Write
 from synmem.messages import Conversation, Message, chunks
 from synmem.store import START, Part, Position
 
-_IDS_A_QUERY: Final = 500
 _HIGHEST: Final = 2**63 - 1
 
 
@@ -103,8 +108,8 @@ class ForeignWriter:
 
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsTrial.refuses_back`."""
-        async with self._table.step():
-            columns = await self._table.values(f"PRAGMA table_info({self._table.name})")
+        async with self._file.step():
+            columns = await self._file.rows(f"PRAGMA table_info({self._table.name})")
         shape = self._fit.shape
         known = {shape.conversation, *shape.order, *shape.record}
         others = [row[1] for row in columns if row[1] not in known]
@@ -118,7 +123,7 @@ class ForeignWriter:
     async def _ends(self, ids: Sequence[str]) -> dict[str, Position]:
         """Where each of these conversations ends, those that exist."""
         table, ends = self._table, dict[str, Position]()
-        for chunk in chunks(ids, _IDS_A_QUERY):
+        for chunk in chunks(ids, IDS_A_QUERY):
             rows = await table.rows(
                 f"{table.number} IN (SELECT max({table.number}) FROM {table.name} WHERE "
                 f"{table.of(len(chunk))} GROUP BY {table.id} COLLATE BINARY)",
@@ -198,7 +203,7 @@ class ForeignWriter:
     ) -> int:
         """Put the new messages where nobody sees them, and the database is not locked while a slow
         source is read; tell how many."""
-        async with self._table.step():
+        async with self._file.step():
             await self._file.execute("DROP TABLE IF EXISTS temp.staged")
             await self._file.execute(
                 f"CREATE TEMP TABLE staged (number INTEGER PRIMARY KEY, {', '.join(self._places)})"
@@ -209,7 +214,7 @@ class ForeignWriter:
                 raise Rejected([(i, count + n, why) for i, n, why in reasons])
             rows = [(number, *write.fold(m)) for number, m in enumerate(page, count + 1)]
             count += len(page)
-            async with self._table.step():
+            async with self._file.step():
                 into = f"INSERT INTO temp.staged VALUES ({marks(['', *self._places])})"
                 await self._file.many(into, rows)
         return count
@@ -239,30 +244,19 @@ class ForeignWriter:
     async def _transaction(self) -> AsyncIterator[None]:
         """The write lock from the first look to the commit; everything or nothing."""
         await self._make()
-        async with self._table.step(), self._committed():
+        async with self._file.step(), self._file.transaction():
             yield
-
-    @contextlib.asynccontextmanager
-    async def _committed(self) -> AsyncIterator[None]:
-        try:
-            # Within: whoever is cut off here does not know whether it has begun.
-            await self._file.execute("BEGIN IMMEDIATE")
-            yield
-            await self._file.execute("COMMIT")
-        except BaseException:
-            await self._file.rollback()
-            raise
 
     async def _make(self) -> None:
         """Make the table as the framework does, where it is not there."""
         if self._file.made:
             return
-        async with self._table.step():
+        async with self._file.step():
             if not self._file.path.parent.is_dir():
                 raise StoreNotFound(f"{self._name}: its folder is not there", hint="make it first")
             if self._file.connection is None:
                 await self._file.connect(write=True)
-            async with self._committed():
+            async with self._file.transaction():
                 await self._create()
         self._file.made = True
 

@@ -1,0 +1,115 @@
+"""Listing a table of another framework: its conversations, and the rows that belong to none."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+from synmem.backends.paging import Paging, storable
+from synmem.backends.sqlite.foreign_reading import ForeignReader
+from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, SWEEP, ForeignTable
+from synmem.messages import Damage, Message, chunks
+from synmem.store import STRAY, ConversationInfo
+
+_MOST_DAMAGE: Final = 1000
+
+
+class ForeignListing:
+    """The conversations of a table of another framework."""
+
+    def __init__(
+        self, table: ForeignTable, reader: ForeignReader, paging: Paging, *, page_size: int
+    ) -> None:
+        self._table = table
+        self._reader = reader
+        self._paging = paging
+        self._page_size = page_size
+        self._bad_ids: set[bytes] = set()
+        """Ids that are not UTF-8, which listings met."""
+
+    async def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`; in the order of the ids' bytes."""
+        async for counts in self._counted_of(ids) if ids is not None else self._counted():
+            for names in chunks(sorted(counts), self._page_size):
+                infos = await self._infos({name: counts[name] for name in names}, details)
+                if infos:
+                    yield infos
+
+    async def _counted_of(self, ids: Sequence[str]) -> AsyncIterator[dict[str, int]]:
+        """How many rows each of these conversations has, those that are there."""
+        wanted = sorted(storable(ids))
+        for chunk in chunks(wanted, IDS_A_QUERY):
+            yield dict(await self._counts(self._table.of(len(chunk)), chunk, len(chunk)))
+
+    async def _counted(self) -> AsyncIterator[dict[str, int]]:
+        """The same of all conversations, in pages."""
+        size = self._page_size * (1 if await self._table.is_sought() else SWEEP)
+        last: str | bytes = ""
+        while True:
+            # Every text sorts before every BLOB: what is no text is no id; `strays` names it.
+            where = f"{self._table.id} COLLATE BINARY > CAST(? AS TEXT)"
+            where += f" AND {self._table.id} COLLATE BINARY < x''{self._table.live}"
+            found = await self._counts(where, [last], size)
+            self._bad_ids.update(name for name, _ in found if isinstance(name, bytes))
+            yield {name: count for name, count in found if isinstance(name, str)}
+            if len(found) < size:
+                return
+            last = found[-1][0]
+
+    async def _counts(self, where: str, values: Sequence[Any], size: int) -> list[tuple[Any, int]]:
+        name = f"{self._table.id} COLLATE BINARY"
+        sql = f"SELECT {self._table.id}, count(*) FROM {self._table.name} WHERE {where}"
+        async with self._table.file.step():
+            return await self._table.file.forgiving(
+                f"{sql} GROUP BY {name} ORDER BY {name} LIMIT ?", [*values, size]
+            )
+
+    async def _infos(self, counts: Mapping[str, int], details: bool) -> list[ConversationInfo]:
+        """These conversations as a listing tells them; one without messages is none."""
+        if not self._table.shape.single:
+            counts = {name: n for name in counts if (n := await self._count(name))}
+        if not details:
+            return [ConversationInfo(id=name) for name in counts]
+        times: list[Mapping[str, Any]] = [{}, {}]
+        if "created_at" in self._table.shape.holds.fields:
+            times = [await self._times(counts, reverse=reverse) for reverse in (False, True)]
+        first, last = times
+        return [
+            ConversationInfo(
+                id=name, messages=count, first_at=first.get(name), last_at=last.get(name)
+            )
+            for name, count in counts.items()
+        ]
+
+    async def _count(self, conversation: str) -> int:
+        """How many messages its rows have."""
+        return sum([len(page.items) async for page in self._paging.one(conversation)])
+
+    async def _times(self, names: Mapping[str, int], *, reverse: bool) -> dict[str, Any]:
+        """When the first or last message of each was made."""
+        found = {}
+        for some in chunks([*names], IDS_A_QUERY):
+            for page in await self._reader.ends(some, reverse, 1):
+                if isinstance(said := page.items[0], Message):
+                    found[page.conversation] = said.created_at
+        return found
+
+    async def strays(self) -> list[Damage]:
+        """See `SupportsStrays.strays`."""
+        name = self._table.id
+        async with self._table.file.step():
+            rows = await self._table.file.forgiving(
+                f"SELECT {self._table.number}, typeof({name}) FROM {self._table.name} WHERE "
+                f"({name} IS NULL OR {name} = '' OR typeof({name}) <> 'text'){self._table.live} "
+                f"ORDER BY {self._table.number} LIMIT ?",
+                [_MOST_DAMAGE],
+            )
+        column = self._table.shape.conversation
+        kinds = {"text": "empty", "null": "NULL", "blob": "a BLOB"}
+        return [
+            *(
+                Damage(STRAY, f"row {number}", f"its {column} is {kinds.get(kind, kind)}")
+                for number, kind in rows
+            ),
+            *(Damage(STRAY, column, f"{bad!r} is not UTF-8") for bad in sorted(self._bad_ids)),
+        ]

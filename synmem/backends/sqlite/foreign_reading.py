@@ -1,0 +1,114 @@
+"""Reading a table of another framework: pages by key, many conversations in a query, nothing held
+between."""
+
+from collections.abc import AsyncGenerator, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+from synmem.backends.paging import END, Fetched, changed, fetched
+from synmem.backends.sqlite.foreign_table import (
+    IDS_A_QUERY,
+    SWEEP,
+    ForeignTable,
+    Item,
+    Place,
+    Row,
+    hash_of,
+    page_of,
+    place_at,
+)
+from synmem.store import START, Page, Position
+
+
+class ForeignReader:
+    """The `Pages` of a table of another framework."""
+
+    def __init__(self, table: ForeignTable, *, page_size: int) -> None:
+        self._table = table
+        self._page_size = page_size
+
+    async def page(self, conversation: str, after: Position, reverse: bool, size: int) -> Fetched:
+        """See `Pages.page`."""
+        place = None if after == START else place_at(after)
+        items = await self._items_from(conversation, place, reverse, size)
+        return fetched(page_of(items), size) if items else END
+
+    async def _items_from(
+        self, conversation: str, place: Place | None, reverse: bool, size: int
+    ) -> list[Item]:
+        """So many messages behind a place, whose row is read along to see that it is there; on it
+        goes over rows without a message."""
+        keys = place.keys if place else None
+        found: list[Item] = []
+        while len(found) < size:
+            asked = size + (place is not None)
+            rows = await self._table.rows_from(
+                conversation, keys, reverse, asked, at=place is not None
+            )
+            items = self._table.items(rows, reverse=reverse)
+            if place is not None:
+                if not rows or (rows[0].keys, hash_of(rows[0])) != (place.keys, place.hash):
+                    raise changed(conversation, self._table.file.name)
+                items = _behind(items, rows[0], place.nth)
+                place = None
+            found += items
+            if len(rows) < asked:
+                break
+            keys = rows[-1].keys
+        return found[:size]
+
+    async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
+        """See `Pages.first`: as many in a query as a page has room for: the last one, which may
+        go on, comes with the next. One that fills a page is read by itself."""
+        most = self._page_size * (1 if await self._table.is_sought() else SWEEP)
+        waiting = [*ids]
+        while waiting:
+            chunk = waiting[:IDS_A_QUERY]
+            async with self._table.file.step():
+                where = f"{self._table.of(len(chunk))} ORDER BY {self._table.id} COLLATE BINARY"
+                order = f"{where}, {self._table.order()} LIMIT ?"
+                rows = await self._table.rows(order, [*chunk, most])
+            runs = [[*run] for _, run in groupby(rows, attrgetter("conversation"))]
+            done = len(chunk)
+            if len(rows) == most:
+                done = chunk.index(runs[-1][0].conversation)
+                last = runs.pop()
+                if not runs:
+                    yield last[0].conversation, Fetched(None, START)
+                    done += 1
+            for run in runs:
+                for page in self._pages(run):
+                    yield page.conversation, Fetched(page, None)
+            waiting = waiting[done:]
+
+    def _pages(self, rows: Sequence[Row]) -> list[Page]:
+        """All messages of a conversation, from all its rows."""
+        items, size = self._table.items(rows), self._page_size
+        return [page_of(items[start : start + size]) for start in range(0, len(items), size)]
+
+    async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+        """See `Pages.ends`."""
+        if not self._table.shape.single:
+            found = [await self._items_from(one, None, reverse, each) for one in ids]
+            return [page_of(items) for items in found if items]
+        table, order = self._table, self._table.order(reverse=reverse)
+        ranked = (
+            f"(SELECT *, row_number() OVER (PARTITION BY {table.id} COLLATE BINARY ORDER BY "
+            f"{order}) AS ranked_n FROM {table.name} WHERE {table.of(len(ids))})"
+        )
+        async with table.file.step():
+            rows = await table.rows(
+                f"ranked_n <= ? ORDER BY {table.id} COLLATE BINARY, {order}",
+                [*ids, each],
+                source=ranked,
+            )
+        runs = groupby(rows, attrgetter("conversation"))
+        return [page_of(table.items([*run], reverse=reverse)) for _, run in runs]
+
+
+def _behind(items: Sequence[Item], row: Row, nth: int) -> list[Item]:
+    """What stands behind the message of that number in the row."""
+    for count, item in enumerate(items, 1):
+        if item.row is row and item.nth == nth:
+            return [*items[count:]]
+    return [item for item in items if item.row is not row]
