@@ -3,27 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from synmem.backends.dynamodb.reading import (
-    NAMES,
-    REMEDY,
-    DynamoDBReader,
-    following,
-    reason,
-    storable,
-)
-from synmem.backends.dynamodb.table import INDEX, SHARDS
+from synmem.backends.dynamodb.head import HEAD, LOWEST, Head, Span, head_of
+from synmem.backends.dynamodb.heads import REMEDY, Heads, reason
+from synmem.backends.dynamodb.items import NAMES, Items, following
+from synmem.backends.dynamodb.table import INDEX, SHARDS, Table, keyable
 from synmem.layouts.own.beside import read_all_beside
-from synmem.layouts.own.dynamodb_items import (
-    CONVERSATION,
-    HEAD,
-    LOWEST,
-    NUMBER,
-    Head,
-    Span,
-    head_of,
-    number,
-    time_of,
-)
+from synmem.layouts.own.dynamodb_items import CONVERSATION, NUMBER, number, time_of
+from synmem.messages import chunks
 from synmem.store import ConversationInfo
 
 _COUNTED: Final = 250
@@ -34,12 +20,18 @@ _SPANS_NAMES: Final = {
 }
 
 
-class DynamoDBLister(DynamoDBReader):
-    """The listing part of a store in a DynamoDB table."""
+class Listing:
+    """Lists conversations."""
+
+    def __init__(self, table: Table, heads: Heads, items: Items, *, page_size: int) -> None:
+        self._table = table
+        self._heads = heads
+        self._items = items
+        self._page_size = page_size
 
     def remark(self) -> str:
         """How conversations are listed."""
-        if self.table.indexed:
+        if self._table.indexed:
             return "listing by index"
         return "listing by Scan, which reads the whole table"
 
@@ -47,9 +39,9 @@ class DynamoDBLister(DynamoDBReader):
         self, ids: Sequence[str] | None = None, *, details: bool = False
     ) -> AsyncIterator[list[ConversationInfo]]:
         """See `Store.conversations`; in no order. An index follows its table within a moment."""
-        if not await self.table.is_there():
+        if not await self._table.is_there():
             return
-        pages = self._listed() if ids is None else _paged(storable(ids), self._page_size)
+        pages = self._listed() if ids is None else self._named(ids)
         async for page in pages:
             if ids is None and not details:
                 found = [ConversationInfo(id=conversation) for conversation in page]
@@ -59,21 +51,21 @@ class DynamoDBLister(DynamoDBReader):
                 yield found
 
     async def _infos(self, ids: Sequence[str], details: bool) -> list[ConversationInfo]:
-        heads = await self._seen(ids)
+        heads = await self._heads.seen(ids)
 
         async def look(conversation: str, head: Head) -> ConversationInfo | None:
             if head.unreadable is not None:
                 return await self._not_known(conversation, head)
             if not details:
-                there = await self._newest(conversation, head)
+                there = await self._items.newest(conversation, head)
                 return ConversationInfo(id=conversation) if there else None
             return await self._info(conversation, head)
 
-        return [info for info in await self._steadily(ids, heads, look) if info]
+        return [info for info in await self._heads.steadily(ids, heads, look) if info]
 
     async def _not_known(self, conversation: str, head: Head) -> ConversationInfo | None:
         """What can be told of a conversation whose head cannot be read."""
-        if not await self._any_of(conversation):
+        if not await self._items.any_of(conversation):
             return None
         beside = read_all_beside(head.title, head.extra, REMEDY)
         return ConversationInfo(id=conversation, **{**beside, "unreadable": reason(head)})
@@ -81,7 +73,7 @@ class DynamoDBLister(DynamoDBReader):
     async def _info(self, conversation: str, head: Head) -> ConversationInfo | None:
         names = {"#at": "created_at"}
         how: Any = {"ProjectionExpression": "#n, #at", "names": names}
-        rows, more = await self._rows(conversation, head.spans(), False, _COUNTED, **how)
+        rows, more = await self._items.rows(conversation, head.spans(), False, _COUNTED, **how)
         if not rows:
             return None
         count, last = len(rows), rows[-1]
@@ -89,7 +81,7 @@ class DynamoDBLister(DynamoDBReader):
             low = number(last[NUMBER]["N"])
             rest = head.spans(low=low)
             count += await self._count(conversation, rest) - 1
-            (last,), _ = await self._rows(conversation, rest, True, 1, **how)
+            (last,), _ = await self._items.rows(conversation, rest, True, 1, **how)
         return ConversationInfo(
             id=conversation,
             messages=count,
@@ -99,12 +91,16 @@ class DynamoDBLister(DynamoDBReader):
         )
 
     async def _count(self, conversation: str, spans: Sequence[Span]) -> int:
-        answers = self._answers(conversation, spans, Select="COUNT")
+        answers = self._items.answers(conversation, spans, Select="COUNT")
         return sum([answer["Count"] async for answer in answers])
+
+    async def _named(self, ids: Sequence[str]) -> AsyncIterator[list[str]]:
+        for some in chunks(keyable(ids), self._page_size):
+            yield some
 
     async def _listed(self) -> AsyncIterator[list[str]]:
         """The ids of all conversations, in pages."""
-        answers = self._by_index() if self.table.indexed else self._by_scan()
+        answers = self._by_index() if self._table.indexed else self._by_scan()
         waiting: list[str] = []
         async for ids in answers:
             waiting += ids
@@ -118,9 +114,9 @@ class DynamoDBLister(DynamoDBReader):
         for value in range(SHARDS):
             start: Any = {}
             while start is not None:
-                answer = await self.client.call(
+                answer = await self._table.client.call(
                     "query",
-                    TableName=self.client.table,
+                    TableName=self._table.client.table,
                     IndexName=INDEX,
                     KeyConditionExpression="listed = :listed",
                     ExpressionAttributeValues={":listed": {"S": str(value)}},
@@ -134,9 +130,9 @@ class DynamoDBLister(DynamoDBReader):
         current, head, told = "", Head(), False
         start: Any = {}
         while start is not None:
-            answer = await self.client.call(
+            answer = await self._table.client.call(
                 "scan",
-                TableName=self.client.table,
+                TableName=self._table.client.table,
                 ConsistentRead=True,
                 ProjectionExpression=", ".join((*NAMES, *_SPANS_NAMES)),
                 ExpressionAttributeNames={**NAMES, **_SPANS_NAMES},
@@ -154,8 +150,3 @@ class DynamoDBLister(DynamoDBReader):
                     told = True
             yield found
             start = following(answer)
-
-
-async def _paged(ids: Sequence[str], size: int) -> AsyncIterator[list[str]]:
-    for start in range(0, len(ids), size):
-        yield list(ids[start : start + size])

@@ -12,9 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
-from synmem.backends.dynamodb.reading import READ_AT_ONCE, storable
-from synmem.backends.dynamodb.replacing import DynamoDBReplacer
+from synmem.backends.dynamodb.heads import Heads
+from synmem.backends.dynamodb.items import Items
+from synmem.backends.dynamodb.reading import READ_AT_ONCE
+from synmem.backends.dynamodb.replacing import Replacer
 from synmem.backends.dynamodb.steps import call_off, forget, update
+from synmem.backends.dynamodb.table import Table, keyable
+from synmem.messages import chunks
 from synmem.store import Step
 
 TOKENS_A_STEP: Final = 50
@@ -23,15 +27,21 @@ HEADS_A_TRANSACTION: Final = 10
 """So many heads, of 400 KB at most, a transaction takes for certain."""
 
 
-class DynamoDBRememberer(DynamoDBReplacer):
-    """The part of a store in a DynamoDB table that knows which writes were done."""
+class Remembering:
+    """Knows which writes were done."""
+
+    def __init__(self, table: Table, heads: Heads, items: Items, replacer: Replacer) -> None:
+        self._table = table
+        self._heads = heads
+        self._items = items
+        self._replacer = replacer
 
     async def steps_done(self, steps: Collection[Step]) -> set[Step]:
         """See `SupportsSteps.steps_done`."""
         tokens = _by_conversation(steps)
-        if not tokens or not await self.table.is_there():
+        if not tokens or not await self._table.is_there():
             return set()
-        heads = await self._heads(list(tokens))
+        heads = await self._heads.of(list(tokens))
         return {
             step
             for step in steps
@@ -42,9 +52,9 @@ class DynamoDBRememberer(DynamoDBReplacer):
         """See `SupportsSteps.call_off`; a conversation without a head gets one."""
         left = _by_conversation(steps)
         if left:
-            await self._make()
-        async for _ in self._attempts():
-            heads = await self._heads(list(left))
+            await self._table.make_sure()
+        async for _ in self._table.attempts():
+            heads = await self._heads.of(list(left))
             open_ = {c: [t for t in left[c] if heads[c].knows(t) is None] for c in left}
             left = {conversation: tokens for conversation, tokens in open_.items() if tokens}
             if not left:
@@ -55,39 +65,38 @@ class DynamoDBRememberer(DynamoDBReplacer):
 
     async def forget_steps(self, steps: Collection[Step]) -> None:
         """See `SupportsSteps.forget_steps`; a head that serves nothing any more is removed."""
-        self._may_write()
+        self._table.may_write()
         tokens = _by_conversation(steps)
-        if not tokens or not await self.table.is_there():
+        if not tokens or not await self._table.is_there():
             return
-        heads = await self._heads(list(tokens))
+        heads = await self._heads.of(list(tokens))
         known = {c: [t for t in tokens[c] if heads[c].knows(t) is not None] for c in tokens}
         known = {conversation: some for conversation, some in known.items() if some}
         await self._each([forget(conversation, some) for conversation, some in known.items()])
         bare = [conversation for conversation in known if not heads[conversation].listed]
-        for start in range(0, len(bare), READ_AT_ONCE):
-            await asyncio.gather(*map(self._sweep, bare[start : start + READ_AT_ONCE]))
+        for some_bare in chunks(bare, READ_AT_ONCE):
+            await asyncio.gather(*map(self._sweep, some_bare))
 
     async def _each(self, steps: Sequence[dict[str, Any]]) -> None:
         """Do all of these steps whose condition holds, each of another conversation."""
 
         async def do(some: Sequence[dict[str, Any]]) -> None:
-            if not await self.client.transact(some) and len(some) > 1:
+            if not await self._table.transact(some) and len(some) > 1:
                 await asyncio.gather(*(do([step]) for step in some))
 
-        size = HEADS_A_TRANSACTION
-        await asyncio.gather(*(do(steps[i : i + size]) for i in range(0, len(steps), size)))
+        await asyncio.gather(*map(do, chunks(steps, HEADS_A_TRANSACTION)))
 
     async def _sweep(self, conversation: str) -> None:
         """Remove the head of a conversation that is no more, and that is to know nothing."""
-        async for _ in self._attempts():
-            head = await self._head(conversation)
+        async for _ in self._table.attempts():
+            head = await self._heads.one(conversation)
             kept = head.version is None or head.listed or head.steps
-            if kept or await self._newest(conversation, head):
+            if kept or await self._items.newest(conversation, head):
                 return
             version = uuid.uuid4().hex
-            if await self.client.transact([update(conversation, head, version, head)]):
+            if await self._table.transact([update(conversation, head, version, head)]):
                 own = msgspec.structs.replace(head, version=version)
-                await self._clear_up(conversation, own)
+                await self._replacer.clear_up(conversation, own)
                 return
 
 
@@ -96,4 +105,4 @@ def _by_conversation(steps: Collection[Step]) -> dict[str, list[str]]:
     tokens: dict[str, list[str]] = {}
     for step in dict.fromkeys(steps):
         tokens.setdefault(step.conversation, []).append(step.token)
-    return {conversation: tokens[conversation] for conversation in storable(list(tokens))}
+    return {conversation: tokens[conversation] for conversation in keyable(list(tokens))}

@@ -6,16 +6,16 @@ checks it: the hidden items of any other version may be those of a replace under
 
 import contextlib
 import math
-import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from synmem import messages as model
-from synmem.backends.dynamodb.calls import Client, pause
-from synmem.backends.dynamodb.reading import storable
+from synmem.backends.dynamodb.head import Head, key_of, number_of, position_of
+from synmem.backends.dynamodb.heads import Heads
+from synmem.backends.dynamodb.items import Items
 from synmem.backends.dynamodb.steps import (
     BYTES,
     STEPS,
@@ -32,25 +32,19 @@ from synmem.backends.dynamodb.steps import (
     unchanged,
     update,
 )
-from synmem.backends.dynamodb.table import Table, reserved, shard
-from synmem.backends.dynamodb.writing import PATIENCE_S, DynamoDBAppender
-from synmem.errors import Rejected, StoreError, StoreUnavailable, Unsupported
+from synmem.backends.dynamodb.table import Table, keyable, reserved, shard
+from synmem.errors import Rejected, StoreError
 from synmem.layouts.own.dynamodb_items import (
     CONVERSATION,
     NUMBER,
-    Head,
     Item,
     Number,
-    conversation_refusal,
     described,
     encode,
     item_size,
-    key_of,
     number,
-    number_of,
-    position_of,
 )
-from synmem.messages import Conversation, Message
+from synmem.messages import Conversation, Message, chunks
 from synmem.store import START, Position
 
 ROOM: Final = 10**9
@@ -69,32 +63,35 @@ class _Switch(msgspec.Struct, frozen=True):
     token: str | None
 
 
-class DynamoDBReplacer(DynamoDBAppender):
-    """The half of a store in a DynamoDB table that takes messages away."""
+class Replacer:
+    """Deletes and replaces."""
 
-    def __init__(self, client: Client, table: Table, *, write: bool, page_size: int) -> None:
-        super().__init__(client, table, page_size=page_size)
-        self._write = write
+    def __init__(
+        self,
+        table: Table,
+        heads: Heads,
+        items: Items,
+        refusal: Callable[[Message], str | None],
+    ) -> None:
+        self._table = table
+        self._heads = heads
+        self._items = items
+        self._refusal = refusal
 
     async def delete(
-        self,
-        conversation: str,
-        *,
-        upto: Position | None = None,
-        begins: Position | None = None,
-        token: str | None = None,
+        self, conversation: str, upto: Position | None, begins: Position | None, token: str | None
     ) -> bool:
         """See `Store.delete`: one write of the head hides the messages, then they are removed."""
-        self._may_write()
-        if not storable([conversation]) or not await self.table.is_there():
+        self._table.may_write()
+        if not keyable([conversation]) or not await self._table.is_there():
             return False
         version = uuid.uuid4().hex
-        async for _ in self._attempts():
-            head = await self._head(conversation)
+        async for _ in self._table.attempts():
+            head = await self._heads.one(conversation)
             if head.version == version:  # done, though the answer was lost
-                await self._clear_up(conversation, head)
+                await self.clear_up(conversation, head)
                 return True
-            if self._is_known(head, token):
+            if self._heads.is_known(head, token):
                 return True
             rows = await self._from(conversation, head, upto)
             if not rows and head.version is None:
@@ -102,8 +99,8 @@ class DynamoDBReplacer(DynamoDBAppender):
             if rows:
                 await self._check_begin(conversation, head, begins)
             new, steps = self._cut(conversation, head, version, rows, begins, token)
-            if await self.client.transact(steps):
-                await self._clear_up(conversation, new)
+            if await self._table.transact(steps):
+                await self.clear_up(conversation, new)
                 return bool(rows)
         raise AssertionError("attempts end by returning or raising")
 
@@ -146,40 +143,42 @@ class DynamoDBReplacer(DynamoDBAppender):
     async def _check_begin(self, conversation: str, head: Head, begins: Position | None) -> None:
         """Changed, where its first message is not this one."""
         if begins is not None:
-            rows, _ = await self._rows(conversation, head.spans(), False, 1)
+            rows, _ = await self._items.rows(conversation, head.spans(), False, 1)
             if begins != (position_of(rows[0]) if rows else START):
-                raise self._changed(conversation)
+                raise self._table.changed(conversation)
 
     async def _from(self, conversation: str, head: Head, upto: Position | None) -> list[Item]:
         """The item at `upto` and the next one; without `upto` the last; Changed if it is gone."""
         if upto is None:
-            return await self._newest(conversation, head)
+            return await self._items.newest(conversation, head)
         low = number_of(upto)
-        rows, _ = await self._rows(conversation, head.spans(low=low), False, 2)
+        rows, _ = await self._items.rows(conversation, head.spans(low=low), False, 2)
         if rows and position_of(rows[0]) == upto and head.shows(low):
             return rows
-        if await self._newest(conversation, head):
-            raise self._changed(conversation)
+        if await self._items.newest(conversation, head):
+            raise self._table.changed(conversation)
         return []
 
-    async def _clear_up(self, conversation: str, head: Head) -> None:
+    async def clear_up(self, conversation: str, head: Head) -> None:
         """Remove what is hidden, and the head of a conversation that is no more; `head` is of a
         version of one's own."""
-        if await self._clean(conversation, head) and not await self._newest(conversation, head):
+        if await self.clean(conversation, head) and not await self._items.newest(
+            conversation, head
+        ):
             free = math.floor(head.above) + 1
-            await self.client.transact(
+            await self._table.transact(
                 [remove_head(conversation, head), nobody(conversation, free)]
             )
 
-    async def _clean(self, conversation: str, head: Head) -> bool:
+    async def clean(self, conversation: str, head: Head) -> bool:
         """Remove the hidden items; False where somebody else took the version meanwhile."""
         how: Any = {"ProjectionExpression": "#n", "Limit": STEPS * 10}
-        async for answer in self._answers(conversation, head.hidden(), **how):
+        async for answer in self._items.answers(conversation, head.hidden(), **how):
             found = [number(item[NUMBER]["N"]) for item in answer["Items"]]
             keys = [where for where in found if not head.shows(where)]
-            for start in range(0, len(keys), STEPS - 1):
-                steps = [remove(conversation, where) for where in keys[start : start + STEPS - 1]]
-                if not await self.client.transact([unchanged(conversation, head), *steps]):
+            for some in chunks(keys, STEPS - 1):
+                steps = [remove(conversation, where) for where in some]
+                if not await self._table.transact([unchanged(conversation, head), *steps]):
                     return False
         return True
 
@@ -187,20 +186,18 @@ class DynamoDBReplacer(DynamoDBAppender):
         self,
         conversation: Conversation,
         messages: AsyncIterable[Sequence[Message]],
-        *,
         upto: Position,
-        begins: Position | None = None,
-        token: str | None = None,
+        begins: Position | None,
+        token: str | None,
     ) -> None:
         """See `Store.replace`: written where nobody sees it, shown by one write of the head."""
-        self._check([(conversation, [])])
-        await self._make()
+        await self._table.make_sure()
         claim = await self._claim(conversation.id, upto, begins, token)
         if claim is None:
             return
         base = math.floor(claim.begins) - ROOM
         try:
-            await self._clean(conversation.id, claim)
+            await self.clean(conversation.id, claim)
             count = await self._stage(conversation, claim, messages, base)
             switch = _Switch(conversation, base, count, upto, begins, token)
             await self._show(claim, switch)
@@ -215,19 +212,19 @@ class DynamoDBReplacer(DynamoDBAppender):
         """Take the version, with `begins` where the conversation does begin, so that nothing is
         seen below; None where the token says that all is done."""
         version = uuid.uuid4().hex
-        async for _ in self._attempts():
-            head = await self._head(conversation)
+        async for _ in self._table.attempts():
+            head = await self._heads.one(conversation)
             if head.version == version:  # done, though the answer was lost
                 return head
-            if self._is_known(head, token):
+            if self._heads.is_known(head, token):
                 return None
-            rows, _ = await self._rows(conversation, head.spans(), False, 1)
+            rows, _ = await self._items.rows(conversation, head.spans(), False, 1)
             await self._check_begin(conversation, head, begins)
             await self._find(conversation, head, upto)
             front = number(rows[0][NUMBER]["N"]) if rows else math.floor(head.above) + 1
             new = msgspec.structs.replace(head, begins=front, version=version)
             step = guarded(update(conversation, head, version, new), token)
-            if await self.client.transact([step]):
+            if await self._table.transact([step]):
                 return new
         raise AssertionError("attempts end by returning or raising")
 
@@ -235,14 +232,14 @@ class DynamoDBReplacer(DynamoDBAppender):
         """Clear up after a replace that failed, under another version: a request of it that is
         still on its way would show what is being removed."""
         version = uuid.uuid4().hex
-        if await self.client.transact([update(conversation, claim, version, claim)]):
+        if await self._table.transact([update(conversation, claim, version, claim)]):
             new = msgspec.structs.replace(claim, version=version)
-            await self._clear_up(conversation, new)
+            await self.clear_up(conversation, new)
 
     async def _find(self, conversation: str, head: Head, upto: Position) -> None:
         """Changed, where no message stands there any more."""
         if upto != START and not await self._from(conversation, head, upto):
-            raise self._changed(conversation)
+            raise self._table.changed(conversation)
 
     async def _stage(
         self,
@@ -252,9 +249,9 @@ class DynamoDBReplacer(DynamoDBAppender):
         base: int,
     ) -> int:
         """Write the new messages where nobody sees them; tell how many."""
-        count, names = 0, reserved(self.table)
+        count, names = 0, reserved(self._table)
         async for page in messages:
-            if reasons := model.refusals([(conversation, page)], self.refusal):
+            if reasons := model.refusals([(conversation, page)], self._refusal):
                 raise Rejected([(c, count + n, why) for c, n, why in reasons])
             for items in _transactions([encode(message, names) for message in page]):
                 keyed = [
@@ -262,16 +259,16 @@ class DynamoDBReplacer(DynamoDBAppender):
                     for index, item in enumerate(items)
                 ]
                 steps = [unchanged(conversation.id, claim), *map(put, keyed)]
-                if not await self.client.transact(steps) and not await self._is_there(keyed[0]):
-                    raise self._changed(conversation.id)
+                if not await self._table.transact(steps) and not await self._is_there(keyed[0]):
+                    raise self._table.changed(conversation.id)
                 count += len(items)
         return count
 
     async def _is_there(self, item: Item) -> bool:
         """Whether the very item is there: written, though the answer was lost."""
-        answer = await self.client.call(
+        answer = await self._table.client.call(
             "get_item",
-            TableName=self.client.table,
+            TableName=self._table.client.table,
             Key={name: item[name] for name in (CONVERSATION, NUMBER)},
             ConsistentRead=True,
         )
@@ -281,22 +278,22 @@ class DynamoDBReplacer(DynamoDBAppender):
         """One write of the head: the new messages are seen, and the old front is not."""
         conversation = switch.conversation.id
         version = uuid.uuid4().hex
-        async for _ in self._attempts():
-            head = await self._head(conversation)
+        async for _ in self._table.attempts():
+            head = await self._heads.one(conversation)
             if head.version == version:  # done, though the answer was lost
                 break
-            if self._is_known(head, switch.token):
+            if self._heads.is_known(head, switch.token):
                 return
             if head.version != claim.version:
-                raise self._changed(conversation)
+                raise self._table.changed(conversation)
             new, steps = await self._switched(head, version, switch)
-            if await self.client.transact(steps):
+            if await self._table.transact(steps):
                 head = new
                 break
         if switch.count:
-            await self._clean(conversation, head)
+            await self.clean(conversation, head)
         else:
-            await self._clear_up(conversation, head)
+            await self.clear_up(conversation, head)
 
     async def _switched(
         self, head: Head, version: str, switch: "_Switch"
@@ -307,7 +304,7 @@ class DynamoDBReplacer(DynamoDBAppender):
         )  # fmt: skip
         rows = await self._from(conversation, head, upto) if upto != START else []
         if upto != START and not rows:
-            raise self._changed(conversation)
+            raise self._table.changed(conversation)
         await self._check_begin(conversation, head, begins)
         values: dict[str, Any] = described(switch.conversation)
         if rows and not switch.count:
@@ -317,45 +314,15 @@ class DynamoDBReplacer(DynamoDBAppender):
             again, above = _behind(head, rows)
             skip = (switch.base + switch.count, again)
             new = msgspec.structs.replace(head, begins=switch.base, skip=skip, above=above)
-            if self.table.indexed:
+            if self._table.indexed:
                 values["listed"] = {"S": shard(conversation)}
-        elif not await self._newest(conversation, head):
+        elif not await self._items.newest(conversation, head):
             values = {}  # it is nothing, and nothing comes to it
         step = marked(update(conversation, head, version, new, values), token)
         steps = [step, *all_there(conversation, [upto, begins])]
         if begins == START:
             steps.append(nobody(conversation, math.floor(head.above) + 1))
         return msgspec.structs.replace(new.remembering(token), version=version), steps
-
-    def _check(self, parts: Sequence[tuple[Conversation, Sequence[Message]]]) -> None:
-        reasons = model.refusals(parts, self.refusal)
-        known = {conversation for conversation, _, _ in reasons}
-        for conversation, _ in parts:
-            if conversation.id not in known and (why := conversation_refusal(conversation)):
-                reasons.append((conversation.id, 0, why))
-        if reasons:
-            raise Rejected(reasons)
-
-    def _may_write(self) -> None:
-        if not self._write:
-            raise Unsupported(f"{self.name} was opened for reading")
-
-    async def _make(self) -> None:
-        """Make the table at the first write, where it is missing."""
-        self._may_write()
-        if not self.table.made:
-            await self.table.make()
-
-    async def _attempts(self) -> AsyncIterator[None]:
-        """Again and again, while others change the conversation between a look and a write."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            yield
-            await pause()
-        raise StoreUnavailable(
-            f"{self.name}: others change the same conversation all the time",
-            hint="try again later",
-        )
 
 
 def _behind(head: Head, rows: Sequence[Item]) -> tuple[Number, Number]:

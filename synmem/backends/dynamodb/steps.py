@@ -6,18 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from synmem.layouts.own.dynamodb_items import (
-    CONVERSATION,
-    HEAD,
-    LOWEST,
-    Head,
-    Item,
-    Number,
-    called_off,
-    key_of,
-    number,
-    number_of,
-)
+from synmem.backends.dynamodb.head import HEAD, LOWEST, Head, called_off, key_of, number_of
+from synmem.layouts.own.dynamodb_items import CONVERSATION, Item, Number, number
 from synmem.store import START, Position
 
 STEPS: Final = 100

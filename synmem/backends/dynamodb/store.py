@@ -46,22 +46,25 @@ conversations (each takes up to two more steps); beyond, an in-order prefix of e
 first, and a `Changed` then may leave that prefix behind. With a token it is Rejected.
 """
 
-import contextlib
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Final
 
+from synmem import messages as model
 from synmem.backends.dynamodb.calls import Client
-from synmem.backends.dynamodb.reading import storable
-from synmem.backends.dynamodb.remembering import DynamoDBRememberer
-from synmem.backends.dynamodb.steps import note as note_step
+from synmem.backends.dynamodb.heads import Heads
+from synmem.backends.dynamodb.items import Items
+from synmem.backends.dynamodb.listing import Listing
+from synmem.backends.dynamodb.notes import Notes
+from synmem.backends.dynamodb.reading import Reader
+from synmem.backends.dynamodb.remembering import Remembering
+from synmem.backends.dynamodb.replacing import Replacer
 from synmem.backends.dynamodb.table import Table
+from synmem.backends.dynamodb.writing import Writer
 from synmem.errors import Rejected, Unsupported
 from synmem.finishing import to_its_end
-from synmem.layouts.own.beside import read_beside
-from synmem.layouts.own.dynamodb_items import CONVERSATION, HEAD, MOST_BESIDE, Item, key_of
-from synmem.messages import ascii_json
-from synmem.store import Part, Position
+from synmem.layouts.own.dynamodb_items import conversation_refusal, message_refusal
+from synmem.messages import Conversation, Holds, Message
+from synmem.store import START, ConversationInfo, Page, Part, Position, Step
 
 LAYOUTS: Final = ("synmem",)
 
@@ -79,7 +82,7 @@ async def open(
         raise Unsupported(f"no layout {layout!r} on DynamoDB", hint=f"there is {LAYOUTS[0]}")
     client = Client(settings)
     create = bool(settings.get("create")) and write
-    table = Table(client, create=create)
+    table = Table(client, create=create, write=write)
     try:
         await client.connect()
         await table.look()
@@ -88,11 +91,54 @@ async def open(
     except BaseException:
         await to_its_end(client.close())
         raise
-    return DynamoDBStore(client, table, write=write, page_size=page_size)
+    return DynamoDBStore(table, page_size=page_size)
 
 
-class DynamoDBStore(DynamoDBRememberer):
+class DynamoDBStore:
     """A `Store` in a DynamoDB table (DESIGN: `dynamodb`); with notes, and it remembers steps."""
+
+    holds = Holds(call_messages=5_000, call_bytes=16_000_000, atomic_messages=100)
+
+    def __init__(self, table: Table, *, page_size: int) -> None:
+        heads, items = Heads(table), Items(table)
+        self.client = table.client
+        self._table = table
+        self._reader = Reader(table, heads, items, page_size=page_size)
+        self._listing = Listing(table, heads, items, page_size=page_size)
+        self._writer = Writer(table, heads, items)
+        self._replacer = Replacer(table, heads, items, self.refusal)
+        self._remembering = Remembering(table, heads, items, self._replacer)
+        self._notes = Notes(table, heads, items)
+
+    @property
+    def name(self) -> str:
+        """The region, the table and a given endpoint."""
+        return self._table.name
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold, and what would make an item of more than 400 KB."""
+        return message_refusal(message)
+
+    def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`."""
+        return self._reader.read(conversations, after, reverse, limit)
+
+    def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`; in no order. An index follows its table within a moment."""
+        return self._listing.conversations(ids, details=details)
+
+    def remark(self) -> str:
+        """How conversations are listed."""
+        return self._listing.remark()
 
     async def append(
         self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
@@ -100,67 +146,76 @@ class DynamoDBStore(DynamoDBRememberer):
         """See `Store.append`; more than a transaction takes is written in several, and with a
         token Rejected."""
         self._check([(part.conversation, part.messages) for part in parts])
-        await self._make()
-        ends, trimmed = await self._append(parts, keep or None, token)
+        await self._table.make_sure()
+        ends, trimmed = await self._writer.append(parts, keep or None, token)
         if trimmed is None:
             return ends
         for conversation, head in trimmed:
-            await self._clean(conversation, head)
+            await self._replacer.clean(conversation, head)
         if keep == 0:
             for part in parts:
                 await self.delete(part.conversation.id)
         return ends
 
-    # --- notes ---
+    async def delete(
+        self,
+        conversation: str,
+        *,
+        upto: Position | None = None,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> bool:
+        """See `Store.delete`: one write of the head hides the messages, then they are removed."""
+        return await self._replacer.delete(conversation, upto, begins, token)
+
+    async def replace(
+        self,
+        conversation: Conversation,
+        messages: AsyncIterable[Sequence[Message]],
+        *,
+        upto: Position,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> None:
+        """See `Store.replace`: written where nobody sees it, shown by one write of the head."""
+        self._check([(conversation, [])])
+        await self._replacer.replace(conversation, messages, upto, begins, token)
+
+    def _check(self, parts: Sequence[tuple[Conversation, Sequence[Message]]]) -> None:
+        reasons = model.refusals(parts, self.refusal)
+        known = {conversation for conversation, _, _ in reasons}
+        for conversation, _ in parts:
+            if conversation.id not in known and (why := conversation_refusal(conversation)):
+                reasons.append((conversation.id, 0, why))
+        if reasons:
+            raise Rejected(reasons)
+
+    # --- what it remembers ---
+
+    async def steps_done(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.steps_done`."""
+        return await self._remembering.steps_done(steps)
+
+    async def call_off(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.call_off`; a conversation without a head gets one."""
+        return await self._remembering.call_off(steps)
+
+    async def forget_steps(self, steps: Collection[Step]) -> None:
+        """See `SupportsSteps.forget_steps`; a head that serves nothing any more is removed."""
+        await self._remembering.forget_steps(steps)
 
     async def note(self, conversation: str, name: str) -> Any | None:
         """See `SupportsNotes.note`."""
-        if not storable([conversation]) or not await self.table.is_there():
-            return None
-        field = f"note:{name}"
-        answer = await self.client.call(
-            "get_item",
-            TableName=self.client.table,
-            Key=key_of(conversation, HEAD),
-            ConsistentRead=True,
-            ProjectionExpression="#note",
-            ExpressionAttributeNames={"#note": field},
-        )
-        found = answer.get("Item")
-        return self._note(conversation, field, found[field].get("S")) if found else None
+        return await self._notes.note(conversation, name)
 
     async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
         """See `SupportsNotes.notes`."""
-        ids = storable(conversations)
-        if not ids or not await self.table.is_there():
-            return {}
-        items = await self._head_items(ids)
-        found = {item[CONVERSATION]["S"]: _notes(item) for item in items}
-        return {conversation: notes for conversation, notes in found.items() if notes}
+        return await self._notes.notes(conversations)
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`; Rejected where it is too large for the head item."""
-        text = None if value is None else ascii_json(value)
-        if text is not None and len(text) > MOST_BESIDE:
-            why = f"the note {name!r} takes {len(text):,} bytes; there is room for {MOST_BESIDE:,}"
-            raise Rejected([(conversation, 0, why)])
-        await self._make()
-        if not storable([conversation]):
-            return
-        async for _ in self._attempts():
-            head = await self._head(conversation)
-            if not await self._newest(conversation, head):
-                return
-            version = head.version or uuid.uuid4().hex
-            if await self.client.transact([note_step(conversation, head, version, name, text)]):
-                return
+        await self._notes.set_note(conversation, name, value)
 
-
-def _notes(head: Item) -> dict[str, Any]:
-    """The notes of a head item that can be read, by name."""
-    notes = {}
-    for field, value in head.items():
-        if field.startswith("note:") and "S" in value:
-            with contextlib.suppress(ValueError):
-                notes[field.removeprefix("note:")] = read_beside(field, value["S"])
-    return {name: note for name, note in notes.items() if note is not None}
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self.client.close()

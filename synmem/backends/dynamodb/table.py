@@ -3,17 +3,21 @@
 import asyncio
 import time
 import zlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from synmem.backends.dynamodb.calls import Client
-from synmem.errors import CorruptData, StoreNotFound, StoreUnavailable
+from synmem.backends.dynamodb.calls import Client, pause
+from synmem.backends.paging import changed, storable
+from synmem.errors import Changed, CorruptData, StoreNotFound, StoreUnavailable, Unsupported
 from synmem.layouts.own.dynamodb_items import CONVERSATION, NUMBER
+from synmem.messages import MAX_ID_BYTES
 
 INDEX: Final = "synmem_conversations"
 SHARDS: Final = 8
 """So many values has `listed`: one alone would be one partition of the index to write to."""
 
 MAKING_S: Final = 120.0
+PATIENCE_S: Final = 60.0
 
 _KEYS: Final = [(CONVERSATION, "HASH", "S"), (NUMBER, "RANGE", "N")]
 _INDEX_KEYS: Final = [("listed", "HASH", "S"), (CONVERSATION, "RANGE", "S")]
@@ -25,10 +29,46 @@ class Table:
     made = False
     indexed = False
 
-    def __init__(self, client: Client, *, create: bool) -> None:
-        self._client = client
+    def __init__(self, client: Client, *, create: bool, write: bool) -> None:
+        self.client = client
         self._create = create
+        self._write = write
         self._turn = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        """The region, the table and a given endpoint."""
+        return self.client.name
+
+    async def transact(self, steps: Sequence[dict[str, Any]]) -> bool:
+        """See `Client.transact`."""
+        return await self.client.transact(steps)
+
+    def changed(self, conversation: str) -> Changed:
+        """What whoever relies on a position is told where no message stands there any more."""
+        return changed(conversation, self.name)
+
+    def may_write(self) -> None:
+        """Unsupported where it was opened for reading."""
+        if not self._write:
+            raise Unsupported(f"{self.name} was opened for reading")
+
+    async def make_sure(self) -> None:
+        """Make the table at the first write, where it is missing."""
+        self.may_write()
+        if not self.made:
+            await self.make()
+
+    async def attempts(self) -> AsyncIterator[None]:
+        """Again and again, while others change the conversation between a look and a write."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            yield
+            await pause()
+        raise StoreUnavailable(
+            f"{self.name}: others change the same conversation all the time",
+            hint="try again later",
+        )
 
     async def is_there(self) -> bool:
         """Whether it is there by now: somebody else may have made it."""
@@ -39,7 +79,7 @@ class Table:
     async def look(self) -> None:
         """See what is there; CorruptData where it is a table of another shape."""
         try:
-            answer = await self._client.call("describe_table", TableName=self._client.table)
+            answer = await self.client.call("describe_table", TableName=self.client.table)
         except StoreNotFound:
             return
         table = answer["Table"]
@@ -60,7 +100,7 @@ class Table:
         if keys != _KEYS:
             found = ", ".join(f"{name} ({kind}, {type_})" for name, kind, type_ in keys)
             raise CorruptData(
-                f"{self._client.name}: a table of somebody else's shape: its keys are {found}",
+                f"{self.client.name}: a table of somebody else's shape: its keys are {found}",
                 hint=f"synmem's are {CONVERSATION} (HASH, S), {NUMBER} (RANGE, N)",
             )
 
@@ -70,15 +110,15 @@ class Table:
             if self.made:
                 return
             if not self._create:
-                raise self._client.not_there()
+                raise self.client.not_there()
             await self._create_table()
             await self._wait()
             await self.look()
 
     async def _create_table(self) -> None:
         types = {name: kind for name, _, kind in (*_KEYS, *_INDEX_KEYS)}
-        await self._client.create(
-            TableName=self._client.table,
+        await self.client.create(
+            TableName=self.client.table,
             AttributeDefinitions=[
                 {"AttributeName": name, "AttributeType": kind} for name, kind in types.items()
             ],
@@ -98,7 +138,7 @@ class Table:
         pause = 0.05
         while time.monotonic() < deadline:
             try:
-                answer = await self._client.call("describe_table", TableName=self._client.table)
+                answer = await self.client.call("describe_table", TableName=self.client.table)
             except StoreNotFound:
                 pass  # what was just made is not seen everywhere at once
             else:
@@ -108,7 +148,7 @@ class Table:
             await asyncio.sleep(pause)
             pause = min(2.0, pause * 2)
         raise StoreUnavailable(
-            f"{self._client.name}: the table is still being made", hint="try again later"
+            f"{self.client.name}: the table is still being made", hint="try again later"
         )
 
 
@@ -132,3 +172,8 @@ def _keys(described: dict[str, Any], table: dict[str, Any]) -> list[tuple[str, s
         (key["AttributeName"], key["KeyType"], types[key["AttributeName"]])
         for key in described["KeySchema"]
     ]
+
+
+def keyable(ids: Sequence[str]) -> list[str]:
+    """Those that DynamoDB takes as a key, each once."""
+    return [i for i in storable(ids) if i and len(i.encode()) <= MAX_ID_BYTES]

@@ -5,12 +5,14 @@ import math
 import time
 import uuid
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from synmem.backends.dynamodb.calls import pause
-from synmem.backends.dynamodb.listing import DynamoDBLister
+from synmem.backends.dynamodb.head import LOWEST, Head, key_of, number_of, position_of
+from synmem.backends.dynamodb.heads import Heads
+from synmem.backends.dynamodb.items import Items
 from synmem.backends.dynamodb.steps import (
     BYTES,
     STEPS,
@@ -22,26 +24,19 @@ from synmem.backends.dynamodb.steps import (
     unchanged,
     update,
 )
-from synmem.backends.dynamodb.table import reserved, shard
-from synmem.backends.paging import called_off
+from synmem.backends.dynamodb.table import PATIENCE_S, Table, reserved, shard
 from synmem.errors import Rejected, StoreUnavailable
 from synmem.layouts.own.dynamodb_items import (
-    LOWEST,
     NUMBER,
-    Head,
+    Item,
     Number,
     described,
     described_size,
     encode,
     item_size,
-    key_of,
     number,
-    number_of,
-    position_of,
 )
 from synmem.store import START, Part, Position
-
-PATIENCE_S: Final = 60.0
 
 
 class Work:
@@ -112,23 +107,28 @@ class Work:
         return count
 
 
-class DynamoDBAppender(DynamoDBLister):
-    """The appending half of a store in a DynamoDB table."""
+class Writer:
+    """Appends."""
 
-    async def _append(
+    def __init__(self, table: Table, heads: Heads, items: Items) -> None:
+        self._table = table
+        self._heads = heads
+        self._items = items
+
+    async def append(
         self, parts: Sequence[Part], keep: int | None, token: str | None
     ) -> tuple[list[Position], list[tuple[str, Head]] | None]:
         """Append; the new ends, and the conversations that were trimmed, with their heads: None
         where the token says that all this was done before."""
         call = uuid.uuid4().hex
-        works = [Work(part, call, keep, token, reserved(self.table)) for part in parts]
+        works = [Work(part, call, keep, token, reserved(self._table)) for part in parts]
         if token is not None:
             _check_whole(works)
-        await self._see(works)
-        if self._are_known(works):
+        await self.see(works)
+        if self.are_known(works):
             return [work.end for work in works], None
-        self._check_ends(works)
-        writer = _Writer(self)
+        self.check_ends(works)
+        writer = _Append(self._table, self)
         outcomes = await asyncio.gather(
             *(writer.write(group) for group in _groups(works)), return_exceptions=True
         )
@@ -137,39 +137,38 @@ class DynamoDBAppender(DynamoDBLister):
                 raise outcome
         return [work.end for work in works], writer.trimmed
 
-    async def _see(self, works: Sequence[Work]) -> None:
+    async def see(self, works: Sequence[Work]) -> None:
         """Look where each conversation ends; the head first, which the writing then relies on."""
-        heads = await self._heads([work.conversation.id for work in works])
+        heads = await self._heads.of([work.conversation.id for work in works])
 
         async def look(work: Work) -> None:
             work.head = heads[work.conversation.id]
-            newest = await self._newest(work.conversation.id, work.head)
+            newest = await self._items.newest(work.conversation.id, work.head)
             work.end = position_of(newest[0]) if newest else START
 
         await asyncio.gather(*(look(work) for work in works))
 
-    def _check_ends(self, works: Sequence[Work]) -> None:
+    def check_ends(self, works: Sequence[Work]) -> None:
+        """Changed, where one has another end than it is expected to have."""
         for work in works:
             if work.expect is not None and work.expect != work.end:
-                raise self._changed(work.conversation.id)
+                raise self._table.changed(work.conversation.id)
 
-    def _are_known(self, works: Sequence[Work]) -> bool:
+    def are_known(self, works: Sequence[Work]) -> bool:
         """Whether these parts, which are one step, were done before; Changed if called off."""
-        return any(self._is_known(work.head, work.unmarked) for work in works)
+        return any(self._heads.is_known(work.head, work.unmarked) for work in works)
 
-    def _is_known(self, head: Head, token: str | None) -> bool:
-        """Whether the write of this token was done before; Changed where it was called off."""
-        known = head.knows(token)
-        if known is False:
-            raise called_off(self.name)
-        return bool(known)
+    async def newest(self, work: Work, count: int) -> list[Item]:
+        """Its newest messages as it was seen, newest first, without what they say."""
+        return await self._items.newest(work.conversation.id, work.head, count)
 
 
-class _Writer:
+class _Append:
     """One append: writes its groups, and remembers what it trimmed."""
 
-    def __init__(self, store: DynamoDBAppender) -> None:
-        self._store = store
+    def __init__(self, table: Table, writer: Writer) -> None:
+        self._table = table
+        self._writer = writer
         self.trimmed: list[tuple[str, Head]] = []
 
     async def write(self, works: Sequence[Work]) -> None:
@@ -184,7 +183,7 @@ class _Writer:
                 for (work, count), trim in zip(slices, trims, strict=True)
                 for step in self._steps(work, count, trim)
             ]
-            if await self._store.client.transact(steps) or await self._was_done(slices):
+            if await self._table.transact(steps) or await self._was_done(slices):
                 for (work, count), trim in zip(slices, trims, strict=True):
                     self._advance(work, count, trim)
                 deadline = time.monotonic() + PATIENCE_S
@@ -196,25 +195,25 @@ class _Writer:
         """Somebody else wrote meanwhile: go on behind that, where the part takes any end."""
         if time.monotonic() > deadline:
             raise StoreUnavailable(
-                f"{self._store.name}: others write to the same conversation all the time",
+                f"{self._table.name}: others write to the same conversation all the time",
                 hint="try again later",
             )
         await pause()
-        await self._store._see(works)
-        if self._store._are_known(works):  # done, though the answer was lost
+        await self._writer.see(works)
+        if self._writer.are_known(works):  # done, though the answer was lost
             for work in works:
                 work.settle()
         else:
-            self._store._check_ends(works)
+            self._writer.check_ends(works)
 
     async def _was_done(self, slices: Sequence[tuple[Work, int]]) -> bool:
         """Whether a transaction that was refused had been done before, its answer lost: then the
         first message that it was to write is there, by this call."""
         for work, count in slices:
             if count:
-                answer = await self._store.client.call(
+                answer = await self._table.client.call(
                     "get_item",
-                    TableName=self._store.client.table,
+                    TableName=self._table.client.table,
                     Key=key_of(work.conversation.id, work.next),
                     ConsistentRead=True,
                     ProjectionExpression="#call, #i",
@@ -245,7 +244,7 @@ class _Writer:
         """Update the head where something of it changes; else see that it did not change."""
         conversation, head = work.conversation, work.head
         values: dict[str, Any] = {}
-        if self._store.table.indexed and not head.listed and not work.absent:
+        if self._table.indexed and not head.listed and not work.absent:
             values["listed"] = {"S": shard(conversation.id)}
         if not work.described and not work.absent:
             values.update(described(conversation))
@@ -264,12 +263,12 @@ class _Writer:
         if count >= work.keep:
             return work.next + count - work.keep
         missing = work.keep - count
-        newest = await self._store._newest(work.conversation.id, work.head, missing + 1)
+        newest = await self._writer.newest(work, missing + 1)
         return number(newest[missing - 1][NUMBER]["N"]) if len(newest) > missing else None
 
     def _advance(self, work: Work, count: int, trim: Number | None) -> None:
         """The transaction is done: what a part is now."""
-        first, indexed = work.next, self._store.table.indexed
+        first, indexed = work.next, self._table.indexed
         written = (indexed and not work.head.listed) or not work.described or work.unmarked
         version = work.head.version or (work.call if written else None)
         if trim is not None:

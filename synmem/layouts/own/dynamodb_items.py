@@ -35,14 +35,9 @@ from synmem.messages import (
 Value = dict[str, Any]
 Item = dict[str, Value]
 Number = int | Decimal
-Span = tuple[Number, Number]
 
 CONVERSATION: Final = "session_id"
 NUMBER: Final = "n"
-HEAD: Final = -(10**37)
-"""The number of a conversation's head item: no message's number is as low."""
-LOWEST: Final = HEAD + 1
-HIGHEST: Final = -HEAD
 
 LARGEST: Final = 400 * 1024
 KEYS_TAKE: Final = 1300
@@ -61,129 +56,10 @@ _CALL: Final = frozenset({"call", "i"})
 _OURS: Final = frozenset({CONVERSATION, NUMBER, *_CALL, *TEXTS, *JSONS, "created_at", "carried"})
 
 
-class Head(msgspec.Struct, frozen=True):
-    """What a head item says of its conversation; without one, all that stands there is visible.
-
-    Visible are the numbers from `begins` on, but for `skip`: from its first up to, and without,
-    its second. New messages take numbers above `above`. `version` changes with what is visible.
-    Of one that cannot be read `unreadable` says why, and it shows nothing: who knows what is
-    hidden? `title` and `extra` are as they stand there. `steps` are the tokens of writes that
-    were done, and with `-` before it those of writes that were called off.
-    """
-
-    version: str | None = None
-    begins: Number = LOWEST
-    skip: Span | None = None
-    above: Number = 0
-    listed: bool = False
-    title: Any = None
-    extra: Any = None
-    unreadable: str | None = None
-    steps: frozenset[str] = frozenset()
-
-    def knows(self, token: str | None) -> bool | None:
-        """Whether the write of this token was done; False where it was called off."""
-        if token in self.steps:
-            return True
-        return False if token is not None and called_off(token) in self.steps else None
-
-    def remembering(self, token: str | None) -> "Head":
-        """The same, when the write of this token was done."""
-        if token is None:
-            return self
-        return msgspec.structs.replace(self, steps=self.steps | {token})
-
-    def spans(self, low: Number = LOWEST, high: Number = HIGHEST) -> list[Span]:
-        """The visible numbers from `low` to `high`, as up to two spans."""
-        if self.unreadable is not None:
-            return []
-        low = max(low, self.begins)
-        if self.skip is None:
-            spans = [(low, high)]
-        else:
-            start, end = self.skip
-            spans = [(low, min(high, start - 1)), (max(low, end), high)]
-        return [span for span in spans if span[0] <= span[1]]
-
-    def shows(self, number: Number) -> bool:
-        """Whether a message of this number is visible."""
-        if self.unreadable is not None:
-            return False
-        inside = self.skip is not None and self.skip[0] <= number < self.skip[1]
-        return number >= self.begins and not inside
-
-    def hidden(self) -> list[Span]:
-        """Spans that hold every number that is not visible; their ends may be."""
-        below = [] if self.begins == LOWEST else [(LOWEST, self.begins)]
-        return [*below, *([self.skip] if self.skip else [])]
-
-
-def called_off(token: str) -> str:
-    """What stands among a head's `steps` for a write that is never to be done."""
-    return f"-{token}"
-
-
-def head_of(item: Item | None) -> Head:
-    """A head item, or none; one that is `unreadable` where it is not one of ours."""
-    if item is None:
-        return Head()
-    title, extra = (next(iter(item[f].values())) if f in item else None for f in ("title", "extra"))
-    try:
-        skip = None
-        if "skip_from" in item:
-            skip = (_numbered(item, "skip_from"), _numbered(item, "skip_to"))
-        return Head(
-            _of_kind(item, "version", "S"),
-            _numbered(item, "begins") if "begins" in item else LOWEST,
-            skip,
-            _numbered(item, "above") if "above" in item else 0,
-            "listed" in item,
-            title,
-            extra,
-            steps=frozenset(_of_kind(item, "steps", "SS")) if "steps" in item else frozenset(),
-        )
-    except ValueError as error:
-        why = f"its head, which says where it begins, cannot be read: {error}"
-        return Head(title=title, extra=extra, unreadable=why)
-
-
-def _of_kind(item: Item, name: str, kind: str) -> Any:
-    """An attribute of a head; ValueError where it is not of this kind."""
-    value = item.get(name)
-    if value is None or kind not in value:
-        raise ValueError(f"{name} is {'missing' if value is None else _type(value)}")
-    return value[kind]
-
-
-def _numbered(item: Item, name: str) -> Number:
-    return number(_of_kind(item, name, "N"))
-
-
-def key_of(conversation: str, where: Number) -> Item:
-    """The key of an item."""
-    return {CONVERSATION: {"S": conversation}, NUMBER: {"N": str(where)}}
-
-
-def position_of(item: Item) -> str:
-    """Where a message stands: its number, and the call of ours that wrote it there. What else a
-    `call` or an `i` holds is somebody's own, and tells nothing."""
-    where = number(item[NUMBER]["N"])
-    if not _is_of_a_call(item):
-        return f"{where}::"
-    return f"{where}:{item['call']['S']}:{item['i']['N']}"
-
-
-def _is_of_a_call(item: Item) -> bool:
+def is_of_a_call(item: Item) -> bool:
+    """Whether one of our calls wrote it: then `call` and `i` are ours."""
     call = str(item.get("call", {}).get("S", ""))
     return call != "" and ":" not in call and "N" in item.get("i", {})
-
-
-def number_of(position: str) -> Number:
-    """The number in a position."""
-    try:
-        return number(position.split(":", 1)[0])
-    except ArithmeticError:
-        raise ValueError(f"not a position of a DynamoDB store: {position!r}") from None
 
 
 # --- items ----------------------------------------------------------------------------------
@@ -236,7 +112,7 @@ def decode(item: Item) -> Message:
     for name, value in item.items():
         if name in TEXTS or name == "carried":
             if "S" not in value:
-                raise ValueError(f"{name} is not text but {_type(value)}")
+                raise ValueError(f"{name} is not text but {type_of(value)}")
             fields[name] = value["S"]
         elif name == "created_at":
             fields[name] = _time(value)
@@ -246,7 +122,7 @@ def decode(item: Item) -> Message:
         if name not in fields:
             raise ValueError(f"no {name}")
     message = join(fields, fields.pop("carried", None))
-    ours = _OURS if _is_of_a_call(item) else _OURS - _CALL
+    ours = _OURS if is_of_a_call(item) else _OURS - _CALL
     if not item.keys() <= ours:
         others = {name: _json_form(value) for name, value in item.items() if name not in ours}
         kept = (message.extra or {}).get(_THEIRS, {})
@@ -383,7 +259,7 @@ def _plain(value: Value) -> Any:
     if kind == "M":
         return {key: _plain(item) for key, item in inner.items()}
     if kind != "N":
-        raise ValueError(f"it holds {_type(value)}, which is not JSON")
+        raise ValueError(f"it holds {type_of(value)}, which is not JSON")
     exact = number(inner)
     if isinstance(exact, Decimal) and Decimal(repr(float(exact))) != exact:
         raise ValueError(f"it holds {inner}, which no float is")
@@ -481,7 +357,7 @@ def _number_text(text: str) -> str:
 def _json(name: str, value: Value) -> Any:
     kind = "M" if name in ("metadata", "extra") else "L"
     if kind not in value:
-        raise ValueError(f"{name} is not a {'map' if kind == 'M' else 'list'} but {_type(value)}")
+        raise ValueError(f"{name} is not a {'map' if kind == 'M' else 'list'} but {type_of(value)}")
     found = _plain(value)
     if kind == "L" and not all(type(item) is dict for item in found):
         raise ValueError(f"{name} holds something that is not a map")
@@ -490,7 +366,7 @@ def _json(name: str, value: Value) -> Any:
 
 def _time(value: Value) -> Any:
     if "S" not in value:
-        raise ValueError(f"created_at is not text but {_type(value)}")
+        raise ValueError(f"created_at is not text but {type_of(value)}")
     try:
         return parse_time(value["S"])
     except ValueError as error:
@@ -503,5 +379,5 @@ _TYPES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def _type(value: Value) -> str:
+def type_of(value: Value) -> str:
     return _TYPES.get(next(iter(value)), "unknown")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from synmem.backends.dynamodb.head import HEAD
 from synmem.backends.dynamodb.steps import BYTES
 from synmem.errors import Changed, Rejected, StoreError, StoreUnavailable, Unsupported
-from synmem.layouts.own.dynamodb_items import HEAD
 from synmem.messages import Conversation, Message
 from synmem.store import START, Part, Step, once
 from tests.backends.dynamodb import place as dynamodb_place

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from synmem.backends.dynamodb.head import HEAD, key_of
 from synmem.backends.dynamodb.store import open as open_dynamodb
 from synmem.backends.dynamodb.table import shard
 from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import Changed, CorruptData, Rejected, StoreNotFound, Unsupported
-from synmem.layouts.own.dynamodb_items import HEAD, KEYS_TAKE, LARGEST, key_of
+from synmem.layouts.own.dynamodb_items import KEYS_TAKE, LARGEST
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import START, Part, SupportsRemark, once
 from tests.backends.dynamodb import place as dynamodb_place
