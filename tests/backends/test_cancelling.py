@@ -39,7 +39,10 @@ from tests.cli.conftest import places as any_places  # noqa: F401
 from tests.cli.places import BACKENDS, Places
 from tests.conformance import PAGE_SIZE, add, contents, numbered, run
 
-KINDS = (*BACKENDS, "synapsekit", "memory")
+LAYOUTS = ("synapsekit", "langchain")
+"""Other programs' tables, in SQLite."""
+
+KINDS = (*BACKENDS, *LAYOUTS, "memory")
 AT_ONCE_S = 15.0
 """So long a call may take that waits for nobody, on a machine that is busy."""
 
@@ -62,14 +65,15 @@ class Place:
     def __init__(self, kind: str, places: Places) -> None:
         self.kind = kind
         self._held = InMemoryStore(page_size=PAGE_SIZE)
-        self._url = "" if kind == "memory" else places.new(kind.replace("synapsekit", "sqlite"))
-        if kind == "synapsekit":
-            self._url += "?layout=synapsekit"
+        backend = "sqlite" if kind in LAYOUTS else kind
+        self._url = "" if kind == "memory" else places.new(backend)
+        if kind in LAYOUTS:
+            self._url += f"?layout={kind}"
             self._url = f"sqlite:///{self._url}"
 
     @property
     def file(self) -> Path | None:
-        if self.kind not in ("sqlite", "synapsekit"):
+        if self.kind not in ("sqlite", *LAYOUTS):
             return None
         return Path(self._url.removeprefix("sqlite:///").partition("?")[0])
 
@@ -441,7 +445,7 @@ def test_a_copy_that_is_cancelled_leaves_nothing_attached(places: Places) -> Non
 # --- beside somebody who keeps the lock ---
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "synapsekit"])
+@pytest.mark.parametrize("kind", ["sqlite", *LAYOUTS])
 def test_whoever_waits_for_a_locked_file_is_soon_back_and_leaves_nothing(
     kind: str, places: Places
 ) -> None:

@@ -76,6 +76,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(tmp_path: Path
     assert done("summarize", "a", "--max-messages", "2", "-p", path)
     assert done("export", "-p", path).count("\n") == 10
     assert run("check", path).exit_code == 0
+    assert "langchain's, in its table message_store" in done("profile", "test", path)
     assert state(path) == before
     assert [each.name for each in tmp_path.iterdir() if each.suffix != ""] == [path.name]
 

@@ -49,8 +49,8 @@ def _run(place: str, done: list[Step], *, timed: bool) -> None:
 
 
 def _place(places: Places, backend: str) -> str:
-    if backend == "synapsekit":
-        return f"sqlite:///{places.new('sqlite')}?layout=synapsekit"
+    if backend in LAYOUTS:
+        return f"sqlite:///{places.new('sqlite')}?layout={backend}"
     return places.new(backend)
 
 
@@ -60,7 +60,8 @@ def _steps(places: Places, backend: str) -> st.SearchStrategy[Step]:
     return steps(two="FerretDB" not in behind)
 
 
-EVERY = (*BACKENDS, "synapsekit")
+LAYOUTS = ("synapsekit", "langchain")
+EVERY = (*BACKENDS, *LAYOUTS)
 
 
 @pytest.mark.parametrize("backend", EVERY)

@@ -19,7 +19,8 @@ from tests.cli.moved import run
 from tests.cli.places import BACKENDS, Places, proxied
 from tests.cli.processes import start
 
-EVERY = (*BACKENDS, "synapsekit")
+LAYOUTS = ("synapsekit", "langchain")
+EVERY = (*BACKENDS, *LAYOUTS)
 KILLS = 60
 """On each store: half of them in what destroys, half in undo."""
 DOUBLES = 12
@@ -100,8 +101,8 @@ def undo_all(place: str) -> None:
 
 
 def place_on(places: Places, backend: str) -> str:
-    if backend == "synapsekit":
-        return f"sqlite:///{places.new('sqlite')}?layout=synapsekit"
+    if backend in LAYOUTS:
+        return f"sqlite:///{places.new('sqlite')}?layout={backend}"
     return places.new(backend)
 
 

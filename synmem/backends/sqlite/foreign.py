@@ -27,6 +27,7 @@ class ForeignStore:
     def __init__(self, file: File, fit: Fit, *, write: bool, page_size: int) -> None:
         self.name = file.name
         self.holds = fit.shape.holds
+        self._remark = f"{fit.layout}'s, in its table {fit.table}"
         self._file = file
         self._table = ForeignTable(file, fit)
         reader = ForeignReader(self._table, page_size=page_size)
@@ -48,6 +49,10 @@ class ForeignStore:
     ) -> AsyncIterator[Page]:
         """See `Store.read`."""
         return self._paging.read(sorted(storable(conversations)), after, reverse, limit)
+
+    def remark(self) -> str:
+        """See `SupportsRemark.remark`: whose table it is."""
+        return self._remark
 
     def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False

@@ -2,7 +2,8 @@
 of these stands.
 
 A position is the values by which the row is ordered, the index of the message in it, and a hash of
-its record: a number may be given twice there.
+its record: without AUTOINCREMENT the number of the newest row of all is given again once that row
+is deleted. Only who then says the same again, in its place, gets the same position.
 """
 
 import hashlib

@@ -24,7 +24,6 @@ HOLDS: Final = Holds(
     fields=frozenset({"role", "content", "tool_calls", "tool_call_id", "name", "parts", "extra"}),
     conversation_fields=frozenset(),
     own=False,
-    lasting_positions=False,
     extra_of=NAME,
 )
 

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import sqlite3
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -145,6 +146,26 @@ class TestSeveralMessagesARecord(Reading):
 
     def conversation_fields(self) -> frozenset[str]:
         return frozenset()
+
+
+def test_our_own_tables_are_opened_without_a_look_at_other_layouts(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+
+    async def main() -> None:
+        async with opened(path, write=True) as store:
+            await add(store, "a", numbered(1))
+
+    run(main())
+    code = (
+        "import asyncio, sys; from synmem.backends import open_store\n"
+        "async def main():\n"
+        f"    async with open_store('sqlite', {{'db_path': {str(path)!r}}}) as store:\n"
+        "        async for page in store.read(['a']): pass\n"
+        "asyncio.run(main())\n"
+        "print(*[m for m in sys.modules if 'foreign' in m or 'registry' in m or 'shapes' in m])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.usefixtures("turns")
