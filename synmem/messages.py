@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring
 from math import isinf
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeGuard, TypeVar, cast
 
 import msgspec
 
@@ -233,6 +233,11 @@ def chunks(items: _Some, size: int) -> Iterator[_Some]:
     """The items in their order, so many at a time: what a page, a query or a call has room for."""
     for start in range(0, len(items), size):
         yield cast(_Some, items[start : start + size])
+
+
+def are_objects(value: object) -> TypeGuard[list[JSONObject]]:
+    """Whether it is an array of objects, as tool calls and parts are."""
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def encodable(text: str) -> bool:
@@ -664,7 +669,7 @@ def from_dict(data: JSONObject, *, origin: str) -> Message:
         if key not in values:
             raise ValueError(f"no {key}")
     for key in ("tool_calls", "parts"):
-        if not all(isinstance(item, dict) for item in values.get(key, ())):
+        if not are_objects(values.get(key, [])):
             raise ValueError(f"{key} holds something that is not a JSON object")
     if others:
         # Nothing is dropped: what an earlier reader kept under the same name stays beside it.

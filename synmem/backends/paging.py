@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from synmem.errors import Changed
-from synmem.messages import Unreadable, encodable
+from synmem.messages import Unreadable, chunks, encodable
 from synmem.store import START, Page, Position
 
 _Row = TypeVar("_Row")
@@ -110,8 +110,8 @@ class Paging:
                     yield page
             return
         count = max(1, min(self._ids_a_query, self._page_size // max(1, limit)))
-        for start in range(0, len(ids) if limit else 0, count):
-            for page in await self._pages.ends(ids[start : start + count], reverse, limit):
+        for some in chunks(ids if limit else (), count):
+            for page in await self._pages.ends(some, reverse, limit):
                 yield page
 
 

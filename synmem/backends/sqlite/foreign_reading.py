@@ -17,6 +17,7 @@ from synmem.backends.sqlite.foreign_table import (
     page_of,
     place_at,
 )
+from synmem.messages import chunks
 from synmem.store import START, Page, Position
 
 
@@ -83,8 +84,7 @@ class ForeignReader:
 
     def _pages(self, rows: Sequence[Row]) -> list[Page]:
         """All messages of a conversation, from all its rows."""
-        items, size = self._table.items(rows), self._page_size
-        return [page_of(items[start : start + size]) for start in range(0, len(items), size)]
+        return [page_of(some) for some in chunks(self._table.items(rows), self._page_size)]
 
     async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
         """See `Pages.ends`."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from synmem import messages as model
 from synmem.layouts.shapes import Record, Rows, Write
-from synmem.messages import Holds, JSONObject, Message, ascii_json, parse_json
+from synmem.messages import Holds, JSONObject, Message, are_objects, ascii_json, parse_json
 
 NAME: Final = "langchain"
 
@@ -134,7 +134,7 @@ def _calls(data: JSONObject) -> list[JSONObject] | None:
     calls = data.get("tool_calls")
     if not calls and not data.get("invalid_tool_calls") and not data.get("tool_call_chunks"):
         return _older_calls(data.get("additional_kwargs"))
-    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+    if not are_objects(calls):
         return None
     return [_call(call) for call in calls] or None
 
@@ -321,7 +321,7 @@ def _first_wrong(kinds: Mapping[str, Any], data: JSONObject) -> str | None:
 def _wrong_calls(data: JSONObject) -> str | None:
     for key, (kinds, more) in _CALLS.items():
         calls = data.get(key, [])
-        if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        if not are_objects(calls):
             return f"its {key} are no list of objects"
         for call in calls:
             if odd := call.keys() - kinds.keys() - more - {"type"}:

@@ -24,7 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from synmem.layouts.own.carried import JSONS, TEXTS, join, plain_text, split
-from synmem.messages import JSONObject, Message, plain
+from synmem.messages import JSONObject, Message, are_objects, plain
 
 FIELDS: Final = (*TEXTS, *JSONS, "created_at", "created_us", "carried")
 """Every key of a document that belongs to its message."""
@@ -203,7 +203,7 @@ def _structure(field: str, value: Any) -> Any:
     if field in ("metadata", "extra"):
         if not isinstance(value, dict):
             raise ValueError(f"{field} is {called(value)}, not an object")
-    elif not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+    elif not are_objects(value):
         raise ValueError(f"{field} is not an array of objects")
     return _json(field, value)
 

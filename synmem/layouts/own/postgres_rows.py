@@ -24,6 +24,7 @@ from synmem.messages import (
     Holds,
     JSONObject,
     Message,
+    are_objects,
     dump_json,
     parse_json,
     parse_time,
@@ -286,7 +287,7 @@ def _structure(field: str, text: str) -> Any:
     if field not in _LISTS:
         if not isinstance(value, dict):
             raise ValueError(f"{field} is JSON, but not an object")
-    elif not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+    elif not are_objects(value):
         raise ValueError(f"{field} is JSON, but not an array of objects")
     return value
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from synmem.layouts.own.synapsekit import RESERVED, pack, unpack
-from synmem.messages import JSONObject, Message, parse_json, plain
+from synmem.messages import JSONObject, Message, are_objects, parse_json, plain
 
 ORIGIN: Final = "synapsekit"
 _FROM_PARTS: Final = "parts"
@@ -111,7 +111,7 @@ def _decode_unusual(item: bytes) -> Message:
     if metadata is not None and not isinstance(metadata, dict):
         raise ValueError("metadata is JSON, but not an object")
     parts = None
-    if isinstance(content, list) and content and all(isinstance(part, dict) for part in content):
+    if content and are_objects(content):
         parts, content = content, _text_of(content)
     elif content is None or content == []:
         data["content"], content = content, ""

@@ -26,6 +26,7 @@ from synmem.messages import (
     Holds,
     JSONObject,
     Message,
+    are_objects,
     dump_json,
     format_time,
     parse_json,
@@ -369,6 +370,6 @@ def _object(column: str, value: Any) -> JSONObject:
 
 def _objects(column: str, value: Any) -> list[JSONObject]:
     parsed = _parsed(column, value)
-    if not isinstance(parsed, list) or not all(isinstance(item, dict) for item in parsed):
+    if not are_objects(parsed):
         raise ValueError(f"{column} is JSON, but not an array of objects")
     return parsed

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from synmem.errors import ModelError
-from synmem.messages import Unreadable
+from synmem.messages import Unreadable, chunks
 from synmem.operations.searching import index_file
 from synmem.operations.searching import meaning_tables as tables
 from synmem.operations.searching.following import follow, version_of
@@ -243,7 +243,7 @@ class _New:
         if not self._runs:
             return
         cut = [piece for texts in self._texts.values() for text in texts for piece in text[3]]
-        vectors = [await self._embedded(cut[i : i + _PIECES]) for i in range(0, len(cut), _PIECES)]
+        vectors = [await self._embedded(some) for some in chunks(cut, _PIECES)]
         await self._worker.run(lambda db: self._write(db, b"".join(vectors), len(cut)))
         self.count += self._messages
         self._advance(self._messages)
