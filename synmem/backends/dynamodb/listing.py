@@ -7,7 +7,7 @@ from synmem.backends.dynamodb.head import HEAD, LOWEST, Head, Span, head_of
 from synmem.backends.dynamodb.heads import REMEDY, Heads, reason
 from synmem.backends.dynamodb.items import NAMES, Items, following
 from synmem.backends.dynamodb.table import INDEX, SHARDS, Table, keyable
-from synmem.layouts.own.beside import read_all_beside
+from synmem.layouts.own.beside import read_description
 from synmem.layouts.own.dynamodb_items import CONVERSATION, NUMBER, number, time_of
 from synmem.messages import chunks
 from synmem.store import ConversationInfo
@@ -67,7 +67,7 @@ class Listing:
         """What can be told of a conversation whose head cannot be read."""
         if not await self._items.any_of(conversation):
             return None
-        beside = read_all_beside(head.title, head.extra, REMEDY)
+        beside = read_description(head.title, head.extra, REMEDY)
         return ConversationInfo(id=conversation, **{**beside, "unreadable": reason(head)})
 
     async def _info(self, conversation: str, head: Head) -> ConversationInfo | None:
@@ -87,7 +87,7 @@ class Listing:
             messages=count,
             first_at=time_of(rows[0]),
             last_at=time_of(last),
-            **read_all_beside(head.title, head.extra, REMEDY),
+            **read_description(head.title, head.extra, REMEDY),
         )
 
     async def _count(self, conversation: str, spans: Sequence[Span]) -> int:

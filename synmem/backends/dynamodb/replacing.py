@@ -39,7 +39,7 @@ from synmem.layouts.own.dynamodb_items import (
     NUMBER,
     Item,
     Number,
-    described,
+    description,
     encode,
     item_size,
     number,
@@ -306,7 +306,7 @@ class Replacer:
         if upto != START and not rows:
             raise self._table.changed(conversation)
         await self._check_begin(conversation, head, begins)
-        values: dict[str, Any] = described(switch.conversation)
+        values: dict[str, Any] = description(switch.conversation)
         if rows and not switch.count:
             return self._cut(conversation, head, version, rows, begins, token, values)
         new = head

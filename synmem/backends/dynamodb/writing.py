@@ -30,8 +30,8 @@ from synmem.layouts.own.dynamodb_items import (
     NUMBER,
     Item,
     Number,
-    described,
-    described_size,
+    description,
+    description_size,
     encode,
     item_size,
     number,
@@ -62,7 +62,7 @@ class Work:
         self.items = [encode(message, reserved) for message in part.messages]
         self.sizes = [item_size(item) for item in self.items]
         self.done = 0
-        self.described = not described(part.conversation)
+        self.described = not description(part.conversation)
         self.keep = keep
         """To how many messages it is still to be trimmed."""
 
@@ -74,7 +74,7 @@ class Work:
     @property
     def bytes(self) -> int:
         """What they count, at most: a head has room for little beside title and extra."""
-        return sum(self.sizes) + described_size(self.conversation) + 2000
+        return sum(self.sizes) + description_size(self.conversation) + 2000
 
     @property
     def absent(self) -> bool:
@@ -247,7 +247,7 @@ class _Append:
         if self._table.indexed and not head.listed and not work.absent:
             values["listed"] = {"S": shard(conversation.id)}
         if not work.described and not work.absent:
-            values.update(described(conversation))
+            values.update(description(conversation))
         if trim is not None:
             step = update(conversation.id, head, work.call, begins_at(head, trim, work.end), values)
         elif values or work.unmarked is not None:

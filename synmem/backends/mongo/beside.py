@@ -15,7 +15,7 @@ from synmem.backends.mongo.heads import LOOKS, Heads, change, same_head
 from synmem.backends.mongo.keys import IDS_A_QUERY, sessions
 from synmem.backends.mongo.opening import DUPLICATE, Place
 from synmem.layouts.own import mongo_documents as layout
-from synmem.layouts.own.beside import read_all_beside, read_beside
+from synmem.layouts.own.beside import read_beside, read_description
 from synmem.messages import Conversation, JSONObject, chunks, encodable
 
 
@@ -31,7 +31,9 @@ class Beside:
         and what of these cannot be read."""
         found = await self._place.beside(ids, {"title": 1, "extra": 1})
         return {
-            i: read_all_beside(_raw(mine.get("title")), _raw(mine.get("extra")), self._place.remedy)
+            i: read_description(
+                _raw(mine.get("title")), _raw(mine.get("extra")), self._place.remedy
+            )
             for i, mine in found.items()
         }
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from synmem.backends.paging import END, Fetched, Paging, changed, fetched, packed, storable
 from synmem.backends.postgres.beside import remedy
 from synmem.backends.postgres.table import Table, is_time_sql, row_id
-from synmem.layouts.own.beside import read_all_beside
+from synmem.layouts.own.beside import read_description
 from synmem.messages import Message, Unreadable, chunks
 from synmem.store import START, ConversationInfo, Page, Position
 
@@ -174,5 +174,5 @@ class Reader:
             messages=messages,
             first_at=first,
             last_at=last,
-            **read_all_beside(title, extra, remedy(self._table)),
+            **read_description(title, extra, remedy(self._table)),
         )

@@ -25,7 +25,7 @@ from synmem.backends.redis.scripts import (
 )
 from synmem.errors import AccessDenied, CorruptData
 from synmem.layouts.own import redis_items
-from synmem.layouts.own.beside import read_all_beside, read_beside
+from synmem.layouts.own.beside import read_beside, read_description
 from synmem.messages import Damage, Holds, Message, Unreadable, chunks, encodable
 from synmem.store import (
     GHOST,
@@ -237,7 +237,7 @@ class RedisReader:
             messages=length,
             first_at=_time_of(first),
             last_at=_time_of(last),
-            **read_all_beside(title, extra, _REMEDY),
+            **read_description(title, extra, _REMEDY),
         )
 
     def _note(self, conversation: str, field: str, text: bytes | None) -> Any:

@@ -9,7 +9,7 @@ from synmem.backends.sqlite.beside import REMEDY, Beside
 from synmem.backends.sqlite.errors import is_undecodable
 from synmem.backends.sqlite.ids import Group, told_apart
 from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
-from synmem.layouts.own.beside import read_all_beside
+from synmem.layouts.own.beside import read_description
 from synmem.messages import Damage, chunks
 from synmem.store import STRAY, ConversationInfo
 
@@ -163,7 +163,7 @@ class Listing:
             messages=count,
             first_at=time_of(first),
             last_at=time_of(last),
-            **read_all_beside(title, extra, REMEDY),
+            **read_description(title, extra, REMEDY),
         )
 
     async def damage(self) -> list[Damage]:

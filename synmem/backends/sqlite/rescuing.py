@@ -20,7 +20,7 @@ from synmem.backends.sqlite.ids import NotUtf8, shown, text_or_bytes
 from synmem.backends.sqlite.place import Place
 from synmem.errors import Unsupported
 from synmem.finishing import to_its_end
-from synmem.layouts.own.beside import read_all_beside
+from synmem.layouts.own.beside import read_description
 from synmem.messages import Damage, Holds, Message, Unreadable, chunks
 from synmem.store import STRAY, ConversationInfo, Page
 
@@ -155,7 +155,7 @@ class Rescued:
             _check_bad(error)
             why = f"its title or extra cannot be read: {_WHERE}"
             return ConversationInfo(id=name, messages=count, unreadable=why)
-        told = read_all_beside(there.get("title"), there.get("extra"), _WHERE)
+        told = read_description(there.get("title"), there.get("extra"), _WHERE)
         return ConversationInfo(id=name, messages=count, **told)
 
 

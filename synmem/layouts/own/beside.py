@@ -21,7 +21,7 @@ def read_beside(field: str, text: Any) -> Any:
     return value
 
 
-def read_all_beside(title: Any, extra: Any, remedy: str) -> dict[str, Any]:
+def read_description(title: Any, extra: Any, remedy: str) -> dict[str, Any]:
     """The fields `title`, `extra` and `unreadable` of a `ConversationInfo`, those that are set.
 
     From JSON texts, None where there is none. What cannot be read does not hide the other;

@@ -193,23 +193,23 @@ def message_refusal(message: Message) -> str | None:
 
 def conversation_refusal(conversation: Conversation) -> str | None:
     """Why the head item cannot hold the title and extra, or None."""
-    size = described_size(conversation)
+    size = description_size(conversation)
     return f"title and extra take {size:,} bytes" if size > MOST_BESIDE else None
 
 
-def described(conversation: Conversation) -> dict[str, Value | None]:
+def description(conversation: Conversation) -> dict[str, Value | None]:
     """Title and extra, those that are given, as attributes of the head item; None forgets one."""
-    named = {"title": conversation.title, "extra": conversation.extra}
+    given = {"title": conversation.title, "extra": conversation.extra}
     return {
         name: {"S": ascii_json(value)} if value else None
-        for name, value in named.items()
+        for name, value in given.items()
         if value is not None
     }
 
 
-def described_size(conversation: Conversation) -> int:
+def description_size(conversation: Conversation) -> int:
     """The bytes that title and extra count in the head item."""
-    return sum(size_of(value) for value in described(conversation).values() if value)
+    return sum(size_of(value) for value in description(conversation).values() if value)
 
 
 # --- values ---------------------------------------------------------------------------------

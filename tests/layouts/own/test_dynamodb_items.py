@@ -1,4 +1,4 @@
-"""Messages as DynamoDB items, and what a head item shows."""
+"""Messages as DynamoDB items."""
 
 import json
 from decimal import Context, Decimal
@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from synmem.layouts.own.dynamodb_items import (
     KEYS_TAKE,
-    LOWEST,
-    Head,
     decode,
     encode,
     item_size,
@@ -76,22 +74,6 @@ def test_a_number_is_an_integer_wherever_it_is_one(text: str, value: int) -> Non
     found = number(text)
     assert type(found) is int
     assert found == value
-
-
-SMALL = st.integers(-20, 20)
-
-
-@given(SMALL | st.just(LOWEST), SMALL, st.integers(0, 10), st.booleans(), SMALL, SMALL)
-def test_the_spans_of_a_head_are_what_it_shows(
-    begins: int, start: int, length: int, skips: bool, low: int, high: int
-) -> None:
-    skip = (max(start, begins), max(start, begins) + length) if skips else None
-    head = Head(begins=begins, skip=skip)
-    inside = {n for first, last in head.spans(low, high) for n in range(first, last + 1)}
-    assert inside == {n for n in range(low, high + 1) if head.shows(n)}
-    hidden = head.hidden()
-    for n in range(-25, 25):
-        assert head.shows(n) or any(first <= n <= last for first, last in hidden)
 
 
 # --- attributes of somebody else's ---
