@@ -30,10 +30,12 @@ MAY_IMPORT = {
     "leftovers": set(),
     "finishing": set(),
     "temporary": {"errors"},
+    "as_read": set(),
     "store": {"messages", "errors"},
     "layouts": {"messages", "errors", "layouts", "temporary"},
     "backends": {
         *CORE, "backends", "layouts", "masking", "leftovers", "exhaustion", "finishing", "temporary",
+        "as_read",
     },
     "formats": {*CORE, "formats", "layouts"},
     "strategies": {*CORE, "strategies", "models"},
@@ -61,7 +63,7 @@ MAY_IMPORT = {
     "cli": {
         *CORE, "cli", "tool", "operations", "strategies", "formats", "models", "notes", "folders",
         "masking", "durable", "leftovers", "settings", "addresses", "config", "profiles", "backends",
-        "model_settings", "embedding_settings", "vectors", "exhaustion", "temporary", "__init__",
+        "model_settings", "embedding_settings", "vectors", "exhaustion", "temporary", "as_read", "__init__",
     },
 }  # fmt: skip
 

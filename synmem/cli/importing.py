@@ -291,14 +291,12 @@ def _file_behind_stdin() -> tuple[int, int, int] | None:
 
 def _is_as_read(descriptor: int, start: int, changed_ns: int, size: int, checksum: int) -> bool:
     """Whether the file still has, from `start`, what was read of it; it may have grown."""
-    os.lseek(descriptor, start, os.SEEK_SET)
-    found, left = 0, size
-    while block := os.read(descriptor, min(_BLOCK, left)):
-        found = zlib.crc32(block, found)
-        left -= len(block)
+    from synmem.as_read import at_once, is_as_read
+
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        same = at_once(is_as_read(file, start, size, checksum))
     now = os.fstat(descriptor)
-    kept = now.st_mtime_ns == changed_ns or now.st_size > start + size
-    return kept and not left and found == checksum
+    return same and (now.st_mtime_ns == changed_ns or now.st_size > start + size)
 
 
 _NOTHING_YET = b"\0"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from synmem.backends.file.reading import Reader
 from synmem.backends.file.store import FileStore
 from synmem.formats import open_writer
 from synmem.layouts.interchange import csv_table, json_array
@@ -61,14 +62,14 @@ def while_read(monkeypatch: pytest.MonkeyPatch, form: str, act: Callable[[], Non
             act()
 
     if form == "jsonl":
-        pages = FileStore._next
+        pages = Reader.next
 
-        def following(self: FileStore, some: Any) -> Any:
+        def following(self: Reader, some: Any) -> Any:
             found = pages(self, some)
             once()
             return found
 
-        monkeypatch.setattr(FileStore, "_next", following)
+        monkeypatch.setattr(Reader, "next", following)
         return
     module: Any = {"json": json_array, "csv": csv_table}[form]
     read = module.read_lines
@@ -125,17 +126,17 @@ def test_what_was_written_before_it_changed_is_said_to_differ_perhaps(
     file = tmp_path / "in.jsonl"
     data = lines({f"c{n}": ["one"] * 20 for n in range(1_000)})
     file.write_bytes(data)
-    pages = FileStore._next
+    pages = Reader.next
     read: list[None] = []
 
-    def following(self: FileStore, some: Any) -> Any:
+    def following(self: Reader, some: Any) -> Any:
         read.append(None)
         if len(read) == 15:
             over(file, data.replace(b"one", b"two"), time_set_back=False)()
         return pages(self, some)
 
     with monkeypatch.context() as patched:
-        patched.setattr(FileStore, "_next", following)
+        patched.setattr(Reader, "next", following)
         result = run("import", file, "-p", tmp_path / "dest.db")
     assert result.exit_code == 4, result.stderr
     assert "written so far" in result.stderr
@@ -219,7 +220,7 @@ def test_one_of_several_files_that_is_written_over_is_named(
             seen: list[Path] = []
 
             async def exports(self: FileStore) -> Any:
-                seen.append(self._path)
+                seen.append(Path(self.name))
                 if seen.count(second) == 2:
                     act()
                 return await append(self)
@@ -265,7 +266,7 @@ def test_a_file_behind_stdin_is_held_too(tmp_path: Path) -> None:
 def swapped(cases: int, seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte or a stretch of the file changes at a random step of its opening or reading: what is
     imported is one of both, whole, or the change is named."""
-    from synmem.backends.file import store as backend
+    from synmem.backends.file import slices
 
     chance = random.Random(seed)
     form = ""
@@ -278,7 +279,7 @@ def swapped(cases: int, seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch
         file.write_bytes(ours)
         act = over(file, theirs, time_set_back=chance.random() < 0.5)
         left = [chance.randint(1, 8)]
-        advance, pages = backend._advance, FileStore._next
+        advance, pages = slices._advance, Reader.next
 
         def step(left: list[int] = left, act: Callable[[], None] = act) -> None:
             left[0] -= 1
@@ -299,14 +300,14 @@ def swapped(cases: int, seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch
             step()
             return advance(steps) if changed() else None
 
-        def following(self: FileStore, some: Any, pages: Any = pages, step: Any = step) -> Any:
+        def following(self: Reader, some: Any, pages: Any = pages, step: Any = step) -> Any:
             found = pages(self, some)
             step()
             return found
 
         with monkeypatch.context() as patched:
-            patched.setattr(backend, "_advance", advancing)
-            patched.setattr(FileStore, "_next", following)
+            patched.setattr(slices, "_advance", advancing)
+            patched.setattr(Reader, "next", following)
             result = run("import", file, "-p", dest, "--json")
         if result.exit_code == 4:
             assert "changed while it was read" in json.loads(

@@ -9,6 +9,7 @@ the inode, size and time of change that it had, and what was read of it is what 
 done with them; JSON Lines, which may grow meanwhile, whenever `unchanged` is asked.
 """
 
+import importlib
 import io
 import os
 import stat
@@ -20,6 +21,8 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
+from synmem.as_read import is_as_read
+from synmem.backends.file.forms import BOM, FORMS, READABLE, detect, refuse_other_kinds
 from synmem.backends.file.line_index import Index
 from synmem.errors import (
     AccessDenied,
@@ -28,29 +31,12 @@ from synmem.errors import (
     StoreNotFound,
     StoreUnavailable,
 )
-from synmem.messages import parse_json
 from synmem.temporary import room
 
 BLOCK: Final = 1 << 18  # read at once, and the most that is skipped to find a position
 _TAIL: Final = 4096  # bytes that must still be the same where a file grew
 _SNIFFED: Final = 1 << 16
 _HOPELESS: Final = 1_000  # so many lines and none of them ours: another kind of file
-_BOM: Final = b"\xef\xbb\xbf"
-
-FORMS: Final = ("auto", "jsonl", "json", "csv")
-_SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
-_OTHER_KINDS: Final = (
-    (
-        b"SQLite format 3\0",
-        "an SQLite database",
-        "a store, sqlite:///PATH: `synmem migrate PATH DEST` copies it",
-    ),
-    (b"\x1f\x8b", "compressed (gzip)", "unpack it first: gunzip -c FILE | synmem import"),
-    (b"PK\x03\x04", "a ZIP archive", "unpack it first"),
-    (b"\xff\xfe", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),
-    (b"\xfe\xff", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),
-)
-READABLE: Final = "readable are files of JSON Lines, JSON or CSV, as `synmem export` writes them"
 
 _T = TypeVar("_T")
 Steps = Generator[None, None, _T]
@@ -70,12 +56,12 @@ class Reading:
     @property
     def converted(self) -> bool:
         """Whether the lines were made from another form."""
-        return self.form in ("json", "csv")
+        return FORMS[self.form].module is not None
 
     def index(self, file: BinaryIO) -> Index:
         """An empty index for it."""
         file.seek(0)
-        start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+        start = len(BOM) if file.read(len(BOM)) == BOM else 0
         return Index(
             start=start,
             conversation=self.conversation,
@@ -104,9 +90,9 @@ def opening(path: Path, name: str, reading: Reading) -> Steps[Opened]:
             if now is None or not stat.S_ISREG(now.st_mode):
                 file, now = (yield from _spool(file, iter(lambda: file.read(BLOCK), b""))), None
             head = _head(file)
-            _refuse_other_kinds(head, name)
+            refuse_other_kinds(head, name)
             if reading.form == "auto":
-                form = _detect(head, path.suffix.lower())
+                form = detect(head, path.suffix.lower())
                 reading = replace(reading, form=form)
             if reading.converted and now is not None:
                 file, now = (yield from _watched(file, path, name, now, reading)), None
@@ -129,11 +115,11 @@ def _watched(
     try:
         spool = yield from _spool(through, _converted(through, reading))
     except ValueError:
-        if not (yield from _is_as_read(file, path, before, 0, summed.size, summed.checksum)):
+        if not (yield from _is_whole(summed, path, before)):
             raise changed(name) from None
         raise
     try:
-        same = yield from _is_as_read(file, path, before, 0, summed.size, summed.checksum)
+        same = yield from _is_whole(summed, path, before)
         if not same or summed.size != before.st_size:
             raise changed(name)
     except BaseException:
@@ -144,12 +130,19 @@ def _watched(
     return spool
 
 
+def _is_whole(summed: "_Summed", path: Path, before: os.stat_result) -> Steps[bool]:
+    """Whether what was read of a file is what is there now."""
+    if still(path, before) is None:
+        return False
+    return (yield from is_as_read(summed.file, 0, summed.size, summed.checksum))
+
+
 class _Summed(io.RawIOBase):
     """A file that is read from its beginning, with the number of its bytes and their checksum."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.size = self.checksum = 0
-        self._file = file
+        self.file = file
         file.seek(0)
 
     def readable(self) -> bool:
@@ -158,7 +151,7 @@ class _Summed(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """The next bytes."""
-        data = self._file.read(len(buffer))
+        data = self.file.read(len(buffer))
         buffer[: len(data)] = data
         self.size += len(data)
         self.checksum = zlib.crc32(data, self.checksum)
@@ -167,32 +160,22 @@ class _Summed(io.RawIOBase):
 
 def unchanged(file: BinaryIO, path: Path, before: os.stat_result, index: Index) -> Steps[bool]:
     """Whether a file of JSON Lines is still what the index read; it may have grown."""
-    size = index.end - index.begin
-    return (yield from _is_as_read(file, path, before, index.begin, size, index.checksum))
+    if still(path, before) is None:
+        return False
+    return (yield from is_as_read(file, index.begin, index.end - index.begin, index.checksum))
 
 
-def _is_as_read(
-    file: BinaryIO, path: Path, before: os.stat_result, start: int, size: int, checksum: int
-) -> Steps[bool]:
+def still(path: Path, before: os.stat_result) -> os.stat_result | None:
+    """The state of the file at that path; None where it is not the one it was `before`, only
+    perhaps grown."""
     try:
         now = path.stat()
     except OSError:
-        return False
+        return None
     grew = now.st_size > before.st_size
     same = now.st_size == before.st_size and now.st_mtime_ns == before.st_mtime_ns
-    if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino) or not (grew or same):
-        return False
-    found = 0
-    while size:
-        file.seek(start)
-        data = file.read(min(size, BLOCK))
-        if not data:
-            return False
-        found = zlib.crc32(data, found)
-        start += len(data)
-        size -= len(data)
-        yield
-    return found == checksum
+    ours = (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
+    return now if ours and (grew or same) else None
 
 
 def changed(name: str) -> Changed:
@@ -224,18 +207,11 @@ def _spool(file: BinaryIO, chunks: Iterator[bytes]) -> Steps[BinaryIO]:
 
 
 def _converted(file: BinaryIO, reading: Reading) -> Iterator[bytes]:
-    if reading.form == "csv":
-        from synmem.layouts.interchange import csv_table
-
-        return csv_table.read_lines(
-            file,
-            conversation=reading.conversation,
-            raw=reading.raw,
-            timezone=reading.timezone,
-        )
-    from synmem.layouts.interchange import json_array
-
-    return json_array.read_lines(file, conversation=reading.conversation, timezone=reading.timezone)
+    module = importlib.import_module(f"synmem.layouts.interchange.{FORMS[reading.form].module}")
+    lines: Iterator[bytes] = module.read_lines(
+        file, conversation=reading.conversation, raw=reading.raw, timezone=reading.timezone
+    )
+    return lines
 
 
 def indexing(index: Index, file: BinaryIO, name: str) -> Steps[None]:
@@ -283,44 +259,6 @@ def tail(file: BinaryIO, end: int) -> bytes:
     start = max(0, end - _TAIL)
     file.seek(start)
     return file.read(end - start)
-
-
-def _refuse_other_kinds(head: bytes, name: str) -> None:
-    for beginning, what, hint in _OTHER_KINDS:
-        if head.startswith(beginning):
-            raise CorruptData(f"{name} is {what}", hint=hint)
-    if b"\0" in head and not head.lstrip().startswith((b"{", b"[")):
-        raise CorruptData(f"{name} is binary, not text", hint=READABLE)
-
-
-def _detect(head: bytes, suffix: str) -> str:
-    """The form of a file, by its name where that decides, else by how it begins."""
-    if suffix in _SUFFIXES:
-        return _SUFFIXES[suffix]
-    from synmem.layouts.interchange import csv_table
-
-    text = head.removeprefix(_BOM).lstrip()
-    lines = text.split(b"\n")
-    if csv_table.is_header(lines[0].decode("utf-8", "replace")):
-        return "csv"
-    if text.startswith(b"["):
-        return "json"
-    if not text.startswith(b"{"):
-        return "jsonl"
-    if is_json(lines[0]):
-        alone = not any(map(bytes.strip, lines[1:]))
-        return "json" if alone and b'"messages"' in text else "jsonl"
-    if any(b'"conversation_id"' in line and is_json(line) for line in lines[1:]):
-        return "jsonl"  # only its first line is broken
-    return "json" if len(lines) > 1 or b'"messages"' in text else "jsonl"
-
-
-def is_json(line: bytes) -> bool:
-    """Whether a line is a JSON object."""
-    try:
-        return isinstance(parse_json(line), dict)
-    except ValueError:
-        return False
 
 
 @contextmanager

@@ -42,11 +42,16 @@ class _TooLarge(msgspec.Struct, frozen=True):
 
 
 def read_lines(
-    file: BinaryIO, *, conversation: str | None = None, timezone: tzinfo | None = None
+    file: BinaryIO,
+    *,
+    conversation: str | None = None,
+    raw: bool = False,
+    timezone: tzinfo | None = None,
 ) -> Iterator[bytes]:
     """The file as JSON Lines; ValueError names line and column of what is not JSON.
 
-    `conversation` is the id of messages that carry none, `timezone` that of times without one.
+    `conversation` is the id of messages that carry none, `timezone` that of times without one;
+    `raw` is for tables only.
     """
     window = _Window(file)
     told = conversation, timezone

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from synmem.backends.file import slices
 from synmem.backends.file import store as file
 from synmem.backends.file.opening import BLOCK
 from synmem.backends.file.store import FileStore
@@ -787,7 +788,7 @@ def test_an_interrupt_while_opening_is_heard_and_leaves_nothing_open(
     path = tmp_path / "a.csv"
     talk = [(Conversation("a"), numbered(20_000))]
     path.write_bytes(written("csv", talk))
-    monkeypatch.setattr(file, "_SLICE_S", 0.001)
+    monkeypatch.setattr(slices, "_SLICE_S", 0.001)
 
     async def main() -> None:
         opening = asyncio.create_task(file.open({"path": path}))
@@ -837,7 +838,7 @@ def test_an_interrupt_leaves_no_file_open_even_where_it_was_read_just_then(
     path.write_bytes(b'{"conversation_id": "a", "role": "user", "content": "x"}\n')
     working, cancelled = threading.Event(), threading.Event()
     results: list[Any] = []
-    advance = file._advance
+    advance = slices._advance
 
     def slow(steps: Any) -> Any:
         working.set()
@@ -845,7 +846,7 @@ def test_an_interrupt_leaves_no_file_open_even_where_it_was_read_just_then(
         results.append(advance(steps))
         return results[-1]
 
-    monkeypatch.setattr(file, "_advance", slow)
+    monkeypatch.setattr(slices, "_advance", slow)
 
     async def main() -> None:
         task = asyncio.ensure_future(file.open({"path": str(path)}))
@@ -859,3 +860,34 @@ def test_an_interrupt_leaves_no_file_open_even_where_it_was_read_just_then(
     asyncio.run(main())
     ((opened,),) = results
     assert opened.file.closed
+
+
+# --- the form that is asked for -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["layout", "format"])
+def test_the_form_may_be_named_by_either_word(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "table.txt"
+    path.write_bytes(written("csv", [(Conversation("a"), numbered(1))]))
+
+    async def names(**how: Any) -> list[str]:
+        async with opened(path, **how) as store:
+            return await ids(store)
+
+    assert asyncio.run(names(**{key: "csv"})) == ["a"]
+    with pytest.raises(CorruptData):
+        asyncio.run(names(**{key: "json"}))
+    with pytest.raises(UsageError, match="'langchain'"):
+        asyncio.run(names(**{key: "langchain"}))
+
+
+def test_two_forms_are_no_form(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.touch()
+
+    async def main() -> None:
+        async with opened(path, layout="csv", format="json"):
+            pass
+
+    with pytest.raises(UsageError, match="csv and json"):
+        asyncio.run(main())
