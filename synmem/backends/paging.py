@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from synmem.errors import Changed
+from synmem.errors import Changed, Unsupported
 from synmem.messages import Unreadable, chunks, encodable
 from synmem.store import START, Page, Position
 
@@ -160,6 +160,11 @@ def not_read(conversation: str, why: str) -> Page:
     """All there is to see of a conversation whose head, which says where it begins, cannot be
     read."""
     return Page(conversation, [Unreadable("head", why)], lambda _: NOT_READ)
+
+
+def opened_for_reading(store: str) -> Unsupported:
+    """What a write is told where the store was not opened for one."""
+    return Unsupported(f"{store} was opened for reading")
 
 
 def called_off(store: str) -> Changed:

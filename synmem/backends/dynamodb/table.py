@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from synmem.backends.dynamodb.calls import Client, pause
-from synmem.backends.paging import changed, storable
-from synmem.errors import Changed, CorruptData, StoreNotFound, StoreUnavailable, Unsupported
+from synmem.backends.paging import changed, opened_for_reading, storable
+from synmem.errors import Changed, CorruptData, StoreNotFound, StoreUnavailable
 from synmem.layouts.own.dynamodb_items import CONVERSATION, NUMBER
 from synmem.messages import MAX_ID_BYTES
 
@@ -51,7 +51,7 @@ class Table:
     def may_write(self) -> None:
         """Unsupported where it was opened for reading."""
         if not self._write:
-            raise Unsupported(f"{self.name} was opened for reading")
+            raise opened_for_reading(self.name)
 
     async def make_sure(self) -> None:
         """Make the table at the first write, where it is missing."""

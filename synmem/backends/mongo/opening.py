@@ -26,7 +26,7 @@ from pymongo.errors import (
 )
 
 from synmem.backends.mongo.keys import IDS_A_QUERY, INDEX, KEY, NUMBERED, ONE_EACH, belongs
-from synmem.backends.paging import changed
+from synmem.backends.paging import changed, opened_for_reading
 from synmem.backends.patience import ANSWER_S, CONNECT_S, again
 from synmem.errors import (
     AccessDenied,
@@ -115,7 +115,7 @@ class Place:
     async def prepare(self) -> None:
         """Before any write: make, once, the index that keeps writers out of each other's way."""
         if not self._write:
-            raise Unsupported(f"{self.name} was opened for reading")
+            raise opened_for_reading(self.name)
         async with self._preparing:
             if not self._is_prepared:
                 await self._prepare()

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from synmem import messages as model
-from synmem.backends.paging import called_off, changed
+from synmem.backends.paging import called_off, changed, opened_for_reading
 from synmem.backends.patience import ANSWER_S, again
 from synmem.backends.postgres.aside import Aside
 from synmem.backends.postgres.beside import describe, forget_all
@@ -36,7 +36,7 @@ from synmem.backends.postgres.inserting import (
 from synmem.backends.postgres.numbers import behind, check_behind, check_next
 from synmem.backends.postgres.refusing import refused, refused_rows
 from synmem.backends.postgres.table import Table, literal, row_id
-from synmem.errors import Rejected, Unsupported
+from synmem.errors import Rejected
 from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.messages import Conversation, Message, encodable
 from synmem.store import START, Part, Position
@@ -67,7 +67,7 @@ class Writer:
     def check_writable(self) -> None:
         """Unsupported where the store was opened for reading."""
         if not self._writable:
-            raise Unsupported(f"{self._name} was opened for reading")
+            raise opened_for_reading(self._name)
 
     async def transaction(
         self,

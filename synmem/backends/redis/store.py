@@ -50,7 +50,7 @@ from collections.abc import AsyncIterable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from synmem import messages as model
-from synmem.backends.paging import called_off, changed, storable
+from synmem.backends.paging import called_off, changed, opened_for_reading, storable
 from synmem.backends.redis.opening import Server, checked_settings
 from synmem.backends.redis.reading import IDS_A_CALL, RedisReader, checked, note_field
 from synmem.backends.redis.scripts import (
@@ -287,7 +287,7 @@ class RedisStore(RedisReader):
 
     def _may_write(self) -> None:
         if not self._write:
-            raise Unsupported(f"{self.name} was opened for reading")
+            raise opened_for_reading(self.name)
 
 
 def _given(part: Part) -> list[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from typing import Final
 
 from synmem import messages as model
-from synmem.backends.paging import changed, storable
+from synmem.backends.paging import changed, opened_for_reading, storable
 from synmem.backends.sqlite.foreign_table import (
     IDS_A_QUERY,
     ForeignTable,
@@ -237,7 +237,7 @@ class ForeignWriter:
         if token is not None:
             raise Unsupported(f"{self._name} is {self._fit.layout}'s: it remembers no step of ours")
         if not self._opened:
-            raise Unsupported(f"{self._name} was opened for reading")
+            raise opened_for_reading(self._name)
         return write
 
     @contextlib.asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from synmem import messages as model
-from synmem.backends.paging import changed
+from synmem.backends.paging import changed, opened_for_reading
 from synmem.backends.sqlite.errors import Refused
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.ids import chosen, shown
@@ -165,7 +165,7 @@ class Place:
     async def make(self) -> None:
         """Make the file at the first write, and in it the tables."""
         if not self._write:
-            raise Unsupported(f"{self.name} was opened for reading")
+            raise opened_for_reading(self.name)
         if column := self.shape.generated:
             raise Unsupported(
                 f"{self.name}: in its table messages, {column} is computed from other columns: "
