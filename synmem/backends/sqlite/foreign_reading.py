@@ -4,11 +4,12 @@ between."""
 from collections.abc import AsyncGenerator, Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import Any, Final
 
 from synmem.backends.paging import END, Fetched, changed, fetched
+from synmem.backends.sqlite.foreign_sweep import Sweep
 from synmem.backends.sqlite.foreign_table import (
     IDS_A_QUERY,
-    SWEEP,
     ForeignTable,
     Item,
     Place,
@@ -17,8 +18,11 @@ from synmem.backends.sqlite.foreign_table import (
     page_of,
     place_at,
 )
+from synmem.backends.sqlite.place import marks
 from synmem.messages import chunks
 from synmem.store import START, Page, Position
+
+_KEYS_A_QUERY: Final = 450  # and as many conversations: SQLite before 3.32 takes 999 parameters
 
 
 class ForeignReader:
@@ -27,6 +31,7 @@ class ForeignReader:
     def __init__(self, table: ForeignTable, *, page_size: int) -> None:
         self._table = table
         self._page_size = page_size
+        self._sweep = Sweep(table)
 
     async def page(self, conversation: str, after: Position, reverse: bool, size: int) -> Fetched:
         """See `Pages.page`."""
@@ -61,8 +66,11 @@ class ForeignReader:
     async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
         """See `Pages.first`: as many in a query as a page has room for: the last one, which may
         go on, comes with the next. One that fills a page is read by itself."""
-        most = self._page_size * (1 if await self._table.is_sought() else SWEEP)
-        waiting = [*ids]
+        if not await self._table.is_sought():
+            async for each in self._swept(ids):
+                yield each
+            return
+        most, waiting = self._page_size, [*ids]
         while waiting:
             chunk = waiting[:IDS_A_QUERY]
             async with self._table.file.step():
@@ -81,6 +89,31 @@ class ForeignReader:
                 for page in self._pages(run):
                     yield page.conversation, Fetched(page, None)
             waiting = waiting[done:]
+
+    async def _swept(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
+        """The same where no index finds their rows: by the numbers that a look through the table
+        has told of many."""
+        most = min(self._page_size, _KEYS_A_QUERY)
+        waiting = [*ids]
+        while waiting:
+            async with self._table.file.step():
+                some, numbers = _fitting(await self._sweep.numbers(waiting), most)
+                rows = [] if numbers is None else await self._numbered(numbers, some)
+            if numbers is None:
+                yield some[0], Fetched(None, START)
+            for _, run in groupby(rows, attrgetter("conversation")):
+                for page in self._pages([*run]):
+                    yield page.conversation, Fetched(page, None)
+            waiting = waiting[len(some) :]
+
+    async def _numbered(self, numbers: Sequence[Any], ids: Sequence[str]) -> list[Row]:
+        """The rows of these numbers, if they are of these conversations; within a step."""
+        table = self._table
+        return await table.rows(
+            f"{table.number} IN ({marks(numbers)}) AND {table.of(len(ids))} "
+            f"ORDER BY {table.id} COLLATE BINARY, {table.order()}",
+            [*numbers, *ids],
+        )
 
     def _pages(self, rows: Sequence[Row]) -> list[Page]:
         """All messages of a conversation, from all its rows."""
@@ -104,6 +137,19 @@ class ForeignReader:
             )
         runs = groupby(rows, attrgetter("conversation"))
         return [page_of(table.items([*run], reverse=reverse)) for _, run in runs]
+
+
+def _fitting(known: dict[str, list[Any] | None], most: int) -> tuple[list[str], list[Any] | None]:
+    """The first of these conversations that have no more rows than that together, and the numbers
+    of these; None with one that has more by itself."""
+    some: list[str] = []
+    numbers: list[Any] = []
+    for name, found in known.items():
+        if found is None or len(numbers) + len(found) > most or len(some) == _KEYS_A_QUERY:
+            return (some, numbers) if some else ([name], None)
+        some.append(name)
+        numbers += found
+    return some, numbers
 
 
 def _behind(items: Sequence[Item], row: Row, nth: int) -> list[Item]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from synmem.backends.sqlite import foreign_sweep
 from synmem.errors import Unsupported
 from synmem.layouts import registry
 from synmem.layouts.foreign.langchain import refusal as REFUSES
@@ -77,6 +78,44 @@ class TestLangChain(Writing):
 
         parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
         self.check(tmp_path, parts, test)
+
+
+@pytest.mark.parametrize("remembered", [1, 2, 3, 7, 1000])
+def test_many_are_read_as_they_are_now_also_where_no_index_finds_their_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    monkeypatch.setattr(foreign_sweep, "_ROWS", remembered)
+    path = tmp_path / "message_store.db"
+    sizes = {f"c{n}": n % 4 for n in range(12)}
+
+    async def found(store: Store) -> dict[str, int]:
+        counts = dict.fromkeys(sizes, 0)
+        async for page in store.read([*sizes]):
+            counts[page.conversation] += len(page.items)
+        return counts
+
+    async def main() -> None:
+        async with (
+            opened(path, write=True, layout="langchain") as one,
+            opened(path, write=True, layout="langchain") as two,
+        ):
+            for round_ in range(3):  # a row of each conversation, then of the next
+                for name, size in sizes.items():
+                    if round_ < size:
+                        await add(one, name, numbered(1, round_))
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                db.execute(
+                    "INSERT INTO message_store (session_id) VALUES (CAST(x'6332ff' AS TEXT))"
+                )
+                db.commit()
+            assert await found(one) == sizes
+            for writer in (one, two):
+                await add(writer, "c5", numbered(2))
+                await writer.delete("c3")
+                sizes.update(c5=sizes["c5"] + 2, c3=0)
+                assert await found(one) == sizes
+
+    run(main())
 
 
 # --- records of several messages, or of none ------------------------------------------------
