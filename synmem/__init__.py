@@ -3,10 +3,9 @@
 The names of the library are loaded when they are first used.
 """
 
-TYPE_CHECKING = False  # so the types' checkers take it; `typing` is more than `--version` needs
+# True for who checks types; `typing` itself is more than `--version` needs.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from synmem.errors import SynmemError as SynmemError
     from synmem.messages import Conversation as Conversation
     from synmem.messages import Message as Message
@@ -36,12 +35,14 @@ _MODULES = {
 __all__ = ["__version__", *_MODULES]
 
 
-def __getattr__(name: str) -> "Any":
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+if not TYPE_CHECKING:  # which would take every name for one of ours
 
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
