@@ -164,6 +164,16 @@ def test_beside_our_own_tables_it_is_another_store(tmp_path: Path) -> None:
     assert done("search", "x", "-p", f"{path}{LAYOUT}") == ""
 
 
+def test_a_virtual_table_that_cannot_be_opened_here_is_passed_over(tmp_path: Path) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        sql = "CREATE VIRTUAL TABLE vectors USING absent(x)"
+        db.execute("INSERT INTO sqlite_schema VALUES ('table', 'vectors', 'vectors', 0, ?)", [sql])
+        db.commit()
+    assert done("ls", "-p", path) == "a\n"
+
+
 def test_a_table_that_only_looks_like_it_is_not_taken_for_it(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with contextlib.closing(sqlite3.connect(path)) as db:

@@ -56,7 +56,8 @@ async def _sketch(file: File) -> dict[str, set[str]]:
     """The tables of a file, and the columns of each."""
     rows = await file.look(
         "SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c "
-        "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+        "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~' "
+        "AND t.sql NOT LIKE 'CREATE VIRTUAL%'"  # its module may not be at hand
     )
     return {name: {row[1] for row in some} for name, some in groupby(rows, itemgetter(0))}
 
