@@ -70,19 +70,20 @@ def _opened(place: Place, *, write: bool = False) -> contextlib.AbstractAsyncCon
 
 class Migrated(msgspec.Struct, frozen=True):
     """What `migrate` did: conversations that were looked at, messages written and read back, and
-    those that stayed behind; by conversation what went wrong; and which fields could not be
-    compared, since one of the two stores lacks them."""
+    those that stayed behind; by conversation what went wrong; what in the source belongs to no
+    conversation; and which fields could not be compared, since one of the two stores lacks them."""
 
     conversations: int
     written: int
     left: int
     problems: dict[str, str]
+    strays: list[Damage]
     not_compared: list[str]
 
     @property
     def ok(self) -> bool:
         """Whether the destination now has all that the source has."""
-        return not (self.problems or self.left)
+        return not (self.problems or self.left or self.strays)
 
 
 async def migrate(
@@ -119,6 +120,7 @@ async def migrate(
         )
         conversations = written = left = 0
         not_compared: list[str] = []
+        strays = await _strays(ours)
         for each in await _sources(ours):
             with Ledger() as ledger:
                 transfer = Transfer(each, theirs, ledger, options, tell=tell)
@@ -130,17 +132,26 @@ async def migrate(
             not_compared = transfer.not_compared
             if transfer.stopped:
                 break
-    return Migrated(conversations, written, left, problems, not_compared)
+    return Migrated(conversations, written, left, problems, strays, not_compared)
+
+
+async def _strays(store: Store) -> list[Damage]:
+    """Records of no conversation, which harm none; CorruptData where the store is damaged
+    otherwise: a line that cannot be read could belong anywhere."""
+    from synmem.operations.looking import damage_of, faults
+
+    found = faults(await damage_of(store))
+    for each in found:
+        if each.kind != STRAY:
+            what = f"{store.name} is damaged ({each.kind}): {each.reason}"
+            raise CorruptData(f"nothing was written: {what}")
+    return found
 
 
 async def _sources(store: Store) -> list[Store]:
-    """The exports in a store, each brought by itself; CorruptData where it may not be brought."""
-    from synmem.operations.looking import damage_of, faults
+    """The exports in a store, each brought by itself; CorruptData where parts are missing."""
     from synmem.operations.moving.sets import Piece, plan
 
-    if damaged := [each for each in faults(await damage_of(store)) if each.kind != STRAY]:
-        what = f"{store.name} is damaged ({damaged[0].kind}): {damaged[0].reason}"
-        raise CorruptData(f"nothing was written: {what}")
     if not isinstance(store, SupportsExports):
         return [store]
     found = await store.exports()

@@ -145,6 +145,18 @@ def test_of_a_damaged_file_nothing_is_brought(here: Path) -> None:
     assert [each.kind for each in checked.damage] == ["cut short"]
 
 
+def test_what_belongs_to_no_conversation_is_told(here: Path) -> None:
+    write("a.db", "c", "x")
+    with sqlite3.connect(here / "a.db") as database:
+        database.execute(
+            "INSERT INTO messages (conversation_id, role, content) VALUES ('', 'user', 'y')"
+        )
+    database.close()
+    moved = run(synmem.migrate("a.db", "b.db"))
+    assert (moved.ok, moved.written, moved.problems, len(moved.strays)) == (False, 1, {}, 1)
+    assert len(run(synmem.check("a.db")).damage) == 1
+
+
 def sealed() -> bytes:
     from typer.testing import CliRunner
 
