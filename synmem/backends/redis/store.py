@@ -29,7 +29,7 @@ conversation. A list that is not in the set is one (an orphan), unless the set o
 shorter prefix names it, of which one begins with the other: then it is that one's. A key with the
 name of a list that is none comes as one unreadable record, and is not written to.
 
-Every write, and every page, is one script: all or nothing, and visible at once (`redis_scripts`).
+Every write, and every page, is one script: all or nothing, and visible at once (`scripts.py`).
 Items have no id. A position is the index and the trace of the last 16 items: where another
 program trims the front, it is found again; in a list of fewer than 16 items that was trimmed, and
 where two places look alike, it is lost (`Changed`). Where a conversation was deleted and written
@@ -45,39 +45,26 @@ hashes below the prefix; to read, also SCAN. While the slot of a cluster is move
 key by key, what needs several keys waits, and soon gives up: writes, listings, several lists.
 """
 
-import uuid
-from collections.abc import AsyncIterable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Final
 
-from synmem import messages as model
-from synmem.backends.paging import called_off, changed, opened_for_reading, storable
+from synmem.backends.redis.beside import Beside
+from synmem.backends.redis.listing import Listing
 from synmem.backends.redis.opening import Server, checked_settings
-from synmem.backends.redis.reading import IDS_A_CALL, RedisReader, checked, note_field
-from synmem.backends.redis.scripts import (
-    ANY,
-    APPEND,
-    CALL_OFF,
-    DELETE,
-    EXPIRE,
-    FORGET,
-    GONE,
-    REPLACE,
-    SET_NOTE,
-    STAGE,
-    STEP_S,
-    TOKEN_S,
-    Script,
-    packed,
-)
-from synmem.errors import CorruptData, Rejected, Unsupported
-from synmem.layouts.own import redis_items
+from synmem.backends.redis.place import Place
+from synmem.backends.redis.reading import Reader
+from synmem.backends.redis.steps import Steps
+from synmem.backends.redis.writing import Writer, refusal
+from synmem.errors import Unsupported
 from synmem.masking import mask, mask_with
-from synmem.messages import Conversation, Message, ascii_json, chunks, encodable
-from synmem.store import Part, Position, Step
+from synmem.messages import Conversation, Damage, Holds, Message
+from synmem.store import START, ConversationInfo, Page, Part, Position, Step
 
 PREFIX: Final = "synapsekit:memory:"
 
 LAYOUTS: Final = ("synapsekit",)
+
+_CALL_MESSAGES: Final = 10_000
 
 
 async def open(
@@ -97,54 +84,53 @@ async def open(
     server = Server(settings["url"], cluster=cluster)
     ttl_s = settings.get("ttl_seconds", 0)
     name = mask_with(settings["url"], settings, "prefix")
-    return RedisStore(server, prefix, name=name, ttl_s=ttl_s, write=write, page_size=page_size)
+    place = Place(server, prefix, name=name, ttl_s=ttl_s, write=write)
+    return RedisStore(place, page_size=page_size)
 
 
-class RedisStore(RedisReader):
-    """A `Store` in Redis (DESIGN: `redis`), with notes, and it remembers steps: `RedisReader`
-    reads, this writes."""
+class RedisStore:
+    """A `Store` in Redis (DESIGN: `redis`), with notes, and it remembers steps."""
 
-    def __init__(
-        self,
-        server: Server,
-        prefix: bytes,
-        *,
-        name: str,
-        ttl_s: int,
-        write: bool,
-        page_size: int,
-    ) -> None:
-        super().__init__(server, prefix, name=name, page_size=page_size)
-        self._ttl_s = ttl_s
-        self._write = write
-        self._repeated: set[bytes] = set()  # tokens of writes that took more than one try
-        self._spent: list[bytes] = []  # tokens of appends whose answers came at once
+    holds = Holds(
+        call_messages=_CALL_MESSAGES, call_bytes=32_000_000, own=False,
+        atomic_messages=_CALL_MESSAGES, lasting_positions=False,
+    )  # fmt: skip
+
+    def __init__(self, place: Place, *, page_size: int) -> None:
+        self.name = place.name
+        self._server = place.server
+        self._reader = Reader(place, page_size=page_size)
+        self._listing = Listing(place, page_size=page_size)
+        self._writer = Writer(place)
+        self._beside = Beside(place)
+        self._steps = Steps(place)
+
+    def refusal(self, message: Message) -> str | None:
+        """What no store can hold, and what is larger than an item of a list may be."""
+        return refusal(message)
 
     async def append(
         self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
     ) -> list[Position]:
         """See `Store.append`: one script."""
-        self._check(parts)
-        if not parts:
-            return []
-        mark, kept_s = self._mark(token)
-        keys = [mark, self._keys.index]
-        for part in parts:
-            keys += [self._keys.list(part.conversation.id), self._keys.beside(part.conversation.id)]
-        spent, self._spent = self._spent, []
-        numbers = (self._ttl_s, -1 if keep is None else keep, len(parts))
-        given = [b"%d" % number for number in numbers]
-        for part in parts:
-            given += _given(part)
-        answer, tries = await self._server.call_counted(
-            APPEND, [*keys, *spent], *packed(given), kept_s
-        )
-        ends = self._done(answer).decode().split("\n")
-        if tries > 1:  # the first may still be on its way to the server, to be known there again
-            self._repeated.add(mark)
-        elif token is None:
-            self._spent.append(mark)
-        return ends
+        return await self._writer.append(parts, keep, token)
+
+    def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`."""
+        return self._reader.read(conversations, after, reverse, limit)
+
+    def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`."""
+        return self._listing.conversations(ids, details=details)
 
     async def delete(
         self,
@@ -155,11 +141,7 @@ class RedisStore(RedisReader):
         token: str | None = None,
     ) -> bool:
         """See `Store.delete`: one script."""
-        self._may_write()
-        if not encodable(conversation):
-            return False
-        given = (token, conversation, _or_any(begins), _or_any(upto))
-        return self._done(await self._step(DELETE, *given)) == b"1"
+        return await self._writer.delete(conversation, upto, begins, token)
 
     async def replace(
         self,
@@ -171,146 +153,48 @@ class RedisStore(RedisReader):
         token: str | None = None,
     ) -> None:
         """See `Store.replace`: staged in a list of its own, then one script."""
-        self._check([Part(conversation, [])])
-        front = _or_any(begins), checked(upto)
-        staged = self._token("staged")
-        count = await self._stage(staged, conversation, messages)
-        answer = await self._step(
-            REPLACE, token, conversation.id, *front, self._ttl_s, *_named(conversation), count,
-            beside=staged,
-        )  # fmt: skip
-        self._done(answer)
+        await self._writer.replace(conversation, messages, upto, begins, token)
 
-    async def _stage(
-        self,
-        staged: bytes,
-        conversation: Conversation,
-        messages: AsyncIterable[Sequence[Message]],
-    ) -> int:
-        """Put the new messages where nobody looks; tell how many."""
-        count = 0
-        async for page in messages:
-            if reasons := model.refusals([(conversation, page)], self.refusal):
-                raise Rejected([(i, count + n, why) for i, n, why in reasons])
-            if not page:
-                continue
-            items = [redis_items.encode(message) for message in page]
-            if await self._server.call(STAGE, [staged], *packed(items), count) != b"done":
-                raise changed(conversation.id, self.name)
-            count += len(page)
-        return count
+    async def note(self, conversation: str, name: str) -> Any | None:
+        """See `SupportsNotes.note`."""
+        return await self._beside.note(conversation, name)
+
+    async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """See `SupportsNotes.notes`."""
+        return await self._beside.notes(conversations)
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """See `SupportsNotes.set_note`."""
-        self._may_write()
-        if not encodable(conversation):
-            return
-        keys = [self._keys.list(conversation), self._keys.beside(conversation)]
-        self._done(await self._server.call(SET_NOTE, keys, note_field(name), _json(value)))
+        await self._beside.set_note(conversation, name, value)
+
+    async def steps_done(self, steps: Collection[Step]) -> set[Step]:
+        """See `SupportsSteps.steps_done`."""
+        return await self._steps.done(steps)
 
     async def call_off(self, steps: Collection[Step]) -> set[Step]:
         """See `SupportsSteps.call_off`."""
-        self._may_write()
-        return await self._done_of(CALL_OFF, steps)
+        return await self._steps.call_off(steps)
 
     async def forget_steps(self, steps: Collection[Step]) -> None:
         """See `SupportsSteps.forget_steps`."""
-        self._may_write()
-        # The first try of one that was repeated may come late: its token is left to pass by
-        # itself, since a position that looks the same would let it through.
-        keys = [key for step in steps if (key := self._keys.step(step.token)) not in self._repeated]
-        for some in chunks(keys, IDS_A_CALL):
-            await self._server.call(FORGET, some)
+        await self._steps.forget(steps)
+
+    async def expiring(self, conversations: Sequence[str]) -> dict[str, float]:
+        """See `SupportsExpiry.expiring`."""
+        return await self._beside.expiring(conversations)
 
     async def expire(self, left_s: Mapping[str, float]) -> None:
         """See `SupportsExpiry.expire`."""
-        self._may_write()
-        ids = storable(list(left_s))
-        for some in chunks(ids, IDS_A_CALL):
-            keys = [key for i in some for key in (self._keys.list(i), self._keys.beside(i))]
-            # With none left it would not pass, but be deleted at once.
-            await self._server.call(EXPIRE, keys, *[max(1, int(left_s[i] * 1000)) for i in some])
+        await self._beside.expire(left_s)
 
-    async def _step(
-        self,
-        script: Script,
-        token: str | None,
-        conversation: str,
-        *arguments: bytes | int,
-        beside: bytes = b"",
-    ) -> Any:
-        """Run a script that writes to one conversation, with this token or one of its own."""
-        mark, kept_s = self._mark(token)
-        keys = [
-            mark,
-            self._keys.index,
-            self._keys.list(conversation),
-            self._keys.beside(conversation),
-        ]
-        keys += [beside] if beside else []
-        answer, tries = await self._server.call_counted(
-            script, keys, conversation.encode(), kept_s, *arguments
-        )
-        if tries > 1:
-            self._repeated.add(mark)
-        return answer
+    async def damage(self) -> list[Damage]:
+        """Ghosts, orphans, and names that are no ids."""
+        return await self._listing.damage()
 
-    def _mark(self, token: str | None) -> tuple[bytes, int]:
-        """The key that says that a write was done, and for how many seconds."""
-        if token is None:
-            return self._token("token"), TOKEN_S
-        return self._keys.step(token), STEP_S
+    async def orphans(self) -> list[Damage]:
+        """See `SupportsOrphans.orphans`."""
+        return await self._listing.orphans()
 
-    def _done(self, answer: Sequence[bytes]) -> bytes:
-        """What a script that writes has returned; raises where it has not written."""
-        if answer[0] == b"off":
-            raise called_off(self.name)
-        if answer[0] == b"changed":
-            raise changed(answer[1].decode(), self.name)
-        if answer[0] == b"kind":
-            raise CorruptData(
-                f"{self.name}: {answer[1]!r} is a {answer[2].decode()}; nothing was written",
-                hint="another program uses this key; name another prefix",
-                conversation=self._keys.whose(answer[1]),
-            )
-        return answer[1]
-
-    def _token(self, kind: str) -> bytes:
-        return self._keys.own(kind, uuid.uuid4().hex)
-
-    def _check(self, parts: Sequence[Part]) -> None:
-        """All that can be said against a call without asking the server."""
-        self._may_write()
-        reasons = model.refusals(((p.conversation, p.messages) for p in parts), self.refusal)
-        if reasons:
-            raise Rejected(reasons)
-
-    def _may_write(self) -> None:
-        if not self._write:
-            raise opened_for_reading(self.name)
-
-
-def _given(part: Part) -> list[bytes]:
-    """A part as the script takes it."""
-    expected = ANY if part.expect is None else part.expect.encode()
-    return [
-        part.conversation.id.encode(),
-        expected,
-        *_named(part.conversation),
-        b"%d" % len(part.messages),
-        *[redis_items.encode(message) for message in part.messages],
-    ]
-
-
-def _or_any(position: Position | None) -> bytes:
-    return ANY if position is None else checked(position)
-
-
-def _named(conversation: Conversation) -> tuple[bytes, bytes]:
-    """Title and extra as a script takes them: nothing where they are not set."""
-    title, extra = conversation.title, conversation.extra
-    return GONE if title == "" else _json(title), GONE if extra == {} else _json(extra)
-
-
-def _json(value: Any) -> bytes:
-    return b"" if value is None else ascii_json(value).encode()
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._server.close()
