@@ -29,7 +29,7 @@ from synmem.backends.file.opening import Opened, Reading, opening
 from synmem.backends.file.reading import Reader
 from synmem.backends.file.slices import in_slices
 from synmem.errors import Unsupported, UsageError
-from synmem.messages import Conversation, Damage, Holds, Message
+from synmem.messages import Conversation, Damage, Holds, Message, chunks
 from synmem.store import (
     HARMLESS,
     SEVERAL,
@@ -159,8 +159,7 @@ class FileStore:
         if ids is not None:
             chosen = [known[name] for name in dict.fromkeys(ids) if name in known]
         there = [number for number in chosen if index.counts[number]]
-        for start in range(0, len(there), self._page_size):
-            page = there[start : start + self._page_size]
+        for page in chunks(there, self._page_size):
             if details:
                 yield await asyncio.to_thread(self._reader.infos, index, page)
             else:
@@ -216,8 +215,8 @@ class FileStore:
         known = self._numbers(index)
         there = [name for name in upto if name in known]
         found: dict[str, str] = {}
-        for start in range(0, len(there), _LOOKED_AT):
-            some = {name: int(upto[name]) for name in there[start : start + _LOOKED_AT]}
+        for names in chunks(there, _LOOKED_AT):
+            some = {name: int(upto[name]) for name in names}
             found.update(await asyncio.to_thread(self._reader.prints, index, known, some))
         return found
 
