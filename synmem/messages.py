@@ -100,6 +100,24 @@ class Damage(msgspec.Struct, frozen=True):
 FINER: Final = "finer"
 """The kind of damage for times that are finer than ours, and so rounded: no fault."""
 
+STRAY: Final = "stray"
+"""The kind of damage that concerns no conversation: a record that belongs to none."""
+
+GHOST: Final = "ghost"
+"""The kind for an index that names a conversation which is not there: it expired, say."""
+
+ORPHAN: Final = "orphan"
+"""The kind for a conversation that is there, but that the store's index does not name."""
+
+SEQUENCE: Final = "sequence"
+"""The kind for a counter that is behind: what is there is whole, and nothing can be appended."""
+
+SEVERAL: Final = "several"
+"""The kind for a file of several exports that have conversations in common."""
+
+HARMLESS: Final = frozenset({GHOST, ORPHAN, SEVERAL, FINER})
+"""Kinds that are worth telling, and no fault: every conversation is whole, and is listed."""
+
 
 # --- JSON -----------------------------------------------------------------------------------
 

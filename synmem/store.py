@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
-from synmem.messages import FINER, Conversation, Damage, Holds, Message, Unreadable
+from synmem.messages import Conversation, Damage, Holds, Message, Unreadable
 
 Position = str
 
@@ -79,11 +79,9 @@ class Store(Protocol):
     @property
     def holds(self) -> Holds:
         """Which fields this store can hold, and how large one append may be."""
-        ...
 
     def refusal(self, message: Message) -> str | None:
         """Why this store cannot hold the message, or None; no I/O."""
-        ...
 
     async def append(
         self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
@@ -103,7 +101,6 @@ class Store(Protocol):
         Nothing is written to a conversation of which it cannot be read where it begins:
         `CorruptData`, which names it, and so from `delete` and `replace`.
         """
-        ...
 
     def read(
         self,
@@ -123,7 +120,6 @@ class Store(Protocol):
         connection is held across a page; where the last message read is gone when the next page
         is due: `Changed`.
         """
-        ...
 
     def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False
@@ -133,7 +129,6 @@ class Store(Protocol):
         Complete, or it raises. `details` adds counts, times, titles and extra; what of these
         cannot be read is told as `unreadable`, and never hides the other conversations.
         """
-        ...
 
     async def delete(
         self,
@@ -148,7 +143,6 @@ class Store(Protocol):
         Atomic. What arrived behind `upto` stays. `Changed` where `upto` is not there any more, or
         where its first message is not the one at `begins`. `token`: see `SupportsSteps`.
         """
-        ...
 
     async def replace(
         self,
@@ -166,11 +160,9 @@ class Store(Protocol):
         not there any more, or where its first message is not the one at `begins` (START: where it
         is not absent). `token`: see `SupportsSteps`.
         """
-        ...
 
     async def close(self) -> None:
         """Give connections and files back; twice is once."""
-        ...
 
 
 @runtime_checkable
@@ -179,18 +171,15 @@ class SupportsNotes(Protocol):
 
     async def note(self, conversation: str, name: str) -> Any | None:
         """The note of that name, as it was set, or None."""
-        ...
 
     async def set_note(self, conversation: str, name: str, value: Any | None) -> None:
         """Remember a note; None forgets it. Deleting the conversation forgets it too."""
-        ...
 
     async def notes(self, conversations: Sequence[str]) -> dict[str, dict[str, Any]]:
         """All notes of these conversations, by conversation and name, those that have any.
 
         One that cannot be read is left out: it can be made anew.
         """
-        ...
 
 
 class Step(NamedTuple):
@@ -218,16 +207,13 @@ class SupportsSteps(Protocol):
 
     async def steps_done(self, steps: Collection[Step]) -> set[Step]:
         """Those of these steps that were done so far; nothing is written."""
-        ...
 
     async def call_off(self, steps: Collection[Step]) -> set[Step]:
         """Those of these steps that were done; none of the others will ever be, also where such
         a write is still on its way to the server."""
-        ...
 
     async def forget_steps(self, steps: Collection[Step]) -> None:
         """Remember these no longer: what became of them is written down elsewhere."""
-        ...
 
 
 @runtime_checkable
@@ -241,7 +227,6 @@ class SupportsTrial(Protocol):
         tried out, in transactions that are rolled back: removed, written as `replace` and `append`
         do, read, and compared column by column.
         """
-        ...
 
 
 @runtime_checkable
@@ -251,7 +236,6 @@ class SupportsStrays(Protocol):
 
     async def strays(self) -> list[Damage]:
         """Those records, all of kind STRAY."""
-        ...
 
 
 @runtime_checkable
@@ -261,27 +245,6 @@ class SupportsOrphans(Protocol):
 
     async def orphans(self) -> list[Damage]:
         """Those conversations, all of kind ORPHAN; `damage` tells them too."""
-        ...
-
-
-STRAY: Final = "stray"
-"""The kind of damage that concerns no conversation: a record that belongs to none."""
-
-
-GHOST: Final = "ghost"
-"""The kind for an index that names a conversation which is not there: it expired, say."""
-
-ORPHAN: Final = "orphan"
-"""The kind for a conversation that is there, but that the store's index does not name."""
-
-SEQUENCE: Final = "sequence"
-"""The kind for a counter that is behind: what is there is whole, and nothing can be appended."""
-
-SEVERAL: Final = "several"
-"""The kind for a file of several exports that have conversations in common."""
-
-HARMLESS: Final = frozenset({GHOST, ORPHAN, SEVERAL, FINER})
-"""Kinds that are worth telling, and no fault: every conversation is whole, and is listed."""
 
 
 @runtime_checkable
@@ -291,7 +254,6 @@ class SupportsDamage(Protocol):
 
     async def damage(self) -> list[Damage]:
         """Everything that is wrong with it; empty where it is sound, or carries no proof."""
-        ...
 
 
 class Rescue(Protocol):
@@ -304,15 +266,12 @@ class Rescue(Protocol):
         self, ids: Sequence[str] | None = None, *, details: bool = False
     ) -> AsyncIterator[list[ConversationInfo]]:
         """See `Store.conversations`: those of which anything is known."""
-        ...
 
     def read(self, conversations: Sequence[str]) -> AsyncIterator[Page]:
         """See `Store.read`: whole conversations; what is lost is `Unreadable` in its place."""
-        ...
 
     async def damage(self) -> list[Damage]:
         """What else is lost, or may be."""
-        ...
 
 
 @runtime_checkable
@@ -321,7 +280,6 @@ class SupportsRescue(Protocol):
 
     def rescued(self) -> Rescue:
         """What can be read of it; it is looked for at the first call."""
-        ...
 
 
 @runtime_checkable
@@ -330,11 +288,9 @@ class SupportsExpiry(Protocol):
 
     async def expiring(self, conversations: Sequence[str]) -> dict[str, float]:
         """How many seconds those of these conversations have left that expire."""
-        ...
 
     async def expire(self, left_s: Mapping[str, float]) -> None:
         """Let these conversations pass in so many seconds from now; one that is not there, not."""
-        ...
 
 
 @runtime_checkable
@@ -343,7 +299,6 @@ class SupportsRemark(Protocol):
 
     def remark(self) -> str:
         """That, in a few words; no I/O."""
-        ...
 
 
 @runtime_checkable
@@ -352,7 +307,6 @@ class SupportsBeginning(Protocol):
 
     def begins_at(self, conversation: str) -> int:
         """How many messages of the conversation stand before its first one here."""
-        ...
 
 
 @runtime_checkable
@@ -365,7 +319,6 @@ class SupportsChanges(Protocol):
 
         It may change where nothing has.
         """
-        ...
 
     async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str] | None:
         """Of each of these conversations, its messages up to and with a position (which need not be
@@ -374,7 +327,6 @@ class SupportsChanges(Protocol):
         It may change where nothing has. A conversation that has no such messages is left out. None:
         this store cannot tell.
         """
-        ...
 
 
 class Lines(msgspec.Struct, frozen=True):
@@ -392,7 +344,6 @@ class SupportsUnchanged(Protocol):
 
     async def check_unchanged(self) -> None:
         """Changed where what was read since it was opened is not, or is not all, what is there."""
-        ...
 
 
 class Parts(NamedTuple):
@@ -424,7 +375,6 @@ class SupportsExports(Protocol):
 
     async def exports(self) -> list[Exported]:
         """The exports in it, in their order; of an empty store one."""
-        ...
 
 
 @runtime_checkable
@@ -439,11 +389,9 @@ class SupportsLines(Protocol):
 
         A conversation of which the lines cannot be made so comes in pages, in its place.
         """
-        ...
 
     async def described(self, conversations: Sequence[str]) -> list[str]:
         """Those of these conversations that have a title or extra, readable or not."""
-        ...
 
 
 @runtime_checkable
@@ -452,7 +400,6 @@ class SupportsTotal(Protocol):
 
     async def total(self) -> int:
         """How many messages there are now, more or less: nothing is decided by it."""
-        ...
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -478,12 +425,10 @@ class SupportsCopy(Protocol):
         Only what both hold in the same form, readable to the last record, comes so. The others
         are left to the caller, as all are where the source is of another kind, or locked.
         """
-        ...
 
     async def digests(self, conversations: Sequence[str]) -> dict[str, str]:
         """Digests of what of these conversations is here, read now: the same as `copy` told of
         the source, where all messages are the same. Where it cannot tell, one is left out."""
-        ...
 
 
 async def once(messages: Sequence[Message]) -> AsyncIterator[Sequence[Message]]:

@@ -14,9 +14,9 @@ import msgspec
 
 from synmem import backends, folders, profiles
 from synmem.errors import CorruptData, UsageError
-from synmem.messages import Damage
+from synmem.messages import STRAY, Damage
 from synmem.profiles import Profile
-from synmem.store import STRAY, Store, SupportsExports
+from synmem.store import Store, SupportsExports
 
 if TYPE_CHECKING:
     from synmem.operations.listing import Match

@@ -147,7 +147,7 @@ def _parted(found: "Soundness") -> str:
 
 
 def _bad(found: "Soundness") -> bool:
-    from synmem.store import HARMLESS
+    from synmem.messages import HARMLESS
 
     return bool(found.unreadable) or any(each.kind not in HARMLESS for each in found.damage)
 

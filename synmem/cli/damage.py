@@ -26,9 +26,8 @@ async def check_damage(source: "Store", *, consent: bool, as_json: bool = False)
     Of a file that is not as it was written nothing may be brought over without consent: a
     malformed line could belong anywhere. Rows that belong to no conversation harm none.
     """
-    from synmem.messages import FINER
+    from synmem.messages import FINER, SEVERAL, STRAY
     from synmem.operations.looking import damage_of, faults
-    from synmem.store import SEVERAL, STRAY
 
     found = await damage_of(source)
     damage = faults(found)
@@ -57,7 +56,8 @@ async def name_strays(store: "Store") -> bool:
 
 async def name_several(store: "Store") -> None:
     """Say of a file of several exports how it is read."""
-    from synmem.store import SEVERAL, SupportsDamage, SupportsExports
+    from synmem.messages import SEVERAL
+    from synmem.store import SupportsDamage, SupportsExports
 
     # A server would look through all that it has for its damage, a second time.
     if isinstance(store, SupportsExports) and isinstance(store, SupportsDamage):

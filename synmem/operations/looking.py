@@ -5,17 +5,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import msgspec
 
 from synmem.errors import Changed
-from synmem.messages import Damage, Message
-from synmem.store import (
-    HARMLESS,
-    SEQUENCE,
-    START,
-    ConversationInfo,
-    Position,
-    Store,
-    SupportsDamage,
-    SupportsUnchanged,
-)
+from synmem.messages import HARMLESS, SEQUENCE, Damage, Message
+from synmem.store import START, ConversationInfo, Position, Store, SupportsDamage, SupportsUnchanged
 
 
 class Skipped(msgspec.Struct, frozen=True):

@@ -29,19 +29,8 @@ from synmem.backends.file.opening import Opened, Reading, opening
 from synmem.backends.file.reading import Reader
 from synmem.backends.file.slices import in_slices
 from synmem.errors import Unsupported, UsageError
-from synmem.messages import Conversation, Damage, Holds, Message, chunks
-from synmem.store import (
-    HARMLESS,
-    SEVERAL,
-    START,
-    ConversationInfo,
-    Exported,
-    Page,
-    Part,
-    Parts,
-    Position,
-    Store,
-)
+from synmem.messages import HARMLESS, SEVERAL, Conversation, Damage, Holds, Message, chunks
+from synmem.store import START, ConversationInfo, Exported, Page, Part, Parts, Position, Store
 
 _LOOKED_AT: Final = 100  # conversations, before an interrupt is heard
 

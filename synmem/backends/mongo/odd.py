@@ -12,8 +12,7 @@ from synmem.backends.mongo.heads import Heads
 from synmem.backends.mongo.keys import INDEX, KEY, number
 from synmem.backends.mongo.opening import Document, Place
 from synmem.layouts.own.mongo_documents import called, is_session
-from synmem.messages import Damage
-from synmem.store import STRAY
+from synmem.messages import STRAY, Damage
 
 MOST: Final = 1000
 """So many are named."""

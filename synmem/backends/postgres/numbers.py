@@ -9,8 +9,8 @@ import asyncpg
 from synmem.backends.postgres.errors import RowRefused
 from synmem.backends.postgres.table import Table
 from synmem.errors import StoreError
-from synmem.messages import Damage
-from synmem.store import SEQUENCE, STRAY, Position
+from synmem.messages import SEQUENCE, STRAY, Damage
+from synmem.store import Position
 
 MOST_DAMAGE: Final = 1000
 

@@ -12,8 +12,8 @@ from synmem.backends.redis.scripts import DETAILS, LENGTHS
 from synmem.errors import AccessDenied, CorruptData
 from synmem.layouts.own import redis_items
 from synmem.layouts.own.beside import read_description
-from synmem.messages import Damage, chunks
-from synmem.store import GHOST, ORPHAN, STRAY, ConversationInfo
+from synmem.messages import GHOST, ORPHAN, STRAY, Damage, chunks
+from synmem.store import ConversationInfo
 
 _MOST_DAMAGE: Final = 100
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 from synmem.backends.paging import Paging, storable
 from synmem.backends.sqlite.foreign_reading import ForeignReader
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, SWEEP, ForeignTable
-from synmem.messages import Damage, Message, chunks
-from synmem.store import STRAY, ConversationInfo
+from synmem.messages import STRAY, Damage, Message, chunks
+from synmem.store import ConversationInfo
 
 _MOST_DAMAGE: Final = 1000
 

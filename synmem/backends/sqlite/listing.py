@@ -10,8 +10,8 @@ from synmem.backends.sqlite.errors import is_undecodable
 from synmem.backends.sqlite.ids import Group, told_apart
 from synmem.backends.sqlite.place import IDS_A_QUERY, Place, marks
 from synmem.layouts.own.beside import read_description
-from synmem.messages import Damage, chunks
-from synmem.store import STRAY, ConversationInfo
+from synmem.messages import STRAY, Damage, chunks
+from synmem.store import ConversationInfo
 
 MOST_DAMAGE: Final = 1000
 """So many rows that belong nowhere are named."""

@@ -21,8 +21,8 @@ from synmem.backends.sqlite.place import Place
 from synmem.errors import Unsupported
 from synmem.finishing import to_its_end
 from synmem.layouts.own.beside import read_description
-from synmem.messages import Damage, Holds, Message, Unreadable, chunks
-from synmem.store import STRAY, ConversationInfo, Page
+from synmem.messages import STRAY, Damage, Holds, Message, Unreadable, chunks
+from synmem.store import ConversationInfo, Page
 
 _BAD: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB}
 _MOST_RANGES: Final = 1_000_000

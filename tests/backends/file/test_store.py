@@ -31,8 +31,16 @@ from synmem.errors import (
 )
 from synmem.formats import open_writer
 from synmem.formats.jsonl import Writer
-from synmem.messages import Conversation, Damage, Message, Unreadable, encode_line, line_prefix
-from synmem.store import SEVERAL, Part, Store, SupportsDamage, once
+from synmem.messages import (
+    SEVERAL,
+    Conversation,
+    Damage,
+    Message,
+    Unreadable,
+    encode_line,
+    line_prefix,
+)
+from synmem.store import Part, Store, SupportsDamage, once
 from tests.conformance import AT, PAGE_SIZE, Reading, contents, ids, items, numbered, run
 from tests.nobody import as_nobody
 

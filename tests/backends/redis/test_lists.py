@@ -8,15 +8,8 @@ import pytest
 import redis
 
 from synmem.errors import Changed
-from synmem.messages import Conversation, Message
-from synmem.store import (
-    GHOST,
-    START,
-    Part,
-    Store,
-    SupportsExpiry,
-    once,
-)
+from synmem.messages import GHOST, Conversation, Message
+from synmem.store import START, Part, Store, SupportsExpiry, once
 from tests.backends.redis.place import Place, drop
 from tests.conformance import (
     add,

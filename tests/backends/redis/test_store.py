@@ -10,17 +10,8 @@ import pytest
 import redis
 
 from synmem.errors import Changed, CorruptData, Unsupported
-from synmem.messages import Conversation, Message, Unreadable
-from synmem.store import (
-    GHOST,
-    ORPHAN,
-    START,
-    STRAY,
-    Part,
-    Step,
-    SupportsDamage,
-    once,
-)
+from synmem.messages import GHOST, ORPHAN, STRAY, Conversation, Message, Unreadable
+from synmem.store import START, Part, Step, SupportsDamage, once
 from tests.backends.redis.place import Place, drop, opened, spoil
 from tests.conformance import (
     AT,

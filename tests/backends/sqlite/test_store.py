@@ -27,8 +27,8 @@ from synmem.errors import (
     SynmemError,
     Unsupported,
 )
-from synmem.messages import Conversation, Message, Unreadable
-from synmem.store import STRAY, Part, Store, SupportsDamage, SupportsNotes, once
+from synmem.messages import STRAY, Conversation, Message, Unreadable
+from synmem.store import Part, Store, SupportsDamage, SupportsNotes, once
 from tests.conformance import (
     AT,
     FULL,
