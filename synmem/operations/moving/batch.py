@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from synmem.errors import UsageError
 from synmem.messages import Conversation, Holds
@@ -20,7 +21,7 @@ from synmem.operations.moving.compare import (
     own_problem,
 )
 from synmem.operations.moving.copying import Copy, Reject, Writer
-from synmem.operations.moving.receipt import Entry
+from synmem.operations.moving.receipt import Entry, as_utf8
 from synmem.operations.proof import Proof
 from synmem.store import START, ConversationInfo, Copied, Page, Position, Store
 
@@ -89,16 +90,14 @@ class Batch:
         self.left = left
         self.watch = watch
         self.writer = Writer(route.dest, route.holds, route.reject, dry_run=route.options.dry_run)
-        self.replaced = 0
-        """How many messages came by the store's own copy or by `replace`: the writer, which only
-        appends, does not count them."""
         self._copies: list[Copy] = []
         self._entries: list[Entry] = []
+        self._beside = 0  # messages that came by a copy of the store itself, or by `replace`
 
     @property
     def written(self) -> int:
         """How many messages went into the destination."""
-        return self.writer.written + self.replaced
+        return self.writer.written + self._beside
 
     @property
     def stayed(self) -> int:
@@ -108,37 +107,32 @@ class Batch:
     def close(self) -> list[Entry]:
         """What is finished: all of it, or what was before somebody else wrote."""
         for copy in self._copies:
-            over = copy.finished or copy.problem is not None
-            if over and not copy.changed and not self.writer.is_waiting(copy):
-                self._entries.append(self._entry(copy))
+            if copy.over and not self.writer.is_waiting(copy):
+                entry = copy.done()
+                self.record(replace(entry, source_end=self._source_end(copy.last)))
         for entry in self._entries:
             self.left.pop(entry.source, None)
         return self._entries
 
     def forget_gone(self) -> None:
         """Leave out what is gone from the source meanwhile: all that nobody changed."""
-        changed = {copy.source for copy in self._copies if copy.changed}
+        changed = {copy.entry.source for copy in self._copies if copy.changed}
         for conversation in [i for i in self.left if i not in changed]:
             del self.left[conversation]
 
-    def copy(
-        self,
-        info: ConversationInfo,
-        action: str,
-        proof: Proof,
-        *,
-        target: str | None = None,
-        end: Position | None = START,
-        described: bool = False,
-    ) -> Copy:
-        """Begin to bring a conversation, or the rest of it, with its title and extra."""
-        own = {} if described else own_data(info, self.route.holds)
-        conversation = Conversation(target or info.id, own.get("title"), own.get("extra"))
-        copy = Copy(info.id, conversation, action, proof, end=end)
-        copy.own = own_hashes(own)
-        copy.own_problem = own_problem(info, None, self.route.holds)
-        self._copies.append(copy)
+    def begin(self, entry: Entry, conversation: Conversation, proof: Proof, **where: Any) -> Copy:
+        """Begin to bring a conversation, or the rest of it; see `Copy`."""
+        self._copies.append(copy := Copy(entry, conversation, proof, **where))
         return copy
+
+    def copy(self, info: ConversationInfo) -> Copy:
+        """Begin to bring a conversation that the destination does not have."""
+        return self.begin(
+            self.entry(info, "copied"),
+            conversation_of(info, self.route.holds),
+            self.route.pair.proof(),
+            own_problem=own_problem(info, None, self.route.holds),
+        )
 
     async def take(self, copy: Copy, page: Page) -> None:
         """The next page of its source."""
@@ -159,16 +153,19 @@ class Batch:
     ) -> None:
         """Bring over what the destination lacks: behind message `base`, compared from `after`."""
         action = action or ("copied" if found.state is State.ABSENT else "appended")
-        bare = not found.rest  # only title or extra are to be set, wherever the end is
-        copy = self.copy(info, action, found.proof, target=target, end=None if bare else found.end)
-        if theirs is not None:
-            copy.conversation = _missing(copy.conversation, theirs)
-            copy.described = copy.conversation == Conversation(target)
-            copy.own_problem = found.own_problem
-            if theirs.unreadable is not None:
-                copy.own = {}
-        copy.last, copy.base, copy.at, copy.after = found.last, base, base, after
-        if bare:
+        entry = self.entry(info, action, conversation=target, after=after, at=base)
+        if theirs is not None and theirs.unreadable is not None:
+            entry = replace(entry, own={})
+        copy = self.begin(
+            entry,
+            _missing(conversation_of(info, self.route.holds, target), theirs),
+            found.proof,
+            end=found.end if found.rest else None,  # else only title and extra: wherever that is
+            base=base,
+            own_problem=found.own_problem,
+        )
+        copy.last = found.last
+        if not found.rest:
             self.writer.describe(copy)
         dealt = found.at + len(found.rest)
         await self.writer.take(copy, found.rest)
@@ -177,90 +174,76 @@ class Batch:
             async for page in found.more:
                 await self.take(copy, page)
             await self.writer.flush()
-        copy.finished = True
+        copy.finish()
 
-    def book(
-        self, found: Found, action: str, *, target: str | None = None, kind: str | None = None,
-        problem: str | None = None, at: int = 0,
-    ) -> None:  # fmt: skip
-        """Remember what needs nothing, or gets nothing; it is compared from message `at` on."""
+    def book(self, found: Found, action: str, *, target: str | None = None, at: int = 0) -> None:
+        """Remember what needs nothing; it is compared from message `at` on."""
         self.watch(found.at)
-        proven = kind is None
-        if proven and found.own_problem is not None:
-            kind, problem = "unreadable", found.own_problem
-        compared = proven and kind is None and self.route.options.exact
-        own = own_data(self.left[found.conversation], self.route.holds) if compared else {}
-        self._entries.append(
+        problem = found.own_problem
+        compared = self.route.options.exact and problem is None
+        entry = self.entry(
+            self.left[found.conversation], action, conversation=target or found.conversation,
+            messages=found.at, digest=str(found.proof), at=at, verified=True,
+            source_end=self._source_end(found.last), **({} if compared else {"own": {}}),
+        )  # fmt: skip
+        self.record(_unreadable(entry, problem) if problem else entry)
+
+    def refuse(self, found: Found, kind: str, problem: str | None = None) -> None:
+        """Remember what gets nothing, and why: what was found, where no other problem is named."""
+        self.watch(found.at)
+        name, problem = found.conversation, as_utf8(problem or found.detail)
+        self.record(
             Entry(
-                conversation=target or found.conversation,
-                source=found.conversation,
-                action=action,
-                messages=found.at if proven else 0,
-                digest=str(found.proof) if proven else None,
-                at=at if proven else 0,
-                own=own_hashes(own),
-                source_end=self.source_end(found.last),
-                verified=True,
-                kind=kind,
-                problem=_text(problem or found.detail) if kind else None,
+                conversation=name, source=name, action="nothing", verified=True, kind=kind,
+                problem=problem,
             )
-        )
+        )  # fmt: skip
 
-    def source_end(self, last: Page | None) -> Position:
-        """Where the source ended, if that will be needed to remove it."""
-        return last.position(-1) if last is not None and self.route.options.move else START
-
-    def _entry(self, copy: Copy) -> Entry:
-        problems = [copy.problem] if copy.problem is not None else []
-        if copy.own_problem is not None and (copy.proof.messages or not problems):
-            problems.append(copy.own_problem)
-        return Entry(
-            conversation=copy.conversation.id,
-            source=copy.source,
-            action=copy.action if copy.written or not copy.left else "nothing",
-            messages=copy.proof.messages,
-            written=copy.written,
-            digest=str(copy.proof) if copy.proof.messages else None,
-            after=copy.after,
-            at=copy.at,
-            own=copy.own if copy.proof.messages else {},
-            source_end=self.source_end(copy.last),
-            verified=self.route.options.dry_run,
-            kind=copy.kind or ("unreadable" if problems else None),
-            problem=_text("; ".join(problems)) if problems else None,
-        )
+    def replace(self, info: ConversationInfo, proof: Proof, last: Page | None) -> None:
+        """Remember what took the place of another."""
+        if not self.route.options.dry_run:
+            self._beside += proof.messages
+        entry = self.entry(
+            info, "replaced", messages=proof.messages, written=proof.messages, digest=str(proof),
+            source_end=self._source_end(last),
+        )  # fmt: skip
+        self.record(entry)
 
     def copied(self, each: Copied) -> None:
         """Remember what the destination copied by itself."""
         self.watch(each.messages)
-        self.replaced += each.messages
+        self._beside += each.messages
         info = self.left[each.conversation]
+        entry = self.entry(
+            info, "copied", messages=each.messages, written=each.messages, digest=each.digest,
+            rows=True, source_end=each.source_end if self.route.options.move else START,
+        )  # fmt: skip
         problem = own_problem(info, None, self.route.holds)
-        self._entries.append(
-            Entry(
-                conversation=each.conversation,
-                source=each.conversation,
-                action="copied",
-                messages=each.messages,
-                written=each.messages,
-                digest=each.digest,
-                rows=True,
-                own=own_hashes(own_data(info, self.route.holds)),
-                source_end=each.source_end if self.route.options.move else START,
-                kind="unreadable" if problem else None,
-                problem=_text(problem) if problem else None,
-            )
-        )
+        self.record(_unreadable(entry, problem) if problem else entry)
 
     def record(self, entry: Entry) -> None:
-        """Remember what became of a conversation that was not copied by the writer."""
+        """Remember what became of a conversation."""
         self._entries.append(entry)
 
+    def entry(self, info: ConversationInfo, action: str, **known: Any) -> Entry:
+        """What is known of a conversation whose title and extra come along; nothing is read back
+        that was not written."""
+        known.setdefault("conversation", info.id)
+        known.setdefault("verified", self.route.options.dry_run)
+        if "own" not in known:
+            known["own"] = own_hashes(own_data(info, self.route.holds))
+        return Entry(source=info.id, action=action, **known)
 
-def conversation_of(info: ConversationInfo, holds: Holds) -> Conversation:
-    """The conversation, with as much of its title and extra as both sides hold."""
+    def _source_end(self, last: Page | None) -> Position:
+        """Where the source ended, if that will be needed to remove it."""
+        return last.position(-1) if last is not None and self.route.options.move else START
+
+
+def conversation_of(info: ConversationInfo, holds: Holds, name: str = "") -> Conversation:
+    """The conversation, with as much of its title and extra as both sides hold; or one of another
+    name."""
     own = own_data(info, holds)
-    return Conversation(info.id, own.get("title"), own.get("extra"))
+    return Conversation(name or info.id, own.get("title"), own.get("extra"))
 
 
 def own_hashes(own: dict[str, Any]) -> dict[str, str]:
@@ -268,9 +251,11 @@ def own_hashes(own: dict[str, Any]) -> dict[str, str]:
     return {field: hashlib.sha256(own_line(value)).hexdigest() for field, value in own.items()}
 
 
-def _missing(conversation: Conversation, theirs: ConversationInfo) -> Conversation:
+def _missing(conversation: Conversation, theirs: ConversationInfo | None) -> Conversation:
     """Title and extra, as far as the destination has none; neither where it is not known what it
     has."""
+    if theirs is None:
+        return conversation
     if theirs.unreadable is not None:
         return Conversation(conversation.id)
     return Conversation(
@@ -280,5 +265,5 @@ def _missing(conversation: Conversation, theirs: ConversationInfo) -> Conversati
     )
 
 
-def _text(problem: str) -> str:
-    return problem.encode("utf-8", "backslashreplace").decode()
+def _unreadable(entry: Entry, problem: str) -> Entry:
+    return replace(entry, kind="unreadable", problem=as_utf8(problem))

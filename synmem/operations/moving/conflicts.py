@@ -8,9 +8,8 @@ from synmem.messages import Conversation, Digest, Holds, Unreadable, conversatio
 from synmem.operations.derived import forget_beside
 from synmem.operations.keeping.backup import Replacement, not_to_be_kept
 from synmem.operations.looking import before_last, first_messages, infos_of, last_position
-from synmem.operations.moving.batch import Batch, Route, own_hashes
-from synmem.operations.moving.compare import Found, State, own_data
-from synmem.operations.moving.receipt import Entry
+from synmem.operations.moving.batch import Batch, Route, conversation_of
+from synmem.operations.moving.compare import Found, State, own_problem
 from synmem.operations.overlap import OVERLAP, overlap, short
 from synmem.operations.proof import Proof, canonical_lines, compared_lines, parted, readable
 from synmem.store import START, ConversationInfo, Page, Position, Store
@@ -26,7 +25,7 @@ async def resolve(batch: Batch, found: Found, info: ConversationInfo) -> None:
         case "extend":
             await _extend(batch, found, info)
         case way:
-            batch.book(found, "nothing", kind="conflict")
+            batch.refuse(found, "conflict")
             batch.route.stopped |= way == "stop"
 
 
@@ -37,7 +36,7 @@ async def _rename(batch: Batch, found: Found, info: ConversationInfo) -> None:
     route = batch.route
     target = f"{info.id} (from {route.options.label})"
     if why := conversation_refusal(Conversation(target)):
-        batch.book(found, "nothing", kind="conflict", problem=f"{found.detail}; renamed, {why}")
+        batch.refuse(found, "conflict", f"{found.detail}; renamed, {why}")
         return
     await batch.writer.flush()  # the source may hold a conversation of that name
     theirs = (await infos_of(route.dest, [target], details=True)).get(target)
@@ -49,7 +48,7 @@ async def _rename(batch: Batch, found: Found, info: ConversationInfo) -> None:
                 batch.book(renamed, "renamed", target=target)
             else:
                 problem = f"{found.detail}; and as {target!r}: {renamed.detail}"
-                batch.book(found, "nothing", kind="conflict", problem=problem)
+                batch.refuse(found, "conflict", problem)
     await batch.writer.flush()
 
 
@@ -61,13 +60,12 @@ async def _replace(batch: Batch, found: Found, info: ConversationInfo) -> None:
     read whole."""
     route = batch.route
     if info.unreadable is not None and route.holds.conversation_fields:
-        batch.book(found, "nothing", kind="unreadable", problem=found.own_problem)
+        batch.refuse(found, "unreadable", found.own_problem)
         return
-    own = own_data(info, route.holds)
-    conversation = Conversation(info.id, own.get("title"), own.get("extra"))
+    conversation = conversation_of(info, route.holds)
     sight = await _look_through(route, conversation)
     if sight.kind is not None:
-        batch.book(found, "nothing", kind=sight.kind, problem=sight.problem)
+        batch.refuse(found, sight.kind, sight.problem)
         return
     if not route.options.dry_run:
         try:
@@ -75,22 +73,9 @@ async def _replace(batch: Batch, found: Found, info: ConversationInfo) -> None:
         except CorruptData as error:
             if error.conversation != info.id:
                 raise
-            batch.book(found, "nothing", kind="unreadable", problem=str(error))
+            batch.refuse(found, "unreadable", str(error))
             return
-        batch.replaced += sight.proof.messages
-    batch.record(
-        Entry(
-            conversation=info.id,
-            source=info.id,
-            action="replaced",
-            messages=sight.proof.messages,
-            written=sight.proof.messages,
-            digest=str(sight.proof),
-            own=own_hashes(own),
-            source_end=batch.source_end(sight.last),
-            verified=route.options.dry_run,
-        )
-    )
+    batch.replace(info, sight.proof, sight.last)
 
 
 class _Sight:
@@ -167,7 +152,7 @@ async def _extend(batch: Batch, found: Found, info: ConversationInfo) -> None:
     same = overlap(ours, tail)
     if same < min(OVERLAP, len(ours)) or not same:
         problem = f"{found.detail}; no overlap with the end to go on from"
-        batch.book(found, "nothing", kind="conflict", problem=problem)
+        batch.refuse(found, "conflict", problem)
         return
     await _append_behind(batch, info, same, end)
 
@@ -175,19 +160,27 @@ async def _extend(batch: Batch, found: Found, info: ConversationInfo) -> None:
 async def _append_behind(batch: Batch, info: ConversationInfo, same: int, end: Position) -> None:
     """Append the source from its message `same` on; those before it are there already."""
     route = batch.route
-    copy = batch.copy(info, "extended", route.pair.proof(), end=end, described=True)
-    copy.after = await before_last(route.dest, info.id, same)
-    copy.at = await _count(route.dest, info.id, less=same) if route.options.exact else None
+    entry = batch.entry(
+        info, "extended", own={}, after=await before_last(route.dest, info.id, same),
+        at=await _count(route.dest, info.id, less=same) if route.options.exact else None,
+    )  # fmt: skip
+    copy = batch.begin(
+        entry,
+        Conversation(info.id),
+        route.pair.proof(),
+        end=end,
+        own_problem=own_problem(info, None, route.holds),
+    )
     async for page in route.source.read([info.id]):
         overlap = max(0, min(same - copy.taken, len(page.items)))
         there = page.items[:overlap]
-        if readable(there):
-            copy.proof.take(there, compared_lines(there, route.holds))
-        copy.taken += overlap
+        if not readable(there):
+            raise Changed(f"conversation {info.id!r} changed meanwhile", hint="run again")
+        copy.is_there(there, compared_lines(there, route.holds))
         copy.last = page
         await batch.writer.take(copy, page.items[overlap:])
     await batch.writer.flush()
-    copy.finished = True
+    copy.finish()
 
 
 async def _count(store: Store, conversation: str, *, less: int) -> int | None:

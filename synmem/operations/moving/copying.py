@@ -7,6 +7,8 @@ doubles nothing. Memory holds one call.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from synmem.errors import Changed, CorruptData, Rejected
 from synmem.messages import (
     Conversation,
@@ -15,6 +17,7 @@ from synmem.messages import (
     Unreadable,
     refusals,
 )
+from synmem.operations.moving.receipt import Entry, as_utf8
 from synmem.operations.proof import Proof, compared_lines, parted, unreadable
 from synmem.store import START, Page, Part, Position, Store
 
@@ -27,46 +30,99 @@ Reject = Callable[[str, int, Message | Unreadable, str], None]
 
 
 class Copy:
-    """One conversation on its way: what of it is in the destination for certain."""
+    """One conversation on its way: what of it is in the destination for certain.
+
+    `entry` is what the ledger will say, as far as it is known before the end. `conversation` has
+    the title and the extra that go with the next append; where that is to be expected is `end`.
+    `base` messages stand in the conversation before the first of the source.
+    """
 
     def __init__(
         self,
-        source: str,
+        entry: Entry,
         conversation: Conversation,
-        action: str,
         proof: Proof,
         *,
         end: Position | None = START,
         base: int = 0,
+        own_problem: str | None = None,
     ) -> None:
-        self.source = source
+        self.entry = entry
         self.conversation = conversation
-        self.action = action
         self.proof = proof
         self.end = end
-        self.base = base
-        """The number of the source's first message in its conversation, less one."""
         self.taken = proof.messages
-        self.written = 0
-        self.own: dict[str, str] = {}
-        self.after: Position = START
-        self.at: int | None = 0
-        """How many messages of the destination stand before what the proof is over, if known."""
+        """How many records of the source were dealt with."""
         self.last: Page | None = None
-        self.kind: str | None = None
-        self.problem: str | None = None
-        self.own_problem: str | None = None
-        """Why not all of title and extra came along: the messages did."""
+        """The last page of the source."""
         self.changed = False
-        self.finished = False
-        """Whether its source was read to the end."""
+        """Whether somebody else wrote meanwhile: it is to be looked at again."""
         self.left = 0
         """How many messages stayed behind."""
-        self.described = conversation.title is None and conversation.extra is None
+        self._base = base
+        self._own_problem = own_problem
+        self._finished = False
+
+    @property
+    def described(self) -> bool:
+        """Whether nothing of title and extra is to be set any more."""
+        return self.conversation.title is None and self.conversation.extra is None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended before its end; what follows stays behind."""
+        return self.entry.problem is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether its source was read as far as it goes, and nobody else wrote."""
+        return (self._finished or self.stopped) and not self.changed
+
+    def number(self, at: int) -> int:
+        """The number, in its conversation, of the record of the source behind `at` others."""
+        return self._base + at + 1
+
+    def is_there(self, messages: Sequence[Message], lines: Sequence[bytes]) -> None:
+        """The destination has these already."""
+        self.proof.take(messages, lines)
+        self.taken += len(messages)
+
+    def append(self, messages: Sequence[Message], lines: Sequence[bytes], end: Position) -> None:
+        """These were appended, with title and extra; the destination now ends there."""
+        self.end = end
+        self.conversation = Conversation(self.conversation.id)
+        self.proof.take(messages, lines)
+        self.entry = replace(self.entry, written=self.entry.written + len(messages))
 
     def stop(self, kind: str, problem: str) -> None:
         """It ends here; what follows stays behind."""
-        self.kind, self.problem = kind, problem
+        self.entry = replace(self.entry, kind=kind, problem=problem)
+
+    def leave(self) -> str:
+        """One more message stays behind; why."""
+        self.left += 1
+        problem = self.entry.problem
+        return f"follows {problem}" if self.left > 1 else str(problem)
+
+    def finish(self) -> None:
+        """Its source was read to the end."""
+        self._finished = True
+
+    def done(self) -> Entry:
+        """What became of it."""
+        entry, messages = self.entry, self.proof.messages
+        problems = [entry.problem] if entry.problem is not None else []
+        if self._own_problem is not None and (messages or not problems):
+            problems.append(self._own_problem)
+        return replace(
+            entry,
+            action=entry.action if entry.written or not self.left else "nothing",
+            messages=messages,
+            digest=str(self.proof) if messages else None,
+            own=entry.own if messages else {},
+            kind=entry.kind or ("unreadable" if problems else None),
+            problem=as_utf8("; ".join(problems)) if problems else None,
+        )
 
 
 class _Waiting:
@@ -107,7 +163,7 @@ class Writer:
         """The next records of a conversation; the first that cannot be read ends it."""
         if copy.changed:
             return
-        if copy.problem is None:
+        if not copy.stopped:
             messages, items = parted(items)
             await self._gather(copy, messages)
             if (bad := unreadable(items)) is not None:
@@ -127,7 +183,7 @@ class Writer:
         waiting, self._waiting = self._waiting, {}
         self._room, self._space = self._messages, self._bytes
         refused: list[_Refused] = []
-        while parts := [self._part(copy, w) for copy, w in waiting.items()]:
+        while parts := [Part(c.conversation, w.messages, c.end) for c, w in waiting.items()]:
             try:
                 ends = await self._append(parts)
             except Changed:
@@ -165,7 +221,7 @@ class Writer:
                 await self.flush()
                 if copy.changed:
                     return
-                if copy.problem is not None:
+                if copy.stopped:
                     self._leave(copy, copy.taken, messages[start:])
                     copy.taken += len(messages) - start
                     return
@@ -184,28 +240,17 @@ class Writer:
 
     async def _end_unreadable(self, copy: Copy, bad: Unreadable) -> None:
         await self.flush()  # so that what stays behind is told in order
-        if copy.problem is None and not copy.changed:
-            number = copy.base + copy.taken + 1
+        if not copy.stopped and not copy.changed:
+            number = copy.number(copy.taken)
             copy.stop("unreadable", f"message {number:,} cannot be read: {bad.reason}")
 
-    def _part(self, copy: Copy, waiting: _Waiting) -> Part:
-        conversation = copy.conversation
-        if copy.described:
-            conversation = Conversation(conversation.id)
-        return Part(conversation, waiting.messages, copy.end)
-
     def _leave(self, copy: Copy, at: int, items: Sequence[Message | Unreadable]) -> None:
-        for number, item in enumerate(items, copy.base + at):
-            reason = f"follows {copy.problem}" if copy.left else str(copy.problem)
-            copy.left += 1
-            self._reject(copy.conversation.id, number, item, reason)
+        for i, item in enumerate(items, at):
+            self._reject(copy.conversation.id, copy.number(i) - 1, item, copy.leave())
 
     def _book(self, waiting: dict[Copy, _Waiting], ends: Sequence[Position]) -> None:
         for (copy, part), end in zip(waiting.items(), ends, strict=True):
-            copy.end = end
-            copy.described = True
-            copy.proof.take(part.messages, part.lines)
-            copy.written += len(part.messages)
+            copy.append(part.messages, part.lines, end)
             self.written += len(part.messages)
 
     async def _pretend(self, parts: Sequence[Part]) -> list[Position]:
@@ -226,7 +271,7 @@ def _cut(waiting: dict[Copy, _Waiting], error: Rejected) -> list[_Refused]:
     for copy in [copy for copy in waiting if copy.conversation.id in first]:
         part = waiting[copy]
         index, why = first[copy.conversation.id]
-        problem = f"message {copy.base + part.first + index + 1:,}: {why}"
+        problem = f"message {copy.number(part.first + index):,}: {why}"
         left = part.messages[index:]
         refused.append(_Refused(copy, part.first + index, left, "rejected", problem))
         del part.messages[index:], part.lines[index:]

@@ -74,6 +74,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {key: value for key, value in values.items() if value is not None}
 
 
+def as_utf8(problem: str) -> str:
+    """A problem as an entry holds it: it may quote an id or a text that UTF-8 has no form for."""
+    return problem.encode("utf-8", "backslashreplace").decode()
+
+
 class Ledger:
     """The entries of a run, by the bytes of their ids; on disk where they are many."""
 

@@ -14,7 +14,7 @@ from synmem.operations.keeping.backup import Backup, Kept, NotKept
 from synmem.operations.looking import infos_of
 from synmem.operations.moving.batch import Route
 from synmem.operations.moving.compare import own_data, own_line
-from synmem.operations.moving.receipt import Entry
+from synmem.operations.moving.receipt import Entry, as_utf8
 from synmem.store import ConversationInfo, Store, SupportsNotes
 
 
@@ -190,8 +190,8 @@ class Removing:
         return await self._backup.delete(self._source, kept)
 
     def _left(self, entry: Entry, kind: str, why: str) -> Entry:
-        problem = f"left in {self._source.name}: {why}".encode("utf-8", "backslashreplace")
-        return msgspec.structs.replace(entry, kind=kind, problem=problem.decode())
+        problem = as_utf8(f"left in {self._source.name}: {why}")
+        return msgspec.structs.replace(entry, kind=kind, problem=problem)
 
 
 async def _same_store(source: Store, dest: Store, entries: Sequence[Entry]) -> bool | None:

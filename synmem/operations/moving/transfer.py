@@ -253,14 +253,12 @@ class _Round:
         async for page in self._source.read(conversations):
             copy = copies.get(page.conversation)
             if copy is None:
-                copy = self._batch.copy(
-                    self._left[page.conversation], "copied", self._route.pair.proof()
-                )
+                copy = self._batch.copy(self._left[page.conversation])
                 copies[page.conversation] = copy
             await self._batch.take(copy, page)
         await self._batch.writer.flush()
         for copy in copies.values():
-            copy.finished = True
+            copy.finish()
 
     async def _left_to_us(self, conversations: list[str]) -> list[str]:
         """Let the destination copy by itself what it can; the others."""
@@ -284,7 +282,7 @@ class _Round:
             case State.EQUAL | State.AHEAD:
                 self._batch.book(found, "equal" if found.state is State.EQUAL else "ahead")
             case State.UNREADABLE:
-                self._batch.book(found, "nothing", kind="unreadable")
+                self._batch.refuse(found, "unreadable")
             case _:
                 await conflicts.resolve(self._batch, found, info)
 
@@ -297,7 +295,7 @@ class _Round:
                 conversation=conversation, state=State.DIFFERENT, proof=self._route.pair.proof()
             )
             problem = f"begins behind message {number:,}, but the destination has {there:,}"
-            self._batch.book(found, "nothing", kind="conflict", problem=problem)
+            self._batch.refuse(found, "conflict", problem)
             return
         compared = self._route.pair.compare_one(info, theirs, conversation, after, before=number)
         async with aclosing(compared) as founds:
@@ -310,7 +308,7 @@ class _Round:
                     action = "equal" if found.state is State.EQUAL else "ahead"
                     self._batch.book(found, action, at=number)
                 else:
-                    self._batch.book(found, "nothing", kind="conflict")
+                    self._batch.refuse(found, "conflict")
 
 
 async def _together(work: list[Coroutine[Any, Any, None]]) -> None:
