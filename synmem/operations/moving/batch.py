@@ -16,9 +16,9 @@ from synmem.operations.moving.compare import (
     Found,
     Pair,
     State,
-    own_data,
-    own_line,
-    own_problem,
+    description_line,
+    description_of,
+    description_problem,
 )
 from synmem.operations.moving.copying import Copy, Reject, Writer
 from synmem.operations.moving.receipt import Entry, as_utf8
@@ -131,7 +131,7 @@ class Batch:
             self.entry(info, "copied"),
             conversation_of(info, self.route.holds),
             self.route.pair.proof(),
-            own_problem=own_problem(info, None, self.route.holds),
+            description_problem=description_problem(info, None, self.route.holds),
         )
 
     async def take(self, copy: Copy, page: Page) -> None:
@@ -162,7 +162,7 @@ class Batch:
             found.proof,
             end=found.end if found.rest else None,  # else only title and extra: wherever that is
             base=base,
-            own_problem=found.own_problem,
+            description_problem=found.description_problem,
         )
         copy.last = found.last
         if not found.rest:
@@ -179,7 +179,7 @@ class Batch:
     def book(self, found: Found, action: str, *, target: str | None = None, at: int = 0) -> None:
         """Remember what needs nothing; it is compared from message `at` on."""
         self.watch(found.at)
-        problem = found.own_problem
+        problem = found.description_problem
         compared = self.route.options.exact and problem is None
         entry = self.entry(
             self.left[found.conversation], action, conversation=target or found.conversation,
@@ -218,7 +218,7 @@ class Batch:
             info, "copied", messages=each.messages, written=each.messages, digest=each.digest,
             rows=True, source_end=each.source_end if self.route.options.move else START,
         )  # fmt: skip
-        problem = own_problem(info, None, self.route.holds)
+        problem = description_problem(info, None, self.route.holds)
         self.record(_unreadable(entry, problem) if problem else entry)
 
     def record(self, entry: Entry) -> None:
@@ -231,7 +231,7 @@ class Batch:
         known.setdefault("conversation", info.id)
         known.setdefault("verified", self.route.options.dry_run)
         if "own" not in known:
-            known["own"] = own_hashes(own_data(info, self.route.holds))
+            known["own"] = description_hashes(description_of(info, self.route.holds))
         return Entry(source=info.id, action=action, **known)
 
     def _source_end(self, last: Page | None) -> Position:
@@ -242,13 +242,15 @@ class Batch:
 def conversation_of(info: ConversationInfo, holds: Holds, name: str = "") -> Conversation:
     """The conversation, with as much of its title and extra as both sides hold; or one of another
     name."""
-    own = own_data(info, holds)
+    own = description_of(info, holds)
     return Conversation(name or info.id, own.get("title"), own.get("extra"))
 
 
-def own_hashes(own: dict[str, Any]) -> dict[str, str]:
+def description_hashes(own: dict[str, Any]) -> dict[str, str]:
     """A hash for the title and for the extra, where they are set."""
-    return {field: hashlib.sha256(own_line(value)).hexdigest() for field, value in own.items()}
+    return {
+        field: hashlib.sha256(description_line(value)).hexdigest() for field, value in own.items()
+    }
 
 
 def _missing(conversation: Conversation, theirs: ConversationInfo | None) -> Conversation:

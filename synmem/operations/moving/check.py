@@ -7,7 +7,7 @@ import msgspec
 from synmem.messages import Damage, Holds, Message, Unreadable, canonical
 from synmem.operations.listing import Match, listing, select
 from synmem.operations.looking import Skipped, check_unchanged, infos_of
-from synmem.operations.moving.compare import Pair, State, own_problem, own_state
+from synmem.operations.moving.compare import Pair, State, description_problem, description_state
 from synmem.store import ConversationInfo, Page, Store, SupportsDamage
 from synmem.strategies.pairing import Pairing
 
@@ -177,8 +177,8 @@ async def _look(
     unread: dict[str, str] = {}
     for i, our in ours.items():
         their = theirs[i]
-        state, detail = own_state(our, their, holds)
-        problem = own_problem(our, their, holds)
+        state, detail = description_state(our, their, holds)
+        problem = description_problem(our, their, holds)
         if None not in (our.messages, their.messages) and our.messages != their.messages:
             detail = f"{our.messages:,} messages, in the destination {their.messages:,}"
             checked.append(Checked(i, State.DIFFERENT, detail))

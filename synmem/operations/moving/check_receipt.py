@@ -28,9 +28,9 @@ from synmem.messages import (
 )
 from synmem.operations.listing import BATCH, Match, matcher
 from synmem.operations.looking import check_unchanged, infos_of
-from synmem.operations.moving.batch import own_hashes
+from synmem.operations.moving.batch import description_hashes
 from synmem.operations.moving.check import Checked
-from synmem.operations.moving.compare import State, own_data
+from synmem.operations.moving.compare import State, description_of
 from synmem.operations.moving.receipt import VERSION, Root, content_of
 from synmem.operations.proof import canonical_lines, unreadable
 from synmem.store import ConversationInfo, Store
@@ -247,7 +247,7 @@ class _Stretch:
         if state in (State.EQUAL, State.AHEAD) and self.line.own:
             common = self._holds.common(store.holds)
             info = infos.get(self.line.conversation_id)
-            own = own_hashes(own_data(info, common)) if info else {}
+            own = description_hashes(description_of(info, common)) if info else {}
             for field in sorted({*self.line.own} & common.conversation_fields):
                 if own.get(field) != self.line.own[field]:
                     state, detail = State.DIFFERENT, field

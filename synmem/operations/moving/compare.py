@@ -52,7 +52,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     more: AsyncIterator[Page] | None = None
     last: Page | None = None
     """The last page of the source that was read."""
-    own_problem: str | None = None
+    description_problem: str | None = None
     """Why title and extra could not be compared: the state is that of the messages alone."""
 
     @property
@@ -66,9 +66,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         behind it, a title no difference."""
         if self.state in (State.BEHIND, State.ABSENT) and unreadable(self.rest[:1]):
             return State.UNREADABLE, self.detail
-        if self.own_problem is None or self.state is State.UNREADABLE:
+        if self.description_problem is None or self.state is State.UNREADABLE:
             return self.state, self.detail
-        detail = f"{self.detail}; {self.own_problem}" if self.detail else self.own_problem
+        detail = (
+            f"{self.detail}; {self.description_problem}"
+            if self.detail
+            else self.description_problem
+        )
         return State.UNREADABLE if self.state is State.EQUAL else self.state, detail
 
 
@@ -245,15 +249,15 @@ class Comparison:
         """What came out, title and extra included."""
         assert self._verdict is not None
         state, detail = self._verdict
-        problem = own_problem(ours, theirs, self._holds)
+        problem = description_problem(ours, theirs, self._holds)
         if theirs is not None and problem is None:
-            state, detail = _with_own(state, detail, own_state(ours, theirs, self._holds))
+            state, detail = _with_own(state, detail, description_state(ours, theirs, self._holds))
         if self._their_last is not None and state is State.BEHIND:
             self.end = self._their_last.position(-1)
         return Found(
             conversation=self.conversation, state=state, detail=detail,
             proof=self.proof, end=self.end, rest=self._ours.items, more=more, last=self.last,
-            own_problem=problem,
+            description_problem=problem,
         )  # fmt: skip
 
     def _step(self) -> None:
@@ -352,7 +356,7 @@ def _same(ours: "_Side", theirs: "_Side", i: int) -> bool:
 # --- title and extra ------------------------------------------------------------------------
 
 
-def own_data(info: ConversationInfo, holds: Holds) -> dict[str, Any]:
+def description_of(info: ConversationInfo, holds: Holds) -> dict[str, Any]:
     """Title and extra of a conversation, as far as both sides can hold them and they are set."""
     return {
         field: value
@@ -363,12 +367,12 @@ def own_data(info: ConversationInfo, holds: Holds) -> dict[str, Any]:
     }
 
 
-def own_line(value: Any) -> bytes:
+def description_line(value: Any) -> bytes:
     """A line that is the same for the same title, or the same extra."""
     return canonical(Message("", "", {"own": value}))
 
 
-def own_problem(
+def description_problem(
     ours: ConversationInfo, theirs: ConversationInfo | None, holds: Holds
 ) -> str | None:
     """Why title and extra cannot be compared, where both sides can hold them."""
@@ -379,12 +383,14 @@ def own_problem(
     return None
 
 
-def own_state(ours: ConversationInfo, theirs: ConversationInfo, holds: Holds) -> tuple[State, str]:
+def description_state(
+    ours: ConversationInfo, theirs: ConversationInfo, holds: Holds
+) -> tuple[State, str]:
     """How title and extra stand: behind where the destination lacks one that the source has."""
-    our, their = own_data(ours, holds), own_data(theirs, holds)
+    our, their = description_of(ours, holds), description_of(theirs, holds)
     for field in ("title", "extra"):
         both = field in our and field in their
-        if both and own_line(our[field]) != own_line(their[field]):
+        if both and description_line(our[field]) != description_line(their[field]):
             return State.DIFFERENT, field
     for field in our:
         if field not in their:

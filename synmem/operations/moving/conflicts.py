@@ -9,7 +9,7 @@ from synmem.operations.derived import forget_beside
 from synmem.operations.keeping.backup import Replacement, not_to_be_kept
 from synmem.operations.looking import before_last, first_messages, infos_of, last_position
 from synmem.operations.moving.batch import Batch, Route, conversation_of
-from synmem.operations.moving.compare import Found, State, own_problem
+from synmem.operations.moving.compare import Found, State, description_problem
 from synmem.operations.overlap import OVERLAP, overlap, short
 from synmem.operations.proof import Proof, canonical_lines, compared_lines, parted, readable
 from synmem.store import START, ConversationInfo, Page, Position, Store
@@ -60,7 +60,7 @@ async def _replace(batch: Batch, found: Found, info: ConversationInfo) -> None:
     read whole."""
     route = batch.route
     if info.unreadable is not None and route.holds.conversation_fields:
-        batch.refuse(found, "unreadable", found.own_problem)
+        batch.refuse(found, "unreadable", found.description_problem)
         return
     conversation = conversation_of(info, route.holds)
     sight = await _look_through(route, conversation)
@@ -169,7 +169,7 @@ async def _append_behind(batch: Batch, info: ConversationInfo, same: int, end: P
         Conversation(info.id),
         route.pair.proof(),
         end=end,
-        own_problem=own_problem(info, None, route.holds),
+        description_problem=description_problem(info, None, route.holds),
     )
     async for page in route.source.read([info.id]):
         overlap = max(0, min(same - copy.taken, len(page.items)))

@@ -45,7 +45,7 @@ class Copy:
         *,
         end: Position | None = START,
         base: int = 0,
-        own_problem: str | None = None,
+        description_problem: str | None = None,
     ) -> None:
         self.entry = entry
         self.conversation = conversation
@@ -60,7 +60,7 @@ class Copy:
         self.left = 0
         """How many messages stayed behind."""
         self._base = base
-        self._own_problem = own_problem
+        self._description_problem = description_problem
         self._finished = False
 
     @property
@@ -112,8 +112,8 @@ class Copy:
         """What became of it."""
         entry, messages = self.entry, self.proof.messages
         problems = [entry.problem] if entry.problem is not None else []
-        if self._own_problem is not None and (messages or not problems):
-            problems.append(self._own_problem)
+        if self._description_problem is not None and (messages or not problems):
+            problems.append(self._description_problem)
         return replace(
             entry,
             action=entry.action if entry.written or not self.left else "nothing",

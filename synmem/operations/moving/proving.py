@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from synmem.operations.looking import infos_of
-from synmem.operations.moving.batch import Route, Watch, own_hashes
-from synmem.operations.moving.compare import own_data
+from synmem.operations.moving.batch import Route, Watch, description_hashes
+from synmem.operations.moving.compare import description_of
 from synmem.operations.moving.receipt import Entry
 from synmem.operations.proof import Proof, compared_lines, readable
 from synmem.store import START, ConversationInfo, Page, SupportsCopy
@@ -23,7 +23,7 @@ class ReadingBack:
         """The conversations of these entries that are there as they were written."""
         found = await self._read_back([e for e in entries if not e.rows])
         found |= await self._digests([e for e in entries if e.rows])
-        owns = await self._own_data(entries)
+        owns = await self._description_of(entries)
         proven = set()
         for entry in entries:
             name = entry.conversation
@@ -73,7 +73,10 @@ class ReadingBack:
                 return found.at >= entry.messages
         return False
 
-    async def _own_data(self, entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
+    async def _description_of(self, entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
         ids = [entry.conversation for entry in entries if entry.own]
         found = await infos_of(self._dest, ids, details=True)
-        return {i: own_hashes(own_data(info, self._route.holds)) for i, info in found.items()}
+        return {
+            i: description_hashes(description_of(info, self._route.holds))
+            for i, info in found.items()
+        }

@@ -8,8 +8,8 @@ conversations, whatever was done), `root` (`Root`: over all that the receipt say
 `conversations` with a line for each: `conversation_id` (in the destination), `action`,
 `messages`, `digest`; `at`, the number of messages before these (left out for 0; "end" where they
 are the last, and the store could not count those before); `own`, a
-SHA-256 for the title and for the extra, where they are set (`compare.own_line`); and `problem`.
-`check_receipt.py` reads it again.
+SHA-256 for the title and for the extra, where they are set (`compare.description_line`); and
+`problem`. `check_receipt.py` reads it again.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from synmem.operations.derived import forget_beside
 from synmem.operations.keeping.backup import Backup, Kept, NotKept
 from synmem.operations.looking import infos_of
 from synmem.operations.moving.batch import Route
-from synmem.operations.moving.compare import own_data, own_line
+from synmem.operations.moving.compare import description_line, description_of
 from synmem.operations.moving.receipt import Entry, as_utf8
 from synmem.store import ConversationInfo, Store, SupportsNotes
 
@@ -82,17 +82,21 @@ class Removing:
         self, entries: Sequence[Entry], infos: Mapping[str, ConversationInfo]
     ) -> dict[str, str]:
         """Those whose title or extra is not in the destination."""
-        owns = {each.source: own_data(infos[each.source], self._source.holds) for each in entries}
+        owns = {
+            each.source: description_of(infos[each.source], self._source.holds) for each in entries
+        }
         described = [each for each in entries if owns[each.source]]
         copies = await infos_of(self._dest, [each.conversation for each in described], details=True)
         reasons: dict[str, str] = {}
         for each in described:
             copy = copies.get(each.conversation)
-            there = own_data(copy, self._dest.holds) if copy is not None else {}
+            there = description_of(copy, self._dest.holds) if copy is not None else {}
             for field, value in owns[each.source].items():
                 if field not in self._dest.holds.conversation_fields:
                     reasons.setdefault(each.source, f"its {field} does not travel")
-                elif field not in there or own_line(there[field]) != own_line(value):
+                elif field not in there or description_line(there[field]) != description_line(
+                    value
+                ):
                     reasons.setdefault(each.source, f"its {field} is not in {self._dest.name}")
         return reasons
 
