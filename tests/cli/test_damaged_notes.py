@@ -38,13 +38,18 @@ def test_a_note_that_cannot_be_read_hinders_nothing(
         result = run("context", "a", "-p", place)
         assert (result.exit_code, result.stdout) == (0, asked.stdout), (position, result.output)
 
+    told = []
+
     def unreadable(field: str, text: Any) -> Any:
+        told.append(field)
         raise ValueError(f"{field} is not JSON")
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"synmem.backends.{backend}.reading.read_beside", unreadable)
+        module = "notes" if backend in ("postgres", "dynamodb") else "beside"
+        patched.setattr(f"synmem.backends.{backend}.{module}.read_beside", unreadable)
         result = run("context", "a", "-p", place)
         assert (result.exit_code, result.stdout) == (0, asked.stdout)
         summary = run(*SUMMARIZE, "-p", place)
         assert summary.exit_code == 0
+        assert told
     assert run(*SUMMARIZE, "-p", place).stdout == summary.stdout
