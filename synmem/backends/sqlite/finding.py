@@ -79,10 +79,10 @@ def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
         return Unnamed(
             f"{file.path}: its table {fits[0].table} is {fits[0].layout}'s: to be written, it must "
             "be named",
-            hint=f"with {ways[0]} behind the path, or `layout` in the profile",
+            hint=f"with {ways[0]} behind the path, in quotes, or `layout` in the profile",
         )
     tables = ", ".join(f"{fit.table} ({fit.layout})" for fit in fits)
     return Unnamed(
         f"{file.path}: several of its tables hold conversations: {tables}",
-        hint=f"choose one: {' or '.join(ways)} behind the path",
+        hint=f"choose one: {' or '.join(ways)} behind the path, in quotes",
     )
