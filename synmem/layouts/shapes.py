@@ -44,8 +44,9 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     conversation: str
     """The column of the conversation's id."""
     order: tuple[str, ...]
-    """The columns by which the rows of a conversation are ordered; no two have the same in the last
-    one. Where it is written, that is an integer that the database gives."""
+    """The columns by which the rows of a conversation are ordered. The last one is an integer that
+    the database gives, and no two have the same; where a user's table is otherwise, rows that have
+    the same come as they were written, and the table can only be read."""
     record: tuple[str, ...]
     """The columns that are read."""
     live: str = ""

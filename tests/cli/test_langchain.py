@@ -220,6 +220,34 @@ def test_what_would_not_come_back_is_not_removed(tmp_path: Path) -> None:
     done("add", "a", "x", "-p", f"{path}{LAYOUT}")
 
 
+def test_a_table_whose_rows_nothing_numbers_is_read_and_a_write_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    shown = done("show", "a", "-p", path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE copied AS SELECT 1 AS id, session_id, message FROM message_store")
+        db.execute("DROP TABLE message_store")
+        db.commit()
+    before = state(path)
+    assert done("show", "a", "-p", path) == shown
+    done("migrate", path, tmp_path / "chat.db")
+    done("check", path, tmp_path / "chat.db")
+    for command in (("add", "a", "x"), ("clear", "a", "--yes")):
+        result = run(*command, "-p", f"{path}{LAYOUT}")
+        assert result.exit_code != 0
+        assert "id is no INTEGER PRIMARY KEY" in result.stderr
+    assert state(path) == before
+    assert run("undo", "--list").stdout == ""
+
+
+def test_a_table_that_is_named_and_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    result = run("ls", "-p", f"{path}{LAYOUT}&table=nope")
+    assert result.exit_code != 0
+    assert "no table nope (its tables: message_store)" in result.stderr
+
+
 def test_what_langchain_would_refuse_is_named_and_what_does_not_travel_stays(
     tmp_path: Path,
 ) -> None:

@@ -41,6 +41,10 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
         return fits[0]
     if fits:
         raise _unnamed(file, fits)
+    if table is not None and table not in sketch and not write:
+        raise CorruptData(
+            f"{file.path}: no table {table}", hint=f"its tables: {', '.join(sketch) or 'none'}"
+        )
     if layout in registry.LAYOUTS and (write or not sketch):
         shape = registry.shapes(layout, "sqlite")[0]
         if (table or shape.table) not in sketch:

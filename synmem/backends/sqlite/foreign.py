@@ -11,7 +11,6 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from synmem.backends.paging import Paging, storable
 from synmem.backends.sqlite.changes import version_of
 from synmem.backends.sqlite.errors import translating
-from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.foreign_listing import ForeignListing
 from synmem.backends.sqlite.foreign_reading import ForeignReader
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
@@ -24,12 +23,12 @@ from synmem.store import START, ConversationInfo, Page, Part, Position
 class ForeignStore:
     """A `Store` in a table of another framework."""
 
-    def __init__(self, file: File, fit: Fit, *, write: bool, page_size: int) -> None:
-        self.name = file.name
+    def __init__(self, table: ForeignTable, fit: Fit, *, write: bool, page_size: int) -> None:
+        self.name = table.file.name
         self.holds = fit.shape.holds
         self._remark = f"{fit.layout}'s, in its table {fit.table}"
-        self._file = file
-        self._table = ForeignTable(file, fit)
+        self._file = table.file
+        self._table = table
         reader = ForeignReader(self._table, page_size=page_size)
         self._paging = Paging(reader, page_size, IDS_A_QUERY)
         self._listing = ForeignListing(self._table, reader, self._paging, page_size=page_size)

@@ -43,13 +43,11 @@ class ForeignListing:
 
     async def _counted(self) -> AsyncIterator[dict[str, int]]:
         """The same of all conversations, in pages."""
-        size = self._page_size * (1 if await self._table.is_sought() else SWEEP)
+        size = self._page_size * (1 if await self._table.is_sorted() else SWEEP)
         last: str | bytes = ""
         while True:
-            # Every text sorts before every BLOB: what is no text is no id; `strays` names it.
-            where = f"{self._table.id} COLLATE BINARY > CAST(? AS TEXT)"
-            where += f" AND {self._table.id} COLLATE BINARY < x''{self._table.live}"
-            found = await self._counts(where, [last], size)
+            where, at = self._table.from_id(last, ">")
+            found = await self._counts(where + self._table.live, [at], size)
             self._bad_ids.update(name for name, _ in found if isinstance(name, bytes))
             yield {name: count for name, count in found if isinstance(name, str)}
             if len(found) < size:
@@ -57,7 +55,7 @@ class ForeignListing:
             last = found[-1][0]
 
     async def _counts(self, where: str, values: Sequence[Any], size: int) -> list[tuple[Any, int]]:
-        name = f"{self._table.id} COLLATE BINARY"
+        name = self._table.by_id
         sql = f"SELECT {self._table.id}, count(*) FROM {self._table.name} WHERE {where}"
         async with self._table.file.step():
             return await self._table.file.forgiving(
@@ -96,16 +94,17 @@ class ForeignListing:
 
     async def strays(self) -> list[Damage]:
         """See `SupportsStrays.strays`."""
-        name = self._table.id
+        name, number = self._table.id, self._table.number
+        kind = f"CASE WHEN {name} = '' THEN 'empty' ELSE typeof({name}) END"
         async with self._table.file.step():
             rows = await self._table.file.forgiving(
-                f"SELECT {self._table.number}, typeof({name}) FROM {self._table.name} WHERE "
-                f"({name} IS NULL OR {name} = '' OR typeof({name}) <> 'text'){self._table.live} "
-                f"ORDER BY {self._table.number} LIMIT ?",
+                f"SELECT {number}, {kind} FROM {self._table.name} WHERE "
+                f"({name} = '' OR NOT {self._table.is_text}){self._table.live} "
+                f"ORDER BY {number} LIMIT ?",
                 [_MOST_DAMAGE],
             )
         column = self._table.shape.conversation
-        kinds = {"text": "empty", "null": "NULL", "blob": "a BLOB"}
+        kinds = {"text": "not UTF-16", "null": "NULL", "blob": "a BLOB"}
         return [
             *(
                 Damage(STRAY, f"row {number}", f"its {column} is {kinds.get(kind, kind)}")

@@ -14,6 +14,7 @@ from synmem.backends.sqlite.foreign_table import (
     Item,
     Place,
     Row,
+    behind,
     hash_of,
     page_of,
     place_at,
@@ -44,23 +45,19 @@ class ForeignReader:
     ) -> list[Item]:
         """So many messages behind a place, whose row is read along to see that it is there; on it
         goes over rows without a message."""
-        keys = place.keys if place else None
         found: list[Item] = []
         while len(found) < size:
-            asked = size + (place is not None)
-            rows = await self._table.rows_from(
-                conversation, keys, reverse, asked, at=place is not None
-            )
+            number, asked = (None, size) if place is None else (place.number, size + 1)
+            rows = await self._table.rows_from(conversation, number, reverse, asked)
             items = self._table.items(rows, reverse=reverse)
             if place is not None:
-                if not rows or (rows[0].keys, hash_of(rows[0])) != (place.keys, place.hash):
+                if not rows or (rows[0].number, hash_of(rows[0])) != (place.number, place.hash):
                     raise changed(conversation, self._table.file.name)
                 items = _behind(items, rows[0], place.nth)
-                place = None
             found += items
             if len(rows) < asked:
                 break
-            keys = rows[-1].keys
+            place = behind(rows[-1])
         return found[:size]
 
     async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
@@ -74,7 +71,7 @@ class ForeignReader:
         while waiting:
             chunk = waiting[:IDS_A_QUERY]
             async with self._table.file.step():
-                where = f"{self._table.of(len(chunk))} ORDER BY {self._table.id} COLLATE BINARY"
+                where = f"{self._table.of(len(chunk))} ORDER BY {self._table.by_id}"
                 order = f"{where}, {self._table.order()} LIMIT ?"
                 rows = await self._table.rows(order, [*chunk, most])
             runs = [[*run] for _, run in groupby(rows, attrgetter("conversation"))]
@@ -111,7 +108,7 @@ class ForeignReader:
         table = self._table
         return await table.rows(
             f"{table.number} IN ({marks(numbers)}) AND {table.of(len(ids))} "
-            f"ORDER BY {table.id} COLLATE BINARY, {table.order()}",
+            f"ORDER BY {table.by_id}, {table.order()}",
             [*numbers, *ids],
         )
 
@@ -126,14 +123,14 @@ class ForeignReader:
             return [page_of(items) for items in found if items]
         table, order = self._table, self._table.order(reverse=reverse)
         ranked = (
-            f"(SELECT *, row_number() OVER (PARTITION BY {table.id} COLLATE BINARY ORDER BY "
-            f"{order}) AS ranked_n FROM {table.name} WHERE {table.of(len(ids))})"
+            f"SELECT {table.number} AS number, row_number() OVER (PARTITION BY {table.by_id} "
+            f"ORDER BY {order}) AS nth FROM {table.name} WHERE {table.of(len(ids))}"
         )
         async with table.file.step():
             rows = await table.rows(
-                f"ranked_n <= ? ORDER BY {table.id} COLLATE BINARY, {order}",
+                f"{table.number} IN (SELECT number FROM ({ranked}) WHERE nth <= ?) "
+                f"ORDER BY {table.by_id}, {order}",
                 [*ids, each],
-                source=ranked,
             )
         runs = groupby(rows, attrgetter("conversation"))
         return [page_of(table.items([*run], reverse=reverse)) for _, run in runs]

@@ -39,11 +39,11 @@ class Sweep:
     async def _look(self, first: str) -> None:
         """Look through the table for the conversations from this one on."""
         table = self._table
-        name = f"{table.id} COLLATE BINARY"
+        where, at = table.from_id(first, ">=")
         rows = await table.file.forgiving(
-            f"SELECT {table.id}, {table.number} FROM {table.name} WHERE {name} >= ? AND {name} < "
-            f"x''{table.live} ORDER BY {name} LIMIT ?",
-            [first, _ROWS],
+            f"SELECT {table.id}, {table.number} FROM {table.name} WHERE {where}{table.live} "
+            f"ORDER BY {table.by_id} LIMIT ?",
+            [at, _ROWS],
         )
         runs: dict[Any, list[Any] | None] = {
             run: [row[1] for row in some] for run, some in groupby(rows, itemgetter(0))

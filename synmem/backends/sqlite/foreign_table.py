@@ -1,17 +1,20 @@
 """A table of another framework, as its layout declares it: its rows, their messages, and where each
 of these stands.
 
-A position is the values by which the row is ordered, the index of the message in it, and a hash of
-its record: without AUTOINCREMENT the number of the newest row of all is given again once that row
-is deleted. Only who then says the same again, in its place, gets the same position.
+A position is the number of the row, the index of the message in it, and a hash of its record and of
+what it is ordered by: without AUTOINCREMENT the number of the newest row of all is given again once
+that row is deleted. Only who then says the same again, in its place, gets the same position.
 """
 
 import hashlib
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 
+from synmem.backends.sqlite.errors import code_of
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.place import marks
+from synmem.errors import CorruptData
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import Fit
 from synmem.messages import Message, Unreadable, ascii_json, parse_json
@@ -23,19 +26,34 @@ SWEEP: Final = 20
 """So many pages are fetched at once, where each fetch looks through the whole table."""
 
 
+_UTF8: Final = "synmem_utf8"
+
+_ENTIRE: Final = -1
+"""In a `Place`: behind all messages of its row."""
+
+
+class ColumnInfo(NamedTuple):
+    """A column of the table."""
+
+    name: str
+    required: bool
+    """Whether a row must give it a value."""
+
+
 class Row(NamedTuple):
-    """A row of a conversation: by what it is ordered, and its record."""
+    """A row of a conversation: its number, by what it is ordered before that, and its record."""
 
     conversation: Any
     """Text, or what is the id of no conversation."""
-    keys: list[Any]
+    number: int
+    keys: Sequence[Any]
     record: Sequence[Any]
 
 
 class Place(NamedTuple):
     """Where a message stands."""
 
-    keys: list[Any]
+    number: int
     nth: int
     hash: str
 
@@ -51,50 +69,99 @@ class Item(NamedTuple):
 class ForeignTable:
     """The rows of the table that was found; queries on them."""
 
-    def __init__(self, file: File, fit: Fit) -> None:
+    def __init__(
+        self,
+        file: File,
+        fit: Fit,
+        *,
+        columns: Sequence[ColumnInfo] = (),
+        number: str | None = None,
+        encoding: str = "UTF-8",
+    ) -> None:
+        """`number`: what SQLite numbers the rows by, where the layout's last key is not that."""
         self.file = file
-        self.shape = shape = fit.shape
+        shape = fit.shape
+        known = {shape.conversation, *shape.order, *shape.record}
+        self.others = [column for column in columns if column.name not in known]
+        """The columns that the layout does not know."""
+        self.shape = shape
         self.name = quoted(fit.table)
         self.id = quoted(shape.conversation)
-        *others, self.number = map(quoted, shape.order)
-        # Behind a NULL nobody could go on.
-        self.keys = [*(f"coalesce({each}, '')" for each in others), self.number]
+        *self._keys, last = map(quoted, shape.order)
+        self.is_numbered = number is None
+        """Whether the layout's last key is the number of a row, so that a new one can be given."""
+        if number is None:
+            self.number = last
+        else:
+            self.number = number
+            self._keys.append(last)
         self.live = f" AND ({shape.live})" if shape.live else ""
-        self._columns = ", ".join((self.id, *self.keys, *map(quoted, shape.record)))
+        self._columns = ", ".join((self.id, self.number, *self._keys, *map(quoted, shape.record)))
         self._sought: bool | None = None
+        self._is_utf8 = encoding == "UTF-8"
+        self.by_id = f"{self.id} COLLATE BINARY"
+        """What sorts by the bytes of an id in UTF-8, as everything does that reads a store."""
+        self.is_text = f"typeof({self.id}) = 'text'"
+        """The condition that an id is text; a listing names the others."""
+        if not self._is_utf8:
+            text = f"CASE typeof({self.id}) WHEN 'text' THEN CAST({self.id} AS BLOB) END"
+            self.by_id = f"{_UTF8}({text})"
+            self.is_text = f"{self.by_id} IS NOT NULL"
 
     def order(self, *, reverse: bool = False) -> str:
         """What the rows of a conversation are sorted by."""
-        return ", ".join(f"{key} {'DESC' if reverse else 'ASC'}" for key in self.keys)
+        way = "DESC" if reverse else "ASC"
+        return ", ".join(f"{key} {way}" for key in (*self._keys, self.number))
 
     def of(self, count: int = 1) -> str:
         """The condition that a row is of one of so many conversations, and live."""
         return f"{self.id} COLLATE BINARY IN ({marks(range(count))}){self.live}"
 
-    async def rows(
-        self, where: str, values: Sequence[Any], *, source: str | None = None
-    ) -> list[Row]:
-        """Rows of the table, or of a query on it; within a step."""
-        sql = f"SELECT {self._columns} FROM {source or self.name} WHERE {where}"
-        width = 1 + len(self.keys)
+    def from_id(self, id_: str | bytes, than: str) -> tuple[str, str | bytes]:
+        """The condition that an id is text and comes so (`>`, `>=`) behind this one, and what goes
+        into its placeholder."""
+        kind = "TEXT" if self._is_utf8 else "BLOB"
+        at = id_ if self._is_utf8 or isinstance(id_, bytes) else id_.encode()
+        return f"{self.by_id} {than} CAST(? AS {kind}) AND {self.is_text}", at
+
+    async def rows(self, where: str, values: Sequence[Any]) -> list[Row]:
+        """Rows of the table; within a step."""
+        sql = f"SELECT {self._columns} FROM {self.name} WHERE {where}"
+        width = 2 + len(self._keys)
         return [
-            Row(row[0], [*row[1:width]], row[width:])
+            Row(row[0], row[1], row[2:width], row[width:])
             for row in await self.file.forgiving(sql, values)
         ]
 
     async def rows_from(
-        self, conversation: str, place: Sequence[Any] | None, reverse: bool, size: int, *, at: bool
+        self, conversation: str, number: int | None, reverse: bool, size: int
     ) -> list[Row]:
-        """So many rows of a conversation, behind a row with these keys or from the one at it on."""
-        where, values = self.of(), [conversation]
-        if place is not None:
-            than = ("<" if reverse else ">") + ("=" if at else "")
-            where += f" AND ({', '.join(self.keys)}) {than} ({marks(place)})"
-            values += place
+        """So many rows of a conversation, all or from the one with this number on."""
+        where, values = self.of(), list[Any]([conversation])
+        if number is not None:
+            where += f" AND {self._from('?2', reverse=reverse)}"
+            values.append(number)
         async with self.file.step():
             return await self.rows(
                 f"{where} ORDER BY {self.order(reverse=reverse)} LIMIT ?", [*values, size]
             )
+
+    def _from(self, number: str, *, reverse: bool) -> str:
+        """The condition that a row does not come before the one of that number."""
+        than = "<" if reverse else ">"
+        sql = f"{self.number} {than}= {number}"
+        for key in reversed(self._keys):
+            # Of each column as it is, with its collation; NULL comes before everything.
+            at = f"(SELECT {key} FROM {self.name} WHERE {self.number} = {number})"
+            low, high = (key, at) if reverse else (at, key)
+            behind = f"{key} {than} {at} OR ({low} IS NULL AND {high} IS NOT NULL)"
+            sql = f"({behind} OR ({key} IS {at} AND {sql}))"
+        return sql
+
+    async def is_sorted(self) -> bool:
+        """Whether an index gives ids in their order: else each page of them is a look through all
+        rows."""
+        return self._is_utf8 and await self.is_sought()
 
     async def is_sought(self) -> bool:
         """Whether an index finds the rows of a conversation: else each look is through them all."""
@@ -120,9 +187,59 @@ class ForeignTable:
         return found
 
 
+async def table_of(file: File, fit: Fit) -> ForeignTable:
+    """The table that was found, perhaps still to be made."""
+    if not file.made:
+        return ForeignTable(file, fit)
+    name, last = quoted(fit.table), quoted(fit.shape.order[-1])
+    told = await file.look(f"PRAGMA table_xinfo({name})")
+    columns = [ColumnInfo(row[1], bool(row[3]) and row[4] is None) for row in told]
+    plan = await file.look(f"EXPLAIN QUERY PLAN SELECT 1 FROM {name} WHERE {last} = 1")
+    number = None
+    if not any("INTEGER PRIMARY KEY" in step[3] for step in plan):
+        number = await _row_number(file, fit, {column.name.lower() for column in columns})
+    [(encoding,)] = await file.look("PRAGMA encoding")
+    if encoding != "UTF-8":
+        await file.define(_UTF8, _utf8_of(encoding))
+    return ForeignTable(file, fit, columns=columns, number=number, encoding=encoding)
+
+
+async def _row_number(file: File, fit: Fit, taken: Collection[str]) -> str:
+    """What SQLite numbers the rows of a table by, beside all of its columns, whose names are
+    taken."""
+    for name in ("rowid", "oid", "_rowid_"):
+        if name in taken:
+            continue
+        try:
+            await file.look(f"SELECT {name} FROM {quoted(fit.table)} LIMIT 0")
+        except sqlite3.OperationalError as error:
+            if code_of(error) != sqlite3.SQLITE_ERROR:
+                raise
+        else:
+            return name
+    raise CorruptData(
+        f"{file.path}: nothing numbers the rows of its table {fit.table}: {fit.shape.order[-1]} "
+        "is no INTEGER PRIMARY KEY, and the table is WITHOUT ROWID",
+        hint="copy its rows into a table that has row numbers",
+    )
+
+
+def _utf8_of(encoding: str) -> Callable[[bytes | None], bytes | None]:
+    """From a text's bytes in a file of UTF-16 to those in UTF-8; None where it is no text."""
+    codec = encoding.lower()  # UTF-16le or UTF-16be
+
+    def utf8(data: bytes | None) -> bytes | None:
+        try:
+            return None if data is None else data.decode(codec).encode()
+        except UnicodeDecodeError:
+            return None
+
+    return utf8
+
+
 def unreadable(row: Row, error: ValueError) -> Unreadable:
     """What stands for a row that cannot be read."""
-    number = row.keys[-1]
+    number = row.number
     text = row.record[0] if len(row.record) == 1 and isinstance(row.record[0], str) else None
     return Unreadable(str(number), f"row {number}: {error}", text)
 
@@ -140,19 +257,24 @@ def position_of(item: Item) -> Position:
 
 def position_at(row: Row, index: int = 0) -> Position:
     """Where a message of that row stands."""
-    return ascii_json([*row.keys, index, hash_of(row)])
+    return ascii_json([row.number, index, hash_of(row)])
 
 
 def place_at(position: Position) -> Place:
     """What a position says; ValueError where it is none of ours."""
     try:
-        *keys, index, hash_ = parse_json(position)
+        number, index, hash_ = parse_json(position)
     except (ValueError, TypeError) as error:
         raise ValueError(f"not a position of this store: {position!r}") from error
-    return Place(keys, index, hash_)
+    return Place(number, index, hash_)
+
+
+def behind(row: Row) -> Place:
+    """Behind all messages of a row."""
+    return Place(row.number, _ENTIRE, hash_of(row))
 
 
 def hash_of(row: Row) -> str:
-    """What is another once the record is."""
-    told = repr([*row.record]).encode("utf-8", "surrogatepass")
+    """What is another once the record is, or what it is ordered by."""
+    told = repr([*row.keys, *row.record]).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(told, digest_size=8).hexdigest()

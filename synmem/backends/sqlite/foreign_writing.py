@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from typing import Final
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from typing import Any, Final
 
 from synmem import messages as model
 from synmem.backends.paging import changed, opened_for_reading, storable
@@ -43,6 +43,12 @@ class ForeignWriter:
         write = self._fit.shape.write
         if write is None:
             return f"what {self._fit.layout} stores can be read, not written"
+        for column in self._table.others:
+            if column.required:
+                return (
+                    f"the table's column {column.name!r} must have a value, and none of its own "
+                    f"is {self._fit.layout}'s"
+                )
         return write.refusal(message)
 
     async def append(
@@ -50,7 +56,7 @@ class ForeignWriter:
     ) -> list[Position]:
         """See `Store.append`."""
         write = self._writing(token)
-        if reasons := model.refusals([(p.conversation, p.messages) for p in parts], write.refusal):
+        if reasons := model.refusals([(p.conversation, p.messages) for p in parts], self.refusal):
             raise Rejected(reasons)
         ids = [part.conversation.id for part in parts]
         async with self._transaction():
@@ -64,7 +70,7 @@ class ForeignWriter:
                 first, number = number + 1, number + len(records)
                 await self._insert(name, first, records)
                 if records:
-                    ends[name] = position_at(Row(name, [number], records[-1]))
+                    ends[name] = position_at(Row(name, number, (), records[-1]))
             if keep is not None:
                 await self._trim(ids, keep)
         return [ends.get(name, START) for name in ids]
@@ -97,7 +103,7 @@ class ForeignWriter:
         write = self._writing(token)
         await self._make()
         async with self._staging:
-            count = await self._stage(conversation, messages, write)
+            count = await self._stage(conversation, messages, write.fold)
             async with self._transaction():
                 await self._check_begin(conversation.id, begins)
                 if upto != START:
@@ -108,14 +114,11 @@ class ForeignWriter:
 
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsTrial.refuses_back`."""
-        async with self._file.step():
-            columns = await self._file.rows(f"PRAGMA table_info({self._table.name})")
-        shape = self._fit.shape
-        known = {shape.conversation, *shape.order, *shape.record}
-        others = [row[1] for row in columns if row[1] not in known]
-        if not others:
+        self._writing(None)
+        if not self._table.others:
             return {}
-        why = f"its table has columns that are not {self._fit.layout}'s ({', '.join(others)})"
+        others = ", ".join(column.name for column in self._table.others)
+        why = f"its table has columns that are not {self._fit.layout}'s ({others})"
         return dict.fromkeys(storable(conversations), f"{why}: they would not come back")
 
     # --- within a transaction ---
@@ -146,15 +149,15 @@ class ForeignWriter:
 
     async def _cut(self, conversation: str, upto: Position | None) -> None:
         """Delete a conversation, or its front; Changed where no message stands at its end."""
-        where, values = self._table.of(), [conversation]
+        where, values = self._table.of(), list[Any]([conversation])
         if upto is not None:
             place = place_at(upto)
             at = f"{where} AND {self._table.number} = ?"
-            rows = await self._table.rows(at, [*values, place.keys[-1]])
+            rows = await self._table.rows(at, [*values, place.number])
             if not rows or position_at(rows[0]) != upto:
                 raise changed(conversation, self._name)
             where += f" AND {self._table.number} <= ?"
-            values.append(place.keys[-1])
+            values.append(place.number)
         await self._file.execute(f"DELETE FROM {self._table.name} WHERE {where}", values)
 
     async def _trim(self, ids: Sequence[str], keep: int) -> None:
@@ -199,7 +202,7 @@ class ForeignWriter:
         self,
         conversation: Conversation,
         messages: AsyncIterable[Sequence[Message]],
-        write: Write,
+        fold: Callable[[Message], Record],
     ) -> int:
         """Put the new messages where nobody sees them, and the database is not locked while a slow
         source is read; tell how many."""
@@ -210,9 +213,9 @@ class ForeignWriter:
             )
         count = 0
         async for page in messages:
-            if reasons := model.refusals([(conversation, page)], write.refusal):
+            if reasons := model.refusals([(conversation, page)], self.refusal):
                 raise Rejected([(i, count + n, why) for i, n, why in reasons])
-            rows = [(number, *write.fold(m)) for number, m in enumerate(page, count + 1)]
+            rows = [(number, *fold(m)) for number, m in enumerate(page, count + 1)]
             count += len(page)
             async with self._file.step():
                 into = f"INSERT INTO temp.staged VALUES ({marks(['', *self._places])})"
@@ -236,6 +239,12 @@ class ForeignWriter:
             raise Unsupported(f"{self._name}: what {self._fit.layout} stores can only be read")
         if token is not None:
             raise Unsupported(f"{self._name} is {self._fit.layout}'s: it remembers no step of ours")
+        if not self._table.is_numbered:
+            raise Unsupported(
+                f"{self._name}: in its table {self._fit.table}, {self._fit.shape.order[-1]} is no "
+                "INTEGER PRIMARY KEY: where a new row stands cannot be said",
+                hint="it can be read, and copied to another store",
+            )
         if not self._opened:
             raise opened_for_reading(self._name)
         return write
@@ -263,10 +272,12 @@ class ForeignWriter:
     async def _create(self) -> None:
         shape = self._fit.shape
         assert shape.write is not None
-        told = await self._file.look(f"PRAGMA table_info({self._table.name})")
-        if told and not {row[1] for row in told} >= shape.columns:
-            raise Changed(f"{self._name}: another program made it meanwhile", hint="run again")
         plain = re.fullmatch("[a-z_][a-z0-9_]*", self._fit.table)
         name = self._fit.table if plain else self._table.name  # to the letter, where it may be
-        for statement in () if told else shape.write.schema["sqlite"]:
-            await self._file.execute(statement.format(table=name))
+        statements = [statement.format(table=name) for statement in shape.write.schema["sqlite"]]
+        sql = "SELECT sql FROM sqlite_schema WHERE lower(name) = lower(?)"
+        told = await self._file.look(sql, [self._fit.table])
+        if told and told[0][0] not in statements:
+            raise Changed(f"{self._name}: another program made it meanwhile", hint="run again")
+        for statement in () if told else statements:
+            await self._file.execute(statement)

@@ -96,9 +96,11 @@ async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: i
             if place is None:
                 from synmem.backends.sqlite.finding import find
                 from synmem.backends.sqlite.foreign import ForeignStore
+                from synmem.backends.sqlite.foreign_table import table_of
 
                 fit = await find(file, layout, name, write=write)
-                return ForeignStore(file, fit, write=write, page_size=page_size)
+                table = await table_of(file, fit)
+                return ForeignStore(table, fit, write=write, page_size=page_size)
     except BaseException:
         await file.close()
         raise

@@ -1,0 +1,202 @@
+"""LangChain's table as somebody else made it: a file of UTF-16, ids of rows that repeat or are none,
+columns that it does not know."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synmem.backends.sqlite import foreign_sweep
+from synmem.errors import CorruptData, Rejected, StoreError, Unsupported
+from tests.backends.sqlite.test_ids import ids, moved, read_as
+from tests.backends.sqlite.test_store import opened
+from tests.conformance import add, numbered
+
+NAMES = ["a", "ā", "b", "Ā", "é", "中", "aa", "~", "\U0001f600", "\uffee", "aĀ"]
+
+
+def human(text: str) -> str:
+    """A message as LangChain stores it."""
+    return json.dumps({"type": "human", "data": {"content": text}})
+
+
+def filled(
+    path: Path, columns: str, rows: Sequence[Sequence[Any]], more: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """A file with a table of these columns and rows (id, session, text); what SQLite itself gives
+    in the order that LangChain asks for."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for statement in (*more, f"CREATE TABLE message_store ({columns})"):
+            db.execute(statement)
+        db.executemany(
+            "INSERT INTO message_store (id, session_id, message) VALUES (?, ?, ?)",
+            [(number, name, human(text)) for number, name, text in rows],
+        )
+        db.commit()
+        expected: dict[str, list[str]] = {}
+        for name, said in db.execute(
+            "SELECT session_id, message FROM message_store ORDER BY id, rowid"
+        ):
+            expected.setdefault(name, []).append(json.loads(said)["data"]["content"])
+    return expected
+
+
+@pytest.mark.parametrize("remembered", [1, 4, 1000])
+@pytest.mark.parametrize("index", ["", ", UNIQUE (session_id, id)"])
+@pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
+def test_a_file_in_utf16_is_read_in_the_order_that_all_stores_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, index: str, remembered: int
+) -> None:
+    """There a text is compared by other bytes; out of order, half of them would not be copied."""
+    monkeypatch.setattr(foreign_sweep, "_ROWS", remembered)
+    path = tmp_path / "m.db"
+    rows = [(None, name, f"{name} {n}") for n in range(3) for name in NAMES]
+    columns = f"id INTEGER NOT NULL, session_id TEXT, message TEXT, PRIMARY KEY (id){index}"
+    expected = filled(path, columns, rows, [f"PRAGMA encoding='{encoding}'"])
+
+    async def main() -> None:
+        for write in (False, True):
+            async with opened(path, page_size=2, layout="langchain", write=write) as store:
+                assert await ids(store) == sorted(NAMES)
+                await read_as(store, expected)
+                assert await store.strays() == []
+                if write:
+                    await add(store, "ā", numbered(1))
+                    await store.delete("Ā")
+                    expected["ā"].append("message 0")
+                    del expected["Ā"]
+                    await read_as(store, expected)
+                async with opened(tmp_path / f"{write}.db", write=True) as dest:
+                    await moved(store, dest)
+                    await read_as(dest, expected)
+
+    asyncio.run(main())
+
+
+def test_what_is_no_utf16_is_named_and_hides_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    columns = "id INTEGER PRIMARY KEY, session_id TEXT, message TEXT"
+    expected = filled(
+        path, columns, [(None, "a", "1"), (None, "b", "2")], ["PRAGMA encoding='UTF-16le'"]
+    )
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO message_store VALUES (7, CAST(x'610000d8' AS TEXT), '')")
+        db.execute("INSERT INTO message_store VALUES (8, '', '')")
+        db.execute("INSERT INTO message_store VALUES (9, x'61', '')")
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            await read_as(store, expected)
+            assert [(d.position, d.reason) for d in await store.strays()] == [
+                ("row 7", "its session_id is not UTF-16"),
+                ("row 8", "its session_id is empty"),
+                ("row 9", "its session_id is a BLOB"),
+            ]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("index", ["", ", UNIQUE (session_id, message)"])
+@pytest.mark.parametrize(
+    ("declared", "numbers"),
+    [
+        ("INTEGER", [7, 7, 7, 7, 7, 7, 7]),
+        ("INTEGER", [None, 2, None, 1, 2, -3, None]),
+        ("INTEGER PRIMARY KEY DESC", [3, 2, None, 1, 7, -3, None]),
+        ("TEXT", ["10", "9", "1", "b", "", None, "10"]),
+        ("TEXT PRIMARY KEY", ["10", "9", "1", "b", "", "ä", "a"]),
+        ("", [b"\xff", 1.5, float("inf"), "x", None, -float("inf"), b""]),
+        ("VARCHAR COLLATE NOCASE", ["b", "A", "a", "B", "C", "c", "A"]),
+    ],
+)
+def test_rows_whose_id_does_not_number_them_come_each_once_in_its_order(
+    tmp_path: Path, declared: str, numbers: Sequence[Any], index: str
+) -> None:
+    path = tmp_path / "m.db"
+    rows = [
+        (number, name, f"{name} {n}")
+        for n, number in enumerate(numbers)
+        for name in (("a", "b", "c") if "PRIMARY" not in declared else ("a",))
+    ]
+    expected = filled(path, f"id {declared}, session_id TEXT, message TEXT{index}", rows)
+    before = path.read_bytes()
+
+    async def main() -> None:
+        async with opened(path, page_size=2) as store:
+            await read_as(store, expected)
+            async with opened(tmp_path / "dest.db", write=True) as dest:
+                await moved(store, dest)
+                await read_as(dest, expected)
+        async with opened(path, layout="langchain", write=True) as store:
+            for write in (add(store, "a", numbered(1)), store.delete("a"), store.refuses_back([])):
+                with pytest.raises(Unsupported, match="id is no INTEGER PRIMARY KEY"):
+                    await write
+
+    asyncio.run(main())
+    assert path.read_bytes() == before
+
+
+def test_a_row_that_is_put_elsewhere_between_two_pages_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    filled(path, "id, session_id, message", [(n, "a", str(n)) for n in range(6)])
+
+    async def main() -> None:
+        async with opened(path, page_size=2) as store:
+            pages = store.read(["a"])
+            await anext(pages)
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                db.execute("UPDATE message_store SET id = 9 WHERE id = 1")
+                db.commit()
+            with pytest.raises(StoreError, match="changed while it was used"):
+                await anext(pages)
+
+    asyncio.run(main())
+
+
+def test_a_table_in_which_nothing_numbers_the_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(
+            "CREATE TABLE message_store (id TEXT, session_id TEXT, message TEXT, "
+            "PRIMARY KEY (session_id, id)) WITHOUT ROWID"
+        )
+
+    async def main() -> None:
+        async with opened(path):
+            pass
+
+    with pytest.raises(CorruptData, match="nothing numbers the rows of its table message_store"):
+        asyncio.run(main())
+
+
+def test_a_column_of_somebody_that_must_have_a_value_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    expected = filled(
+        path,
+        "id INTEGER PRIMARY KEY, session_id TEXT, message TEXT, tenant TEXT NOT NULL DEFAULT 'x'",
+        [(None, "a", "1")],
+    )
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", write=True) as store:
+            await add(store, "a", numbered(1))
+            expected["a"].append("message 0")
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute(
+                "CREATE TABLE other (id INTEGER PRIMARY KEY, session_id, message, tenant NOT NULL)"
+            )
+            db.execute("INSERT INTO other SELECT * FROM message_store")
+            db.execute("DROP TABLE message_store")
+            db.commit()
+        async with opened(path, layout="langchain", table="other", write=True) as store:
+            with pytest.raises(Rejected, match="column 'tenant' must have a value"):
+                await add(store, "a", numbered(1))
+            await read_as(store, expected)
+
+    asyncio.run(main())
