@@ -197,7 +197,9 @@ class Copying:
         line = line_sql(self._table.columns, self._source.columns)
         runs = runs_of(rows, (), most=self._most)
         copied: list[Copied] = []
-        async with aclosing(one_ahead(lambda run: self._texts(run, line), runs)) as done:
+        async with aclosing(
+            one_ahead(self._file, lambda run: self._texts(run, line), runs)
+        ) as done:
             async for _, found in done:
                 for conversation, count, text in self._fitting(found):
                     end = str(ends[conversation])
@@ -255,7 +257,7 @@ async def _digests_of(place: Place, ids: Sequence[str], *, most: int) -> dict[st
         return await texts_of(file, *lines_query("messages", line, run), run)
 
     found: dict[str, str] = {}
-    async with aclosing(one_ahead(texts, runs_of(counts, (), most=most))) as done:
+    async with aclosing(one_ahead(file, texts, runs_of(counts, (), most=most))) as done:
         async for run, some in done:
             each = None if some is None else parted(run, some)
             if each is not None:

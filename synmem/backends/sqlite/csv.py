@@ -37,7 +37,7 @@ class CsvMaker:
         runs = await self._runs_apart(ids)
         found: list[Csv] = []
         messages = size = 0
-        async with aclosing(one_ahead(self._told_of, [*runs])) as all_told:
+        async with aclosing(one_ahead(self._file, self._told_of, [*runs])) as all_told:
             async for run, rows in all_told:
                 found += (some := await self._csv_of(run.ids, rows))
                 runs.remove(run)

@@ -60,7 +60,13 @@ class _Cursor(sqlite3.Cursor):
 class _Connection(sqlite3.Connection):
     """A connection with such cursors."""
 
+    begins: Callable[[], object] | None = None
+    """What is told, in SQLite's thread, that a query begins."""
+
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        begins = self.begins  # which may be taken back meanwhile
+        if begins is not None:
+            begins()
         return self.cursor(_Cursor).execute(sql, parameters)
 
 
@@ -83,6 +89,7 @@ class File:
         self._reads = False
         self._functions: dict[str, Callable[[Any], Any]] = {}
         self._turn = asyncio.Lock()  # one statement or transaction at a time
+        self._in_thread: _Connection | None = None
 
     def uri_to_read(self) -> str:
         """How another connection reads what this one does, and never writes to it."""
@@ -203,13 +210,14 @@ class File:
             # Where opening fails, aiosqlite leaves its thread to end by itself, perhaps after the
             # event loop: it is given a connection that can be closed in order instead.
             try:
-                return sqlite3.connect(
+                self._in_thread = sqlite3.connect(
                     uri,
                     uri=True,
                     isolation_level=None,
                     timeout=_BUSY_AT_ONCE_S,
                     factory=_Connection,
                 )
+                return self._in_thread
             except sqlite3.Error as error:
                 failed.append(error)
                 return sqlite3.connect(":memory:")
@@ -358,6 +366,20 @@ class File:
         self.connection.text_factory = taken
         for name, function in self._functions.items():
             await self.connection.create_function(name, 1, function, deterministic=True)
+
+    async def begun(self, work: "asyncio.Future[Any]") -> None:
+        """Wait until SQLite's thread is at a query of this work, or the work is over. Whoever goes
+        on at once holds Python's lock, and the thread would stand still instead."""
+        if self._in_thread is None:
+            return
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[None] = loop.create_future()
+        connection = self._in_thread
+        connection.begins = lambda: loop.call_soon_threadsafe(begun.cancel)
+        try:
+            await asyncio.wait((work, begun), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            connection.begins = None
 
     async def define(self, name: str, function: Callable[[Any], Any]) -> None:
         """Let queries call a function of one value."""

@@ -61,7 +61,7 @@ class LineMaker:
                 yield page
             return
         runs = [run for some in chunks(ids, IDS_A_QUERY) for run in await self._runs(some, apart)]
-        async with contextlib.aclosing(one_ahead(self._texts, runs)) as done:
+        async with contextlib.aclosing(one_ahead(self._file, self._texts, runs)) as done:
             async for run, texts in done:
                 async for each in self._made(run, texts):
                     yield each
@@ -107,7 +107,7 @@ class LineMaker:
 
 
 async def one_ahead(
-    work: Callable[[_T], Coroutine[Any, Any, _R]], items: Sequence[_T]
+    file: File, work: Callable[[_T], Coroutine[Any, Any, _R]], items: Sequence[_T]
 ) -> AsyncGenerator[tuple[_T, _R], None]:
     """Each item with what the work makes of it, in order; while one is looked at, the work on the
     next goes on in SQLite's thread."""
@@ -117,8 +117,8 @@ async def one_ahead(
             coming = coming or asyncio.ensure_future(work(item))
             result = await coming
             coming = None if after is None else asyncio.ensure_future(work(after))
-            await asyncio.sleep(0)  # the task hands it to SQLite's thread
-            await asyncio.sleep(0)  # which begins, as this lets go of Python's lock
+            if coming is not None:
+                await file.begun(coming)
             yield item, result
     finally:
         if coming is not None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.lines import one_ahead
 from synmem.backends.sqlite.store import open as open_sqlite
 from synmem.formats import open_writer
@@ -260,18 +262,22 @@ def test_stopping_early_leaves_nothing_running(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_the_next_query_has_begun_while_one_is_looked_at() -> None:
-    begun = []
-
-    async def work(item: int) -> int:
-        begun.append(item)
-        await asyncio.sleep(0)
-        return item
+def test_the_next_query_is_with_sqlite_while_one_is_looked_at(tmp_path: Path) -> None:
+    begun = {n: threading.Event() for n in (1, 2, 3)}
 
     async def main() -> None:
-        async for item, result in one_ahead(work, [1, 2, 3]):
-            assert item == result
-            assert begun == [1, 2, 3][: item + 1]
+        file = File(tmp_path / "s.db")
+        await file.connect(write=True)
+        await file.define("begun", lambda n: begun[n].set())
+
+        async def work(item: int) -> list[Any]:
+            return await file.look("SELECT ?, begun(?)", [item, item])
+
+        async for item, result in one_ahead(file, work, [1, 2, 3]):
+            assert result == [(item, None)]
+            if item < 3:
+                assert begun[item + 1].wait(60)  # the event loop stands still
+        await file.close()
 
     asyncio.run(main())
 
