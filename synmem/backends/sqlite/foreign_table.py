@@ -189,8 +189,13 @@ class ForeignTable:
 
 async def table_of(file: File, fit: Fit) -> ForeignTable:
     """The table that was found, perhaps still to be made."""
+    encoding = "UTF-8"
+    if told := await file.look("PRAGMA encoding"):
+        encoding = told[0][0]
+    if encoding != "UTF-8":
+        await file.define(_UTF8, _utf8_of(encoding))
     if not file.made:
-        return ForeignTable(file, fit)
+        return ForeignTable(file, fit, encoding=encoding)
     name, last = quoted(fit.table), quoted(fit.shape.order[-1])
     told = await file.look(f"PRAGMA table_xinfo({name})")
     columns = [ColumnInfo(row[1], bool(row[3]) and row[4] is None) for row in told]
@@ -198,9 +203,6 @@ async def table_of(file: File, fit: Fit) -> ForeignTable:
     number = None
     if not any("INTEGER PRIMARY KEY" in step[3] for step in plan):
         number = await _row_number(file, fit, {column.name.lower() for column in columns})
-    [(encoding,)] = await file.look("PRAGMA encoding")
-    if encoding != "UTF-8":
-        await file.define(_UTF8, _utf8_of(encoding))
     return ForeignTable(file, fit, columns=columns, number=number, encoding=encoding)
 
 

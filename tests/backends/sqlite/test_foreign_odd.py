@@ -78,6 +78,22 @@ def test_a_file_in_utf16_is_read_in_the_order_that_all_stores_have(
     asyncio.run(main())
 
 
+def test_a_table_that_is_made_in_a_file_of_utf16(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA encoding='UTF-16le'")
+        db.execute("CREATE TABLE unrelated (x)")
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", write=True, page_size=2) as store:
+            for name in NAMES:
+                await add(store, name, numbered(1))
+            await read_as(store, {name: ["message 0"] for name in NAMES})
+            assert await ids(store) == sorted(NAMES)
+
+    asyncio.run(main())
+
+
 def test_what_is_no_utf16_is_named_and_hides_nothing(tmp_path: Path) -> None:
     path = tmp_path / "m.db"
     columns = "id INTEGER PRIMARY KEY, session_id TEXT, message TEXT"
