@@ -425,6 +425,7 @@ class Holds(msgspec.Struct, frozen=True):
     message with the same content. `columns` are somebody's own columns, as keys of `extra`: (the
     layout's name, the column's); those of `defaults` the store fills where a message says nothing.
     `extra_of` names the layout whose key of `extra` is all of it that a foreign store holds.
+    `unread` are somebody's own columns that no message has, since the layout has no place for them.
     """
 
     fields: frozenset[str] = frozenset(FIELDS)
@@ -438,6 +439,7 @@ class Holds(msgspec.Struct, frozen=True):
     columns: frozenset[tuple[str, str]] = frozenset()
     defaults: frozenset[tuple[str, str]] = frozenset()
     extra_of: str = ""
+    unread: tuple[str, ...] = ()
 
     def common(self, other: "Holds") -> "Holds":
         """What both sides hold: the ground on which they can be compared; without what the other
@@ -464,7 +466,7 @@ class Holds(msgspec.Struct, frozen=True):
             words.append(f"created_at below {other.time_us} us")
         if other.extra_of not in ("", self.extra_of) and "extra" in self.fields & other.fields:
             words.append(f"extra that is not {other.extra_of}'s")
-        return words
+        return words + [f"column {name}" for name in self.unread]
 
 
 EVERYTHING: Final = Holds()

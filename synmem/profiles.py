@@ -20,7 +20,6 @@ from synmem.errors import ProfileError, ProfileNotFound
 from synmem.masking import mask, mask_settings, mask_with, userinfo_end, with_password
 from synmem.settings import (
     KEYS,
-    OWN_LAYOUTS,
     PATH_KEYS,
     PLACE,
     URL_KEYS,
@@ -75,13 +74,12 @@ class Profile(msgspec.Struct, frozen=True):
     def identity(self) -> str:
         """What tells this store from every other, without user, password and variables.
 
-        Two names of one file have one identity. Notes and backups are filed under it.
+        Two names of one file have one identity, whether its layout is named or not; a table that is
+        named is a store of its own. Notes and backups are filed under it.
         """
         settings = self._expanded()
         if self.file is not None:
-            others = settings.get("layout") not in (None, *OWN_LAYOUTS)
-            chosen = ["layout", "table"] if others else ["table"]
-            parts = [f"{key}={settings[key]}" for key in chosen if key in settings]
+            parts = [f"table={settings['table']}"] if "table" in settings else []
             return " ".join([f"{self.backend}:{self.file.resolve()}", *parts])
         place = settings.get(PLACE.get(self.backend, ""), "")
         if PLACE.get(self.backend) in URL_KEYS:
@@ -89,6 +87,11 @@ class Profile(msgspec.Struct, frozen=True):
         inner = (*_WITHIN, "region", "endpoint_url")
         parts = [f"{key}={mask(settings[key])}" for key in inner if key in settings]
         return " ".join([f"{self.backend}:{place}", *parts])
+
+    def covers(self, identity: str) -> bool:
+        """Whether this is the store of that identity, or the file in which it is a table."""
+        own = self.identity
+        return identity == own or (self.file is not None and identity.startswith(f"{own} table="))
 
     @property
     def file(self) -> Path | None:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from synmem.errors import Changed, CorruptData, Rejected
+from synmem.errors import Changed, CorruptData, Rejected, SynmemError
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import (
     START,
@@ -172,6 +172,16 @@ class Reading:
             assert await items(store, "none", reverse=True) == []
 
         self.check(tmp_path, [], test)
+
+    def test_a_store_that_was_closed_never_seems_empty(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            await store.close()
+            with contextlib.suppress(SynmemError):  # or it goes on
+                assert await ids(store) == ["a"]
+            with contextlib.suppress(SynmemError):
+                assert await contents(store, "a") == ["message 0"]
+
+        self.check(tmp_path, [Part(Conversation("a"), numbered(1))], test)
 
     @pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
     def test_order_both_ways_across_pages(self, tmp_path: Any, count: int) -> None:

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from synmem.errors import Changed, Unsupported
+from synmem.errors import Changed, StoreError, Unsupported
 from synmem.messages import Unreadable, chunks, encodable
 from synmem.store import START, Page, Position
 
@@ -165,6 +165,11 @@ def not_read(conversation: str, why: str) -> Page:
 def opened_for_reading(store: str) -> Unsupported:
     """What a write is told where the store was not opened for one."""
     return Unsupported(f"{store} was opened for reading")
+
+
+def closed(store: str) -> StoreError:
+    """What is told whoever asks a store that was closed."""
+    return StoreError(f"{store} was closed", hint="open it again")
 
 
 def called_off(store: str) -> Changed:

@@ -67,6 +67,9 @@ async def add(
     profile = session.resolve()
     keep = _keep(profile.settings)
     async with session.open_profile(profile, write=True) as store:
+        for option, field in (("--metadata", data and "metadata"), ("--at", time and "created_at")):
+            if field and field not in store.holds.fields:
+                raise UsageError(f"{option}: {store.name} holds no {field}", hint="leave it out")
         if time is None and _stamps(store, profile):
             time = _now()
         message = Message(role, content, data or None, time)

@@ -104,7 +104,11 @@ async def migrate(
 
 
 def _same(ours: "Profile", theirs: "Profile") -> bool:
-    """Whether both are one store: by name, or as one file that has two (a hard link)."""
+    """Whether both are one store: by name, or as one file that has two (a hard link). Two tables
+    of a file that are both named are two."""
+    one_table, other_table = (str(each.settings.get("table", "")) for each in (ours, theirs))
+    if one_table and other_table and one_table.lower() != other_table.lower():
+        return False
     if ours.identity == theirs.identity:
         return ours.backend != "memory"
     one, other = ours.file, theirs.file

@@ -49,8 +49,10 @@ def profile_of(session: Session, manifest: "Manifest") -> "Profile":
     """The store that a backup goes back to: the one it comes from, or the one typed with -p."""
     if (typed := typed_profile(session)) is not None:
         profile = session.resolve(typed)
-        if profile.identity != manifest.origin.identity:
+        if not profile.covers(manifest.origin.identity):
             session.note(f"backup {manifest.id} comes from another store, {manifest.origin.where}")
+        elif profile.file is not None and manifest.origin.settings is not None:
+            return _remembered(session, manifest)  # which knows its layout and table
         return profile
     profile = _remembered(session, manifest)
     if profile.identity != manifest.origin.identity:

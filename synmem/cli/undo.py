@@ -83,7 +83,7 @@ def _chosen(session: Session, backup_id: str | None) -> "Manifest":
 
     if backup_id is not None:
         return find(backup_id)
-    identity = _typed_identity(session)
+    typed = _typed(session)
     sound, damaged = every()
     if hiding := [each for each in damaged if each.hides]:
         raise CorruptData(
@@ -92,17 +92,18 @@ def _chosen(session: Session, backup_id: str | None) -> "Manifest":
             hint=by_hand(hiding[0].id),
         )
     for manifest in sound:
-        if identity in (None, manifest.origin.identity) and not is_undone(manifest):
+        meant = typed is None or typed.covers(manifest.origin.identity)
+        if meant and not is_undone(manifest):
             return manifest
     raise SynmemError("there is nothing to undo", hint="`synmem undo --list` lists the backups")
 
 
-def _typed_identity(session: Session) -> str | None:
+def _typed(session: Session) -> "Profile | None":
     """Which store was typed with -p."""
     from synmem.cli.origin import typed_profile
 
     typed = typed_profile(session)
-    return session.resolve(typed).identity if typed is not None else None
+    return session.resolve(typed) if typed is not None else None
 
 
 async def _undo(
@@ -197,8 +198,8 @@ def _list(session: Session) -> int | None:
     from synmem.operations.keeping.backups import by_hand, damage, every, is_undone, sequence_damage
 
     sound, damaged = every()
-    if (identity := _typed_identity(session)) is not None:
-        sound = [each for each in sound if each.origin.identity == identity]
+    if (typed := _typed(session)) is not None:
+        sound = [each for each in sound if typed.covers(each.origin.identity)]
     wrong = {each.id: each for each in (*damaged, *filter(None, map(damage, sound)))}
     rows = [(each, each.id not in wrong and is_undone(each)) for each in sound]
     if session.json:

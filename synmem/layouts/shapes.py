@@ -40,19 +40,22 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     without: frozenset[str] = frozenset()
     """Tables that do not, or it is another layout's."""
     tells: Callable[[Record], bool] | None = None
-    """Where the columns alone do not say it: whether its first record is one of these."""
+    """Where the columns alone do not say it: whether a record is one of these. One of the first
+    twenty must be, where there are any."""
     conversation: str
     """The column of the conversation's id."""
     order: tuple[str, ...]
     """The columns by which the rows of a conversation are ordered. The last one is an integer that
-    the database gives, and no two have the same; where a user's table is otherwise, rows that have
-    the same come as they were written, and the table can only be read."""
+    the database gives, and no two have the same: a column, or `rowid` where none is. Where a user's
+    table is otherwise, rows that have the same come as they were written, and the table can only be
+    read. To be written, a table is ordered by that one alone."""
     record: tuple[str, ...]
     """The columns that are read."""
     live: str = ""
     """A condition, in SQL, that a row fulfils which is not archived or deleted."""
     single: bool = True
-    """Whether each record is one message, so that counting rows counts messages."""
+    """Whether each record is exactly one message or unreadable, so that counting rows counts
+    messages."""
     unfold: Callable[[Record], Sequence[Message]]
     """The messages of a record, perhaps none; ValueError says why it cannot be read."""
     holds: Holds

@@ -19,6 +19,7 @@ from botocore import exceptions as boto  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.session import Session  # type: ignore[import-untyped]
 
+from synmem.backends.paging import closed
 from synmem.backends.patience import CONNECT_S, again
 from synmem.errors import AccessDenied, StoreError, StoreNotFound, StoreUnavailable
 from synmem.finishing import CANCELLED_S, to_its_end
@@ -108,6 +109,8 @@ class Client:
         return await to_its_end(asking, within_s=CANCELLED_S)
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        if self._client is None:
+            raise closed(self.name)
         work = functools.partial(getattr(self._client, operation), **arguments)
 
         async def step() -> dict[str, Any]:

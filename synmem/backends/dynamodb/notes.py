@@ -63,7 +63,8 @@ class Notes:
             if not await self._items.newest(conversation, head):
                 return
             version = head.version or uuid.uuid4().hex
-            if await self._table.transact([note_step(conversation, head, version, name, text)]):
+            step = note_step(conversation, head, version, name, text)
+            if await self._table.client.transact([step]):
                 return
 
     def _read(self, conversation: str, field: str, text: str | None) -> Any:

@@ -81,7 +81,7 @@ class Remembering:
         """Do all of these steps whose condition holds, each of another conversation."""
 
         async def do(some: Sequence[dict[str, Any]]) -> None:
-            if not await self._table.transact(some) and len(some) > 1:
+            if not await self._table.client.transact(some) and len(some) > 1:
                 await asyncio.gather(*(do([step]) for step in some))
 
         await asyncio.gather(*map(do, chunks(steps, HEADS_A_TRANSACTION)))
@@ -94,7 +94,7 @@ class Remembering:
             if kept or await self._items.newest(conversation, head):
                 return
             version = uuid.uuid4().hex
-            if await self._table.transact([update(conversation, head, version, head)]):
+            if await self._table.client.transact([update(conversation, head, version, head)]):
                 own = msgspec.structs.replace(head, version=version)
                 await self._replacer.clear_up(conversation, own)
                 return

@@ -99,7 +99,7 @@ class Replacer:
             if rows:
                 await self._check_begin(conversation, head, begins)
             new, steps = self._cut(conversation, head, version, rows, begins, token)
-            if await self._table.transact(steps):
+            if await self._table.client.transact(steps):
                 await self.clear_up(conversation, new)
                 return bool(rows)
         raise AssertionError("attempts end by returning or raising")
@@ -166,7 +166,7 @@ class Replacer:
             conversation, head
         ):
             free = math.floor(head.above) + 1
-            await self._table.transact(
+            await self._table.client.transact(
                 [remove_head(conversation, head), nobody(conversation, free)]
             )
 
@@ -178,7 +178,7 @@ class Replacer:
             keys = [where for where in found if not head.shows(where)]
             for some in chunks(keys, STEPS - 1):
                 steps = [remove(conversation, where) for where in some]
-                if not await self._table.transact([unchanged(conversation, head), *steps]):
+                if not await self._table.client.transact([unchanged(conversation, head), *steps]):
                     return False
         return True
 
@@ -224,7 +224,7 @@ class Replacer:
             front = number(rows[0][NUMBER]["N"]) if rows else math.floor(head.above) + 1
             new = msgspec.structs.replace(head, begins=front, version=version)
             step = guarded(update(conversation, head, version, new), token)
-            if await self._table.transact([step]):
+            if await self._table.client.transact([step]):
                 return new
         raise AssertionError("attempts end by returning or raising")
 
@@ -232,7 +232,7 @@ class Replacer:
         """Clear up after a replace that failed, under another version: a request of it that is
         still on its way would show what is being removed."""
         version = uuid.uuid4().hex
-        if await self._table.transact([update(conversation, claim, version, claim)]):
+        if await self._table.client.transact([update(conversation, claim, version, claim)]):
             new = msgspec.structs.replace(claim, version=version)
             await self.clear_up(conversation, new)
 
@@ -259,7 +259,8 @@ class Replacer:
                     for index, item in enumerate(items)
                 ]
                 steps = [unchanged(conversation.id, claim), *map(put, keyed)]
-                if not await self._table.transact(steps) and not await self._is_there(keyed[0]):
+                done = await self._table.client.transact(steps)
+                if not done and not await self._is_there(keyed[0]):
                     raise self._table.changed(conversation.id)
                 count += len(items)
         return count
@@ -287,7 +288,7 @@ class Replacer:
             if head.version != claim.version:
                 raise self._table.changed(conversation)
             new, steps = await self._switched(head, version, switch)
-            if await self._table.transact(steps):
+            if await self._table.client.transact(steps):
                 head = new
                 break
         if switch.count:

@@ -40,10 +40,6 @@ class Table:
         """The region, the table and a given endpoint."""
         return self.client.name
 
-    async def transact(self, steps: Sequence[dict[str, Any]]) -> bool:
-        """See `Client.transact`."""
-        return await self.client.transact(steps)
-
     def changed(self, conversation: str) -> Changed:
         """What whoever relies on a position is told where no message stands there any more."""
         return changed(conversation, self.name)

@@ -183,7 +183,7 @@ class _Append:
                 for (work, count), trim in zip(slices, trims, strict=True)
                 for step in self._steps(work, count, trim)
             ]
-            if await self._table.transact(steps) or await self._was_done(slices):
+            if await self._table.client.transact(steps) or await self._was_done(slices):
                 for (work, count), trim in zip(slices, trims, strict=True):
                     self._advance(work, count, trim)
                 deadline = time.monotonic() + PATIENCE_S

@@ -24,6 +24,7 @@ from synmem.backends.file.opening import (
     unchanged,
 )
 from synmem.backends.file.slices import in_slices
+from synmem.backends.paging import closed
 from synmem.errors import Changed
 
 _T = TypeVar("_T")
@@ -57,6 +58,7 @@ class Held:
     @contextmanager
     def still(self) -> Iterator[None]:
         """While nobody else seeks in it: Changed where it is another file than before."""
+        self._check_open()
         with self._seeking, translating(self.name):
             if self._opened.identity is not None:
                 self._still()
@@ -65,6 +67,7 @@ class Held:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """The same, looked at afterwards too, and read again where only its clock has moved."""
+        self._check_open()
         with self._seeking, translating(self.name):
             if self._opened.identity is not None:
                 self._hold(self._still())
@@ -91,6 +94,7 @@ class Held:
 
     async def look(self) -> Index:
         """The index, with what was appended to the file since."""
+        self._check_open()
         async with self._looking:
             opened = self._opened
             if opened.identity is not None:
@@ -98,6 +102,10 @@ class Held:
                 if now.st_size > opened.identity.st_size:
                     await in_slices(self._grow(opened, now))
             return self._opened.index
+
+    def _check_open(self) -> None:
+        if self._opened.file.closed:
+            raise closed(self.name)
 
     def _alone(self, steps: Steps[_T]) -> Steps[_T]:
         """These steps, each while nobody else seeks in the file."""

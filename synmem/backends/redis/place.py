@@ -41,18 +41,6 @@ class Place:
         keys = [key for i in ids for key in self.keys.both(i)]
         return await self.server.call(script, keys, *arguments)
 
-    async def write(
-        self, script: Script, mark: bytes, keys: Sequence[bytes], *arguments: bytes | int
-    ) -> tuple[bytes, bool]:
-        """What a script that writes has returned, and whether it was tried once; raises where it
-        has not written."""
-        answer, tries = await self.server.call_counted(
-            script, [mark, self.keys.index, *keys], *arguments
-        )
-        if tries > 1:  # the first may still be on its way to the server, to be known there again
-            self.repeated.add(mark)
-        return self.returned(answer), tries == 1
-
     def mark(self, token: str | None) -> tuple[bytes, int]:
         """The key that says that a write was done, and for how many seconds."""
         if token is None:

@@ -39,7 +39,7 @@ class Writer:
         given = [b"%d" % number for number in numbers]
         for part in parts:
             given += _given(part)
-        ends, once = await self._place.write(APPEND, mark, [*keys, *spent], *packed(given), kept_s)
+        ends, once = await self._write(APPEND, mark, [*keys, *spent], *packed(given), kept_s)
         if once and token is None:
             self._spent.append(mark)
         return ends.decode().split("\n")
@@ -105,10 +105,21 @@ class Writer:
         """Run a script that writes to one conversation, with this token or one of its own."""
         mark, kept_s = self._place.mark(token)
         keys = [*self._place.keys.both(conversation), *([beside] if beside else [])]
-        done, _ = await self._place.write(
-            script, mark, keys, conversation.encode(), kept_s, *arguments
-        )
+        done, _ = await self._write(script, mark, keys, conversation.encode(), kept_s, *arguments)
         return done
+
+    async def _write(
+        self, script: Script, mark: bytes, keys: Sequence[bytes], *arguments: bytes | int
+    ) -> tuple[bytes, bool]:
+        """What a script that writes has returned, and whether it was tried once; raises where it
+        has not written."""
+        place = self._place
+        answer, tries = await place.server.call_counted(
+            script, [mark, place.keys.index, *keys], *arguments
+        )
+        if tries > 1:  # the first may still be on its way to the server, to be known there again
+            place.repeated.add(mark)
+        return place.returned(answer), tries == 1
 
     def _check(self, parts: Sequence[Part]) -> None:
         """All that can be said against a call without asking the server."""

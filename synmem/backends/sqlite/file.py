@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import aiosqlite
 
 from synmem import leftovers
+from synmem.backends.paging import closed
 from synmem.backends.sqlite.errors import (
     is_in_the_way,
     is_later,
@@ -90,6 +91,7 @@ class File:
         self._functions: dict[str, Callable[[Any], Any]] = {}
         self._turn = asyncio.Lock()  # one statement or transaction at a time
         self._in_thread: _Connection | None = None
+        self._ended = False
 
     def uri_to_read(self) -> str:
         """How another connection reads what this one does, and never writes to it."""
@@ -228,6 +230,9 @@ class File:
         await to_its_end(opening())
         if failed:
             raise failed[0]
+        assert self.connection is not None
+        for name, function in self._functions.items():
+            await self.connection.create_function(name, 1, function, deterministic=True)
 
     async def _ask(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What SQLite says; asked again while another program has the file locked."""
@@ -282,6 +287,8 @@ class File:
     async def step(self) -> AsyncIterator[None]:
         """The connection to ourselves, and SQLite's exceptions as ours."""
         async with self._turn:
+            if self._ended:
+                raise closed(self.name)
             with translating(self.name, temporary=not self.writes):
                 yield
 
@@ -307,8 +314,12 @@ class File:
 
     async def forgiving(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """The same, in which text that is not UTF-8 is left as the bytes it is."""
+        return await self.look_at_all(sql, values) if self.made else []
+
+    async def look_at_all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The same of a query on the file, whatever is in it."""
         try:
-            return await self.rows(sql, values)
+            return await self.look(sql, values)
         except sqlite3.OperationalError as error:
             if not is_undecodable(error):
                 raise
@@ -316,7 +327,7 @@ class File:
         assert connection is not None
         connection.text_factory = text_or_bytes
         try:
-            return await self.rows(sql, values)
+            return await self.look(sql, values)
         finally:
             connection.text_factory = str
 
@@ -364,8 +375,6 @@ class File:
         await self._open_to_read()
         assert self.connection is not None
         self.connection.text_factory = taken
-        for name, function in self._functions.items():
-            await self.connection.create_function(name, 1, function, deterministic=True)
 
     async def begun(self, work: "asyncio.Future[Any]") -> None:
         """Wait until SQLite's thread is at a query of this work, or the work is over. Whoever goes
@@ -395,6 +404,11 @@ class File:
             raise Changed(
                 f"{self.path}: it was removed, or another file took its place", hint="run again"
             )
+
+    async def end(self) -> None:
+        """Close it for good: whoever asks once more is not told that there is nothing."""
+        self._ended = True
+        await self.close()
 
     async def close(self) -> None:
         """Close the connection and forget a private copy; twice is once."""

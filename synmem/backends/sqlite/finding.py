@@ -33,26 +33,46 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
     """The table of a foreign layout that this file has; of the one that is named, and in the table
     that is named. Unnamed where several could be meant, or none is named and one must be."""
     sketch = await _sketch(file)
+    if table is not None:  # SQLite's names know no capitals
+        table = next((name for name in sketch if name.lower() == table.lower()), table)
     fits = [
         fit for fit in registry.fits("sqlite", sketch, layout, table) if await _tells(file, fit)
     ]
-    if len(fits) == 1 and not (write and layout is None):
+    if len(fits) == 1 and not (write and layout is None and fits[0].shape.write is not None):
         file.made = True
         return fits[0]
     if fits:
         raise _unnamed(file, fits)
-    if table is not None and table not in sketch and not write:
-        raise CorruptData(
-            f"{file.path}: no table {table}", hint=f"its tables: {', '.join(sketch) or 'none'}"
-        )
     if layout in registry.LAYOUTS and (write or not sketch):
         shape = registry.shapes(layout, "sqlite")[0]
-        if (table or shape.table) not in sketch:
-            return Fit(layout, shape, table or shape.table)
-    raise CorruptData(
-        f"{file.path}: no conversations in a layout that synmem knows"
-        f" (its tables: {', '.join(sketch) or 'none'})",
-        hint=f"name one with ?layout={'|'.join(_known())}",
+        new = Fit(layout, shape, table or shape.table)
+        if new.table.lower() not in map(str.lower, sketch):
+            _check_name(file, new.table)
+            return new
+    raise _missing(file, sketch, layout, table)
+
+
+def _check_name(file: File, table: str) -> None:
+    """Unsupported for a name that SQLite keeps for itself, before anything is made."""
+    if table.lower().startswith("sqlite_"):
+        raise Unsupported(
+            f"{file.path}: no table can be called {table}: SQLite keeps such names for itself",
+            hint="choose another with ?table=",
+        )
+
+
+def _missing(
+    file: File, sketch: registry.Sketch, layout: str | None, table: str | None
+) -> CorruptData:
+    """What is said where nothing fits."""
+    tables = f"its tables: {', '.join(sketch) or 'none'}"
+    if table is not None and table not in sketch:
+        return CorruptData(f"{file.path}: no table {table}", hint=tables)
+    what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
+    where = "" if table is None else f" in its table {table}"
+    return CorruptData(
+        f"{file.path}: no conversations in {what}{where} ({tables})",
+        hint=f"name one with ?layout={'|'.join(_known())}" if layout is None else None,
     )
 
 
@@ -63,28 +83,30 @@ async def _sketch(file: File) -> dict[str, set[str]]:
         "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~' "
         "AND t.sql NOT LIKE 'CREATE VIRTUAL%'"  # its module may not be at hand
     )
-    return {name: {row[1] for row in some} for name, some in groupby(rows, itemgetter(0))}
+    return {name: {row[1].lower() for row in some} for name, some in groupby(rows, itemgetter(0))}
 
 
 async def _tells(file: File, fit: Fit) -> bool:
-    """Whether the first records are of the layout, where there are any."""
+    """Whether any of the first records is of the layout, where there are records."""
     if fit.shape.tells is None:
         return True
     columns = ", ".join(map(quoted, fit.shape.record))
-    rows = await file.look(f"SELECT {columns} FROM {quoted(fit.table)} LIMIT {_SAMPLE}")
+    sql = f"SELECT {columns} FROM {quoted(fit.table)} LIMIT {_SAMPLE}"
+    rows = await file.look_at_all(sql)
     return not rows or any(map(fit.shape.tells, rows))
 
 
 def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
     from urllib.parse import quote
 
-    ways = [f"?layout={fit.layout}&table={quote(fit.table)}" for fit in fits]
     if len(fits) == 1:
         return Unnamed(
             f"{file.path}: its table {fits[0].table} is {fits[0].layout}'s: to be written, it must "
             "be named",
-            hint=f"with {ways[0]} behind the path, in quotes, or `layout` in the profile",
+            hint=f"with ?layout={fits[0].layout} behind the path, in quotes, or `layout` in the "
+            "profile",
         )
+    ways = [f"?layout={fit.layout}&table={quote(fit.table)}" for fit in fits]
     tables = ", ".join(f"{fit.table} ({fit.layout})" for fit in fits)
     return Unnamed(
         f"{file.path}: several of its tables hold conversations: {tables}",

@@ -8,6 +8,8 @@ numbers below the lowest.
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from synmem.backends.paging import Paging, storable
 from synmem.backends.sqlite.changes import version_of
 from synmem.backends.sqlite.errors import translating
@@ -25,7 +27,8 @@ class ForeignStore:
 
     def __init__(self, table: ForeignTable, fit: Fit, *, write: bool, page_size: int) -> None:
         self.name = table.file.name
-        self.holds = fit.shape.holds
+        others = tuple(column.name for column in table.others)
+        self.holds = replace(fit.shape.holds, unread=others)
         self._remark = f"{fit.layout}'s, in its table {fit.table}"
         self._file = table.file
         self._table = table
@@ -74,8 +77,10 @@ class ForeignStore:
         return int(rows[0][0]) if rows else 0
 
     async def version(self) -> str | None:
-        """See `SupportsChanges.version`; of a private copy that cannot be told."""
-        return None if self._file.is_copied else version_of(self._file.path)
+        """See `SupportsChanges.version`; of a private copy that cannot be told. Another table of
+        the file is another store, whose positions are not these."""
+        version = None if self._file.is_copied else version_of(self._file.path)
+        return version and f"{version} {self._remark}"
 
     async def fingerprints(self, upto: Mapping[str, Position]) -> None:
         """See `SupportsChanges.fingerprints`: it cannot tell."""
@@ -119,4 +124,4 @@ class ForeignStore:
     async def close(self) -> None:
         """See `Store.close`."""
         with translating(self.name):
-            await self._file.close()
+            await self._file.end()

@@ -22,8 +22,8 @@ class ForeignListing:
         self._reader = reader
         self._paging = paging
         self._page_size = page_size
-        self._bad_ids: set[bytes] = set()
-        """Ids that are not UTF-8, which listings met."""
+        self._unread_ids: bool | None = None
+        """Whether a listing met ids that are not UTF-8; None until one came to its end."""
 
     async def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False
@@ -48,9 +48,11 @@ class ForeignListing:
         while True:
             where, at = self._table.from_id(last, ">")
             found = await self._counts(where + self._table.live, [at], size)
-            self._bad_ids.update(name for name, _ in found if isinstance(name, bytes))
+            if any(isinstance(name, bytes) for name, _ in found):
+                self._unread_ids = True
             yield {name: count for name, count in found if isinstance(name, str)}
             if len(found) < size:
+                self._unread_ids = bool(self._unread_ids)
                 return
             last = found[-1][0]
 
@@ -94,21 +96,20 @@ class ForeignListing:
 
     async def strays(self) -> list[Damage]:
         """See `SupportsStrays.strays`."""
-        name, number = self._table.id, self._table.number
+        table = self._table
+        name, number, codec = f"{table.id} COLLATE BINARY", table.number, table.codec
         kind = f"CASE WHEN {name} = '' THEN 'empty' ELSE typeof({name}) END"
-        async with self._table.file.step():
-            rows = await self._table.file.forgiving(
-                f"SELECT {number}, {kind} FROM {self._table.name} WHERE "
-                f"({name} = '' OR NOT {self._table.is_text}){self._table.live} "
-                f"ORDER BY {number} LIMIT ?",
+        # Each id is looked at where no listing has seen that all can be read.
+        text = table.is_text if self._unread_ids is False else table.is_readable
+        async with table.file.step():
+            rows = await table.file.forgiving(
+                f"SELECT {number}, {kind} FROM {table.name} WHERE "
+                f"({name} = '' OR NOT ({text})){table.live} ORDER BY {number} LIMIT ?",
                 [_MOST_DAMAGE],
             )
-        column = self._table.shape.conversation
-        kinds = {"text": "not UTF-16", "null": "NULL", "blob": "a BLOB"}
+        kinds = {"text": f"not {codec}", "null": "NULL", "blob": "a BLOB"}
+        column = table.shape.conversation
         return [
-            *(
-                Damage(STRAY, f"row {number}", f"its {column} is {kinds.get(kind, kind)}")
-                for number, kind in rows
-            ),
-            *(Damage(STRAY, column, f"{bad!r} is not UTF-8") for bad in sorted(self._bad_ids)),
+            Damage(STRAY, f"row {number}", f"its {column} is {kinds.get(kind, kind)}")
+            for number, kind in rows
         ]

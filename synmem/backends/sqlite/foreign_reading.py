@@ -1,7 +1,7 @@
 """Reading a table of another framework: pages by key, many conversations in a query, nothing held
 between."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -12,12 +12,12 @@ from synmem.backends.sqlite.foreign_table import (
     IDS_A_QUERY,
     ForeignTable,
     Item,
-    Place,
     Row,
+    Spot,
     behind,
     hash_of,
     page_of,
-    place_at,
+    spot_at,
 )
 from synmem.backends.sqlite.place import marks
 from synmem.messages import chunks
@@ -36,28 +36,28 @@ class ForeignReader:
 
     async def page(self, conversation: str, after: Position, reverse: bool, size: int) -> Fetched:
         """See `Pages.page`."""
-        place = None if after == START else place_at(after)
-        items = await self._items_from(conversation, place, reverse, size)
+        spot = None if after == START else spot_at(after)
+        items = await self._items_from(conversation, spot, reverse, size)
         return fetched(page_of(items), size) if items else END
 
     async def _items_from(
-        self, conversation: str, place: Place | None, reverse: bool, size: int
+        self, conversation: str, spot: Spot | None, reverse: bool, size: int
     ) -> list[Item]:
-        """So many messages behind a place, whose row is read along to see that it is there; on it
+        """So many messages behind a spot, whose row is read along to see that it is there; on it
         goes over rows without a message."""
         found: list[Item] = []
         while len(found) < size:
-            number, asked = (None, size) if place is None else (place.number, size + 1)
+            number, asked = (None, size) if spot is None else (spot.number, size + 1)
             rows = await self._table.rows_from(conversation, number, reverse, asked)
             items = self._table.items(rows, reverse=reverse)
-            if place is not None:
-                if not rows or (rows[0].number, hash_of(rows[0])) != (place.number, place.hash):
+            if spot is not None:
+                if not rows or (rows[0].number, hash_of(rows[0])) != (spot.number, spot.hash):
                     raise changed(conversation, self._table.file.name)
-                items = _behind(items, rows[0], place.nth)
+                items = _behind(items, rows[0], spot.nth)
             found += items
             if len(rows) < asked:
                 break
-            place = behind(rows[-1])
+            spot = behind(rows[-1])
         return found[:size]
 
     async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
@@ -94,22 +94,29 @@ class ForeignReader:
         waiting = [*ids]
         while waiting:
             async with self._table.file.step():
-                some, numbers = _fitting(await self._sweep.numbers(waiting), most)
-                rows = [] if numbers is None else await self._numbered(numbers, some)
-            if numbers is None:
-                yield some[0], Fetched(None, START)
-            for _, run in groupby(rows, attrgetter("conversation")):
-                for page in self._pages([*run]):
-                    yield page.conversation, Fetched(page, None)
-            waiting = waiting[len(some) :]
+                known = _fitting(await self._sweep.numbers(waiting), most)
+                told = await self._sweep.state()
+                rows = await self._numbered(known)
+                changed = told != await self._sweep.state() and not self._table.is_numbered
+            runs = {name: [*run] for name, run in groupby(rows, attrgetter("conversation"))}
+            for name, numbers in known.items():
+                run = runs.get(name, [])
+                if numbers is None or len(run) != len(numbers) or changed:
+                    # It has many, or somebody has written meanwhile: it is read by itself.
+                    yield name, Fetched(None, START)
+                    continue
+                for page in self._pages(run):
+                    yield name, Fetched(page, None)
+            waiting = waiting[len(known) :]
 
-    async def _numbered(self, numbers: Sequence[Any], ids: Sequence[str]) -> list[Row]:
+    async def _numbered(self, known: Mapping[str, list[Any] | None]) -> list[Row]:
         """The rows of these numbers, if they are of these conversations; within a step."""
         table = self._table
+        numbers = [number for some in known.values() for number in some or ()]
         return await table.rows(
-            f"{table.number} IN ({marks(numbers)}) AND {table.of(len(ids))} "
+            f"{table.number} IN ({marks(numbers)}) AND {table.of(len(known))} "
             f"ORDER BY {table.by_id}, {table.order()}",
-            [*numbers, *ids],
+            [*numbers, *known],
         )
 
     def _pages(self, rows: Sequence[Row]) -> list[Page]:
@@ -136,17 +143,16 @@ class ForeignReader:
         return [page_of(table.items([*run], reverse=reverse)) for _, run in runs]
 
 
-def _fitting(known: dict[str, list[Any] | None], most: int) -> tuple[list[str], list[Any] | None]:
-    """The first of these conversations that have no more rows than that together, and the numbers
-    of these; None with one that has more by itself."""
-    some: list[str] = []
-    numbers: list[Any] = []
+def _fitting(known: dict[str, list[Any] | None], most: int) -> dict[str, list[Any] | None]:
+    """The first of these conversations that have no more rows than that together, with their
+    numbers; None with one that has more by itself."""
+    some: dict[str, list[Any] | None] = {}
     for name, found in known.items():
-        if found is None or len(numbers) + len(found) > most or len(some) == _KEYS_A_QUERY:
-            return (some, numbers) if some else ([name], None)
-        some.append(name)
-        numbers += found
-    return some, numbers
+        if found is None or len(found) > most or len(some) == _KEYS_A_QUERY:
+            return some or {name: None}
+        most -= len(found)
+        some[name] = found
+    return some
 
 
 def _behind(items: Sequence[Item], row: Row, nth: int) -> list[Item]:

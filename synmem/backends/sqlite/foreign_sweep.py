@@ -18,20 +18,25 @@ class Sweep:
     def __init__(self, table: ForeignTable) -> None:
         self._table = table
         self._state: Any = None
-        self._from = self._upto = ""
+        self._from = ""
+        self._upto: str | None = ""
+        """Up to which id they are known; None: all behind the first."""
         self._numbers: dict[str, list[Any] | None] = {}
 
     async def numbers(self, ids: Sequence[str]) -> dict[str, list[Any] | None]:
         """Of these, which are sorted, the numbers of the first conversation's rows, and of as many
         others as are known; None of one that has more than are remembered. Within a step."""
-        state = await self._now()
-        if state != self._state or not self._from <= ids[0] <= self._upto:
+        state = await self.state()
+        if state != self._state or not self._covers(ids[0]):
             await self._look(ids[0])
             self._state = state
-        return {name: self._numbers.get(name, []) for name in ids if name <= self._upto}
+        return {name: self._numbers.get(name, []) for name in ids if self._covers(name)}
 
-    async def _now(self) -> Any:
-        """What is another once anything was written, by us or by others."""
+    def _covers(self, name: str) -> bool:
+        return self._from <= name and (self._upto is None or name <= self._upto)
+
+    async def state(self) -> Any:
+        """What is another once anything was written, by us or by others; within a step."""
         file = self._table.file
         told = await file.rows("SELECT total_changes(), data_version FROM pragma_data_version")
         return file.connection, told
@@ -48,7 +53,7 @@ class Sweep:
         runs: dict[Any, list[Any] | None] = {
             run: [row[1] for row in some] for run, some in groupby(rows, itemgetter(0))
         }
-        self._from, self._upto = first, "\U0010ffff" * 300
+        self._from, self._upto = first, None
         if len(rows) == _ROWS and len(runs) > 1:
             runs.popitem()  # it may go on
             self._upto = max((run for run in runs if isinstance(run, str)), default=first)

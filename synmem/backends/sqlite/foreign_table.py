@@ -15,9 +15,9 @@ from synmem.backends.sqlite.errors import code_of
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.place import marks
 from synmem.errors import CorruptData
-from synmem.layouts.own.sqlite_columns import quoted
+from synmem.layouts.own.sqlite_columns import NUMBER, affinity, quoted
 from synmem.layouts.registry import Fit
-from synmem.messages import Message, Unreadable, ascii_json, parse_json
+from synmem.messages import Message, Unreadable, ascii_json, parse_json, refusal
 from synmem.store import Page, Position
 
 IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
@@ -28,14 +28,18 @@ SWEEP: Final = 20
 
 _UTF8: Final = "synmem_utf8"
 
+_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+"""On what a layout comes to grief that meets a value of a kind that it does not expect."""
+
 _ENTIRE: Final = -1
-"""In a `Place`: behind all messages of its row."""
+"""In a `Spot`: behind all messages of its row."""
 
 
 class ColumnInfo(NamedTuple):
     """A column of the table."""
 
     name: str
+    type: str
     required: bool
     """Whether a row must give it a value."""
 
@@ -50,7 +54,7 @@ class Row(NamedTuple):
     record: Sequence[Any]
 
 
-class Place(NamedTuple):
+class Spot(NamedTuple):
     """Where a message stands."""
 
     number: int
@@ -77,36 +81,41 @@ class ForeignTable:
         columns: Sequence[ColumnInfo] = (),
         number: str | None = None,
         encoding: str = "UTF-8",
+        sql: str = "",
     ) -> None:
-        """`number`: what SQLite numbers the rows by, where the layout's last key is not that."""
+        """`number`: what SQLite numbers the rows by, where the layout's last key is not that;
+        `sql`: how the table was made."""
         self.file = file
         shape = fit.shape
         known = {shape.conversation, *shape.order, *shape.record}
-        self.others = [column for column in columns if column.name not in known]
+        self.others = [column for column in columns if column.name.lower() not in known]
         """The columns that the layout does not know."""
+        kinds = {column.name.lower(): affinity(column.type) for column in columns}
+        self._takes_numbers = kinds.get(shape.conversation) in ("NUMERIC", "REAL")
         self.shape = shape
         self.name = quoted(fit.table)
         self.id = quoted(shape.conversation)
         *self._keys, last = map(quoted, shape.order)
-        self.is_numbered = number is None
-        """Whether the layout's last key is the number of a row, so that a new one can be given."""
         if number is None:
             self.number = last
         else:
             self.number = number
             self._keys.append(last)
+        self.is_numbered = not self._keys
+        """Whether their numbers alone order the rows, so that a new one has its place."""
+        self.passes_over = "on conflict" in " ".join(sql.lower().split())
+        """Whether it may leave out or replace a row without an error."""
         self.live = f" AND ({shape.live})" if shape.live else ""
         self._columns = ", ".join((self.id, self.number, *self._keys, *map(quoted, shape.record)))
         self._sought: bool | None = None
         self._is_utf8 = encoding == "UTF-8"
-        self.by_id = f"{self.id} COLLATE BINARY"
+        self.codec = encoding[:6].rstrip("lb")
+        text = f"CASE typeof({self.id}) WHEN 'text' THEN CAST({self.id} AS BLOB) END"
+        self.is_readable = f"{_UTF8}({text}) IS NOT NULL"
+        """The condition that an id is text that can be read; `strays` names the others."""
+        self.by_id = f"{self.id} COLLATE BINARY" if self._is_utf8 else f"{_UTF8}({text})"
         """What sorts by the bytes of an id in UTF-8, as everything does that reads a store."""
-        self.is_text = f"typeof({self.id}) = 'text'"
-        """The condition that an id is text; a listing names the others."""
-        if not self._is_utf8:
-            text = f"CASE typeof({self.id}) WHEN 'text' THEN CAST({self.id} AS BLOB) END"
-            self.by_id = f"{_UTF8}({text})"
-            self.is_text = f"{self.by_id} IS NOT NULL"
+        self.is_text = f"typeof({self.id}) = 'text'" if self._is_utf8 else self.is_readable
 
     def order(self, *, reverse: bool = False) -> str:
         """What the rows of a conversation are sorted by."""
@@ -115,7 +124,17 @@ class ForeignTable:
 
     def of(self, count: int = 1) -> str:
         """The condition that a row is of one of so many conversations, and live."""
-        return f"{self.id} COLLATE BINARY IN ({marks(range(count))}){self.live}"
+        # A column of numbers would take a text for one.
+        is_text = f"typeof({self.id}) = 'text'"
+        return f"{self.id} COLLATE BINARY IN ({marks(range(count))}) AND {is_text}{self.live}"
+
+    def id_refusal(self, id_: str) -> str | None:
+        """Why the table would make another id of this one, or None."""
+        if self._takes_numbers and NUMBER.fullmatch(id_):
+            return f"the table's column {self.shape.conversation!r} makes a number of it"
+        if not self._is_utf8 and not {"\ufffe", "\uffff"}.isdisjoint(id_):
+            return "SQLite makes other characters of U+FFFE and U+FFFF in a file of UTF-16"
+        return None
 
     def from_id(self, id_: str | bytes, than: str) -> tuple[str, str | bytes]:
         """The condition that an id is text and comes so (`>`, `>=`) behind this one, and what goes
@@ -180,7 +199,9 @@ class ForeignTable:
             said: Sequence[Message | Unreadable]
             try:
                 said = unfold(row.record)
-            except ValueError as error:
+                if why := next(filter(None, map(refusal, said)), None):
+                    raise ValueError(why)
+            except _MALFORMED as error:
                 said = [unreadable(row, error)]
             items = [Item(each, row, index) for index, each in enumerate(said)]
             found += reversed(items) if reverse else items
@@ -192,18 +213,24 @@ async def table_of(file: File, fit: Fit) -> ForeignTable:
     encoding = "UTF-8"
     if told := await file.look("PRAGMA encoding"):
         encoding = told[0][0]
-    if encoding != "UTF-8":
-        await file.define(_UTF8, _utf8_of(encoding))
+    await file.define(_UTF8, _utf8_of(encoding))
     if not file.made:
         return ForeignTable(file, fit, encoding=encoding)
     name, last = quoted(fit.table), quoted(fit.shape.order[-1])
     told = await file.look(f"PRAGMA table_xinfo({name})")
-    columns = [ColumnInfo(row[1], bool(row[3]) and row[4] is None) for row in told]
+    columns = [
+        ColumnInfo(row[1], row[2], bool(row[3]) and row[4] is None)
+        for row in told
+        if not row[6]  # it is computed from others
+    ]
     plan = await file.look(f"EXPLAIN QUERY PLAN SELECT 1 FROM {name} WHERE {last} = 1")
     number = None
-    if not any("INTEGER PRIMARY KEY" in step[3] for step in plan):
-        number = await _row_number(file, fit, {column.name.lower() for column in columns})
-    return ForeignTable(file, fit, columns=columns, number=number, encoding=encoding)
+    if not any("USING INTEGER PRIMARY KEY" in step[3] for step in plan):
+        number = await _row_number(file, fit, {row[1].lower() for row in told})
+    made = await file.look("SELECT sql FROM sqlite_schema WHERE name = ?", [fit.table])
+    return ForeignTable(
+        file, fit, columns=columns, number=number, encoding=encoding, sql=made[0][0]
+    )
 
 
 async def _row_number(file: File, fit: Fit, taken: Collection[str]) -> str:
@@ -227,8 +254,8 @@ async def _row_number(file: File, fit: Fit, taken: Collection[str]) -> str:
 
 
 def _utf8_of(encoding: str) -> Callable[[bytes | None], bytes | None]:
-    """From a text's bytes in a file of UTF-16 to those in UTF-8; None where it is no text."""
-    codec = encoding.lower()  # UTF-16le or UTF-16be
+    """From a text's bytes in a file to those in UTF-8; None where they are no text."""
+    codec = encoding.lower()
 
     def utf8(data: bytes | None) -> bytes | None:
         try:
@@ -239,7 +266,7 @@ def _utf8_of(encoding: str) -> Callable[[bytes | None], bytes | None]:
     return utf8
 
 
-def unreadable(row: Row, error: ValueError) -> Unreadable:
+def unreadable(row: Row, error: Exception) -> Unreadable:
     """What stands for a row that cannot be read."""
     number = row.number
     text = row.record[0] if len(row.record) == 1 and isinstance(row.record[0], str) else None
@@ -262,18 +289,18 @@ def position_at(row: Row, index: int = 0) -> Position:
     return ascii_json([row.number, index, hash_of(row)])
 
 
-def place_at(position: Position) -> Place:
+def spot_at(position: Position) -> Spot:
     """What a position says; ValueError where it is none of ours."""
     try:
         number, index, hash_ = parse_json(position)
     except (ValueError, TypeError) as error:
         raise ValueError(f"not a position of this store: {position!r}") from error
-    return Place(number, index, hash_)
+    return Spot(number, index, hash_)
 
 
-def behind(row: Row) -> Place:
+def behind(row: Row) -> Spot:
     """Behind all messages of a row."""
-    return Place(row.number, _ENTIRE, hash_of(row))
+    return Spot(row.number, _ENTIRE, hash_of(row))
 
 
 def hash_of(row: Row) -> str:

@@ -12,8 +12,8 @@ from synmem.backends.sqlite.foreign_table import (
     IDS_A_QUERY,
     ForeignTable,
     Row,
-    place_at,
     position_at,
+    spot_at,
 )
 from synmem.backends.sqlite.place import marks
 from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsupported
@@ -56,9 +56,10 @@ class ForeignWriter:
     ) -> list[Position]:
         """See `Store.append`."""
         write = self._writing(token)
-        if reasons := model.refusals([(p.conversation, p.messages) for p in parts], self.refusal):
-            raise Rejected(reasons)
         ids = [part.conversation.id for part in parts]
+        reasons = model.refusals([(p.conversation, p.messages) for p in parts], self.refusal)
+        if reasons := reasons or self._id_refusals(ids):
+            raise Rejected(reasons)
         async with self._transaction():
             ends = await self._ends(ids)
             for part in parts:
@@ -101,6 +102,8 @@ class ForeignWriter:
     ) -> None:
         """See `Store.replace`."""
         write = self._writing(token)
+        if reasons := self._id_refusals([conversation.id]):
+            raise Rejected(reasons)
         await self._make()
         async with self._staging:
             count = await self._stage(conversation, messages, write.fold)
@@ -115,6 +118,8 @@ class ForeignWriter:
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsTrial.refuses_back`."""
         self._writing(None)
+        async with self._file.step():
+            await self._check_unwatched()
         if not self._table.others:
             return {}
         others = ", ".join(column.name for column in self._table.others)
@@ -151,13 +156,13 @@ class ForeignWriter:
         """Delete a conversation, or its front; Changed where no message stands at its end."""
         where, values = self._table.of(), list[Any]([conversation])
         if upto is not None:
-            place = place_at(upto)
+            number = spot_at(upto).number
             at = f"{where} AND {self._table.number} = ?"
-            rows = await self._table.rows(at, [*values, place.number])
+            rows = await self._table.rows(at, [*values, number])
             if not rows or position_at(rows[0]) != upto:
                 raise changed(conversation, self._name)
             where += f" AND {self._table.number} <= ?"
-            values.append(place.number)
+            values.append(number)
         await self._file.execute(f"DELETE FROM {self._table.name} WHERE {where}", values)
 
     async def _trim(self, ids: Sequence[str], keep: int) -> None:
@@ -241,8 +246,13 @@ class ForeignWriter:
             raise Unsupported(f"{self._name} is {self._fit.layout}'s: it remembers no step of ours")
         if not self._table.is_numbered:
             raise Unsupported(
-                f"{self._name}: in its table {self._fit.table}, {self._fit.shape.order[-1]} is no "
+                f"{self._name}: in its table {self._fit.table}, {self._fit.shape.order[0]} is no "
                 "INTEGER PRIMARY KEY: where a new row stands cannot be said",
+                hint="it can be read, and copied to another store",
+            )
+        if self._table.passes_over:
+            raise Unsupported(
+                f"{self._name}: its table {self._fit.table} passes over rows (ON CONFLICT)",
                 hint="it can be read, and copied to another store",
             )
         if not self._opened:
@@ -254,7 +264,20 @@ class ForeignWriter:
         """The write lock from the first look to the commit; everything or nothing."""
         await self._make()
         async with self._file.step(), self._file.transaction():
+            await self._check_unwatched()
             yield
+
+    async def _check_unwatched(self) -> None:
+        """Unsupported, where a trigger may do something else than it is told; within a step."""
+        if await self._file.is_watched(self._fit.table.lower()):
+            raise Unsupported(
+                f"{self._name}: its table {self._fit.table} has a trigger: what becomes of a row "
+                "that is written or removed cannot be said",
+                hint="it can be read, and copied to another store",
+            )
+
+    def _id_refusals(self, ids: Sequence[str]) -> list[tuple[str, int, str]]:
+        return [(each, 0, why) for each in ids if (why := self._table.id_refusal(each))]
 
     async def _make(self) -> None:
         """Make the table as the framework does, where it is not there."""

@@ -249,7 +249,7 @@ class SqliteStore:
     async def close(self) -> None:
         """See `Store.close`."""
         with translating(self.name):
-            await self.place.file.close()
+            await self.place.file.end()
 
 
 class OwnSqliteStore(SqliteStore):

@@ -78,8 +78,6 @@ def message_of(said: Any) -> Message:
             message.role, content, None, None, message.tool_calls, message.tool_call_id,
             message.name, parts, {NAME: own},
         )  # fmt: skip
-    if why := model.refusal(message):
-        raise ValueError(why)
     return message
 
 
@@ -351,7 +349,11 @@ def _unfold(record: Record) -> list[Message]:
     (text,) = record
     if not isinstance(text, str):
         raise ValueError("its message is no text")
-    return [message_of(parse_json(text))]
+    try:
+        said = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"its message is not JSON: {error}") from error
+    return [message_of(said)]
 
 
 def _fold(message: Message) -> Record:

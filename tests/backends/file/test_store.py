@@ -25,6 +25,7 @@ from synmem.errors import (
     AccessDenied,
     Changed,
     CorruptData,
+    StoreError,
     StoreNotFound,
     Unsupported,
     UsageError,
@@ -132,8 +133,9 @@ class FileContract(Reading):
         before = path.read_bytes(), path.stat()
         async with opened(path) as store:
             yield store
-            if path.suffix == ".jsonl":
-                assert await store.damage() == []
+            with contextlib.suppress(StoreError):  # where the test has closed it
+                if path.suffix == ".jsonl":
+                    assert await store.damage() == []
         assert (path.read_bytes(), path.stat().st_mtime_ns) == (before[0], before[1].st_mtime_ns)
 
 

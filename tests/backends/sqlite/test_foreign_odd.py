@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from synmem.backends.sqlite import foreign_sweep
+from synmem.backends.sqlite.foreign_sweep import Sweep
 from synmem.errors import CorruptData, Rejected, StoreError, Unsupported
+from synmem.messages import Unreadable
 from tests.backends.sqlite.test_ids import ids, moved, read_as
 from tests.backends.sqlite.test_store import opened
-from tests.conformance import add, numbered
+from tests.conformance import add, items, numbered
 
 NAMES = ["a", "ā", "b", "Ā", "é", "中", "aa", "~", "\U0001f600", "\uffee", "aĀ"]
 
@@ -31,6 +33,7 @@ def filled(
     """A file with a table of these columns and rows (id, session, text); what SQLite itself gives
     in the order that LangChain asks for."""
     with contextlib.closing(sqlite3.connect(path)) as db:
+        db.create_collation("theirs", lambda one, other: (one > other) - (one < other))
         for statement in (*more, f"CREATE TABLE message_store ({columns})"):
             db.execute(statement)
         db.executemany(
@@ -210,9 +213,204 @@ def test_a_column_of_somebody_that_must_have_a_value_is_named(tmp_path: Path) ->
             db.execute("INSERT INTO other SELECT * FROM message_store")
             db.execute("DROP TABLE message_store")
             db.commit()
-        async with opened(path, layout="langchain", table="other", write=True) as store:
+        async with opened(path, layout="langchain", table="OTHER", write=True) as store:
             with pytest.raises(Rejected, match="column 'tenant' must have a value"):
                 await add(store, "a", numbered(1))
             await read_as(store, expected)
+            assert store.holds.unread == ("tenant",)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("index", ["", ", UNIQUE (session_id, id)"])
+def test_what_others_write_while_many_are_read_hides_no_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str
+) -> None:
+    """Between the look that tells the numbers of rows and their reading, all rows of one
+    conversation are replaced by others."""
+    path = tmp_path / "m.db"
+    names = [f"c{n}" for n in range(9)]
+    columns = f"id INTEGER NOT NULL, session_id TEXT, message TEXT, PRIMARY KEY (id){index}"
+    expected = filled(
+        path, columns, [(None, name, f"{name} {n}") for n in (0, 1) for name in names]
+    )
+    numbers = Sweep.numbers
+
+    async def then_written(sweep: Sweep, some: Sequence[str]) -> dict[str, list[Any] | None]:
+        told = await numbers(sweep, some)
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute("DELETE FROM message_store WHERE session_id = 'c5'")
+            rows = [("c5", human(text)) for text in expected["c5"]]
+            db.executemany("INSERT INTO message_store (session_id, message) VALUES (?, ?)", rows)
+            db.commit()
+        return told
+
+    async def main() -> None:
+        monkeypatch.setattr(Sweep, "numbers", then_written)
+        async with opened(path) as store:
+            found: dict[str, list[str]] = {}
+            async for page in store.read(names):
+                found.setdefault(page.conversation, []).extend(m.content for m in page.items)
+            assert found == expected
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("index", ["", ", UNIQUE (session_id, id)"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_id_that_is_not_utf8_is_named_whoever_asks_first(
+    tmp_path: Path, index: str, listed: bool
+) -> None:
+    path = tmp_path / "m.db"
+    columns = f"id INTEGER PRIMARY KEY, session_id TEXT, message TEXT{index}"
+    expected = filled(
+        path, columns, [(None, name, name) for name in ("a", "b", "\U0010ffff" * 400)]
+    )
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO message_store VALUES (30, CAST(x'ff41' AS TEXT), '')")
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            if listed:
+                await read_as(store, expected)
+            for _ in range(2):
+                [damage] = await store.strays()
+                assert (damage.position, damage.reason) == ("row 30", "its session_id is not UTF-8")
+            await read_as(store, expected)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("declared", ["INTEGER", "UUID", "REAL"])
+def test_a_column_that_makes_numbers_of_ids_takes_none_that_look_like_one(
+    tmp_path: Path, declared: str
+) -> None:
+    path = tmp_path / "m.db"
+    columns = f"id INTEGER PRIMARY KEY, session_id {declared}, message TEXT"
+    filled(path, columns, [(None, "a", "1"), (None, "7", "2")])
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", write=True) as store:
+            await read_as(store, {"a": ["1"]})
+            assert [damage.position for damage in await store.strays()] == ["row 2"]
+            assert not await store.delete("7")
+            for name in ("7", "01", " 7.0 ", "1e3"):
+                with pytest.raises(Rejected, match="makes a number of it"):
+                    await add(store, name, numbered(1))
+            await add(store, "user-7", numbered(1))
+            await read_as(store, {"a": ["1"], "user-7": ["message 0"]})
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("columns", "after"),
+    [
+        (
+            "message TEXT",
+            "CREATE TRIGGER t BEFORE DELETE ON message_store BEGIN SELECT RAISE(IGNORE); END",
+        ),
+        ("message TEXT", "CREATE TRIGGER t AFTER INSERT ON Message_Store BEGIN SELECT 1; END"),
+        ("message TEXT UNIQUE ON  CONFLICT IGNORE", ""),
+    ],
+)
+def test_what_may_do_something_else_with_a_row_is_not_written(
+    tmp_path: Path, columns: str, after: str
+) -> None:
+    path = tmp_path / "m.db"
+    expected = filled(
+        path, f"id INTEGER PRIMARY KEY, session_id TEXT, {columns}", [(None, "a", "1")]
+    )
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(after or "SELECT 1")
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", write=True) as store:
+            for write in (
+                add(store, "a", numbered(1)),
+                store.delete("a"),
+                store.refuses_back(["a"]),
+            ):
+                with pytest.raises(Unsupported, match=r"trigger|ON CONFLICT"):
+                    await write
+            await read_as(store, expected)
+
+    asyncio.run(main())
+
+
+def test_a_message_that_is_not_utf8_hides_nothing_wherever_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    filled(path, "id INTEGER PRIMARY KEY, session_id TEXT, message TEXT", [(2, "a", "1")])
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO message_store VALUES (1, 'a', CAST(x'ff41' AS TEXT))")
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            broken, message = await items(store, "a")
+            assert isinstance(broken, Unreadable)
+            assert message.content == "1"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("collation", ["RTRIM", "NOCASE", "theirs"])
+def test_ids_are_told_apart_by_their_bytes_whatever_their_collation(
+    tmp_path: Path, collation: str
+) -> None:
+    path = tmp_path / "m.db"
+    columns = f"id INTEGER PRIMARY KEY, session_id TEXT COLLATE {collation}, message TEXT"
+    expected = filled(path, columns, [(None, name, name) for name in ("  ", "a", "A", "a ")])
+
+    async def main() -> None:
+        async with opened(path) as store:
+            await read_as(store, expected)
+            assert await store.strays() == []
+
+    asyncio.run(main())
+
+
+def test_names_know_no_capitals_and_what_is_computed_is_not_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    columns = "ID INTEGER PRIMARY KEY, Session_Id TEXT, MESSAGE TEXT"
+    expected = filled(
+        path,
+        f"{columns}, size INT NOT NULL GENERATED ALWAYS AS (length(message))",
+        [(None, "a", "1")],
+    )
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", table="Message_Store", write=True) as store:
+            await add(store, "a", numbered(1))
+            expected["a"].append("message 0")
+            await read_as(store, expected)
+            assert await store.refuses_back(["a"]) == {}
+
+    asyncio.run(main())
+
+
+def test_a_name_that_sqlite_keeps_for_itself_leaves_no_file_behind(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", table="sqlite_x", write=True):
+            pass
+
+    with pytest.raises(Unsupported, match="SQLite keeps such names for itself"):
+        asyncio.run(main())
+    assert not path.exists()
+
+
+def test_ids_that_a_file_of_utf16_would_alter_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA encoding='UTF-16le'")
+        db.execute("CREATE TABLE unrelated (x)")
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", write=True) as store:
+            with pytest.raises(Rejected, match=r"U\+FFFE"):
+                await add(store, "x\uffff", numbered(1))
 
     asyncio.run(main())
