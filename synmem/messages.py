@@ -334,6 +334,16 @@ def conversation_refusal(conversation: Conversation) -> str | None:
     return None
 
 
+def parts_beside_calls(message: Message) -> list[JSONObject]:
+    """The parts, without those that say a tool call once more, as Anthropic's `tool_use` does."""
+    calls = [call.get("id") for call in message.tool_calls or ()]
+    return [
+        part
+        for part in message.parts or ()
+        if part.get("type") != "tool_use" or part.get("id") not in calls
+    ]
+
+
 def refusals(
     parts: Iterable[tuple[Conversation, Sequence[Message]]],
     refusal_of: Callable[[Message], str | None],

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import msgspec
 
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from synmem.operations.searching.search import Found
 
 Place = str | Path | Store
-
-WAYS = ("skip", "stop", "rename", "extend")
-"""What may be done with a conversation that is another one in the destination: to replace it is
-left to the command, which keeps what gives way for `synmem undo`."""
 
 
 @contextlib.asynccontextmanager
@@ -54,8 +51,8 @@ async def open_profile(profile: Profile, *, write: bool = False) -> AsyncIterato
 
 
 def _resolved(place: str | Path | None, config: Path | None = None) -> Profile:
-    if isinstance(place, Path):  # a path, also where a profile is called so
-        return profiles.from_address(str(place.absolute()))
+    if isinstance(place, Path):  # a path, also where a profile is called so, or it has a ?
+        return profiles.from_address(f"file://{quote(str(place.absolute()))}")
     return profiles.resolve(place, config)
 
 
@@ -70,19 +67,21 @@ def _opened(place: Place, *, write: bool = False) -> contextlib.AbstractAsyncCon
 
 class Migrated(msgspec.Struct, frozen=True):
     """What `migrate` did: conversations that were looked at, messages written and read back, and
-    those that stayed behind; by conversation what went wrong; what in the source belongs to no
-    conversation; and which fields could not be compared, since one of the two stores lacks them."""
+    those that stayed behind; conversations without times, which a filter by time left out; by
+    conversation what went wrong; what in the source belongs to no conversation; and which fields
+    could not be compared, since one of the two stores lacks them."""
 
     conversations: int
     written: int
     left: int
+    untimed: int
     problems: dict[str, str]
     strays: list[Damage]
     not_compared: list[str]
 
     @property
     def ok(self) -> bool:
-        """Whether the destination now has all that the source has."""
+        """Whether the destination now has all that was asked for."""
         return not (self.problems or self.left or self.strays)
 
 
@@ -99,14 +98,22 @@ async def migrate(
     """Copy conversations to another store, read them back and compare.
 
     Run it again at any time: it goes on where it ended, and doubles nothing. `match` takes globs
-    of ids, `since` and `until` (aware) the time of the last message, `on_conflict` one of `WAYS`.
+    of ids, `since` and `until` (with a zone) the time of the last message. `on_conflict`: what is
+    done with a conversation that is another one in the destination; skip, stop, rename or extend
+    (to replace it is left to the command, which keeps what gives way for `synmem undo`).
     CorruptData where the source is a file that is cut short or altered: nothing was written.
     """
+    from synmem.operations.moving.batch import CONFLICTS
     from synmem.operations.moving.receipt import Ledger
     from synmem.operations.moving.transfer import Options, Transfer
 
-    if on_conflict not in WAYS:
-        raise UsageError(f"on_conflict={on_conflict!r}", hint=f"one of {', '.join(WAYS)}")
+    ways = [way for way in CONFLICTS if way != "replace"]
+    if on_conflict not in ways:
+        raise UsageError(f"on_conflict={on_conflict!r}", hint=f"one of {', '.join(ways)}")
+    if any(moment is not None and moment.tzinfo is None for moment in (since, until)):
+        raise UsageError(
+            "since and until need a zone", hint="as in datetime(2026, 1, 1, tzinfo=UTC)"
+        )
     problems: dict[str, str] = {}
 
     def tell(entry: "Entry") -> None:
@@ -118,7 +125,7 @@ async def migrate(
         options = Options(
             match=match, since=since, until=until, on_conflict=on_conflict, jobs=jobs, label=label
         )
-        conversations = written = left = 0
+        conversations = written = left = untimed = 0
         not_compared: list[str] = []
         strays = await _strays(ours)
         for each in await _sources(ours):
@@ -129,10 +136,11 @@ async def migrate(
             conversations += transfer.conversations
             written += transfer.written
             left += transfer.left
+            untimed += transfer.untimed
             not_compared = transfer.not_compared
             if transfer.stopped:
                 break
-    return Migrated(conversations, written, left, problems, strays, not_compared)
+    return Migrated(conversations, written, left, untimed, problems, strays, not_compared)
 
 
 async def _strays(store: Store) -> list[Damage]:

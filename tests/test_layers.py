@@ -68,7 +68,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 
 
-DRIVERS = {"sqlite", "redis", "postgres", "mongo", "dynamodb", "file"}
+DRIVERS = {path.parent.name for path in (ROOT / "backends").glob("*/__init__.py")}
 """Each has its part of `backends` to itself."""
 
 House = dict[str, set[str]]
@@ -119,6 +119,8 @@ def wrong(modules: House) -> list[str]:
                 found.append(f"{name} imports {target}: {layer} may not")
             elif _is_private(target, name):
                 found.append(f"{name} imports {target}: a backend by name")
+            elif name.startswith("layouts.own") and target.startswith("layouts.foreign"):
+                found.append(f"{name} imports {target}: our own layouts know no others")
     circles = [" and ".join(circle) + " import each other" for circle in _circles(modules)]
     return found + circles
 
@@ -184,6 +186,7 @@ def test_every_module_imports_only_what_its_layer_may_and_none_in_a_circle() -> 
         ("cli.export", "backends.sqlite.store", "a backend by name"),
         ("cli.export", "backends.sqlite", "a backend by name"),
         ("cli.export", "backends.paging", "a backend by name"),
+        ("layouts.own.synapsekit", "layouts.foreign.langchain", "know no others"),
         ("memory.stored", "backends.redis.scripts", "a backend by name"),
         ("backends.redis.store", "backends.sqlite.reading", "a backend by name"),
         ("backends.paging", "backends.mongo.head", "a backend by name"),
@@ -198,6 +201,61 @@ def test_a_wrong_import_is_found(module: str, imported: str, why: str) -> None:
     [found, *_] = [each for each in wrong(modules) if each.endswith(why)]
     assert module in found
     assert imported in found
+
+
+def test_every_driver_is_known() -> None:
+    assert {"sqlite", "redis", "postgres", "mongo", "dynamodb", "file"} <= DRIVERS
+
+
+LOADING = {
+    "__init__", "memory", "models", "formats", "cli.app", "backends", "backends.file.opening",
+    "layouts.registry",
+}  # fmt: skip
+"""Who loads modules by their names, from a table of them: of what is below itself, of the forms of
+a file, or of the layouts."""
+
+
+def test_only_a_table_of_modules_loads_them_by_their_names() -> None:
+    found = {
+        _name(ROOT, path)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__")
+    }
+    assert {name.lstrip(".") for name in found} == LOADING
+
+
+OWN_KIND = {
+    "backends.file.store: store._only", "cli.progress: bar._task",
+    "memory.connections: _open[key]._holders", "operations.deriving.covering: covering._covered",
+    "operations.deriving.covering: covering._last", "operations.deriving.covering: covering._see",
+}  # fmt: skip
+"""Where another object is one of the class that reaches into it, or of its module."""
+
+TYPERS = {
+    "cli.plain_values: parameter._runtime_param",
+    "cli.plain_values: self._parameter._runtime_param",
+}
+PUBLIC = {"_replace", "_asdict", "_exit"}
+"""The names of named tuples' methods, and of `os`, that are no privates."""
+
+
+def _reaches(path: Path) -> set[str]:
+    """Where a module reaches into the privates of another object."""
+    return {
+        f"{_name(ROOT, path)}: {ast.unparse(node)}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.endswith("__")
+        and node.attr not in PUBLIC
+        and ast.unparse(node.value) not in ("self", "cls", "super()")
+    }
+
+
+def test_nothing_reaches_into_the_privates_of_another() -> None:
+    assert set().union(*map(_reaches, FILES)) == OWN_KIND | TYPERS
 
 
 def test_imports_are_seen_wherever_they_stand(tmp_path: Path) -> None:
@@ -272,6 +330,9 @@ def loaded(*arguments: str) -> set[str]:
     return set(done.stderr.rpartition("MODULES ")[2].split())
 
 
+@pytest.mark.skipif(
+    tuple(map(int, typer.__version__.split(".")[:2])) < (0, 29), reason="older ones need no sparing"
+)
 def test_typer_has_what_is_asked_of_its_privates() -> None:
     def command(number: Annotated[int, typer.Option(min=1)] = 1) -> None: ...
 

@@ -487,6 +487,19 @@ def test_one_file_has_one_identity(here: Path) -> None:
         assert resolve(target).identity == expected
 
 
+def test_a_file_is_one_store_whether_its_layout_is_named_or_not_and_its_tables_are_others() -> None:
+    file, named = resolve("chat.db"), resolve("chat.db?layout=langchain")
+    table, other = (resolve(f"chat.db?layout=langchain&table={name}") for name in ("a", "b"))
+    assert file.identity == named.identity
+    assert len({file.identity, table.identity, other.identity}) == 3
+    assert file.covers(table.identity)
+    assert named.covers(table.identity)
+    assert table.covers(table.identity)
+    assert not table.covers(file.identity)
+    assert not table.covers(other.identity)
+    assert not resolve("./cha").covers(file.identity)
+
+
 def test_no_secret_and_no_user_is_in_the_identity_of_a_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,13 +6,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import synmem
-from synmem.errors import CorruptData, ProfileNotFound, StoreNotFound, UsageError
+from synmem.errors import CorruptData, ProfileNotFound, StoreError, StoreNotFound, UsageError
 from synmem.messages import Message
 from synmem.operations.moving.compare import State
 
@@ -86,8 +87,9 @@ def test_a_place_is_a_profile_a_url_a_path_or_nothing_for_the_default(here: Path
 
 
 def test_a_path_is_one_whatever_it_is_called(here: Path) -> None:
-    write(Path("default"), "c", "x")
-    assert (here / "default").is_file()
+    for name in ("default", "a?layout=x.db", "50%25 #1.db"):
+        write(Path(name), "c", "x")
+        assert (here / name).is_file()
 
 
 # --- migrate --------------------------------------------------------------------------------
@@ -105,6 +107,31 @@ def test_migrate_goes_on_and_says_what_is_different(here: Path) -> None:
     assert run(synmem.migrate("a.db", "b.db", match="same")).written == 1
     assert run(synmem.migrate("a.db", "b.db", on_conflict="rename")).ok
     assert run(synmem.migrate("a.db", "b.db", on_conflict="rename")).written == 0
+
+
+def test_what_a_filter_by_time_leaves_out_is_told(here: Path) -> None:
+    (here / "a.jsonl").write_text('{"conversation_id": "c", "role": "user", "content": "x"}\n')
+    moved = run(synmem.migrate("a.jsonl", "b.db", since=datetime(2020, 1, 1, tzinfo=UTC)))
+    assert (moved.conversations, moved.untimed) == (0, 1)
+    assert run(synmem.migrate("a.jsonl", "b.db")).untimed == 0
+    with pytest.raises(UsageError, match="zone"):
+        run(synmem.migrate("a.jsonl", "b.db", until=datetime(2020, 1, 1)))
+
+
+def test_a_store_that_was_closed_proves_nothing() -> None:
+    write("a.db", "c", "x")
+
+    async def main() -> None:
+        async with synmem.open_store("a.db", write=True) as store:
+            pass
+        for asked in (
+            synmem.check(store), synmem.migrate(store, "b.db"), synmem.search(store, "x"),
+            store.append([synmem.Part(synmem.Conversation("c"), [Message("user", "x")])]),
+        ):  # fmt: skip
+            with pytest.raises(StoreError, match="was closed"):
+                await asked
+
+    asyncio.run(main())
 
 
 def test_migrate_takes_stores_that_are_open_and_leaves_them_open() -> None:

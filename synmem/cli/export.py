@@ -110,6 +110,8 @@ async def export(
     for each in job.unreadable:
         where, why = map(render.visible_line, (each.conversation_id, each.reason))
         render.note(f"{where}: message {each.position:,} cannot be read: {why}")
+    if columns := opened_store.holds.unread:
+        render.note(f"not in it: what stands in {', '.join(columns)}, which no message has")
     for conversation, reason in job.bare.items():
         name = render.visible_line(conversation)
         render.note(f"{name}: written without: {render.visible_line(reason)}")

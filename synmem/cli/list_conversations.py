@@ -202,10 +202,10 @@ def _json(found: "Sequence[ConversationInfo]", form: str) -> None:
     encoded = _encoder()
     if array:
         render.write_json(b"[")
-    for start in range(0, len(found), _PAGE):
-        lines = [encoded(info) for info in found[start : start + _PAGE]]
+    for number, page in enumerate(chunks(found, _PAGE)):
+        lines = [encoded(info) for info in page]
         if array:
-            render.write_json((b",\n" if start else b"") + b",\n".join(lines))
+            render.write_json((b",\n" if number else b"") + b",\n".join(lines))
         else:
             render.write_json(b"\n".join(lines) + b"\n")
     if array:

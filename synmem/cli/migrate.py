@@ -75,6 +75,7 @@ async def migrate(
     synmem migrate chat.db prod
     synmem migrate old.db new.db --match 'user-*' --dry-run
     synmem migrate cache archive.db --since 30d --receipt receipt.json
+    synmem migrate chat.db 'message_store.db?layout=langchain'
     """
     from synmem.cli.files import file_named
     from synmem.cli.moving import Order, check_files, checked_way, run

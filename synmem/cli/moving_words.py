@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synmem.operations.moving.transfer import Options, Transfer
 
 WAYS = ("skip", "stop", "replace", "rename", "extend")
+"""The same as `CONFLICTS` of the operations, which are not loaded to print a help."""
 """What `--on-conflict` takes."""
 _DECIDING = WAYS[2:]  # what is different does not stay as it is
 

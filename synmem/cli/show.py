@@ -228,8 +228,10 @@ def _details(message: "Message") -> str:
 
 def _beside(message: "Message") -> list[str]:
     """Lines for what is not text: tool calls, parts that are no text, metadata."""
+    from synmem.messages import parts_beside_calls
+
     lines = [_call(call) for call in message.tool_calls or ()]
-    for part in message.parts or ():
+    for part in parts_beside_calls(message):
         if part.get("type") != "text":
             lines.append(f"[{part.get('type')}] {_dumped(part)}")
     if message.metadata:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from synmem.messages import Conversation, Message, dump_json, flat_call
+from synmem.messages import Conversation, Message, dump_json, flat_call, parts_beside_calls
 
 _LINE_END: Final = re.compile("\r\n|\r|\n")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
@@ -59,7 +59,7 @@ def _message(message: Message) -> str:
     if message.created_at is not None:
         head += f" {_time(message.created_at)}"
     blocks = [list(_shown_lines(message.content))]
-    lines = list(_other_parts(message.parts or []))
+    lines = list(_other_parts(parts_beside_calls(message)))
     for call in message.tool_calls or []:
         lines += ["", *_tool_call(call)]
     fence = _Fences(_LINE_END.split(message.content)).open

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from synmem.messages import JSONObject, Message, dump_json
+from synmem.messages import JSONObject, Message, dump_json, parts_beside_calls
 from synmem.models.tokens import Count, cut, estimate_tokens
 from synmem.strategies.lines import message_line, prompt_line
 from synmem.strategies.names import function_name, speaker
@@ -35,7 +35,7 @@ class Meter:
         name = speaker(message.name)
         tokens = self.count(name) if name else 0
         if message.parts:
-            tokens += sum(self.count(_part_text(part)) for part in message.parts)
+            tokens += sum(self.count(_part_text(part)) for part in parts_beside_calls(message))
         else:
             tokens += self.count(message.content)
         if message.tool_calls:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from synmem.messages import JSONObject, Message, parse_json
+from synmem.messages import JSONObject, Message, parse_json, parts_beside_calls
 from synmem.strategies.context import QUESTION, Context, Decision
 from synmem.strategies.lines import arguments_text, message_line, prompt_line
 from synmem.strategies.linking import linked, paired
@@ -57,7 +57,7 @@ def _openai_parts(message: Message) -> list[JSONObject]:
     """The parts, without a text that is none."""
     return [
         part
-        for part in message.parts or ()
+        for part in parts_beside_calls(message)
         if part.get("type") != "text" or isinstance(part.get("text"), str)
     ]
 
@@ -182,7 +182,7 @@ def _content(message: Message) -> list[JSONObject]:
     """Blocks of text and images; one without text would be refused, and is left out."""
     if not message.parts:
         return [{"type": "text", "text": message.content}] if message.content.strip() else []
-    return [block for block in map(_part, message.parts) if block is not None]
+    return [block for block in map(_part, parts_beside_calls(message)) if block is not None]
 
 
 def _part(part: JSONObject) -> JSONObject | None:

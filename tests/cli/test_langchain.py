@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from synmem import folders
 from tests.cli.moved import make, run
 from tests.layouts.foreign.test_langchain import CALL, USAGE, said
 from tests.services.langchain import LangChain, langchain
@@ -239,6 +240,79 @@ def test_a_table_whose_rows_nothing_numbers_is_read_and_a_write_leaves_nothing_b
         assert "id is no INTEGER PRIMARY KEY" in result.stderr
     assert state(path) == before
     assert run("undo", "--list").stdout == ""
+
+
+@pytest.mark.parametrize("table", ["message_store", "hist"])
+@pytest.mark.parametrize("named", ["", LAYOUT, "{}&table={}"])
+def test_undo_finds_what_was_removed_however_the_file_is_named(
+    tmp_path: Path, table: str, named: str
+) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK}, table)
+    before = done("show", "a", "--json", "-p", path)
+    done("clear", "a", "--yes", "-p", f"{path}{LAYOUT}&table={table}")
+    assert done("ls", "-p", path) == ""
+    named = named.format(LAYOUT, table)
+    assert len(json.loads(done("undo", "--list", "--json", "-p", f"{path}{named}"))) == 1
+    result = run("undo", "-p", f"{path}{named}")
+    assert result.exit_code == 0, result.stderr
+    assert "another store" not in result.stderr
+    assert done("show", "a", "--json", "-p", path) == before
+
+
+def test_what_is_derived_goes_with_what_it_was_derived_from(tmp_path: Path) -> None:
+    """Who reads the file names no layout; who clears it does."""
+    path = store(tmp_path / "message_store.db", {"a": TALK * 8})
+    done("summarize", "a", "-p", path)
+    notes = folders.state_folder() / "notes"
+    assert [*notes.rglob("*-summary.json")]
+    done("clear", "a", "--yes", "--no-backup", "-p", f"{path}{LAYOUT}")
+    assert not [*notes.rglob("*-summary.json")]
+
+
+def test_two_tables_of_a_file_are_two_stores(tmp_path: Path) -> None:
+    path = store(tmp_path / "two.db", {"a": TALK}, "one")
+    store(path, {"b": TALK}, "other")
+    one, other = (f"{path}{LAYOUT}&table={name}" for name in ("one", "other"))
+    done("migrate", one, other)
+    assert done("ls", "-p", other) == "a\nb\n"
+    assert run("check", one, other, "--one-way").exit_code == 0
+    result = run("migrate", one, f"{path}{LAYOUT}&table=ONE")
+    assert result.exit_code == 2
+    assert "are the same store" in result.stderr
+
+
+def test_what_its_table_has_no_column_for_is_refused_by_add(tmp_path: Path) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    for option, value, field in (
+        ("-m", '{"a": 1}', "metadata"),
+        ("--at", "2020-01-01", "created_at"),
+    ):
+        result = run("add", "a", "x", option, value, "-p", f"{path}{LAYOUT}")
+        assert result.exit_code == 2
+        assert f"holds no {field}" in result.stderr
+    assert len(stored(path, "a")) == len(TALK)
+
+
+def test_columns_that_are_not_langchains_are_said_to_stay(tmp_path: Path) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE message_store ADD COLUMN rating INTEGER")
+    result = run("migrate", path, tmp_path / "chat.db")
+    assert result.exit_code == 0
+    assert "column rating" in result.stderr
+    assert "column rating" in run("check", path, tmp_path / "chat.db").stderr
+    assert "rating" in run("export", "-p", path).stderr
+
+
+@pytest.mark.parametrize("place", ["?layout=langchain", "?layout=synapsekit", "?table=hist"])
+def test_what_is_asked_for_and_not_there_is_named(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "chat.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE unrelated (x)")
+    result = run("ls", "-p", f"{path}{place}")
+    assert result.exit_code == 1
+    assert "its tables: unrelated" in result.stderr
+    assert place.partition("=")[2] in result.stderr
 
 
 def test_a_table_that_is_named_and_not_there_is_said_to_be_missing(tmp_path: Path) -> None:

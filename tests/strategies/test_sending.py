@@ -55,6 +55,24 @@ def test_openai_sends_parts_and_names() -> None:
     assert sent == {"role": "user", "content": parts, "name": "Ann"}
 
 
+def test_a_call_that_stands_among_the_parts_too_is_sent_once() -> None:
+    """As Anthropic answers, and LangChain stores it."""
+    parts = [
+        {"type": "text", "text": "let me see"},
+        {"type": "tool_use", "id": "t1", "name": "zoom", "input": {"x": 1}},
+        {"type": "tool_use", "id": "t2", "name": "other", "input": {}},
+    ]
+    call = {"id": "t1", "name": "zoom", "arguments": {"x": 1}}
+    answer = Message("assistant", "let me see", parts=parts, tool_calls=[call])
+    sent = made(ASK, answer, Message("tool", "1", tool_call_id="t1"))
+    assert as_anthropic(sent)["messages"][1]["content"] == [
+        {"type": "text", "text": "let me see"},
+        {"type": "text", "text": "[tool_use]"},
+        {"type": "tool_use", "id": "t1", "name": "zoom", "input": {"x": 1}},
+    ]
+    assert as_openai(sent)[1]["content"] == [parts[0], parts[2]]
+
+
 def test_anthropic_has_system_apart_and_calls_as_blocks() -> None:
     background = (Background("a", "be kind", True), Background("b", "found"))
     body = as_anthropic(made(ASK, CALL, RESULT, Message("user", "and?"), background=background))

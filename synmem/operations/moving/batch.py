@@ -155,7 +155,7 @@ class Batch:
         action = action or ("copied" if found.state is State.ABSENT else "appended")
         entry = self.entry(info, action, conversation=target, after=after, at=base)
         if theirs is not None and theirs.unreadable is not None:
-            entry = replace(entry, own={})
+            entry = replace(entry, description={})
         copy = self.begin(
             entry,
             _missing(conversation_of(info, self.route.holds, target), theirs),
@@ -184,7 +184,7 @@ class Batch:
         entry = self.entry(
             self.left[found.conversation], action, conversation=target or found.conversation,
             messages=found.at, digest=str(found.proof), at=at, verified=True,
-            source_end=self._source_end(found.last), **({} if compared else {"own": {}}),
+            source_end=self._source_end(found.last), **({} if compared else {"description": {}}),
         )  # fmt: skip
         self.record(_unreadable(entry, problem) if problem else entry)
 
@@ -230,8 +230,8 @@ class Batch:
         that was not written."""
         known.setdefault("conversation", info.id)
         known.setdefault("verified", self.route.options.dry_run)
-        if "own" not in known:
-            known["own"] = description_hashes(description_of(info, self.route.holds))
+        if "description" not in known:
+            known["description"] = description_hashes(description_of(info, self.route.holds))
         return Entry(source=info.id, action=action, **known)
 
     def _source_end(self, last: Page | None) -> Position:
@@ -242,14 +242,14 @@ class Batch:
 def conversation_of(info: ConversationInfo, holds: Holds, name: str = "") -> Conversation:
     """The conversation, with as much of its title and extra as both sides hold; or one of another
     name."""
-    own = description_of(info, holds)
-    return Conversation(name or info.id, own.get("title"), own.get("extra"))
+    said = description_of(info, holds)
+    return Conversation(name or info.id, said.get("title"), said.get("extra"))
 
 
-def description_hashes(own: dict[str, Any]) -> dict[str, str]:
+def description_hashes(said: dict[str, Any]) -> dict[str, str]:
     """A hash for the title and for the extra, where they are set."""
     return {
-        field: hashlib.sha256(description_line(value)).hexdigest() for field, value in own.items()
+        field: hashlib.sha256(description_line(value)).hexdigest() for field, value in said.items()
     }
 
 

@@ -126,7 +126,7 @@ async def check(
     its `EQUAL` means no more than that none was seen.
     """
     look = _look if quick else _compare
-    details = quick or _own(source, dest)
+    details = quick or _tells_descriptions(source, dest)
     async for infos in listing(source, match=match, details=details):
         ours = {info.id: info for info in infos}
         theirs = await infos_of(dest, list(ours), details=details)
@@ -219,5 +219,5 @@ async def _last(store: Store, ids: Sequence[str]) -> dict[str, Message | Unreada
     }
 
 
-def _own(source: Store, dest: Store) -> bool:
+def _tells_descriptions(source: Store, dest: Store) -> bool:
     return bool(source.holds.conversation_fields & dest.holds.conversation_fields)

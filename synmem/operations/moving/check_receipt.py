@@ -46,7 +46,7 @@ class Line(msgspec.Struct, gc=False, frozen=True):
     messages: int = 0
     digest: str | None = None
     at: int | Literal["end"] = 0
-    own: dict[str, str] | None = None
+    description: dict[str, str] | None = msgspec.field(default=None, name="own")
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -244,12 +244,12 @@ class _Stretch:
     def checked(self, store: Store, infos: dict[str, ConversationInfo]) -> Checked:
         """How it stands, when all its pages were taken."""
         state, detail = self._messages()
-        if state in (State.EQUAL, State.AHEAD) and self.line.own:
+        if state in (State.EQUAL, State.AHEAD) and self.line.description:
             common = self._holds.common(store.holds)
             info = infos.get(self.line.conversation_id)
-            own = description_hashes(description_of(info, common)) if info else {}
-            for field in sorted({*self.line.own} & common.conversation_fields):
-                if own.get(field) != self.line.own[field]:
+            there = description_hashes(description_of(info, common)) if info else {}
+            for field in sorted({*self.line.description} & common.conversation_fields):
+                if there.get(field) != self.line.description[field]:
                     state, detail = State.DIFFERENT, field
                     if info is not None and info.unreadable is not None:
                         state, detail = State.UNREADABLE, info.unreadable
@@ -273,5 +273,5 @@ class _Stretch:
 
 
 async def _infos(store: Store, stretches: Iterable[_Stretch]) -> dict[str, ConversationInfo]:
-    ids = [stretch.line.conversation_id for stretch in stretches if stretch.line.own]
+    ids = [stretch.line.conversation_id for stretch in stretches if stretch.line.description]
     return await infos_of(store, ids, details=True) if store.holds.conversation_fields else {}

@@ -251,7 +251,9 @@ class Comparison:
         state, detail = self._verdict
         problem = description_problem(ours, theirs, self._holds)
         if theirs is not None and problem is None:
-            state, detail = _with_own(state, detail, description_state(ours, theirs, self._holds))
+            state, detail = _with_description(
+                state, detail, description_state(ours, theirs, self._holds)
+            )
         if self._their_last is not None and state is State.BEHIND:
             self.end = self._their_last.position(-1)
         return Found(
@@ -401,18 +403,20 @@ def description_state(
     return State.EQUAL, ""
 
 
-def _with_own(state: State, detail: str, own: tuple[State, str]) -> tuple[State, str]:
+def _with_description(
+    state: State, detail: str, description: tuple[State, str]
+) -> tuple[State, str]:
     """The state of messages and of title and extra together.
 
     Where the destination is ahead in one and behind in the other it counts as behind: there is
     something to bring.
     """
-    if state in (State.DIFFERENT, State.UNREADABLE) or own[0] is State.EQUAL:
+    if state in (State.DIFFERENT, State.UNREADABLE) or description[0] is State.EQUAL:
         return state, detail
-    if own[0] is State.DIFFERENT:
-        return own
+    if description[0] is State.DIFFERENT:
+        return description
     if state is State.EQUAL:
-        return own
-    if own[0] is State.BEHIND and state is State.AHEAD:
-        return own
+        return description
+    if description[0] is State.BEHIND and state is State.AHEAD:
+        return description
     return state, detail

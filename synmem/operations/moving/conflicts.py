@@ -161,7 +161,7 @@ async def _append_behind(batch: Batch, info: ConversationInfo, same: int, end: P
     """Append the source from its message `same` on; those before it are there already."""
     route = batch.route
     entry = batch.entry(
-        info, "extended", own={}, after=await before_last(route.dest, info.id, same),
+        info, "extended", description={}, after=await before_last(route.dest, info.id, same),
         at=await _count(route.dest, info.id, less=same) if route.options.exact else None,
     )  # fmt: skip
     copy = batch.begin(

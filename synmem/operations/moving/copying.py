@@ -119,7 +119,7 @@ class Copy:
             action=entry.action if entry.written or not self.left else "nothing",
             messages=messages,
             digest=str(self.proof) if messages else None,
-            own=entry.own if messages else {},
+            description=entry.description if messages else {},
             kind=entry.kind or ("unreadable" if problems else None),
             problem=as_utf8("; ".join(problems)) if problems else None,
         )

@@ -23,13 +23,13 @@ class ReadingBack:
         """The conversations of these entries that are there as they were written."""
         found = await self._read_back([e for e in entries if not e.rows])
         found |= await self._digests([e for e in entries if e.rows])
-        owns = await self._description_of(entries)
+        descriptions = await self._description_of(entries)
         proven = set()
         for entry in entries:
             name = entry.conversation
             good = found.get(name) == entry.digest or await self._is_there(entry)
-            own = owns.get(name, {})
-            if good and all(own.get(field) == value for field, value in entry.own.items()):
+            there = descriptions.get(name, {})
+            if good and all(there.get(f) == value for f, value in entry.description.items()):
                 proven.add(name)
         return proven
 
@@ -74,7 +74,7 @@ class ReadingBack:
         return False
 
     async def _description_of(self, entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
-        ids = [entry.conversation for entry in entries if entry.own]
+        ids = [entry.conversation for entry in entries if entry.description]
         found = await infos_of(self._dest, ids, details=True)
         return {
             i: description_hashes(description_of(info, self._route.holds))

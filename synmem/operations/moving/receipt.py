@@ -49,7 +49,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     after: Position = START
     at: int | None = 0
     """How many messages of the destination stand before; None: they are its last."""
-    own: dict[str, str] = {}
+    description: dict[str, str] = {}
     source_end: Position = START
     verified: bool = False
     rows: bool = False
@@ -67,7 +67,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             "messages": self.messages,
             "at": "end" if self.at is None else self.at or None,
             "digest": self.digest,
-            "own": self.own or None,
+            "own": self.description or None,
             "kind": self.kind,
             "problem": self.problem,
         }

@@ -72,26 +72,26 @@ class Removing:
         try:
             reasons = {i: why for i, info in infos.items() if (why := info.unreadable)}
             readable = [each for each in entries if each.source not in reasons]
-            reasons |= await self._own_lost(readable, infos)
+            reasons |= await self._description_lost(readable, infos)
             rest = [each.source for each in entries if each.source not in reasons]
             return reasons | await self._messages_lost(rest)
         except Changed as error:
             return {each.source: f"{error}; run again" for each in entries}
 
-    async def _own_lost(
+    async def _description_lost(
         self, entries: Sequence[Entry], infos: Mapping[str, ConversationInfo]
     ) -> dict[str, str]:
         """Those whose title or extra is not in the destination."""
-        owns = {
+        descriptions = {
             each.source: description_of(infos[each.source], self._source.holds) for each in entries
         }
-        described = [each for each in entries if owns[each.source]]
+        described = [each for each in entries if descriptions[each.source]]
         copies = await infos_of(self._dest, [each.conversation for each in described], details=True)
         reasons: dict[str, str] = {}
         for each in described:
             copy = copies.get(each.conversation)
             there = description_of(copy, self._dest.holds) if copy is not None else {}
-            for field, value in owns[each.source].items():
+            for field, value in descriptions[each.source].items():
                 if field not in self._dest.holds.conversation_fields:
                     reasons.setdefault(each.source, f"its {field} does not travel")
                 elif field not in there or description_line(there[field]) != description_line(
@@ -139,25 +139,25 @@ class Removing:
         kept: dict[str, Kept | NotKept] = {}
         if self._backup is None or not entries:
             return kept
-        owns = {i: Conversation(i, infos[i].title, infos[i].extra) for i in _sources(entries)}
+        whole = {i: Conversation(i, infos[i].title, infos[i].extra) for i in _sources(entries)}
         with contextlib.suppress(Changed):  # it ends the whole call: the others go one by one
-            async for outcome in self._backup.keep_whole(self._source, list(owns.values())):
+            async for outcome in self._backup.keep_whole(self._source, list(whole.values())):
                 name = outcome.conversation
                 kept[name if isinstance(name, str) else name.id] = outcome
         for each in entries:
             if each.source not in kept:
-                await self._keep_one(self._backup, each, owns[each.source], kept)
+                await self._keep_one(self._backup, each, whole[each.source], kept)
         if any(isinstance(each, Kept) for each in kept.values()):
             self._backup.seal()
         return kept
 
     async def _keep_one(
-        self, backup: Backup, entry: Entry, own: Conversation, kept: dict[str, Kept | NotKept]
+        self, backup: Backup, entry: Entry, whole: Conversation, kept: dict[str, Kept | NotKept]
     ) -> None:
         try:
-            kept[own.id] = await backup.keep(self._source, own, upto=entry.source_end)
+            kept[whole.id] = await backup.keep(self._source, whole, upto=entry.source_end)
         except (Changed, ConversationNotFound, CorruptData) as error:
-            kept[own.id] = NotKept(own.id, error)
+            kept[whole.id] = NotKept(whole.id, error)
 
     async def _remove_one(self, entry: Entry, kept: Kept | NotKept | None) -> Entry | None:
         if isinstance(kept, NotKept):
