@@ -65,7 +65,7 @@ class Counting:
 
 def shown(entry: Entry) -> tuple[Any, ...]:
     return (
-        entry.conversation, entry.source, entry.action, entry.messages, entry.written, entry.own,
+        entry.conversation, entry.source, entry.action, entry.messages, entry.written, entry.description,
         entry.source_end, entry.verified, entry.kind, entry.problem,
     )  # fmt: skip
 
