@@ -95,13 +95,14 @@ class ForeignReader:
         while waiting:
             async with self._table.file.step():
                 known = _fitting(await self._sweep.numbers(waiting), most)
-                told = await self._sweep.state()
+                state = await self._sweep.state()
                 rows = await self._numbered(known)
-                changed = told != await self._sweep.state() and not self._table.is_numbered
+                # Numbers that are no column of the table may be given anew to all of its rows.
+                anew = not self._table.is_numbered and state != await self._sweep.state()
             runs = {name: [*run] for name, run in groupby(rows, attrgetter("conversation"))}
             for name, numbers in known.items():
                 run = runs.get(name, [])
-                if numbers is None or len(run) != len(numbers) or changed:
+                if numbers is None or len(run) != len(numbers) or anew:
                     # It has many, or somebody has written meanwhile: it is read by itself.
                     yield name, Fetched(None, START)
                     continue

@@ -247,7 +247,7 @@ def test_what_others_write_while_many_are_read_hides_no_conversation(
 
     async def main() -> None:
         monkeypatch.setattr(Sweep, "numbers", then_written)
-        async with opened(path) as store:
+        async with opened(path, page_size=100) as store:
             found: dict[str, list[str]] = {}
             async for page in store.read(names):
                 found.setdefault(page.conversation, []).extend(m.content for m in page.items)
