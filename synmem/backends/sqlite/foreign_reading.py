@@ -95,10 +95,9 @@ class ForeignReader:
         while waiting:
             async with self._table.file.step():
                 known = _fitting(await self._sweep.numbers(waiting), most)
-                state = await self._sweep.state()
                 rows = await self._numbered(known)
                 # Numbers that are no column of the table may be given anew to all of its rows.
-                anew = not self._table.is_numbered and state != await self._sweep.state()
+                anew = not (self._table.is_numbered or await self._sweep.is_current())
             runs = {name: [*run] for name, run in groupby(rows, attrgetter("conversation"))}
             for name, numbers in known.items():
                 run = runs.get(name, [])

@@ -26,7 +26,7 @@ class Sweep:
     async def numbers(self, ids: Sequence[str]) -> dict[str, list[Any] | None]:
         """Of these, which are sorted, the numbers of the first conversation's rows, and of as many
         others as are known; None of one that has more than are remembered. Within a step."""
-        state = await self.state()
+        state = await self._now()
         if state != self._state or not self._covers(ids[0]):
             await self._look(ids[0])
             self._state = state
@@ -35,8 +35,12 @@ class Sweep:
     def _covers(self, name: str) -> bool:
         return self._from <= name and (self._upto is None or name <= self._upto)
 
-    async def state(self) -> Any:
-        """What is another once anything was written, by us or by others; within a step."""
+    async def is_current(self) -> bool:
+        """Whether nothing was written since the last look; within a step."""
+        return bool(self._state == await self._now())
+
+    async def _now(self) -> Any:
+        """What is another once anything was written, by us or by others."""
         file = self._table.file
         told = await file.rows("SELECT total_changes(), data_version FROM pragma_data_version")
         return file.connection, told

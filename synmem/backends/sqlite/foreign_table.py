@@ -7,13 +7,12 @@ that row is deleted. Only who then says the same again, in its place, gets the s
 """
 
 import hashlib
-import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from synmem.backends.sqlite.errors import code_of
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.place import marks
+from synmem.backends.sqlite.shape import row_number
 from synmem.errors import CorruptData
 from synmem.layouts.own.sqlite_columns import NUMBER, affinity, quoted
 from synmem.layouts.registry import Fit
@@ -24,7 +23,6 @@ IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
 
 SWEEP: Final = 20
 """So many pages are fetched at once, where each fetch looks through the whole table."""
-
 
 _UTF8: Final = "synmem_utf8"
 
@@ -109,7 +107,7 @@ class ForeignTable:
         self._columns = ", ".join((self.id, self.number, *self._keys, *map(quoted, shape.record)))
         self._sought: bool | None = None
         self._is_utf8 = encoding == "UTF-8"
-        self.codec = encoding[:6].rstrip("lb")
+        self.codec = encoding[:6]  # UTF-16le and UTF-16be are one to a person
         text = f"CASE typeof({self.id}) WHEN 'text' THEN CAST({self.id} AS BLOB) END"
         self.is_readable = f"{_UTF8}({text}) IS NOT NULL"
         """The condition that an id is text that can be read; `strays` names the others."""
@@ -226,30 +224,16 @@ async def table_of(file: File, fit: Fit) -> ForeignTable:
     plan = await file.look(f"EXPLAIN QUERY PLAN SELECT 1 FROM {name} WHERE {last} = 1")
     number = None
     if not any("USING INTEGER PRIMARY KEY" in step[3] for step in plan):
-        number = await _row_number(file, fit, {row[1].lower() for row in told})
+        number = await row_number(file, name, {row[1].lower() for row in told})
+        if number is None:
+            raise CorruptData(
+                f"{file.path}: nothing numbers the rows of its table {fit.table}: "
+                f"{fit.shape.order[-1]} is no INTEGER PRIMARY KEY, and the table is WITHOUT ROWID",
+                hint="copy its rows into a table that has row numbers",
+            )
     made = await file.look("SELECT sql FROM sqlite_schema WHERE name = ?", [fit.table])
     return ForeignTable(
         file, fit, columns=columns, number=number, encoding=encoding, sql=made[0][0]
-    )
-
-
-async def _row_number(file: File, fit: Fit, taken: Collection[str]) -> str:
-    """What SQLite numbers the rows of a table by, beside all of its columns, whose names are
-    taken."""
-    for name in ("rowid", "oid", "_rowid_"):
-        if name in taken:
-            continue
-        try:
-            await file.look(f"SELECT {name} FROM {quoted(fit.table)} LIMIT 0")
-        except sqlite3.OperationalError as error:
-            if code_of(error) != sqlite3.SQLITE_ERROR:
-                raise
-        else:
-            return name
-    raise CorruptData(
-        f"{file.path}: nothing numbers the rows of its table {fit.table}: {fit.shape.order[-1]} "
-        "is no INTEGER PRIMARY KEY, and the table is WITHOUT ROWID",
-        hint="copy its rows into a table that has row numbers",
     )
 
 

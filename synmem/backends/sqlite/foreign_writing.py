@@ -251,10 +251,7 @@ class ForeignWriter:
                 hint="it can be read, and copied to another store",
             )
         if self._table.passes_over:
-            raise Unsupported(
-                f"{self._name}: its table {self._fit.table} passes over rows (ON CONFLICT)",
-                hint="it can be read, and copied to another store",
-            )
+            raise self._only_read("passes over rows (ON CONFLICT)")
         if not self._opened:
             raise opened_for_reading(self._name)
         return write
@@ -270,11 +267,15 @@ class ForeignWriter:
     async def _check_unwatched(self) -> None:
         """Unsupported, where a trigger may do something else than it is told; within a step."""
         if await self._file.is_watched(self._fit.table.lower()):
-            raise Unsupported(
-                f"{self._name}: its table {self._fit.table} has a trigger: what becomes of a row "
-                "that is written or removed cannot be said",
-                hint="it can be read, and copied to another store",
+            raise self._only_read(
+                "has a trigger: what becomes of a row that is written or removed cannot be said"
             )
+
+    def _only_read(self, why: str) -> Unsupported:
+        return Unsupported(
+            f"{self._name}: its table {self._fit.table} {why}",
+            hint="it can be read, and copied to another store",
+        )
 
     def _id_refusals(self, ids: Sequence[str]) -> list[tuple[str, int, str]]:
         return [(each, 0, why) for each in ids if (why := self._table.id_refusal(each))]

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from synmem.backends.sqlite.errors import code_of
@@ -88,7 +88,8 @@ async def shape_of(file: File) -> Shape:
         odd = await file.look("SELECT 1 FROM messages WHERE typeof(id) <> 'integer' LIMIT 1")
         if not odd:
             return shape._replace(lasting=False)
-    key = await _row_number(file, columns) if kind == "table" else None
+    taken = {column.name.lower() for column in columns}
+    key = await row_number(file, "messages", taken) if kind == "table" else None
     return shape._replace(key=key or "id", numbered=False, unique=key is not None, lasting=False)
 
 
@@ -102,14 +103,14 @@ def _column(row: Sequence[Any], *, strict: bool) -> Column:
     return Column(name, declared, bool(required), (default or "NULL").upper() != "NULL")
 
 
-async def _row_number(file: File, columns: Sequence[Column]) -> str | None:
-    """What SQLite numbers the rows of the table by, beside all of its columns; or None."""
-    taken = {column.name.lower() for column in columns}
+async def row_number(file: File, table: str, taken: Collection[str]) -> str | None:
+    """What SQLite numbers the rows of a table (its name quoted) by, beside all of its columns,
+    whose names are taken, in lower case; or None."""
     name = next((each for each in ("rowid", "oid", "_rowid_") if each not in taken), None)
     if name is None:
         return None
     try:
-        await file.look(f"SELECT {name} FROM messages LIMIT 0")
+        await file.look(f"SELECT {name} FROM {table} LIMIT 0")
     except sqlite3.OperationalError as error:
         if code_of(error) != sqlite3.SQLITE_ERROR:
             raise
