@@ -12,18 +12,19 @@ SECRET: Final = {"password": str, "password_command": str}
 
 KEYS: Final[dict[str, dict[str, type]]] = {
     "memory": {**_ROLLING},
-    "sqlite": {"db_path": str, "layout": str, "table": str, **_ROLLING},
+    "sqlite": {"db_path": str, "layout": str, "table": str, "branches": bool, **_ROLLING},
     "file": {"path": str, "layout": str, "format": str, "timezone": str},
     "redis": {
         "url": str, "prefix": str, "ttl_seconds": int, "cluster": bool, "layout": str,
-        **_ROLLING, **SECRET,
+        "branches": bool, **_ROLLING, **SECRET,
     },
     "postgres": {
-        "dsn": str, "schema": str, "table": str, "layout": str, **_ROLLING, **SECRET,
+        "dsn": str, "schema": str, "table": str, "layout": str, "branches": bool,
+        **_ROLLING, **SECRET,
     },
     "mongo": {
         "uri": str, "db_name": str, "collection_name": str, "layout": str,
-        **_ROLLING, **SECRET,
+        "branches": bool, **_ROLLING, **SECRET,
     },
     "dynamodb": {
         "table_name": str, "region": str, "endpoint_url": str, "create": bool,

@@ -302,6 +302,15 @@ class SupportsRemark(Protocol):
 
 
 @runtime_checkable
+class SupportsBranches(Protocol):
+    """A store whose conversations may be trees, of which it gives the current branch."""
+
+    def passed_over(self) -> int:
+        """How many other branches the conversations have that were read so far; none where it was
+        opened with `branches`, so that each is a conversation of its own, `ID#LEAF`."""
+
+
+@runtime_checkable
 class SupportsBeginning(Protocol):
     """A store whose conversations may begin in their middle: what an earlier run left behind."""
 

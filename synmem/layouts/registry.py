@@ -4,10 +4,10 @@ Detection: a driver sketches its place once, and the shapes of every layout are 
 """
 
 import importlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from synmem.layouts.shapes import Rows
+from synmem.layouts.shapes import Columns, Plan, Rows, Shape, Sketch, Whole
 
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "langchain": ("sqlite",),
@@ -15,11 +15,8 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by
 backend, the shapes in which it may lie there."""
 
-Sketch = Mapping[str, Collection[str]]
-"""The tables of a place, and the columns of each."""
 
-
-class Fit(NamedTuple):
+class RowsFit(NamedTuple):
     """A table that looks like one of a layout."""
 
     layout: str
@@ -27,15 +24,27 @@ class Fit(NamedTuple):
     table: str
 
 
+class WholeFit(NamedTuple):
+    """Tables that look like those of a layout, and the first of them."""
+
+    layout: str
+    shape: Whole
+    table: str
+    plan: Plan
+
+
+Fit = RowsFit | WholeFit
+
+
 def named(backend: str) -> list[str]:
     """The layouts that there are on this backend."""
     return [name for name, backends in LAYOUTS.items() if backend in backends]
 
 
-def shapes(layout: str, backend: str) -> Sequence[Rows]:
+def shapes(layout: str, backend: str) -> Sequence[Shape]:
     """In which shapes a layout may lie on this backend; the first is how it is made."""
     module = importlib.import_module(f"synmem.layouts.foreign.{layout}")
-    found: Sequence[Rows] = module.SHAPES[backend]
+    found: Sequence[Shape] = module.SHAPES[backend]
     return found
 
 
@@ -43,14 +52,39 @@ def fits(
     backend: str, sketch: Sketch, layout: str | None = None, table: str | None = None
 ) -> Iterator[Fit]:
     """The tables in a sketch that have the columns of a layout: of any, or of the one that is
-    named, in any table, or in the one that is named."""
+    named, in any table, or in the one that is named. Names are compared in small letters."""
+    tables = {name.lower(): _lowered(columns) for name, columns in sketch.items()}
     for name in named(backend):
-        if layout not in (None, name):
-            continue
-        for shape in shapes(name, backend):
-            if not (sketch.keys() >= shape.beside and sketch.keys().isdisjoint(shape.without)):
-                continue
-            candidates = [table] if table else [*sketch] if shape.any_name else [shape.table]
-            for each in candidates:
-                if shape.columns <= {*sketch.get(each, ())}:
-                    yield Fit(name, shape, each)
+        for shape in shapes(name, backend) if layout in (None, name) else ():
+            for each in [one for one in sketch if table in (None, one)]:
+                if isinstance(shape, Rows) and _fits(shape, each.lower(), tables):
+                    yield RowsFit(name, shape, each)
+                if isinstance(shape, Whole) and _is_whole(shape, each.lower(), tables):
+                    yield WholeFit(name, shape, each, shape.plan(sketch))
+
+
+def _lowered(columns: Columns) -> dict[str, str]:
+    return {name.lower(): kind.lower() for name, kind in columns.items()}
+
+
+def _fits(shape: Rows, table: str, tables: Sketch) -> bool:
+    """Whether a table is of that shape, in so far as columns tell."""
+    columns = tables[table]
+    return (
+        (shape.any_name or table == shape.table.lower())
+        and columns.keys() >= {column.lower() for column in shape.columns}
+        and columns.keys().isdisjoint(column.lower() for column in shape.lacks)
+        and all(columns.get(name.lower(), "") in kinds for name, kinds in shape.types.items())
+        and tables.keys() >= {each.lower() for each in shape.beside}
+        and tables.keys().isdisjoint(each.lower() for each in shape.without)
+    )
+
+
+def _is_whole(shape: Whole, table: str, tables: Sketch) -> bool:
+    """Whether a table is the first of those of that shape."""
+    if table != next(iter(shape.tables)).lower():
+        return False
+    return tables.keys().isdisjoint(each.lower() for each in shape.without) and all(
+        tables.get(table.lower(), {}).keys() >= {column.lower() for column in columns}
+        for table, columns in shape.tables.items()
+    )

@@ -2,6 +2,16 @@
 
 A layout is data and pure functions: it opens nothing and awaits nothing. Each backend's
 `foreign.py` reads the shapes that its driver can hold, once for all layouts.
+
+| shape       | what it is                                             | driver             |
+| ----------- | ------------------------------------------------------ | ------------------ |
+| `Rows`      | a table of which each row is a record                  | SQLite, PostgreSQL |
+| `Whole`     | a conversation is what several queries tell together   | SQLite, PostgreSQL |
+| `Lists`     | a list of which each item is a record                  | Redis              |
+| `Keys`      | a JSON document under a key of its own is a record     | Redis              |
+| `Documents` | a collection of which each document is a record        | MongoDB            |
+| `Gathered`  | a conversation is what several documents tell together | MongoDB            |
+| `Items`     | an item that holds a whole conversation in a list      | DynamoDB           |
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,21 +19,60 @@ from typing import Any
 
 import msgspec
 
-from synmem.messages import Holds, Message
+from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 Record = Sequence[Any]
 """The values of a row in the columns that a layout asks for."""
+
+Columns = Mapping[str, str]
+"""The columns of a table, and the type of each as the database calls it."""
+
+Sketch = Mapping[str, Columns]
+"""The tables of a place that may be read, and their columns."""
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What all records of a conversation say together."""
+
+    messages: Sequence[Message | Unreadable]
+    """In order, of the current branch; a record that cannot be read stands in its place."""
+    title: str | None = None
+    extra: JSONObject | None = None
+    branches: Mapping[str, Sequence[Message | Unreadable]] = {}
+    """The other branches, whole, from the conversation's beginning on: by the id of their leaf."""
+
+
+# --- databases of tables --------------------------------------------------------------------
+
+
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in another table for each conversation, and is kept in step: SQL of which the
+    one parameter is the conversation's id."""
+
+    opens: str
+    """Before its first row is written: it may be there already."""
+    touches: str
+    """After rows of it were written, or some of them removed."""
+    ends: str
+    """After its last row was removed."""
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
     """How a framework finds its rows again: each of them is one message."""
 
     fold: Callable[[Message], Record]
-    """The values of the record's columns, from a message that is not refused."""
+    """The values of the record's columns, from a message that is not refused; of one that is a key
+    of the order too, `key` gives the value."""
     refusal: Callable[[Message], str | None]
     """Why the framework's own reader would refuse or change that message, or None."""
     schema: Mapping[str, Sequence[str]]
     """By backend, the statements with which the framework makes its `{table}`, to the letter."""
+    key: Callable[[Message, Any, Any], Any] | None = None
+    """Where rows are ordered by something before their number, a time: what it is for a message
+    between two rows of which it has these values (None: no row there), never less than the one
+    before nor more than the one behind. ValueError where the message's own does not fit there."""
+    beside: Mapping[str, Beside] = {}
+    """By backend, what stands for a conversation in another table."""
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +82,14 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """What the framework calls the table."""
     any_name: bool = False
     """Whether its users may call it otherwise."""
+    version: str = ""
+    """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
     columns: frozenset[str]
     """The columns by which it is known; there may be others."""
+    types: Mapping[str, frozenset[str]] = {}
+    """Of a column the types, as the database calls them in small letters, of which it has one."""
+    lacks: frozenset[str] = frozenset()
+    """Columns that it does not have, or it is another layout's."""
     beside: frozenset[str] = frozenset()
     """Tables that stand beside it."""
     without: frozenset[str] = frozenset()
@@ -48,7 +103,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """The columns by which the rows of a conversation are ordered. The last one is an integer that
     the database gives, and no two have the same: a column, or `rowid` where none is. Where a user's
     table is otherwise, rows that have the same come as they were written, and the table can only be
-    read. To be written, a table is ordered by that one alone."""
+    read. To be written, a table is ordered by that one alone, or `write.key` gives the others."""
     record: tuple[str, ...]
     """The columns that are read."""
     live: str = ""
@@ -62,3 +117,168 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """What a message and a conversation have there."""
     write: Write | None = None
     """None where the framework would not read back what another has written."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How the conversations of a place are asked for. `{ids}` in a query is the set of the ids that
+    are wanted, as it stands behind IN; of each query the first column is a conversation's id."""
+
+    listing: str
+    """A query of all conversations: one column, called `id`, of text."""
+    queries: Mapping[str, str]
+    """The queries of what conversations hold, by the names under which `unfold` gets their rows, in
+    their order."""
+
+
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation that lies in several tables, or of which only all rows tell the order."""
+
+    tables: Mapping[str, frozenset[str]]
+    """The tables by which it is known, and the columns that each of them must have; the first is
+    what a person knows it by."""
+    without: frozenset[str] = frozenset()
+    """Tables that do not stand beside these, or it is another layout's."""
+    version: str = ""
+    """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
+    plan: Callable[[Sketch], Plan]
+    """The queries, for a place that has these tables: older versions lack some."""
+    unfold: Callable[[str, Mapping[str, Sequence[Record]]], Told]
+    """What the conversation of that id says, from the rows of each query, less their first column;
+    ValueError where nothing of it can be read."""
+    holds: Holds
+    """What a message and a conversation have there."""
+
+
+# --- Redis ----------------------------------------------------------------------------------
+
+
+class Lists(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of which each item is a record, under a key that says the conversation's id."""
+
+    prefix: str
+    """What all its keys begin with; `prefix` in a profile names another."""
+    version: str = ""
+    """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
+    id_of: Callable[[str], str | None]
+    """The conversation of the list with this key, less the prefix; None where it is none."""
+    key_of: Callable[[str], str]
+    """The key, less the prefix, of a conversation's list."""
+    newest_first: bool = False
+    """Whether a new item is put in front."""
+    tells: Callable[[bytes], bool]
+    """Whether an item is a record of this layout."""
+    unfold: Callable[[bytes], Sequence[Message]]
+    """The messages of an item, perhaps none; ValueError says why it cannot be read."""
+    holds: Holds
+    """What a message and a conversation have there."""
+    fold: Callable[[Message], bytes] | None = None
+    """The item for a message that is not refused; None where the layout is only read."""
+    refusal: Callable[[Message], str | None] | None = None
+    """Why the framework's own reader would refuse or change that message, or None."""
+    hash_of: Callable[[str], str] | None = None
+    """The key, less the prefix, of the hash that stands beside a conversation's list and has its id
+    in `session_id`, and when it was made and changed in `created_at` and `updated_at`, in seconds
+    since 1970."""
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """A JSON document (RedisJSON) for each message, under a key of its own; only read."""
+
+    prefix: str
+    version: str = ""
+    id_of: Callable[[str, JSONObject], str | None]
+    """The conversation of the document with this key, less the prefix."""
+    order_of: Callable[[str, JSONObject], Any]
+    """By what the documents of a conversation are sorted."""
+    tells: Callable[[JSONObject], bool]
+    unfold: Callable[[JSONObject], Sequence[Message]]
+    holds: Holds
+
+
+# --- MongoDB --------------------------------------------------------------------------------
+
+
+class Documents(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection of which each document is a record of one conversation."""
+
+    collection: str
+    """What the framework calls the collection; `collection_name` in a profile names another."""
+    database: str
+    """What the framework calls the database."""
+    version: str = ""
+    """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
+    tells: Callable[[JSONObject], bool]
+    """Whether a document is one of these; one of the first twenty must be."""
+    conversation: str
+    """The field of the conversation's id."""
+    order: tuple[str, ...]
+    """The fields by which the documents of a conversation are ordered; the last tells all apart."""
+    beside: str = ""
+    """The collection beside it with a document for each conversation, where there is one."""
+    live: Callable[[JSONObject | None], JSONObject] | None = None
+    """From the conversation's document beside: the filter of the records that are not deleted."""
+    single: bool = True
+    """Whether each document is exactly one message or unreadable."""
+    unfold: Callable[[JSONObject], Sequence[Message]]
+    """The messages of a document, perhaps none; ValueError says why it cannot be read."""
+    holds: Holds
+    """What a message and a conversation have there."""
+    fold: Callable[[str, Message], JSONObject] | None = None
+    """The document, without `_id`, of a message of that conversation; None where the layout is
+    only read."""
+    refusal: Callable[[Message], str | None] | None = None
+    """Why the framework's own reader would refuse or change that message, or None."""
+    indexes: Sequence[str] = ()
+    """The fields on each of which the framework makes an index."""
+
+
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation that is a document of its own, or lies in several collections."""
+
+    collection: str
+    """The collection with a document for each conversation."""
+    database: str
+    """What the framework calls the database."""
+    version: str = ""
+    """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
+    tells: Callable[[JSONObject], bool]
+    """Whether a document is one of these; one of the first twenty must be."""
+    conversation: str
+    """The field of the conversation's id."""
+    beside: Mapping[str, str] = {}
+    """Other collections, and the field of each that has the conversation's id."""
+    unfold: Callable[[str, Mapping[str, Sequence[JSONObject]]], Told]
+    """What the conversation of that id says, from its documents in each collection; ValueError
+    where nothing of it can be read."""
+    holds: Holds
+    """What a message and a conversation have there."""
+
+
+# --- DynamoDB -------------------------------------------------------------------------------
+
+
+class Items(msgspec.Struct, frozen=True, kw_only=True):
+    """An item for each conversation, with its messages in a list."""
+
+    key: str
+    """What the framework calls the partition key; the table's own counts."""
+    messages: str
+    """The attribute that is the list."""
+    version: str = ""
+    """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
+    tells: Callable[[Any], bool]
+    """Whether an element of the list is a record of this layout."""
+    unfold: Callable[[Any], Sequence[Message]]
+    """The messages of an element (numbers are int or Decimal), perhaps none; ValueError says why it
+    cannot be read."""
+    holds: Holds
+    """What a message and a conversation have there."""
+    fold: Callable[[Message], Any] | None = None
+    """The element for a message that is not refused; None where the layout is only read."""
+    refusal: Callable[[Message], str | None] | None = None
+    """Why the framework's own reader would refuse or change that message, or None."""
+    expiry: str = ""
+    """The attribute of the time, in seconds since 1970, after which the item may be removed."""
+
+
+Shape = Rows | Whole | Lists | Keys | Documents | Gathered | Items

@@ -11,7 +11,8 @@ from synmem.backends.sqlite.shape import TABLES
 from synmem.errors import CorruptData, Unnamed, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.own.sqlite_columns import quoted
-from synmem.layouts.registry import Fit
+from synmem.layouts.registry import Fit, RowsFit, WholeFit
+from synmem.layouts.shapes import Rows, Sketch
 
 _SAMPLE: Final = 20
 """So many records are looked at, where columns do not tell a layout."""
@@ -38,18 +39,23 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
     fits = [
         fit for fit in registry.fits("sqlite", sketch, layout, table) if await _tells(file, fit)
     ]
-    if len(fits) == 1 and not (write and layout is None and fits[0].shape.write is not None):
+    if len(fits) == 1 and not (write and layout is None and _is_writable(fits[0])):
         file.made = True
         return fits[0]
     if fits:
         raise _unnamed(file, fits)
     if layout in registry.LAYOUTS and (write or not sketch):
         shape = registry.shapes(layout, "sqlite")[0]
-        new = Fit(layout, shape, table or shape.table)
-        if new.table.lower() not in map(str.lower, sketch):
-            _check_name(file, new.table)
-            return new
+        if isinstance(shape, Rows) and (table or shape.table).lower() not in {
+            *map(str.lower, sketch)
+        }:
+            _check_name(file, table or shape.table)
+            return RowsFit(layout, shape, table or shape.table)
     raise _missing(file, sketch, layout, table)
+
+
+def _is_writable(fit: Fit) -> bool:
+    return isinstance(fit, RowsFit) and fit.shape.write is not None
 
 
 def _check_name(file: File, table: str) -> None:
@@ -61,9 +67,7 @@ def _check_name(file: File, table: str) -> None:
         )
 
 
-def _missing(
-    file: File, sketch: registry.Sketch, layout: str | None, table: str | None
-) -> CorruptData:
+def _missing(file: File, sketch: Sketch, layout: str | None, table: str | None) -> CorruptData:
     """What is said where nothing fits."""
     tables = f"its tables: {', '.join(sketch) or 'none'}"
     if table is not None and table not in sketch:
@@ -76,19 +80,19 @@ def _missing(
     )
 
 
-async def _sketch(file: File) -> dict[str, set[str]]:
+async def _sketch(file: File) -> dict[str, dict[str, str]]:
     """The tables of a file, and the columns of each."""
     rows = await file.look(
-        "SELECT t.name, c.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c "
+        "SELECT t.name, c.name, c.type FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c "
         "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~' "
         "AND t.sql NOT LIKE 'CREATE VIRTUAL%'"  # its module may not be at hand
     )
-    return {name: {row[1].lower() for row in some} for name, some in groupby(rows, itemgetter(0))}
+    return {name: {row[1]: row[2] for row in some} for name, some in groupby(rows, itemgetter(0))}
 
 
 async def _tells(file: File, fit: Fit) -> bool:
     """Whether any of the first records is of the layout, where there are records."""
-    if fit.shape.tells is None:
+    if isinstance(fit, WholeFit) or fit.shape.tells is None:
         return True
     columns = ", ".join(map(quoted, fit.shape.record))
     sql = f"SELECT {columns} FROM {quoted(fit.table)} LIMIT {_SAMPLE}"

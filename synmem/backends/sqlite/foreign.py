@@ -17,7 +17,7 @@ from synmem.backends.sqlite.foreign_listing import ForeignListing
 from synmem.backends.sqlite.foreign_reading import ForeignReader
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.sqlite.foreign_writing import ForeignWriter
-from synmem.layouts.registry import Fit
+from synmem.layouts.registry import RowsFit
 from synmem.messages import Conversation, Damage, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position
 
@@ -25,7 +25,7 @@ from synmem.store import START, ConversationInfo, Page, Part, Position
 class ForeignStore:
     """A `Store` in a table of another framework."""
 
-    def __init__(self, table: ForeignTable, fit: Fit, *, write: bool, page_size: int) -> None:
+    def __init__(self, table: ForeignTable, fit: RowsFit, *, write: bool, page_size: int) -> None:
         self.name = table.file.name
         others = tuple(column.name for column in table.others)
         self.holds = replace(fit.shape.holds, unread=others)

@@ -15,7 +15,7 @@ from synmem.backends.sqlite.place import marks
 from synmem.backends.sqlite.shape import row_number
 from synmem.errors import CorruptData
 from synmem.layouts.own.sqlite_columns import NUMBER, affinity, quoted
-from synmem.layouts.registry import Fit
+from synmem.layouts.registry import RowsFit
 from synmem.messages import Message, Unreadable, ascii_json, parse_json, refusal
 from synmem.store import Page, Position
 
@@ -74,7 +74,7 @@ class ForeignTable:
     def __init__(
         self,
         file: File,
-        fit: Fit,
+        fit: RowsFit,
         *,
         columns: Sequence[ColumnInfo] = (),
         number: str | None = None,
@@ -206,7 +206,7 @@ class ForeignTable:
         return found
 
 
-async def table_of(file: File, fit: Fit) -> ForeignTable:
+async def table_of(file: File, fit: RowsFit) -> ForeignTable:
     """The table that was found, perhaps still to be made."""
     encoding = "UTF-8"
     if told := await file.look("PRAGMA encoding"):

@@ -18,7 +18,7 @@ from synmem.backends.sqlite.foreign_table import (
 from synmem.backends.sqlite.place import marks
 from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsupported
 from synmem.layouts.own.sqlite_columns import quoted
-from synmem.layouts.registry import Fit
+from synmem.layouts.registry import RowsFit
 from synmem.layouts.shapes import Record, Write
 from synmem.messages import Conversation, Message, chunks
 from synmem.store import START, Part, Position
@@ -29,7 +29,7 @@ _HIGHEST: Final = 2**63 - 1
 class ForeignWriter:
     """Appends, deletes and replaces; each a transaction with the write lock from its first look."""
 
-    def __init__(self, table: ForeignTable, fit: Fit, *, write: bool) -> None:
+    def __init__(self, table: ForeignTable, fit: RowsFit, *, write: bool) -> None:
         self._table = table
         self._file = table.file
         self._fit = fit

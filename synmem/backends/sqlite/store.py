@@ -97,8 +97,10 @@ async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: i
                 from synmem.backends.sqlite.finding import find
                 from synmem.backends.sqlite.foreign import ForeignStore
                 from synmem.backends.sqlite.foreign_table import table_of
+                from synmem.layouts.registry import RowsFit
 
                 fit = await find(file, layout, name, write=write)
+                assert isinstance(fit, RowsFit)
                 table = await table_of(file, fit)
                 return ForeignStore(table, fit, write=write, page_size=page_size)
     except BaseException:

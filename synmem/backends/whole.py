@@ -1,0 +1,342 @@
+"""A store that is read by whole conversations, for layouts of which only all records of one tell
+its messages and their order; what several drivers share.
+
+A driver says how it finds conversations and what their records tell (`Source`). A position is the
+index of a message and a fingerprint of the last few up to it: where these do not stand there any
+more, they are looked for, and where they stand nowhere, or twice, it is `Changed`.
+"""
+
+import hashlib
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from typing import Final, Protocol
+
+import msgspec
+
+from synmem.backends.paging import changed, storable
+from synmem.errors import StoreError, Unsupported
+from synmem.layouts.shapes import Told
+from synmem.messages import (
+    Conversation,
+    Damage,
+    Holds,
+    Message,
+    Unreadable,
+    ascii_json,
+    canonical,
+    chunks,
+    parse_json,
+    refusal,
+)
+from synmem.store import START, ConversationInfo, Page, Part, Position
+
+_ANCHOR: Final = 16
+"""So many messages, up to the one that is meant, are in a position's fingerprint."""
+
+_MOST_AT_ONCE: Final = 100
+"""So many small conversations are asked for at once; of large ones each by itself."""
+
+_MARK: Final = "#"
+"""Stands between the id of a conversation and that of a branch's leaf."""
+
+MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+"""On what a layout comes to grief that meets a value of a kind that it does not expect."""
+
+Said = Message | Unreadable
+
+
+class Source(Protocol):
+    """How a driver finds whole conversations."""
+
+    name: str
+
+    def ids(self) -> AsyncIterator[list[str]]:
+        """The ids of all conversations, in pages, each once."""
+
+    async def told(self, ids: Sequence[str]) -> Mapping[str, Told]:
+        """What these conversations say, those that exist. A conversation of which nothing can be
+        read is one `Unreadable`."""
+
+    async def strays(self) -> list[Damage]:
+        """Records that belong to no conversation."""
+
+    async def version(self) -> str | None:
+        """As long as it is the same, so is all that lies there; None: that cannot be told."""
+
+    async def close(self) -> None:
+        """Give connections and files back; twice is once."""
+
+
+class WholeStore:
+    """A `Store` of whole conversations, to read. A branch is a conversation of its own where
+    `branches`; where not, the current one is the conversation, and the others are counted."""
+
+    def __init__(
+        self, source: Source, holds: Holds, remark: str, *, branches: bool, page_size: int
+    ) -> None:
+        self.name = source.name
+        self.holds = holds
+        self._source = source
+        self._remark = remark
+        self._page_size = page_size
+        self._with_branches = branches
+        self._passed: dict[str, int] = {}
+        """Of the conversations that were read, how many other branches each has."""
+
+    # --- reading ---
+
+    def read(
+        self,
+        conversations: Sequence[str],
+        *,
+        after: Position = START,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Page]:
+        """See `Store.read`; what a conversation says is asked for once, and then comes in pages."""
+        if after != START and len(conversations) != 1:
+            raise ValueError("after goes with one conversation")
+        return self._read(storable(conversations), after, reverse, limit)
+
+    async def _read(
+        self, ids: Sequence[str], after: Position, reverse: bool, limit: int | None
+    ) -> AsyncGenerator[Page, None]:
+        found = False
+        async for conversation, told in self._tellings(ids):
+            found, said = True, [*told.messages]
+            start = 0 if after == START else self._index(conversation, said, after) + 1
+            order = range(len(said))
+            if reverse:
+                order = order[::-1] if after == START else range(start - 1)[::-1]
+            else:
+                order = order[start:]
+            for some in chunks(order[:limit], self._page_size):
+                yield _page(conversation, said, some)
+        if after != START and not found:
+            raise changed(ids[0] if ids else "", self.name)
+
+    async def _tellings(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Told], None]:
+        """What each of these says, as many at once as have proved small."""
+        width, waiting = 1, [*ids]
+        while waiting:
+            some, waiting = waiting[:width], waiting[width:]
+            found = await self._told(some)
+            count = sum(len(told.messages) for told in found.values())
+            width = min(width * 2, _MOST_AT_ONCE) if count <= self._page_size else 1
+            for conversation in some:
+                if conversation in found:
+                    yield conversation, found[conversation]
+
+    async def _told(self, ids: Sequence[str]) -> dict[str, Told]:
+        """What these conversations say, or branches; those that have messages."""
+        found = dict(await self._source.told(ids))
+        self._passed.update((id_, len(told.branches)) for id_, told in found.items())
+        missing = [id_ for id_ in ids if id_ not in found and _MARK in id_]
+        for id_, told in (await self._branches(missing)).items() if missing else ():
+            found[id_] = told
+        return {id_: _readable(told) for id_, told in found.items() if told.messages}
+
+    async def _branches(self, ids: Sequence[str]) -> dict[str, Told]:
+        """Those of these that are `ID#LEAF`; either may have a `#` of its own."""
+        ways = {
+            (id_[:at], id_[at + 1 :]): id_
+            for id_ in ids
+            for at, mark in enumerate(id_)
+            if mark == _MARK and at
+        }
+        trunks = await self._source.told(sorted({trunk for trunk, _ in ways}))
+        return {
+            id_: Told(
+                messages=trunks[trunk].branches[leaf],
+                title=trunks[trunk].title,
+                extra=trunks[trunk].extra,
+            )
+            for (trunk, leaf), id_ in ways.items()
+            if trunk in trunks and leaf in trunks[trunk].branches
+        }
+
+    def _index(self, conversation: str, said: Sequence[Said], position: Position) -> int:
+        """At which index the message of a position stands now."""
+        try:
+            index, print_ = parse_json(position)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"not a position of this store: {position!r}") from error
+        if 0 <= index < len(said) and _fingerprint(said, index) == print_:
+            return int(index)
+        found = [at for at in range(len(said)) if _fingerprint(said, at) == print_]
+        if len(found) != 1:
+            raise changed(conversation, self.name)
+        return found[0]
+
+    # --- listing ---
+
+    async def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """See `Store.conversations`. Without messages there is none, so each is read."""
+        async for some in self._pages_of(ids):
+            infos = [
+                info
+                async for conversation, told in self._tellings(some)
+                for info in self._infos(conversation, told, details, ids is None)
+            ]
+            if infos:
+                yield infos
+
+    async def _pages_of(self, ids: Sequence[str] | None) -> AsyncIterator[list[str]]:
+        if ids is None:
+            async for some in self._source.ids():
+                yield some
+        else:
+            for chunk in chunks(storable(ids), self._page_size):
+                yield [*chunk]
+
+    def _infos(
+        self, conversation: str, told: Told, details: bool, all_: bool
+    ) -> list[ConversationInfo]:
+        """A conversation, and where they are asked for its branches, as a listing shows them."""
+        found = {conversation: told.messages}
+        if all_ and self._with_branches:
+            leaves = told.branches.items()
+            found |= {f"{conversation}{_MARK}{leaf}": said for leaf, said in leaves if said}
+        if not details:
+            return [ConversationInfo(id=id_) for id_ in found]
+        return [_info(id_, said, told) for id_, said in found.items()]
+
+    def passed_over(self) -> int:
+        """See `SupportsBranches.passed_over`."""
+        return 0 if self._with_branches else sum(self._passed.values())
+
+    # --- what lies there ---
+
+    def remark(self) -> str:
+        """See `SupportsRemark.remark`: whose it is."""
+        return self._remark
+
+    async def damage(self) -> list[Damage]:
+        """Records that belong to no conversation."""
+        return await self._source.strays()
+
+    async def strays(self) -> list[Damage]:
+        """See `SupportsStrays.strays`."""
+        return await self._source.strays()
+
+    async def version(self) -> str | None:
+        """See `SupportsChanges.version`."""
+        version = await self._source.version()
+        return version and f"{version} {self._remark} {self._with_branches}"
+
+    async def fingerprints(self, upto: Mapping[str, Position]) -> None:
+        """See `SupportsChanges.fingerprints`: it cannot tell."""
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._source.close()
+
+    # --- writing, which there is not ---
+
+    def refusal(self, message: Message) -> str | None:
+        """See `Store.refusal`: it is only read."""
+        return f"what lies there is {self._remark}: it can be read, not written"
+
+    async def append(
+        self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
+    ) -> list[Position]:
+        """Unsupported."""
+        raise self._only_read()
+
+    async def delete(
+        self,
+        conversation: str,
+        *,
+        upto: Position | None = None,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> bool:
+        """Unsupported."""
+        raise self._only_read()
+
+    async def replace(
+        self,
+        conversation: Conversation,
+        messages: AsyncIterable[Sequence[Message]],
+        *,
+        upto: Position,
+        begins: Position | None = None,
+        token: str | None = None,
+    ) -> None:
+        """Unsupported."""
+        raise self._only_read()
+
+    def _only_read(self) -> StoreError:
+        return Unsupported(
+            f"{self.name} is {self._remark}: it can be read, not written",
+            hint="copy it to another store with `synmem migrate`",
+        )
+
+
+def told_by(unfold: Callable[[], Told]) -> Told:
+    """What an `unfold` of a layout gives; one `Unreadable` where nothing can be read."""
+    try:
+        return unfold()
+    except MALFORMED as error:
+        return Told(messages=[Unreadable("conversation", f"the conversation: {error}")])
+
+
+def _readable(told: Told) -> Told:
+    """The same, in which what no message can be is unreadable."""
+    return msgspec.structs.replace(
+        told,
+        messages=_checked(told.messages),
+        branches={leaf: _checked(said) for leaf, said in told.branches.items()},
+    )
+
+
+def _checked(said: Sequence[Said]) -> list[Said]:
+    return [
+        Unreadable(f"message {index}", f"message {index}: {why}")
+        if isinstance(each, Message) and (why := refusal(each))
+        else each
+        for index, each in enumerate(said)
+    ]
+
+
+def _page(conversation: str, said: Sequence[Said], indexes: Sequence[int]) -> Page:
+    """The messages at these indexes of a conversation that says this."""
+    return Page(
+        conversation,
+        [said[index] for index in indexes],
+        lambda i: ascii_json([indexes[i], _fingerprint(said, indexes[i])]),
+    )
+
+
+def _fingerprint(said: Sequence[Said], index: int) -> str:
+    """Of the message at an index, and of those just before it."""
+    digest = hashlib.blake2b(digest_size=12)
+    for each in said[max(0, index + 1 - _ANCHOR) : index + 1]:
+        if isinstance(each, Message):
+            digest.update(canonical(each))
+        else:
+            digest.update(ascii_json([each.position, each.reason, each.text]).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _info(id_: str, said: Sequence[Said], told: Told) -> ConversationInfo:
+    first, last = (
+        each.created_at if isinstance(each, Message) else None for each in (said[0], said[-1])
+    )
+    return ConversationInfo(
+        id=id_,
+        messages=len(said),
+        first_at=first,
+        last_at=last,
+        title=told.title or None,
+        extra=told.extra or None,
+    )

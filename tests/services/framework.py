@@ -1,0 +1,65 @@
+"""The real packages of other frameworks, each set in a Python of its own: it is installed once,
+beside the tests' packages."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class Framework:
+    """A running program that has the packages; `ask` says what it is to do.
+
+    It reads a line of JSON, `{"do": ..., ...}`, and answers with one: `{"said": ...}`, or
+    `{"error": ...}` where the framework raised.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def ask(self, do: str, **asked: Any) -> Any:
+        """What it answers; RuntimeError where the framework raised."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": do, **asked}) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["said"]
+
+
+@contextlib.contextmanager
+def running(packages: Sequence[str], program: str) -> Iterator[Framework]:
+    """The program of that name in this folder, with these packages, until the end."""
+    path = Path(__file__).with_name(program)
+    command = [str(installed(packages)), "-W", "ignore", str(path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Framework(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def installed(packages: Sequence[str]) -> Path:
+    """The Python that has these; made at the first call, in the tests' own environment."""
+    folder = Path(sys.prefix) / "-".join(packages).replace("==", "-").replace("[", "-").replace(
+        "]", ""
+    )
+    if not folder.exists():
+        making = tempfile.mkdtemp(prefix="framework-", dir=sys.prefix)
+        venv.create(making, with_pip=True)
+        pip = [f"{making}/bin/python", "-m", "pip", "install", "-q", *packages]
+        subprocess.run(pip, check=True)
+        try:
+            Path(making).rename(folder)
+        except OSError:  # somebody else was as fast
+            shutil.rmtree(making)
+    return folder / "bin" / "python"
