@@ -70,6 +70,22 @@ class Profile(msgspec.Struct, frozen=True):
             settings[place] = with_password(settings[place], password)
         return settings
 
+    def given(self, **settings: Any) -> "Profile":
+        """The same with these settings, as a flag gives them; those that are None are not given.
+        ProfileError where the backend has no such key."""
+        given = {
+            key: checked(self.backend, key, value, f"--{key}")
+            for key, value in settings.items()
+            if value is not None
+        }
+        if not given:
+            return self
+        return msgspec.structs.replace(
+            self,
+            settings=self.settings | given,
+            origins=self.origins | dict.fromkeys(given, "flag"),
+        )
+
     @property
     def identity(self) -> str:
         """What tells this store from every other, without user, password and variables.

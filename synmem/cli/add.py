@@ -38,7 +38,7 @@ AtOption = Annotated[
 ]
 
 
-@command
+@command("layout")
 async def add(
     session: Session,
     conversation: ConversationArgument,

@@ -49,7 +49,7 @@ QuickOption = Annotated[
 ]
 
 
-@command
+@command("layout", "branches")
 async def check(
     session: Session,
     source: SourceArgument = None,
@@ -80,7 +80,7 @@ async def check(
         async with session.open(source) as ours:
             if dest is None:
                 return await _sound(session, ours, match)
-            async with session.open(dest) as theirs:
+            async with session.open_profile(session.resolve_other(dest)) as theirs:
                 return await _compare(session, ours, theirs, match, one_way, quick)
     except CorruptData as error:
         render.error(error, as_json=session.json)
@@ -94,6 +94,7 @@ async def _sound(session: Session, store: "Store", match: "Match") -> int | None
     from synmem.cli.damage import name_damage
     from synmem.cli.progress import progress
     from synmem.operations.moving.check import Soundness, sound
+    from synmem.store import SupportsRemark
 
     found = Soundness()
     listed = _List(session)
@@ -104,9 +105,11 @@ async def _sound(session: Session, store: "Store", match: "Match") -> int | None
                 where = "" if each.position is None else f"message {each.position:,}: "
                 listed.add("!", each.conversation_id, where + each.reason)
     name_damage(store.name, found.damage)
+    whose = store.remark() if isinstance(store, SupportsRemark) else None
     if session.json:
         listed.end(
             {
+                **({} if whose is None else {"remark": whose}),
                 "counts": {
                     "conversations": found.conversations,
                     "messages": found.messages,
@@ -127,7 +130,8 @@ async def _sound(session: Session, store: "Store", match: "Match") -> int | None
         words = f"{count(found.conversations, 'conversation')}, {count(found.messages, 'message')}"
         words += f", {found.unreadable:,} unreadable" if found.unreadable else ""
         words += "" if _bad(found) else ": sound"
-        session.note(f"{store.name}: {words}{_parted(found)}")
+        about = "" if whose is None else f" ({whose})"
+        session.note(f"{store.name}{about}: {words}{_parted(found)}")
     return PARTLY if _bad(found) else None
 
 

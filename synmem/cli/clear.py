@@ -49,7 +49,7 @@ NoBackupOption = Annotated[
 ]
 
 
-@command
+@command("layout")
 async def clear(
     session: Session,
     conversations: ConversationsArgument = None,

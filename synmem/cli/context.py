@@ -79,7 +79,7 @@ ExplainOption = Annotated[
 ]
 
 
-@command
+@command("layout", "branches")
 async def context(
     session: Session,
     conversation: ConversationArgument,

@@ -22,7 +22,7 @@ MaxEntitiesOption = Annotated[
 ]
 
 
-@command
+@command("layout", "branches")
 async def entities(
     session: Session,
     conversation: ConversationArgument,

@@ -74,7 +74,7 @@ RescueOption = Annotated[
 ]
 
 
-@command
+@command("layout", "branches")
 async def export(
     session: Session,
     conversations: ConversationsArgument = None,

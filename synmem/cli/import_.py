@@ -43,7 +43,7 @@ TimezoneOption = Annotated[
 ]
 
 
-@command
+@command("layout")
 async def import_(
     session: Session,
     files: FilesArgument = None,

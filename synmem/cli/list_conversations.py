@@ -50,7 +50,7 @@ NulOption = Annotated[
 ]  # fmt: skip
 
 
-@command
+@command("layout", "branches")
 async def list_conversations(
     session: Session,
     match: MatchOption = None,

@@ -44,12 +44,16 @@ UntilOption = Annotated[
 JobsOption = Annotated[
     int, typer.Option("--jobs", metavar="N", min=1, max=64, help="So much at once.")
 ]
+ToLayoutOption = Annotated[
+    str | None,
+    typer.Option("--to-layout", metavar="NAME", help="As whose tables or keys DEST is written."),
+]
 MoveOption = Annotated[
     bool, typer.Option("--move", help="Remove from the source what was copied and verified.")
 ]
 
 
-@command
+@command("layout", "branches")
 async def migrate(
     session: Session,
     source: SourceArgument,
@@ -61,6 +65,7 @@ async def migrate(
     rejects: RejectsOption = None,
     dry_run: DryRunOption = False,
     receipt: ReceiptOption = None,
+    to_layout: ToLayoutOption = None,
     jobs: JobsOption = 2,
     move: MoveOption = False,
     no_backup: NoBackupOption = False,
@@ -75,14 +80,14 @@ async def migrate(
     synmem migrate chat.db prod
     synmem migrate old.db new.db --match 'user-*' --dry-run
     synmem migrate cache archive.db --since 30d --receipt receipt.json
-    synmem migrate chat.db 'message_store.db?layout=langchain'
+    synmem migrate chat.db message_store.db --to-layout langchain
     """
     from synmem.cli.files import file_named
     from synmem.cli.moving import Order, check_files, checked_way, run
     from synmem.cli.times import optional_moment
     from synmem.operations.moving.transfer import Options
 
-    ours, theirs = session.resolve(source), session.resolve(dest)
+    ours, theirs = session.resolve(source), session.resolve_other(dest, to_layout)
     if _same(ours, theirs):
         raise UsageError(f"{ours.where} and {theirs.where} are the same store")
     options = Options(

@@ -22,6 +22,8 @@ def origin_of(session: Session, profile: "Profile", command: str) -> "Origin":
 
     named = profile.origins.get("backend") != "flag"
     settings = None
+    if named and profile.origins.get("layout") == "flag":
+        settings = {"layout": profile.settings["layout"]}
     if not named and not has_secret(profile.settings):
         settings = dict(profile.settings)
         for key in ("db_path", "path"):
@@ -68,7 +70,7 @@ def _remembered(session: Session, manifest: "Manifest") -> "Profile":
     from synmem.profiles import Profile, resolve
 
     origin = manifest.origin
-    if origin.settings is not None:
+    if origin.settings is not None and not origin.named:
         flags = dict.fromkeys(["backend", *origin.settings], "flag")
         return Profile(origin.target, origin.backend, origin.settings, False, flags)
     if not origin.named:
@@ -78,7 +80,7 @@ def _remembered(session: Session, manifest: "Manifest") -> "Profile":
         )
     config = session.config or (Path(origin.config) if origin.config else None)
     try:
-        return resolve(origin.target, config)
+        return resolve(origin.target, config).given(**origin.settings or {})
     except ProfileNotFound as error:
         raise ProfileNotFound(
             f"backup {manifest.id} comes from profile {origin.target!r}, {origin.where}, and there "

@@ -1,7 +1,7 @@
 """`synmem profile`: the connection profiles of config.toml."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,10 @@ from synmem.errors import ProfileError, ProfileNotFound, Refused, StoreNotFound,
 if TYPE_CHECKING:
     from synmem.config import Config
     from synmem.profiles import Profile
+    from synmem.store import Store
+
+_LOOKED_INTO = 20
+"""Of so many conversations `profile test` reads the first message."""
 
 app = typer.Typer(
     add_completion=False,
@@ -37,7 +41,7 @@ MaybeNameArgument = Annotated[
 
 
 @app.command("list", cls=Command)
-@command
+@command()
 async def list_(session: Session) -> int | None:
     """The profiles: a table, or in a pipe one name a line.
 
@@ -98,7 +102,7 @@ def _columns(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
 
 
 @app.command("show", cls=Command)
-@command
+@command()
 async def show(session: Session, name: MaybeNameArgument = None) -> None:
     """A profile's settings, passwords masked, and where each comes from.
 
@@ -127,40 +131,61 @@ async def show(session: Session, name: MaybeNameArgument = None) -> None:
 
 
 @app.command("test", cls=Command)
-@command
-async def test(session: Session, name: MaybeNameArgument = None) -> None:
-    """Open a profile's store. It is only read, and a page of it listed.
+@command("layout", "branches")
+async def test(session: Session, name: MaybeNameArgument = None) -> int | None:
+    """Open a profile's store. It is only read: a page of it is listed, and a few messages read.
 
     \b
     Example: synmem profile test prod
     """
-    from synmem.store import SupportsRemark
+    from synmem.cli.damage import name_strays
+    from synmem.store import ConversationInfo, SupportsRemark
 
     profile = session.resolve(name)
+    unreadable: list[str] = []
+    strays = False
     try:
         async with session.open_profile(profile) as store:
             pages = store.conversations()
-            count = len(await anext(pages, []))
-            complete = not await anext(pages, [])
+            page = await anext(pages, list[ConversationInfo]())
+            count, complete = len(page), not await anext(pages, [])
             where = store.name
             remark = store.remark() if isinstance(store, SupportsRemark) else None
+            unreadable = await _unreadable(store, [info.id for info in page[:_LOOKED_INTO]])
+            strays = await name_strays(store)
     except StoreNotFound:
         if profile.origins.get("db_path") == "default" or not session.nothing_yet(profile):
             raise
         count, complete, where, remark = 0, True, profile.where, "nothing there yet"
     if session.json:
         data = {"name": profile.name, "backend": profile.backend, "ok": True, "where": where}
-        found = {**data, "conversations": count, "complete": complete}
-        render.json_line(found if remark is None else {**found, "remark": remark})
-        return
-    counted = f"{count:,} conversation{'' if count == 1 else 's'}"
-    counted = counted if complete else f"more than {counted}"
-    also = "" if remark is None else f", {remark}"
-    render.line(f"ok: {profile.name} ({profile.backend}), {counted}, {where}{also}")
+        data |= {"conversations": count, "complete": complete}
+        data |= {} if remark is None else {"remark": remark}
+        render.json_line(data | ({"unreadable": unreadable} if unreadable else {}))
+    else:
+        counted = f"{count:,} conversation{'' if count == 1 else 's'}"
+        counted = counted if complete else f"more than {counted}"
+        also = "" if remark is None else f", {remark}"
+        render.line(f"ok: {profile.name} ({profile.backend}), {counted}, {where}{also}")
+    for each in unreadable:
+        render.note(f"unreadable: {render.visible_line(each)}")
+    return PARTLY if unreadable or strays else None
+
+
+async def _unreadable(store: "Store", conversations: Sequence[str]) -> list[str]:
+    """What of the first messages of these conversations cannot be read, and why."""
+    from synmem.messages import Unreadable
+
+    return [
+        f"{page.conversation}: {item.reason}"
+        async for page in store.read(conversations, limit=1)
+        for item in page.items
+        if isinstance(item, Unreadable)
+    ]
 
 
 @app.command("path", cls=Command)
-@command
+@command()
 async def path(session: Session) -> None:
     """Where the configuration file is, or would be.
 
@@ -178,7 +203,7 @@ async def path(session: Session) -> None:
 
 
 @app.command("add", cls=Command)
-@command
+@command()
 async def add(
     session: Session,
     name: Annotated[
@@ -284,7 +309,7 @@ def _say_added(
 
 
 @app.command("use", cls=Command)
-@command
+@command()
 async def use(session: Session, name: NameArgument) -> None:
     """Make a profile the default; the file's comments stay.
 
@@ -303,7 +328,7 @@ async def use(session: Session, name: NameArgument) -> None:
 
 
 @app.command("remove", cls=Command)
-@command
+@command()
 async def remove(
     session: Session,
     name: NameArgument,

@@ -7,7 +7,7 @@ import inspect
 import itertools
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,14 +53,26 @@ class Session:
     json: bool
     quiet: bool
     verbose: bool
+    layout: str | None = None
+    branches: bool = False
     typed: bool = False
     """Whether the profile was typed with -p, and does not come from the environment."""
 
     def resolve(self, target: str | None = None) -> "Profile":
-        """The profile of that name, URL or path; without one, of `-p` or the default."""
+        """The profile of that name, URL or path; without one, of `-p` or the default. It has the
+        layout that was asked for, and branches."""
+        profile = self.resolve_other(target if target is not None else self.profile, self.layout)
+        from synmem.settings import KEYS
+
+        if self.branches and "branches" in KEYS[profile.backend]:
+            return profile.given(branches=True)
+        return profile
+
+    def resolve_other(self, target: str | None, layout: str | None = None) -> "Profile":
+        """The same of a second store, to which options do not apply."""
         from synmem.profiles import resolve
 
-        return resolve(target if target is not None else self.profile, self.config)
+        return resolve(target, self.config).given(layout=layout)
 
     @contextlib.asynccontextmanager
     async def open(
@@ -82,6 +94,15 @@ class Session:
             if self.verbose:
                 render.note(f"{profile.name}: {store.name}")
             yield store
+            self._tell_branches(store)
+
+    def _tell_branches(self, store: "Store") -> None:
+        """How many branches were left out, once it is known."""
+        from synmem.store import SupportsBranches
+
+        if isinstance(store, SupportsBranches) and (others := store.passed_over()):
+            what = "another branch" if others == 1 else f"{others:,} other branches"
+            self.note(f"left out: {what} (--branches: each as a conversation of its own)")
 
     def nothing_yet(self, profile: "Profile") -> bool:
         """Whether the first `add` makes this profile's file, which is told then.
@@ -126,6 +147,13 @@ ConfigOption = Annotated[
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; errors too.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No notes, no progress.")]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option("--layout", metavar="NAME", help="Whose tables, keys or documents are meant."),
+]
+BranchesOption = Annotated[
+    bool, typer.Option("--branches", help="Other branches too, each as a conversation.")
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
 ColorOption = Annotated[bool, typer.Option("--no-color", help="No colours, as NO_COLOR=1.")]
 
@@ -140,33 +168,50 @@ def _common(
 ) -> None: ...
 
 
+def _of_store(layout: LayoutOption = None, branches: BranchesOption = False) -> None: ...
+
+
 _COMMON = inspect.signature(_common).parameters
+_OF_STORE = inspect.signature(_of_store).parameters
 _CONTEXT = inspect.Parameter(
     "context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
 )  # Typer hands it in
 
 
-def command(function: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
+Main = Callable[..., Coroutine[Any, Any, int | None]]
+
+
+def command(*options: str) -> Callable[[Main], Callable[..., None]]:
     """Make an async function of a Session and its own options a command.
 
-    Its parameters are followed by those of `_common`. What it returns is the exit code.
+    Its parameters are followed by these `options` of `_of_store`, which say how a store is read,
+    and by those of `_common`. What it returns is the exit code.
     """
+    common = {**{name: _OF_STORE[name] for name in options}, **_COMMON}
+
+    def made(function: Main) -> Callable[..., None]:
+        return _command(function, common)
+
+    return made
+
+
+def _command(function: Main, common: Mapping[str, inspect.Parameter]) -> Callable[..., None]:
     own = list(inspect.signature(function).parameters.values())[1:]
 
     @functools.wraps(function)
     def run(**values: Any) -> None:
         # An option that may be repeated and was not given.
         values = {name: None if value == () else value for name, value in values.items()}
-        common = {name: values.pop(name) for name in _COMMON}
-        if common.pop("no_color"):
+        said = {name: values.pop(name) for name in common}
+        if said.pop("no_color"):
             os.environ["NO_COLOR"] = "1"
         source = values.pop("context").get_parameter_source("profile")
         typed = source is not None and source.name == "COMMANDLINE"
-        code = _run_async(function(Session(**common, typed=typed), **values))
+        code = _run_async(function(Session(**said, typed=typed), **values))
         if code:
             raise typer.Exit(code)
 
-    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *_COMMON.values(), _CONTEXT)]
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *common.values(), _CONTEXT)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     del run.__wrapped__

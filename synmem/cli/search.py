@@ -42,7 +42,7 @@ _AROUND = 70  # characters of a snippet before and after the match
 _MATCH, _HEAD = "1;31", "35"
 
 
-@command
+@command("layout", "branches")
 async def search(
     session: Session,
     query: QueryArgument,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from synmem.operations.stats import Stats
 
 
-@command
+@command("layout", "branches")
 async def stats(session: Session) -> int | None:
     """Count conversations, messages, roles and tokens.
 

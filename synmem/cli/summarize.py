@@ -47,7 +47,7 @@ NoBackupOption = Annotated[
 ]
 
 
-@command
+@command("layout", "branches")
 async def summarize(
     session: Session,
     conversations: ConversationsArgument = None,

@@ -39,7 +39,7 @@ ForceOption = Annotated[
 ]
 
 
-@command
+@command("layout")
 async def undo(
     session: Session,
     backup: BackupArgument = None,

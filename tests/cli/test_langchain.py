@@ -129,12 +129,47 @@ def test_what_is_written_must_be_named(tmp_path: Path) -> None:
     ):  # fmt: skip
         result = run(*command)
         assert result.exit_code == 2, command
-        assert "?layout=langchain " in result.stderr
+        assert "--layout langchain " in result.stderr
     assert state(path) == before
     done("add", "a", "x", "-p", f"sqlite:///{path}{LAYOUT}")
+    done("clear", "a", "--keep-last", "1", "--yes", "-p", path, "--layout", "langchain")
+    done("undo")
     done("profile", "add", "lc", f"{path}{LAYOUT}")
     done("add", "a", "y", "-p", "lc")
     assert [each["data"]["content"] for each in stored(path, "a")[-2:]] == ["x", "y"]
+
+
+def test_the_layout_of_the_destination_and_that_of_a_profile_are_options(tmp_path: Path) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    new = tmp_path / "new.db"
+    done("migrate", path, new, "--layout", "langchain", "--to-layout", "langchain")
+    assert stored(new, "a") == stored(path, "a")
+    done("profile", "add", "plain", path)
+    done("clear", "a", "--yes", "-p", "plain", "--layout", "langchain")
+    assert stored(path, "a") == []
+    done("undo")  # which knows the layout that the profile does not name
+    assert stored(path, "a") == stored(new, "a")
+    result = run("ls", "-p", path, "--layout", "nope")
+    assert result.exit_code == 1
+    assert "no layout 'nope' on SQLite" in result.stderr
+    assert run("ls", "-p", "memory:", "--layout", "langchain").exit_code == 1
+
+
+def test_whose_it_is_and_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    whose = "langchain's, in its table message_store"
+    assert whose in done("profile", "test", path)
+    assert whose in run("check", path).stderr
+    assert json.loads(run("check", path, "--json").stdout)["remark"] == whose
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE message_store SET message = '[' WHERE id = 1")
+        db.execute("INSERT INTO message_store (message) VALUES ('{}')")
+    result = run("profile", "test", path)
+    assert result.exit_code == 6
+    assert "unreadable: a: row 1: its message is not JSON" in result.stderr
+    assert "row 9" in result.stderr
+    found = json.loads(run("profile", "test", path, "--json").stdout)
+    assert [each[:8] for each in found["unreadable"]] == ["a: row 1"]
 
 
 def test_of_several_tables_one_must_be_chosen(tmp_path: Path) -> None:

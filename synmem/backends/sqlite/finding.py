@@ -107,8 +107,8 @@ def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
         return Unnamed(
             f"{file.path}: its table {fits[0].table} is {fits[0].layout}'s: to be written, it must "
             "be named",
-            hint=f"with ?layout={fits[0].layout} behind the path, in quotes, or `layout` in the "
-            "profile",
+            hint=f"with --layout {fits[0].layout} (of the destination of `migrate`: --to-layout), "
+            "or `layout` in the profile",
         )
     ways = [f"?layout={fit.layout}&table={quote(fit.table)}" for fit in fits]
     tables = ", ".join(f"{fit.table} ({fit.layout})" for fit in fits)

@@ -37,7 +37,8 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `target` is the profile's name and `where` its masked address, for people; `identity` tells
     two stores apart. `config` is the configuration file that was named. A store that no profile
-    names (`named` is False) has its `settings` here, or None where they hold a secret.
+    names (`named` is False) has its `settings` here, or None where they hold a secret; one that a
+    profile names, those that were given beside it.
     """
 
     command: str
