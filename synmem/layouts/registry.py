@@ -63,6 +63,30 @@ def fits(
                     yield WholeFit(name, shape, each, shape.plan(sketch))
 
 
+def likeness(backend: str, sketch: Sketch) -> list[str]:
+    """What a place looks like that has no conversations in a layout that is known: by the names of
+    its tables, of which the columns are others."""
+    tables = {name.lower() for name in sketch}
+    found = []
+    for name in named(backend):
+        for shape in shapes(name, backend):
+            if isinstance(shape, Rows):
+                own = {shape.table, *shape.beside}
+            else:
+                own = {*shape.tables} if isinstance(shape, Whole) else set()
+            if own and {each.lower() for each in own} <= tables:
+                found.append(name)
+                break
+    return found
+
+
+def looks_like(found: Sequence[str]) -> str:
+    """How a person is told of a likeness; nothing where there is none."""
+    if not found:
+        return ""
+    return f"; it looks like {' or '.join(found)}, of a version that is not known"
+
+
 def _lowered(columns: Columns) -> dict[str, str]:
     return {name.lower(): kind.lower() for name, kind in columns.items()}
 

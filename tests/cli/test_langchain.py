@@ -350,6 +350,15 @@ def test_what_is_asked_for_and_not_there_is_named(tmp_path: Path, place: str) ->
     assert place.partition("=")[2] in result.stderr
 
 
+def test_what_has_the_name_but_not_the_columns_is_said_to_look_like_it(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE Message_Store (id, session, body)")
+    result = run("ls", "-p", path)
+    assert result.exit_code == 1
+    assert "it looks like langchain, of a version that is not known" in result.stderr
+
+
 def test_a_table_that_is_named_and_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     path = store(tmp_path / "message_store.db", {"a": TALK})
     result = run("ls", "-p", f"{path}{LAYOUT}&table=nope")

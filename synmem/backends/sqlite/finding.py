@@ -74,8 +74,9 @@ def _missing(file: File, sketch: Sketch, layout: str | None, table: str | None) 
         return CorruptData(f"{file.path}: no table {table}", hint=tables)
     what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
     where = "" if table is None else f" in its table {table}"
+    alike = registry.looks_like(registry.likeness("sqlite", sketch) if layout is None else ())
     return CorruptData(
-        f"{file.path}: no conversations in {what}{where} ({tables})",
+        f"{file.path}: no conversations in {what}{where} ({tables}){alike}",
         hint=f"name one with ?layout={'|'.join(_known())}" if layout is None else None,
     )
 
