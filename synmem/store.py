@@ -306,8 +306,9 @@ class SupportsBranches(Protocol):
     """A store whose conversations may be trees, of which it gives the current branch."""
 
     def passed_over(self) -> int:
-        """How many other branches the conversations have that were read so far; none where it was
-        opened with `branches`, so that each is a conversation of its own, `ID#LEAF`."""
+        """How many other branches the conversations have that were read so far; where it was opened
+        with `branches`, so that each is a conversation of its own, `ID#LEAF`, those of which that
+        id is another conversation's."""
 
 
 @runtime_checkable

@@ -31,7 +31,6 @@ from synmem.messages import (
     ascii_json,
     canonical,
     chunks,
-    parse_json,
     refusal,
 )
 from synmem.store import START, ConversationInfo, Page, Part, Position
@@ -136,39 +135,37 @@ class WholeStore:
     async def _told(self, ids: Sequence[str]) -> dict[str, Told]:
         """What these conversations say, or branches; those that have messages."""
         found = dict(await self._source.told(ids))
-        self._passed.update((id_, len(told.branches)) for id_, told in found.items())
+        if not self._with_branches:
+            self._passed.update((id_, len(told.branches)) for id_, told in found.items())
         missing = [id_ for id_ in ids if id_ not in found and _MARK in id_]
-        for id_, told in (await self._branches(missing)).items() if missing else ():
-            found[id_] = told
+        for id_, (trunk, leaf) in (await self._branches(missing)).items() if missing else ():
+            found[id_] = msgspec.structs.replace(trunk, messages=trunk.branches[leaf], branches={})
         return {id_: _readable(told) for id_, told in found.items() if told.messages}
 
-    async def _branches(self, ids: Sequence[str]) -> dict[str, Told]:
-        """Those of these that are `ID#LEAF`; either may have a `#` of its own."""
-        ways = {
-            (id_[:at], id_[at + 1 :]): id_
+    async def _branches(self, ids: Sequence[str]) -> dict[str, tuple[Told, str]]:
+        """Those of these that are `ID#LEAF`: what the conversation says, and the leaf. Either may
+        have a `#` of its own; where that can be read in two ways, the first is right."""
+        ways = [
+            (id_, id_[:at], id_[at + 1 :])
             for id_ in ids
             for at, mark in enumerate(id_)
             if mark == _MARK and at
-        }
-        trunks = await self._source.told(sorted({trunk for trunk, _ in ways}))
-        return {
-            id_: Told(
-                messages=trunks[trunk].branches[leaf],
-                title=trunks[trunk].title,
-                extra=trunks[trunk].extra,
-            )
-            for (trunk, leaf), id_ in ways.items()
-            if trunk in trunks and leaf in trunks[trunk].branches
-        }
+        ]
+        trunks = await self._source.told(sorted({trunk for _, trunk, _ in ways}))
+        found: dict[str, tuple[Told, str]] = {}
+        for id_, trunk, leaf in ways:
+            if trunk in trunks and leaf in trunks[trunk].branches:
+                found.setdefault(id_, (trunks[trunk], leaf))
+        return found
 
     def _index(self, conversation: str, said: Sequence[Said], position: Position) -> int:
         """At which index the message of a position stands now."""
         try:
-            index, print_ = parse_json(position)
-        except (ValueError, TypeError) as error:
+            index, print_ = msgspec.json.decode(position, type=tuple[int, str])
+        except msgspec.MsgspecError as error:
             raise ValueError(f"not a position of this store: {position!r}") from error
         if 0 <= index < len(said) and _fingerprint(said, index) == print_:
-            return int(index)
+            return index
         found = [at for at in range(len(said)) if _fingerprint(said, at) == print_]
         if len(found) != 1:
             raise changed(conversation, self.name)
@@ -184,7 +181,7 @@ class WholeStore:
             infos = [
                 info
                 async for conversation, told in self._tellings(some)
-                for info in self._infos(conversation, told, details, ids is None)
+                for info in await self._infos(conversation, told, details, ids is None)
             ]
             if infos:
                 yield infos
@@ -197,21 +194,33 @@ class WholeStore:
             for chunk in chunks(storable(ids), self._page_size):
                 yield [*chunk]
 
-    def _infos(
+    async def _infos(
         self, conversation: str, told: Told, details: bool, all_: bool
     ) -> list[ConversationInfo]:
         """A conversation, and where they are asked for its branches, as a listing shows them."""
         found = {conversation: told.messages}
         if all_ and self._with_branches:
-            leaves = told.branches.items()
-            found |= {f"{conversation}{_MARK}{leaf}": said for leaf, said in leaves if said}
+            found |= await self._named(conversation, told)
+            self._passed[conversation] = len(told.branches) + 1 - len(found)
         if not details:
             return [ConversationInfo(id=id_) for id_ in found]
         return [_info(id_, said, told) for id_, said in found.items()]
 
+    async def _named(self, conversation: str, told: Told) -> dict[str, Sequence[Said]]:
+        """Its branches, by the ids that they are read by; not those whose id is another's."""
+        branches = {leaf: said for leaf, said in told.branches.items() if said}
+        names = {f"{conversation}{_MARK}{leaf}": leaf for leaf in branches}
+        others = await self._source.told([*names]) if names else {}
+        read = await self._branches([name for name in names if name.count(_MARK) > 1])
+        return {
+            name: branches[leaf]
+            for name, leaf in names.items()
+            if name not in others and (name not in read or read[name][1] == leaf)
+        }
+
     def passed_over(self) -> int:
         """See `SupportsBranches.passed_over`."""
-        return 0 if self._with_branches else sum(self._passed.values())
+        return sum(self._passed.values())
 
     # --- what lies there ---
 

@@ -331,6 +331,20 @@ class File:
         finally:
             connection.text_factory = str
 
+    async def at_once(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What it reads, all of one moment; within a step. It reads again where the file had to be
+        opened anew meanwhile."""
+        for _ in range(_TRIES):
+            try:
+                await self.look("BEGIN")
+                connection = self.connection
+                found = await work()
+            finally:
+                await self.rollback()
+            if self.connection is connection:
+                return found
+        raise self._restless()
+
     async def look(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query on the file, whatever is in it; none where there is no file yet."""
         if self._reads:

@@ -1,25 +1,53 @@
-"""Tables of other frameworks in an SQLite file: the `Rows` of `layouts/shapes.py`, for all layouts.
+"""Tables of other frameworks in an SQLite file, as `layouts/shapes.py` has them, for all layouts:
+`Rows` here, what is a `Whole` in `foreign_whole.py`.
 
-The table stays as its framework made it: nothing of ours is put into the file, no column, table,
+A table stays as its framework made it: nothing of ours is put into the file, no column, table,
 key or token, and a file that is made for it has the framework's own table and nothing else. New
 rows take the highest number plus one, under the write lock; what `replace` puts in front takes
 numbers below the lowest.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from synmem.backends.paging import Paging, storable
 from synmem.backends.sqlite.changes import version_of
 from synmem.backends.sqlite.errors import translating
+from synmem.backends.sqlite.file import File
+from synmem.backends.sqlite.finding import find
 from synmem.backends.sqlite.foreign_listing import ForeignListing
 from synmem.backends.sqlite.foreign_reading import ForeignReader
-from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
+from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable, table_of
 from synmem.backends.sqlite.foreign_writing import ForeignWriter
-from synmem.layouts.registry import RowsFit
+from synmem.layouts.registry import Fit, RowsFit
 from synmem.messages import Conversation, Damage, Message
-from synmem.store import START, ConversationInfo, Page, Part, Position
+from synmem.store import START, ConversationInfo, Page, Part, Position, Store
+
+
+async def open_foreign(
+    file: File, settings: Mapping[str, Any], *, write: bool, page_size: int
+) -> Store:
+    """The store of the layout that is found in this file, in the table that it is found in, or of
+    those that are named."""
+    fit = await find(file, settings.get("layout"), settings.get("table"), write=write)
+    if isinstance(fit, RowsFit):
+        table = await table_of(file, fit)
+        return ForeignStore(table, fit, write=write, page_size=page_size)
+    from synmem.backends.sqlite.foreign_whole import source_of
+    from synmem.backends.whole import WholeStore
+
+    source = await source_of(file, fit, page_size=page_size)
+    branches = bool(settings.get("branches"))
+    holds = fit.shape.holds
+    return WholeStore(source, holds, _remark(fit), branches=branches, page_size=page_size)
+
+
+def _remark(fit: Fit) -> str:
+    """Whose tables they are."""
+    version = f" ({fit.shape.version})" if fit.shape.version else ""
+    return f"{fit.layout}'s{version}, in its table {fit.table}"
 
 
 class ForeignStore:
@@ -29,7 +57,7 @@ class ForeignStore:
         self.name = table.file.name
         others = tuple(column.name for column in table.others)
         self.holds = replace(fit.shape.holds, unread=others)
-        self._remark = f"{fit.layout}'s, in its table {fit.table}"
+        self._remark = _remark(fit)
         self._file = table.file
         self._table = table
         reader = ForeignReader(self._table, page_size=page_size)

@@ -24,7 +24,8 @@ IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
 SWEEP: Final = 20
 """So many pages are fetched at once, where each fetch looks through the whole table."""
 
-_UTF8: Final = "synmem_utf8"
+UTF8: Final = "synmem_utf8"
+"""What `knowing_utf8` calls the function from the bytes of a text to those in UTF-8."""
 
 _MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
 """On what a layout comes to grief that meets a value of a kind that it does not expect."""
@@ -109,9 +110,9 @@ class ForeignTable:
         self._is_utf8 = encoding == "UTF-8"
         self.codec = encoding[:6]  # UTF-16le and UTF-16be are one to a person
         text = f"CASE typeof({self.id}) WHEN 'text' THEN CAST({self.id} AS BLOB) END"
-        self.is_readable = f"{_UTF8}({text}) IS NOT NULL"
+        self.is_readable = f"{UTF8}({text}) IS NOT NULL"
         """The condition that an id is text that can be read; `strays` names the others."""
-        self.by_id = f"{self.id} COLLATE BINARY" if self._is_utf8 else f"{_UTF8}({text})"
+        self.by_id = f"{self.id} COLLATE BINARY" if self._is_utf8 else f"{UTF8}({text})"
         """What sorts by the bytes of an id in UTF-8, as everything does that reads a store."""
         self.is_text = f"typeof({self.id}) = 'text'" if self._is_utf8 else self.is_readable
 
@@ -208,10 +209,7 @@ class ForeignTable:
 
 async def table_of(file: File, fit: RowsFit) -> ForeignTable:
     """The table that was found, perhaps still to be made."""
-    encoding = "UTF-8"
-    if told := await file.look("PRAGMA encoding"):
-        encoding = told[0][0]
-    await file.define(_UTF8, _utf8_of(encoding))
+    encoding = await knowing_utf8(file)
     if not file.made:
         return ForeignTable(file, fit, encoding=encoding)
     name, last = quoted(fit.table), quoted(fit.shape.order[-1])
@@ -235,6 +233,15 @@ async def table_of(file: File, fit: RowsFit) -> ForeignTable:
     return ForeignTable(
         file, fit, columns=columns, number=number, encoding=encoding, sql=made[0][0]
     )
+
+
+async def knowing_utf8(file: File) -> str:
+    """The encoding of a file's text; its queries can then make UTF-8 of it."""
+    encoding = "UTF-8"
+    if told := await file.look("PRAGMA encoding"):
+        encoding = told[0][0]
+    await file.define(UTF8, _utf8_of(encoding))
+    return encoding
 
 
 def _utf8_of(encoding: str) -> Callable[[bytes | None], bytes | None]:

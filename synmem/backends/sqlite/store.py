@@ -94,15 +94,9 @@ async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: i
             if name is None and (layout is None or layout in TABLES):
                 place = await detect(file, layout, write=write)
             if place is None:
-                from synmem.backends.sqlite.finding import find
-                from synmem.backends.sqlite.foreign import ForeignStore
-                from synmem.backends.sqlite.foreign_table import table_of
-                from synmem.layouts.registry import RowsFit
+                from synmem.backends.sqlite.foreign import open_foreign
 
-                fit = await find(file, layout, name, write=write)
-                assert isinstance(fit, RowsFit)
-                table = await table_of(file, fit)
-                return ForeignStore(table, fit, write=write, page_size=page_size)
+                return await open_foreign(file, settings, write=write, page_size=page_size)
     except BaseException:
         await file.close()
         raise

@@ -1,0 +1,111 @@
+"""Conversations of other frameworks that lie in several tables of an SQLite file: the `Whole` of
+`layouts/shapes.py`, for all layouts."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+from synmem.backends.sqlite.changes import version_of
+from synmem.backends.sqlite.errors import translating
+from synmem.backends.sqlite.file import File
+from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, SWEEP, UTF8, knowing_utf8
+from synmem.backends.whole import told_by
+from synmem.layouts.registry import WholeFit
+from synmem.layouts.shapes import Record, Told
+from synmem.messages import STRAY, Damage, chunks
+
+_ID: Final = f"{UTF8}(CAST(id AS BLOB))"
+"""An id's bytes in UTF-8, by which all stores sort; NULL where it is not text that can be read."""
+
+Asked = tuple[list[str], dict[str, dict[str, list[Record]]]]
+
+
+class SqliteSource:
+    """The `Source` of a file."""
+
+    def __init__(self, file: File, fit: WholeFit, *, encoding: str, page_size: int) -> None:
+        self.name = file.name
+        self._file = file
+        self._table = fit.table
+        self._unfold = fit.shape.unfold
+        self._plan = fit.plan
+        self._codec = encoding[:6]  # UTF-16le and UTF-16be are one to a person
+        self._page_size = page_size
+
+    async def ids(self) -> AsyncIterator[list[str]]:
+        """See `Source.ids`; in the order of their bytes. Each query looks at all ids, so it gives
+        as many as several pages have."""
+        size, last = self._page_size * SWEEP, b""
+        sql = (
+            f"SELECT DISTINCT {_ID} FROM ({self._plan.listing}) WHERE typeof(id) = 'text' "
+            f"AND {_ID} > ? ORDER BY 1 LIMIT ?"
+        )
+        while True:
+            async with self._file.step():
+                found = [row[0] for row in await self._file.rows(sql, [last, size])]
+            for some in chunks(found, self._page_size):
+                yield [id_.decode() for id_ in some]
+            if len(found) < size:
+                return
+            last = found[-1]
+
+    async def told(self, ids: Sequence[str]) -> dict[str, Told]:
+        """See `Source.told`; of one moment."""
+        found: dict[str, Told] = {}
+        for some in chunks(ids, IDS_A_QUERY):
+            async with self._file.step():
+                there, records = await self._file.at_once(partial(self._asked, some))
+            for id_ in there:
+                theirs = {name: of_ids.get(id_, []) for name, of_ids in records.items()}
+                found[id_] = told_by(partial(self._unfold, id_, theirs))
+        return found
+
+    async def _asked(self, ids: Sequence[str]) -> Asked:
+        """Which of these conversations are there, and their rows by query and id."""
+        listing = (
+            f"SELECT DISTINCT id COLLATE BINARY FROM ({self._plan.listing}) WHERE id IN {{ids}}"
+        )
+        there = {row[0] for row in await self._rows(listing, ids)}
+        records: dict[str, dict[str, list[Record]]] = {}
+        for name, sql in self._plan.queries.items() if there else ():
+            of_ids: defaultdict[str, list[Record]] = defaultdict(list)
+            for id_, *record in await self._rows(sql, ids):
+                of_ids[id_].append(record)
+            records[name] = of_ids
+        # Another collation than that of bytes finds what was not asked for, too.
+        return [id_ for id_ in ids if id_ in there], records
+
+    async def _rows(self, sql: str, ids: Sequence[str]) -> list[Any]:
+        """The rows of a query on these conversations; within a step."""
+        marks = ", ".join(f"?{n + 1}" for n in range(len(ids)))
+        return await self._file.forgiving(sql.replace("{ids}", f"({marks})"), ids)
+
+    async def strays(self) -> list[Damage]:
+        """See `Source.strays`: what has no id that is text."""
+        async with self._file.step():
+            rows = await self._file.rows(
+                "SELECT DISTINCT CASE id WHEN '' THEN 'empty' ELSE typeof(id) END "
+                f"FROM ({self._plan.listing}) WHERE typeof(id) <> 'text' OR id = '' "
+                f"OR {_ID} IS NULL ORDER BY 1"
+            )
+        kinds = {"text": f"not {self._codec}", "null": "NULL", "blob": "a BLOB"}
+        where = f"table {self._table}"
+        return [
+            Damage(STRAY, where, f"the id of a conversation is {kinds.get(kind, kind)}")
+            for (kind,) in rows
+        ]
+
+    async def version(self) -> str | None:
+        """See `Source.version`; of a private copy that cannot be told."""
+        return None if self._file.is_copied else version_of(self._file.path)
+
+    async def close(self) -> None:
+        """See `Source.close`."""
+        with translating(self.name):
+            await self._file.end()
+
+
+async def source_of(file: File, fit: WholeFit, *, page_size: int) -> SqliteSource:
+    """The source of the tables that were found."""
+    return SqliteSource(file, fit, encoding=await knowing_utf8(file), page_size=page_size)

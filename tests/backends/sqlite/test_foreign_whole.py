@@ -1,0 +1,308 @@
+"""Conversations that lie in several tables of a file: the contract; that each is read as it was at
+one moment; ids that cannot be read, and files of UTF-16."""
+
+import asyncio
+import contextlib
+import sqlite3
+import sys
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from synmem.backends.sqlite.file import File
+from synmem.errors import Unsupported
+from synmem.layouts import registry
+from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
+from synmem.messages import (
+    Conversation,
+    Holds,
+    Message,
+    Unreadable,
+    as_dict,
+    ascii_json,
+    from_dict,
+    parse_json,
+)
+from synmem.store import Part, Store
+from tests.backends.sqlite.test_store import opened
+from tests.conformance import Reading, add, contents, details, ids, items, numbered, run
+
+
+def _plan(sketch: Sketch) -> Plan:
+    title = "title" if "title" in sketch["books"] else "NULL"
+    return Plan(
+        listing="SELECT id FROM books",
+        queries={
+            "book": f"SELECT id, {title}, extra FROM books WHERE id IN {{ids}}",
+            "pages": "SELECT book, said FROM pages WHERE book IN {ids} AND book IN "
+            "(SELECT id FROM books WHERE id IN {ids}) ORDER BY page",
+        },
+    )
+
+
+def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
+    ((title, extra),) = rows["book"]
+    return Told(
+        messages=[_page(*row) for row in rows["pages"]],
+        title=title if title is None else parse_json(title),
+        extra=parse_json(extra),
+    )
+
+
+def _page(said: Any) -> Message | Unreadable:
+    try:
+        return from_dict(parse_json(said), origin="books")
+    except (ValueError, TypeError) as error:
+        return Unreadable("page", str(error))
+
+
+BOOKS = Whole(
+    tables={"books": frozenset({"id", "extra"}), "pages": frozenset({"book", "page", "said"})},
+    without=frozenset({"scrolls"}),
+    version="bound",
+    plan=_plan,
+    unfold=_unfold,
+    holds=Holds(own=False),
+)
+
+
+@pytest.fixture(autouse=True)
+def books(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layout that is one file, and one line of the registry."""
+    monkeypatch.setitem(registry.LAYOUTS, "books", ("sqlite",))
+    module = SimpleNamespace(SHAPES={"sqlite": (BOOKS,)})
+    monkeypatch.setitem(sys.modules, "synmem.layouts.foreign.books", module)
+
+
+def filled(path: Path, parts: Sequence[Part], *, encoding: str = "UTF-8") -> Path:
+    """A file with these conversations, and one that has no messages."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA encoding = '{encoding}'")
+        db.execute("CREATE TABLE books (id TEXT, title TEXT, extra TEXT)")
+        db.execute("CREATE TABLE pages (book TEXT, page INTEGER, said TEXT)")
+        for part in [*parts, Part(Conversation("nothing"), [])]:
+            about = part.conversation
+            row = (about.id, ascii_json(about.title), ascii_json(about.extra))
+            db.execute("INSERT INTO books VALUES (?, ?, ?)", row)
+            for n, message in enumerate(part.messages):
+                said = ascii_json(as_dict(message))
+                db.execute("INSERT INTO pages VALUES (?, ?, ?)", (about.id, n, said))
+        db.commit()
+    return path
+
+
+def book(name: str, count: int = 1) -> Part:
+    """A conversation of so many messages."""
+    return Part(Conversation(name), numbered(count))
+
+
+class TestBooks(Reading):
+    @contextlib.asynccontextmanager
+    async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
+        async with opened(filled(tmp_path / "books.db", parts)) as store:
+            yield store
+
+
+class TestBooksInUtf16(Reading):
+    @contextlib.asynccontextmanager
+    async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
+        path = filled(tmp_path / "books.db", parts, encoding="UTF-16le")
+        async with opened(path) as store:
+            yield store
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+def test_a_listing_is_in_the_order_of_the_ids_bytes(tmp_path: Path, encoding: str) -> None:
+    names = ["a", "ā", "b", "Ā", "é", "中", "aa", "~", "\U0001f600", "\uffee", "aĀ", "n\0ul"]
+    path = filled(tmp_path / "books.db", [book(name) for name in names], encoding=encoding)
+
+    async def main() -> None:
+        async with opened(path) as store:
+            found = [info.id async for page in store.conversations() for info in page]
+            assert found == sorted(names)
+
+    run(main())
+
+
+def test_a_conversation_is_read_as_it_was_at_one_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(tmp_path / "books.db", [book("a", 1)])
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")  # where a reader stops no writer
+        forgiving, asked = File.forgiving, list[str]()
+
+        async def slow(self: File, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+            """Between two queries another program changes both tables at once."""
+            if asked:
+                db.execute("UPDATE books SET extra = '{\"k\": 2}'")
+                db.execute("INSERT INTO pages VALUES ('a', 1, ?)", [ascii_json({"role": "user", "content": "new"})])  # fmt: skip
+                db.commit()
+            asked.append(sql)
+            return await forgiving(self, sql, values)
+
+        monkeypatch.setattr(File, "forgiving", slow)
+
+        async def main() -> None:
+            async with opened(path) as store:
+                for expected in ((1, None), (3, {"k": 2})):
+                    asked.clear()
+                    (info,) = [i async for p in store.conversations(["a"], details=True) for i in p]
+                    assert (info.messages, info.extra) == expected
+                    assert len(asked) == 3
+
+        run(main())
+
+
+def test_a_file_that_must_be_opened_anew_meanwhile_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(tmp_path / "books.db", [book("a", 2)])
+    forgiving, asked = File.forgiving, list[str]()
+
+    async def reopening(self: File, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        asked.append(sql)
+        if len(asked) == 2:
+            await self._reopen()
+        return await forgiving(self, sql, values)
+
+    monkeypatch.setattr(File, "forgiving", reopening)
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert await contents(store, "a") == ["message 0", "message 1"]
+            assert len(asked) == 6  # three queries, and once more all of them
+
+    run(main())
+
+
+def test_a_program_that_writes_beside_a_reader_never_fails(tmp_path: Path) -> None:
+    path = filled(tmp_path / "books.db", [book(f"c{n}", 20) for n in range(30)])
+    done, written = threading.Event(), list[int]()
+
+    def write() -> None:
+        with contextlib.closing(sqlite3.connect(path, timeout=1)) as db:
+            while not done.is_set():
+                db.execute("INSERT INTO pages VALUES ('c0', 100, '5')")
+                db.commit()
+                written.append(1)
+
+    async def main() -> None:
+        async with opened(path) as store:
+            for _ in range(3):
+                async for page in store.read([f"c{n}" for n in range(30)]):
+                    assert page.items
+                    await asyncio.sleep(0.001)  # whoever reads takes its time
+        done.set()
+
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA synchronous = OFF")
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        run(main())
+    finally:
+        done.set()
+        writer.join()
+    assert len(written) > 3
+
+
+def test_ids_that_cannot_be_read_are_named_and_hide_nothing(tmp_path: Path) -> None:
+    path = filled(tmp_path / "books.db", [book("a")])
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for odd in ("NULL", "''", "x'00'", "CAST(x'ff61' AS TEXT)"):
+            db.execute(f"INSERT INTO books VALUES ({odd}, 'null', 'null')")
+            db.execute(f"INSERT INTO pages VALUES ({odd}, 1, '{{}}')")
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert await ids(store) == ["a"]
+            found = [(stray.position, stray.reason) for stray in await store.strays()]
+            assert found == [
+                ("table books", f"the id of a conversation is {kind}")
+                for kind in ("a BLOB", "empty", "NULL", "not UTF-8")
+            ]
+            assert await store.damage() == await store.strays()
+
+    run(main())
+
+
+def test_text_that_is_not_utf8_spoils_its_record_alone(tmp_path: Path) -> None:
+    path = filled(tmp_path / "books.db", [book("a", 2), book("b")])
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE pages SET said = CAST(x'7bff' AS TEXT) WHERE book = 'a' AND page = 0")
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            first, second = await items(store, "a")
+            assert isinstance(first, Unreadable)
+            assert second == numbered(1, 1)[0]
+            assert await contents(store, "b") == ["message 0"]
+
+    run(main())
+
+
+def test_an_id_is_its_bytes_also_where_its_column_is_compared_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "books.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE books (id TEXT COLLATE NOCASE, title TEXT, extra TEXT)")
+        db.execute("CREATE TABLE pages (book TEXT COLLATE NOCASE, page INTEGER, said TEXT)")
+        for name in ("A", "a"):
+            db.execute("INSERT INTO books VALUES (?, 'null', 'null')", [name])
+            said = ascii_json({"role": "user", "content": name})
+            db.execute("INSERT INTO pages VALUES (?, 1, ?)", [name, said])
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert await ids(store) == ["A", "a"]
+            assert [await contents(store, name) for name in "Aa"] == [["A"], ["a"]]
+
+    run(main())
+
+
+def test_columns_that_an_older_version_lacks_are_not_asked_for(tmp_path: Path) -> None:
+    path = filled(tmp_path / "books.db", [Part(Conversation("a", "A title"), numbered(1))])
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE books DROP COLUMN title")
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert (await details(store))["a"].title is None
+
+    run(main())
+
+
+def test_it_says_whose_it_is_and_is_not_written(tmp_path: Path) -> None:
+    path = filled(tmp_path / "books.db", [book("a")])
+    before = path.read_bytes()
+
+    async def main() -> None:
+        for settings in ({}, {"layout": "books"}, {"table": "books"}, {"table": "BOOKS"}):
+            async with opened(path, write=True, **settings) as store:
+                assert store.remark() == "books's (bound), in its table books"
+                with pytest.raises(Unsupported, match="not written"):
+                    await add(store, "a", numbered(1))
+
+    run(main())
+    assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {"books.db", "home"}
+
+
+def test_a_table_that_must_not_stand_beside_makes_it_another_layout(tmp_path: Path) -> None:
+    path = filled(tmp_path / "books.db", [book("a")])
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE scrolls (x)")
+
+    async def main() -> None:
+        async with opened(path):
+            pass
+
+    with pytest.raises(Exception, match="scrolls"):
+        run(main())
