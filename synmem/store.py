@@ -249,8 +249,7 @@ class SupportsOrphans(Protocol):
 
 @runtime_checkable
 class SupportsDamage(Protocol):
-    """A store that can tell what is wrong with it beyond its readable conversations: a sealed
-    export that was cut or altered, rows that belong to no conversation."""
+    """A store that can tell what is wrong with it beyond its readable conversations."""
 
     async def damage(self) -> list[Damage]:
         """Everything that is wrong with it; empty where it is sound, or carries no proof."""
@@ -312,6 +311,14 @@ class SupportsBranches(Protocol):
 
 
 @runtime_checkable
+class SupportsOthers(Protocol):
+    """A store in a place where other layouts' conversations may lie, which it does not show."""
+
+    async def others(self) -> list[str]:
+        """Where these lie, and what chooses each, as words for a person."""
+
+
+@runtime_checkable
 class SupportsBeginning(Protocol):
     """A store whose conversations may begin in their middle: what an earlier run left behind."""
 
@@ -325,10 +332,8 @@ class SupportsChanges(Protocol):
     what they were: an index that was made of them stands on it."""
 
     async def version(self) -> str | None:
-        """As long as it is the same, so is all that the store holds. None: that cannot be told now.
-
-        It may change where nothing has.
-        """
+        """As long as it is the same, so is all that the store holds; it may change where nothing
+        has. None: that cannot be told now."""
 
     async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str] | None:
         """Of each of these conversations, its messages up to and with a position (which need not be
@@ -340,8 +345,7 @@ class SupportsChanges(Protocol):
 
 
 class Lines(msgspec.Struct, frozen=True):
-    """Whole conversations as lines of the interchange form: what `formats/jsonl.py` would write
-    of their messages, byte for byte."""
+    """Whole conversations as lines of the interchange form, as `formats/jsonl.py` writes them."""
 
     conversations: Sequence[str]
     messages: int

@@ -103,6 +103,7 @@ async def _found(
     """The conversations; and whether there are records that belong to none, which are named."""
     from synmem.cli.damage import name_strays
     from synmem.operations.listing import listing
+    from synmem.store import SupportsOthers
 
     profile = session.resolve()
     found: list[ConversationInfo] = []
@@ -114,6 +115,9 @@ async def _found(
             async for page in pages(store, details=details):
                 found += page
             strays = match is None and await name_strays(store)
+            others = await store.others() if isinstance(store, SupportsOthers) else []
+            if others:
+                session.note(f"left out: other layouts' conversations ({', '.join(others)})")
     except StoreNotFound:
         if not session.nothing_yet(profile):
             raise

@@ -193,8 +193,10 @@ def test_of_several_tables_one_must_be_chosen(tmp_path: Path) -> None:
 
 def test_beside_our_own_tables_it_is_another_store(tmp_path: Path) -> None:
     path = make(tmp_path / "chat.db", {"ours": ["x"]})
+    assert run("ls", "-p", path).stderr == ""
     done("add", "theirs", "y", "-p", f"{path}{LAYOUT}")
     assert done("ls", "-p", path) == "ours\n"
+    assert "(message_store: ?layout=langchain&table=message_store)" in run("ls", "-p", path).stderr
     assert done("ls", "-p", f"{path}{LAYOUT}") == "theirs\n"
     done("search", "x", "-p", path)
     assert done("search", "x", "-p", f"{path}{LAYOUT}") == ""

@@ -36,9 +36,7 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
     sketch = await _sketch(file)
     if table is not None:  # SQLite's names know no capitals
         table = next((name for name in sketch if name.lower() == table.lower()), table)
-    fits = [
-        fit for fit in registry.fits("sqlite", sketch, layout, table) if await _tells(file, fit)
-    ]
+    fits = await _fits(file, sketch, layout, table)
     if len(fits) == 1 and not (write and layout is None and _is_writable(fits[0])):
         file.made = True
         return fits[0]
@@ -52,6 +50,25 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
             _check_name(file, table or shape.table)
             return RowsFit(layout, shape, table or shape.table)
     raise _missing(file, sketch, layout, table)
+
+
+async def others(file: File) -> list[str]:
+    """Tables of other layouts in a file that has our own, and how each is named; within a step."""
+    return [f"{fit.table}: {_way(fit)}" for fit in await _fits(file, await _sketch(file))]
+
+
+async def _fits(
+    file: File, sketch: Sketch, layout: str | None = None, table: str | None = None
+) -> list[Fit]:
+    found = registry.fits("sqlite", sketch, layout, table)
+    return [fit for fit in found if await _tells(file, fit)]
+
+
+def _way(fit: Fit) -> str:
+    """What chooses it, behind the file's path."""
+    from urllib.parse import quote
+
+    return f"?layout={fit.layout}&table={quote(fit.table)}"
 
 
 def _is_writable(fit: Fit) -> bool:
@@ -102,8 +119,6 @@ async def _tells(file: File, fit: Fit) -> bool:
 
 
 def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
-    from urllib.parse import quote
-
     if len(fits) == 1:
         return Unnamed(
             f"{file.path}: its table {fits[0].table} is {fits[0].layout}'s: to be written, it must "
@@ -111,7 +126,7 @@ def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
             hint=f"with --layout {fits[0].layout} (of the destination of `migrate`: --to-layout), "
             "or `layout` in the profile",
         )
-    ways = [f"?layout={fit.layout}&table={quote(fit.table)}" for fit in fits]
+    ways = map(_way, fits)
     tables = ", ".join(f"{fit.table} ({fit.layout})" for fit in fits)
     return Unnamed(
         f"{file.path}: several of its tables hold conversations: {tables}",

@@ -33,7 +33,7 @@ SQLite.
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from synmem.backends.csv_rows import Csv
 from synmem.backends.sqlite.beside import Beside
@@ -65,6 +65,11 @@ from synmem.store import (
     Rescue,
     Step,
     Store,
+)
+
+_MORE_TABLES: Final = (
+    "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' "
+    "AND lower(name) NOT IN ('messages', 'messages_meta') LIMIT 1"
 )
 
 
@@ -154,6 +159,16 @@ class SqliteStore:
     async def strays(self) -> list[Damage]:
         """See `SupportsStrays.strays`."""
         return await self._listing.strays()
+
+    async def others(self) -> list[str]:
+        """See `SupportsOthers.others`: sought where there are more tables than ours."""
+        file = self.place.file
+        async with file.step():
+            if not await file.rows(_MORE_TABLES):
+                return []
+            from synmem.backends.sqlite.finding import others
+
+            return await others(file)
 
     async def total(self) -> int:
         """See `SupportsTotal`: SQLite counts a million in some hundredths of a second."""
