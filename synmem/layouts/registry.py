@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 from synmem.layouts.shapes import Columns, Plan, Rows, Shape, Sketch, Whole
 
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
+    "chat_ui": ("mongo",),
     "langchain": ("sqlite",),
+    "librechat": ("mongo",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by
 backend, the shapes in which it may lie there."""

@@ -11,15 +11,18 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 import redis
 
 import synmem
+from synmem.layouts.shapes import Told
 from synmem.messages import Message, as_dict
-from synmem.store import ConversationInfo, Store
+from synmem.store import ConversationInfo, Store, SupportsBranches
+from tests.services import unique
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 ORIGINALS = FIXTURES.parents[2] / "shared" / "fixtures"
@@ -166,19 +169,21 @@ def test_a_fixture_is_read_exactly_and_nothing_is_changed(
         there = LOADED[fixture.backend](place, request)
     with there as (address, state):
         before = state()
-        found = asyncio.run(_read(address))
+        found, branches = asyncio.run(_read(address))
         assert state() == before
     _compare(found, expected)
+    assert branches == _other_branches(expected)
 
 
-async def _read(address: str) -> list[tuple[ConversationInfo, list[Message]]]:
-    """Every conversation, as it is listed, and its messages."""
+async def _read(address: str) -> tuple[list[tuple[ConversationInfo, list[Message]]], int]:
+    """Every conversation, as it is listed, and its messages; how many other branches there are."""
     async with synmem.open_store(address) as store:
-        return [
+        found = [
             (info, await _messages(store, info.id))
             async for page in store.conversations(details=True)
             for info in page
         ]
+        return found, store.passed_over() if isinstance(store, SupportsBranches) else 0
 
 
 async def _messages(store: Store, conversation: str) -> list[Message]:
@@ -213,7 +218,57 @@ def _redis(place: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, C
             raw.delete(*dump)
 
 
-LOADED = {"redis": _redis}
+@contextlib.contextmanager
+def _postgres(
+    place: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The tables of a dump, in a database of its own."""
+    server, name = request.getfixturevalue("postgres_server"), unique()
+    url = urlsplit(server.url)._replace(path=f"/{name}").geturl()
+    server.run(f'CREATE DATABASE "{name}"')
+    try:
+        asyncio.run(_restore(url, place.read_bytes().decode()))
+        yield url, lambda: asyncio.run(_rows(url))
+    finally:
+        server.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _restore(url: str, dump: str) -> None:
+    """What pg_dump wrote; but for references to tables that are not in it."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in f"{dump}SELECT".split(";\n"):
+            if "FOREIGN KEY" not in statement and "transaction_timeout" not in statement:
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """All that can be seen of a database: every row, and which transaction wrote it last."""
+    connection = await asyncpg.connect(url)
+    try:
+        names = await connection.fetch(
+            "SELECT oid::regclass::text, relkind::text FROM pg_class WHERE relkind IN ('r', 'S', 'i')"
+            " AND relnamespace NOT IN ('pg_catalog'::regnamespace,"
+            " 'information_schema'::regnamespace, 'pg_toast'::regnamespace)"
+        )
+        return {
+            name: []
+            if kind == "i"
+            else [
+                tuple(row)
+                for row in await connection.fetch(
+                    f"SELECT xmin::text, ctid::text, * FROM {name} ORDER BY ctid"
+                )
+            ]
+            for name, kind in names
+        }
+    finally:
+        await connection.close()
+
+
+LOADED = {"postgres": _postgres, "redis": _redis}
 """How a dump is brought to a server; the others wait for the first layout there."""
 
 
@@ -227,12 +282,28 @@ KEPT = {"raw", "status", "function_call", "invalid_tool_calls", "attachments", "
 """What must be kept somewhere in a message, as it was written."""
 
 OTHER = {"text_contains", "native_type", "images"}
-ABOUT = {"where", "fixture_name", "composed"}
-"""How the fixture was made; nothing of the store."""
+ABOUT = {"where", "fixture_name", "composed", "other_threads"}
+"""How the fixture was made, or what is left out; nothing of the store."""
 
-OF_CONVERSATION = {"id", "messages", "title"}
+OF_CONVERSATION = {"id", "messages", "title", "other_branches"}
 KEPT_OF_CONVERSATION = {"app_name", "user_id", "summary", "parent", "forked_from", "session_type"}
 ROLES = {"system", "developer", "user", "assistant", "tool", "reasoning"}
+
+
+def compare_told(fixture: str, found: dict[str, Told]) -> None:
+    """That a layout's `unfold`, of each conversation's records, says what the fixture expects."""
+    expected = json.loads((FIXTURES / fixture / "expected.json").read_text())["conversations"]
+    listed = []
+    for id_, told in found.items():
+        info = ConversationInfo(id=id_, title=told.title or None, extra=told.extra)
+        assert all(isinstance(each, Message) for each in told.messages), told.messages
+        listed.append((info, cast(list[Message], [*told.messages])))
+    _compare([each for each in listed if each[1]], expected)
+    assert sum(len(told.branches) for told in found.values()) == _other_branches(expected)
+
+
+def _other_branches(expected: list[dict[str, Any]]) -> int:
+    return sum(each.get("other_branches", 0) for each in expected)
 
 
 def _compare(

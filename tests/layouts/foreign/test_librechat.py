@@ -1,0 +1,116 @@
+"""LibreChat's documents: the tree, the parts of an answer, and what is kept of each."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from synmem.layouts.foreign import librechat
+from synmem.layouts.foreign.librechat import unfold
+from synmem.messages import Message, Unreadable
+from tests.layouts.foreign.odd import documents, is_well_told
+from tests.layouts.test_fixtures import FIXTURES, compare_told
+
+ROOT = "00000000-0000-0000-0000-000000000000"
+
+
+def lines(name: str) -> list[Any]:
+    text = (FIXTURES / "librechat-mongodb" / name).read_text()
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def told(*messages: Any, **about: Any) -> Any:
+    return unfold("c", {"conversations": [{"conversationId": "c", **about}], "messages": messages})
+
+
+def test_the_fixture_is_read_exactly() -> None:
+    messages = lines("messages.jsonl")
+    compare_told(
+        "librechat-mongodb",
+        {
+            id_: unfold(
+                id_,
+                {
+                    "conversations": [about],
+                    "messages": [each for each in messages if each["conversationId"] == id_],
+                },
+            )
+            for about in lines("conversations.jsonl")
+            for id_ in [about["conversationId"]]
+        },
+    )
+    assert all(map(librechat.SHAPES["mongo"][0].tells, lines("conversations.jsonl")))
+
+
+def test_what_has_no_word_of_ours_is_kept() -> None:
+    said = told(
+        {
+            "_id": 1, "messageId": "m", "parentMessageId": ROOT, "isCreatedByUser": False,
+            "sender": "GPT", "model": "gpt-4o", "text": "", "tokenCount": 7, "error": None,
+            "createdAt": {"$date": "2026-09-21T20:13:26Z"}, "feedback": {"rating": "thumbsUp"},
+            "content": [
+                {"type": "text", "text": {"value": "hm", "annotations": []}},
+                {"type": "agent_update", "agent_update": {"index": 1}},
+                {"type": "tool_call", "tool_call": {"id": "1", "name": "f", "args": "{oops", "progress": 0.5}},
+            ],
+        },
+        title="t", user="u", expiredAt={"$date": "2026-10-21T00:00:00.500Z"}, messages=[1],
+    )  # fmt: skip
+    assert said.title == "t"
+    assert said.extra == {"librechat": {"user": "u", "expiredAt": "2026-10-21T00:00:00.500Z"}}
+    assert said.messages == [
+        Message(
+            "assistant", "hm", created_at=datetime(2026, 9, 21, 20, 13, 26, tzinfo=UTC),
+            tool_calls=[{"id": "1", "name": "f", "arguments": "{oops"}],
+            extra={
+                "librechat": {
+                    "messageId": "m", "parentMessageId": ROOT, "sender": "GPT", "model": "gpt-4o",
+                    "tokenCount": 7, "feedback": {"rating": "thumbsUp"},
+                    "blocks": [
+                        {"type": "text", "text": {"value": "hm", "annotations": []}},
+                        {"type": "agent_update", "agent_update": {"index": 1}},
+                        {"type": "tool_call", "tool_call": {"progress": 0.5}},
+                    ],
+                }
+            },
+        )
+    ]  # fmt: skip
+
+
+def test_a_document_that_cannot_be_read_is_named_in_its_place() -> None:
+    at = [{"$date": f"2026-09-21T20:13:2{second}Z"} for second in range(4)]
+    said = told(
+        {"messageId": "c", "parentMessageId": "b", "text": "three", "createdAt": at[2]},
+        {"messageId": "a", "parentMessageId": None, "text": "one", "createdAt": at[0]},
+        {"messageId": "b", "parentMessageId": "a", "text": 5, "createdAt": at[1]},
+        {"messageId": 7, "parentMessageId": "c", "text": "four", "createdAt": at[3]},
+    )
+    contents = [each.content if isinstance(each, Message) else each for each in said.messages]
+    assert contents == [
+        "one",
+        Unreadable("b", "message b: its text is no text"),
+        "three",
+        Unreadable("7", "message 7: its messageId is no text"),
+    ]
+    assert said.branches == {}
+
+
+@pytest.mark.parametrize("key", ["promptPrefix", "system"])
+def test_the_system_prompt_comes_first_in_every_branch(key: str) -> None:
+    said = told(
+        {"messageId": "a", "text": "one"}, {"messageId": "b", "text": "two"}, **{key: "be brief"}
+    )
+    assert [each.content for each in said.messages] == ["be brief", "two"]
+    assert [each.content for each in said.branches["a"]] == ["be brief", "one"]
+
+
+@given(documents("messageId", "parentMessageId", "text", "content", "files", "isCreatedByUser", "createdAt"))  # fmt: skip
+def test_anything_at_all_is_told_or_named(some: Any) -> None:
+    assert is_well_told(lambda: told(*some))
+
+
+@given(documents("type", "text", "think", "tool_call", "image_file", "error"))
+def test_anything_among_the_parts_is_told_or_named(some: Any) -> None:
+    assert is_well_told(lambda: told({"messageId": "m", "content": some}))

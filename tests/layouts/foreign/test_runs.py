@@ -1,0 +1,127 @@
+"""Records of many parts: which messages they are told as, and what is kept of each part."""
+
+from typing import Any
+
+import pytest
+
+from synmem.layouts.foreign.runs import (
+    Call,
+    Image,
+    Other,
+    Piece,
+    Reasoning,
+    Result,
+    Text,
+    arguments_of,
+    messages_of,
+)
+from synmem.layouts.foreign.trees import LOST, Node, paths
+from synmem.messages import Message
+
+CALL = {"id": "1", "name": "f", "arguments": {"a": 1}}
+
+
+def told(*pieces: Piece, **settings: Any) -> list[Message]:
+    return messages_of(pieces, "x", **settings)
+
+
+def test_text_after_a_call_begins_a_new_message_and_results_stand_behind_theirs() -> None:
+    assert told(
+        Reasoning({"thought": "t"}),
+        Text("a"),
+        Call("1", "f", {"a": 1}),
+        Call("2", "g", {}),
+        Result("2", "g", "two"),
+        Text("b"),
+        Result("1", "f", "one"),
+    ) == [
+        Message(
+            "assistant", "a",
+            tool_calls=[CALL, {"id": "2", "name": "g", "arguments": {}}],
+            extra={"x": {"blocks": [{"thought": "t"}]}},
+        ),
+        Message("tool", "two", tool_call_id="2", name="g"),
+        Message("tool", "one", tool_call_id="1", name="f"),
+        Message("assistant", "b"),
+    ]  # fmt: skip
+
+
+def test_reasoning_after_a_call_begins_a_new_message_too_and_an_image_does_not() -> None:
+    messages = told(Call("1", "f", {"a": 1}), Image("u"), Reasoning({"r": 1}), Text("b"))
+    assert messages == [
+        Message(
+            "assistant", "", tool_calls=[CALL],
+            parts=[{"type": "image_url", "image_url": {"url": "u"}}],
+        ),
+        Message("assistant", "b", extra={"x": {"blocks": [{"r": 1}]}}),
+    ]  # fmt: skip
+
+
+def test_a_result_without_an_id_answers_the_last_call() -> None:
+    first, result, last = told(Call(None, "f", 1), Result(None, "f", "r"), Text("b"))
+    assert first.tool_calls == [{"name": "f", "arguments": 1}]
+    assert (result.role, result.content, last.content) == ("tool", "r", "b")
+
+
+def test_several_texts_are_parts_and_one_is_none() -> None:
+    assert told(Text("a"), Text("b")) == [
+        Message("assistant", "a\nb", parts=[{"type": "text", "text": t} for t in "ab"])
+    ]
+    assert told(Text("a"))[0].parts is None
+
+
+def test_a_record_without_parts_is_a_message_only_where_it_is_an_answer() -> None:
+    assert told() == [Message("assistant", "")]
+    assert told(Other({"error": 1})) == [
+        Message("assistant", "", extra={"x": {"blocks": [{"error": 1}]}})
+    ]
+    assert told(role="user") == told(Other({"step": 1}), role="user") == []
+    assert told(Text(""), role="user") == [Message("user", "")]
+
+
+def test_what_a_record_says_beside_stands_with_its_first_message_and_its_id_with_all() -> None:
+    pieces = Text("a"), Call("1", "f", {}), Result("1", "f", "r"), Text("b")
+    messages = told(*pieces, record={"id": 7}, extra={"model": "m"})
+    assert [message.extra for message in messages] == [
+        {"x": {"id": 7, "model": "m"}}, {"x": {"id": 7}}, {"x": {"id": 7}},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        ("{oops", "{oops"),
+        ("[1]", "[1]"),
+        ({"a": 1}, {"a": 1}),
+        (None, None),
+    ],
+)
+def test_arguments_are_read_where_they_are_an_object(said: Any, arguments: Any) -> None:
+    assert arguments_of(said) == arguments
+
+
+# --- trees ----------------------------------------------------------------------------------
+
+
+def test_the_newest_leaf_says_which_branch_is_current() -> None:
+    nodes = [Node("q", None), Node("a", "q"), Node("b", "q"), Node("c", "b")]
+    assert paths(nodes) == ([0, 2, 3], {"a": [0, 1]})
+    assert paths(nodes, 1) == ([0, 1], {"c": [0, 2, 3]})
+    assert paths([]) == ([], {})
+
+
+def test_a_record_that_cannot_be_told_stands_behind_the_one_before_and_parts_nothing() -> None:
+    nodes = [Node("q", None), Node(LOST, LOST), Node("b", "gone"), Node("c", "b")]
+    assert paths(nodes) == ([0, 1, 2, 3], {})
+
+
+def test_what_stands_behind_one_that_was_deleted_begins() -> None:
+    assert paths([Node("a", None), Node("c", "b")]) == ([1], {"a": [0]})
+
+
+def test_circles_and_doubles_end_and_hide_nothing() -> None:
+    assert paths([Node("a", "b"), Node("b", "a")]) == ([0, 1], {})
+    current, others = paths([Node("a", "b"), Node("b", "a"), Node("c", None), Node("c", None)])
+    assert current == [3]
+    assert others == {"c": [2], "b": [0, 1]}
