@@ -13,6 +13,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "chat_ui": ("mongo",),
     "langchain": ("sqlite",),
     "librechat": ("mongo",),
+    "openai_agents": ("sqlite",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by
 backend, the shapes in which it may lie there."""
@@ -100,10 +101,15 @@ def _fits(shape: Rows, table: str, tables: Sketch) -> bool:
         (shape.any_name or table == shape.table.lower())
         and columns.keys() >= {column.lower() for column in shape.columns}
         and columns.keys().isdisjoint(column.lower() for column in shape.lacks)
-        and all(columns.get(name.lower(), "") in kinds for name, kinds in shape.types.items())
+        and all(_kind(columns, name) in kinds for name, kinds in shape.types.items())
         and tables.keys() >= {each.lower() for each in shape.beside}
         and tables.keys().isdisjoint(each.lower() for each in shape.without)
     )
+
+
+def _kind(columns: Columns, name: str) -> str:
+    """The type of a column, without its length."""
+    return columns.get(name.lower(), "").partition("(")[0].strip()
 
 
 def _is_whole(shape: Whole, table: str, tables: Sketch) -> bool:

@@ -87,7 +87,8 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     columns: frozenset[str]
     """The columns by which it is known; there may be others."""
     types: Mapping[str, frozenset[str]] = {}
-    """Of a column the types, as the database calls them in small letters, of which it has one."""
+    """Of a column the types, as the database calls them in small letters and without a length, of
+    which it has one."""
     lacks: frozenset[str] = frozenset()
     """Columns that it does not have, or it is another layout's."""
     beside: frozenset[str] = frozenset()
