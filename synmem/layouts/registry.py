@@ -60,7 +60,8 @@ def fits(
     for name in named(backend):
         for shape in shapes(name, backend) if layout in (None, name) else ():
             for each in [one for one in sketch if table in (None, one)]:
-                if isinstance(shape, Rows) and _fits(shape, each.lower(), tables):
+                columns = _lowered(sketch[each])
+                if isinstance(shape, Rows) and _fits(shape, each.lower(), columns, tables):
                     yield RowsFit(name, shape, each)
                 if isinstance(shape, Whole) and _is_whole(shape, each.lower(), tables):
                     yield WholeFit(name, shape, each, shape.plan(sketch))
@@ -94,9 +95,8 @@ def _lowered(columns: Columns) -> dict[str, str]:
     return {name.lower(): kind.lower() for name, kind in columns.items()}
 
 
-def _fits(shape: Rows, table: str, tables: Sketch) -> bool:
+def _fits(shape: Rows, table: str, columns: Columns, tables: Sketch) -> bool:
     """Whether a table is of that shape, in so far as columns tell."""
-    columns = tables[table]
     return (
         (shape.any_name or table == shape.table.lower())
         and columns.keys() >= {column.lower() for column in shape.columns}

@@ -45,33 +45,38 @@ from synmem.backends.postgres.numbers import damage, strays
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.reading import Reader
 from synmem.backends.postgres.steps import call_off, forget_steps, steps_done
-from synmem.backends.postgres.table import Table
+from synmem.backends.postgres.table import NotOurs, Table
 from synmem.backends.postgres.trial import refuses_back
 from synmem.backends.postgres.writing import Writer
-from synmem.errors import StoreNotFound, Unsupported
+from synmem.errors import StoreNotFound
 from synmem.finishing import to_its_end
 from synmem.layouts.own.postgres_rows import SYNMEM
 from synmem.messages import Conversation, Damage, Holds, Message
 from synmem.store import START, ConversationInfo, Copied, Page, Part, Position, Step, Store
 
 
-async def open(
-    settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
-) -> "PostgresStore":
-    """The store in the database `settings["dsn"]`; `schema` and `table` name its table.
+async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000) -> Store:
+    """The store in the database `settings["dsn"]`; `schema` and `table` name its table, `layout`
+    whose it is, which else is found out. Where our own table is, it is that.
 
     A table that was named and is not there is StoreNotFound, unless `write`: then the first
     append makes it. Without a name the store is then empty.
     """
     database = Database(settings)
-    named = settings.get("layout", "synmem")
-    if named != "synmem":
-        raise Unsupported(
-            f"{database.name}: no layout {named!r} on PostgreSQL", hint="there is synmem"
-        )
-    table = Table(database, SYNMEM, settings)
     try:
-        await table.look()
+        table, wrong = None, None
+        if settings.get("layout", "synmem") == "synmem":
+            table = Table(database, SYNMEM, settings)
+            wrong = await _is_not_ours(table, settings)
+        if table is None or wrong or not (table.made or "layout" in settings):
+            from synmem.backends.postgres.foreign import opened
+
+            store = await opened(database, settings, write=write, page_size=page_size)
+            if store is not None:
+                return store
+        if wrong is not None:
+            raise wrong
+        assert table is not None
         if table.was_named and not table.made and not write:
             raise StoreNotFound(
                 f"{database.name}: no table {table.rows}", hint="`synmem add` makes one"
@@ -80,6 +85,17 @@ async def open(
         await to_its_end(database.close())
         raise
     return PostgresStore(table, write=write, page_size=page_size)
+
+
+async def _is_not_ours(table: Table, settings: Mapping[str, Any]) -> NotOurs | None:
+    """Why a table that was named, but not whose it is, is none of ours."""
+    try:
+        await table.look()
+    except NotOurs as error:
+        if "layout" in settings or "table" not in settings:
+            raise
+        return error
+    return None
 
 
 class PostgresStore:

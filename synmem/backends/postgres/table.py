@@ -23,6 +23,10 @@ _MAKING: Final = 0x73796E6D656D
 TIMESTAMP: Final = "timestamp with time zone"
 
 
+class NotOurs(CorruptData):
+    """The table of that name has other columns."""
+
+
 class Table:
     """A table of messages in the layout that it is given; `made` says whether it is there."""
 
@@ -164,7 +168,7 @@ class Table:
         columns = {_CITEXT.sub("session_id text", column) for column in found["columns"]}
         if {f"{name} {kind}" for name, kind in self.types.items()} - columns:
             there = ", ".join(column.partition(" ")[0] for column in found["columns"])
-            raise CorruptData(
+            raise NotOurs(
                 f"{store}: the table {self.name} is not synmem's (its columns: {there})",
                 hint="name another one with ?table=",
             )

@@ -1,0 +1,219 @@
+"""Which table of a PostgreSQL database is of another framework's layout."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from synmem.backends.postgres.opening import Database
+from synmem.backends.postgres.table import identifier
+from synmem.errors import CorruptData, Unnamed, Unsupported
+from synmem.layouts import registry
+from synmem.layouts.registry import Fit, RowsFit, WholeFit
+from synmem.layouts.shapes import Rows, Sketch
+
+_SAMPLE: Final = 20
+"""So many records are looked at, where columns do not tell a layout."""
+
+_MOST_TOLD: Final = 20
+"""So many tables are named, where none fits."""
+
+ROW_ID: Final = "rowid"
+"""What a layout calls the number of a row where no column is that: `ctid` here."""
+
+_AS_THEY_ARE: Final = frozenset({
+    "text", "character varying", "json", "jsonb", "json[]", "jsonb[]", "boolean", "smallint",
+    "integer", "bigint", "real", "double precision", "numeric", "bytea", "uuid", "date",
+    "timestamp with time zone", "timestamp without time zone",
+})  # fmt: skip
+"""The types that a layout gets as the driver has them: JSON as text, times as datetimes. Others it
+gets as text, which the server makes of them: the driver would have to ask for their form."""
+
+Schemas = Mapping[str, Sketch]
+
+
+class Found(NamedTuple):
+    """A table that is of a layout, or that is to be made."""
+
+    fit: Fit
+    schema: str | None
+    """Where it stands; None: where a new table of a bare name is made."""
+    on_path: bool
+    """Whether its bare name finds it."""
+
+
+def check_known(name: str, layout: str) -> None:
+    """Unsupported, where there is no such layout on PostgreSQL."""
+    if layout not in _known():
+        raise Unsupported(
+            f"{name}: no layout {layout!r} on PostgreSQL", hint=f"there are {', '.join(_known())}"
+        )
+
+
+def _known() -> list[str]:
+    return ["synmem", *registry.named("postgres")]
+
+
+async def find(
+    database: Database,
+    layout: str | None,
+    table: str | None,
+    schema: str | None,
+    *,
+    write: bool,
+) -> Found | None:
+    """The table of a foreign layout that there is: of the one that is named, in the table or
+    schema that is named. None: there is none, and no reason why our own should not be made.
+
+    Unnamed where several could be meant, or none is named and one must be; CorruptData where
+    tables are there, and none can be read.
+    """
+    schemas = await _sketch(database, schema)
+    found = await _fits(database, schemas, layout, table, on_path=schema is None)
+    if len(found) == 1 and not (write and layout is None and _is_writable(found[0])):
+        return found[0]
+    if found:
+        raise _unnamed(database.name, found)
+    seen: Sketch = {name: columns for each in schemas.values() for name, columns in each.items()}
+    if layout is not None and (write or not seen):
+        shape = registry.shapes(layout, "postgres")[0]
+        if isinstance(shape, Rows) and (table or shape.table) not in seen:
+            return Found(RowsFit(layout, shape, table or shape.table), schema, schema is None)
+    if layout is None and (write or (table is not None and table not in seen)):
+        return None
+    if schema is None:
+        others = await _sketch(database, None, elsewhere=True)
+        if found := await _fits(database, others, layout, table):
+            raise _unnamed(database.name, found, elsewhere=True)
+    if layout is None and not seen:
+        return None
+    raise _missing(database.name, seen, layout, table)
+
+
+def _is_writable(found: Found) -> bool:
+    return isinstance(found.fit, RowsFit) and found.fit.shape.write is not None
+
+
+def readable(column: str, kind: str, row: str = "") -> str:
+    """A column of that type as a layout gets it: of the row that a statement names so."""
+    name = f"{row}.{identifier(column)}" if row else identifier(column)
+    return name if kind in _AS_THEY_ARE else f"{name}::text"
+
+
+# --- what there is --------------------------------------------------------------------------
+
+_COLUMNS: Final = """
+SELECT n.nspname::text, c.relname::text, a.attname::text, format_type(a.atttypid, NULL)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND {where}
+    AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')
+ORDER BY n.nspname, c.relname, a.attnum
+"""
+
+
+async def _sketch(database: Database, schema: str | None, *, elsewhere: bool = False) -> Schemas:
+    """The tables and views that this role may read, and the columns of each, by schema: of the one
+    that is named, else those that a bare name finds, or those that it does not."""
+    where, values = "n.nspname = $1", [schema]
+    if schema is None:
+        where, values = f"{'NOT ' if elsewhere else ''}pg_table_is_visible(c.oid)", []
+    found: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+    for space, table, column, kind in await database.fetch(_COLUMNS.format(where=where), *values):
+        found[space][table][column] = kind
+    return found
+
+
+async def _fits(
+    database: Database,
+    schemas: Schemas,
+    layout: str | None,
+    table: str | None,
+    *,
+    on_path: bool = False,
+) -> list[Found]:
+    """What fits there. By bare names tables are found in several schemas, as if they were one."""
+    spaces = {name: space for space, tables in schemas.items() for name in tables}
+    together: Sketch = {name: schemas[space][name] for name, space in spaces.items()}
+    found = []
+    for space, sketch in {"": together}.items() if on_path else schemas.items():
+        for fit in registry.fits("postgres", sketch, layout, table):
+            each = Found(fit, space or spaces[fit.table], on_path)
+            if _has_columns(fit, sketch) and await _tells(database, each, sketch[fit.table]):
+                found.append(each)
+    return found
+
+
+def _has_columns(fit: Fit, sketch: Sketch) -> bool:
+    """Whether it has names to the letter: two that differ in capitals are two here."""
+    if isinstance(fit, WholeFit):
+        tables = fit.shape.tables
+        return fit.table == next(iter(tables)) and all(
+            sketch.get(name, {}).keys() >= columns for name, columns in tables.items()
+        )
+    shape = fit.shape
+    columns = {*shape.columns, *shape.record, *shape.order, shape.conversation} - {ROW_ID}
+    return sketch[fit.table].keys() >= columns
+
+
+async def _tells(database: Database, found: Found, columns: Mapping[str, str]) -> bool:
+    """Whether any of the first records is of the layout, where there are records."""
+    fit = found.fit
+    if isinstance(fit, WholeFit) or fit.shape.tells is None:
+        return True
+    record = ", ".join(readable(name, columns[name]) for name in fit.shape.record)
+    place = f"{identifier(found.schema or '')}.{identifier(fit.table)}"
+    rows: list[Any] = await database.fetch(f"SELECT {record} FROM {place} LIMIT {_SAMPLE}")
+    return not rows or any(map(fit.shape.tells, rows))
+
+
+# --- what is said ---------------------------------------------------------------------------
+
+
+def _unnamed(name: str, found: Sequence[Found], *, elsewhere: bool = False) -> Unnamed:
+    ways = " or ".join(_way(each, table=len(found) > 1) for each in found)
+    if len(found) == 1 and not elsewhere:
+        return Unnamed(
+            f"{name}: its table {found[0].fit.table} is {found[0].fit.layout}'s: to be written, it "
+            "must be named",
+            hint=f"with --layout {found[0].fit.layout} (of the destination of `migrate`: "
+            "--to-layout), or `layout` in the profile; --layout synmem makes our own beside it",
+        )
+    tables = ", ".join(f"{_place(each)} ({each.fit.layout})" for each in found)
+    why = f"several of its tables hold conversations: {tables}"
+    if elsewhere:
+        why = f"conversations lie in schemas that are not on the search path: {tables}"
+    return Unnamed(f"{name}: {why}", hint=f"choose one: {ways} behind the URL, in quotes")
+
+
+def _place(found: Found) -> str:
+    return found.fit.table if found.on_path else f"{found.schema}.{found.fit.table}"
+
+
+def _way(found: Found, *, table: bool) -> str:
+    """What chooses it, behind a URL."""
+    keys = {"layout": found.fit.layout}
+    if table:
+        keys["table"] = found.fit.table
+    if not found.on_path:
+        keys["schema"] = found.schema or ""
+    return "?" + "&".join(f"{key}={quote(value)}" for key, value in keys.items())
+
+
+def _missing(name: str, seen: Sketch, layout: str | None, table: str | None) -> CorruptData:
+    """What is said where nothing fits."""
+    names = sorted(seen)
+    more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
+    tables = f"its tables: {', '.join(names[:_MOST_TOLD]) or 'none'}{more}"
+    if table is not None and table not in seen:
+        return CorruptData(f"{name}: no table {table}", hint=tables)
+    what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
+    where = "" if table is None else f" in its table {table}"
+    if table is not None:
+        tables = f"its columns: {', '.join(seen[table])}"
+    like = registry.looks_like(registry.likeness("postgres", seen))
+    return CorruptData(
+        f"{name}: no conversations in {what}{where} ({tables}){like}",
+        hint=f"name one with ?layout={'|'.join(_known())}, or another table with ?table=",
+    )
