@@ -28,10 +28,12 @@ from redis.exceptions import (
     NoScriptError,
     RedisClusterException,
     RedisError,
+    ResponseError,
     TimeoutError,
 )
 
 from synmem.backends.patience import ANSWER_S, CONNECT_S, FIRST_ANSWER_S, again
+from synmem.backends.redis.plain import PLAIN
 from synmem.backends.redis.scripts import Script
 from synmem.errors import (
     AccessDenied,
@@ -47,6 +49,11 @@ from synmem.masking import mask, mask_text, secrets_of, unquoted
 _SCAN_COUNT: Final = 1000
 _NOBODYS: Final = b":"
 """No key of ours ends so. A node asked for one that it has not says whether its slot is moving."""
+
+_NO_SCRIPTS: Final = re.compile(
+    "no permissions to run the 'eval|unknown command .eval", re.IGNORECASE
+)
+"""What a server says to whoever may not run scripts at all."""
 
 _MOVING: Final = "its nodes send us from one to the other: a slot is on its way between them"
 
@@ -73,6 +80,8 @@ class Server:
     def __init__(self, url: str, *, cluster: bool) -> None:
         self.shown = mask(url)
         self._secrets = secrets_of({"url": url})
+        self._scriptless = False
+        """Whether this user may not run scripts."""
         try:
             options = _options(url)
             given, options["socket_timeout"] = options.get("socket_timeout"), None
@@ -93,8 +102,15 @@ class Server:
 
     async def call(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int) -> Any:
         """What the script returns; it is run again where the answer was lost, so one that writes
-        must know itself again."""
-        return (await self.call_counted(script, keys, *arguments))[0]
+        must know itself again. Without a right to scripts, what only reads is done without."""
+        if not (self._scriptless and script.sha in PLAIN):
+            try:
+                return (await self.call_counted(script, keys, *arguments))[0]
+            except StoreError as error:
+                if script.sha not in PLAIN or not _NO_SCRIPTS.search(str(error)):
+                    raise
+        self._scriptless = True
+        return await PLAIN[script.sha](self.ask_all, keys, *arguments)
 
     async def call_counted(
         self, script: Script, keys: Sequence[bytes], *arguments: bytes | int
@@ -115,14 +131,44 @@ class Server:
             return await self._again(step), tries
         return await to_its_end(self._again(step), within_s=CANCELLED_S), tries
 
+    async def ask_all(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """What the server answers to each of these commands, which come one behind the other, on
+        the node of the first one's key. Where it refuses one, for the type of its key or a right
+        that this user has not, the error stands in the answer's place."""
+        if not commands:
+            return []
+
+        async def step() -> list[Any]:
+            async with self._connection(commands[0][1]) as connection:
+                answers = await self._answers(connection, commands)
+            return [self._borne(answer) for answer in answers]
+
+        return await self._again(step)
+
+    def _borne(self, answer: Any) -> Any:
+        """The answer; an error that says something of one key as ours, any other is raised."""
+        if isinstance(answer, RedisError):
+            ours = self._ours(answer)
+            if not isinstance(ours, AccessDenied | CorruptData):
+                raise answer
+            return ours
+        return answer
+
     async def kind(self, key: bytes) -> str:
         """The type of a key: "none" where there is no such key."""
 
         kind = await self._again(lambda: self._ask("TYPE", key))
         return kind.decode() if isinstance(kind, bytes) else str(kind)
 
-    async def scan(self, key: bytes, *command: bytes | str, options: Sequence[Any]) -> list[bytes]:
-        """All that a SCAN or SSCAN of the node of this key finds, to the end of its cursor.
+    async def scan(
+        self,
+        key: bytes,
+        *command: bytes | str,
+        options: Sequence[Any],
+        most: int | None = None,
+    ) -> list[bytes]:
+        """All that a SCAN or SSCAN of the node of this key finds, to the end of its cursor; or in
+        `most` looks, of a thousand keys each.
 
         On one connection, and from the beginning where that broke: a cursor means nothing to
         another process, such as the same server restarted. Where the slot of the key is on its way
@@ -131,15 +177,17 @@ class Server:
 
         async def step() -> list[bytes]:
             found: dict[bytes, None] = {}
-            async with self._connection(key) as ask:
-                cursor = b"0"
-                while True:
-                    cursor, some = await ask(*command, cursor, *options, "COUNT", _SCAN_COUNT)
+            async with self._connection(key) as connection:
+                cursor, looks = b"0", 0
+                while looks != most:
+                    whole = (*command, cursor, *options, "COUNT", _SCAN_COUNT)
+                    cursor, some = await self._answer(connection, whole)
                     found.update(dict.fromkeys(some))
+                    looks += 1
                     if cursor == b"0":
                         break
                 if isinstance(self._client, RedisCluster):
-                    await ask("TYPE", key + _NOBODYS)
+                    await self._answer(connection, ("TYPE", key + _NOBODYS))
             return list(found)
 
         return await self._again(step)
@@ -160,8 +208,8 @@ class Server:
         return answer
 
     @contextlib.asynccontextmanager
-    async def _connection(self, key: bytes) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
-        """One connection, to the node that has this key: how to ask on it."""
+    async def _connection(self, key: bytes) -> AsyncIterator[Any]:
+        """One connection, to the node that has this key."""
         node: Any = None
         pool: Any = None
         async with asyncio.timeout(self._patience_s):
@@ -173,19 +221,32 @@ class Server:
             else:
                 pool = self._client.connection_pool
                 connection = await pool.get_connection()
-
-        async def ask(*command: Any) -> Any:
-            async with asyncio.timeout(self._patience_s):
-                await connection.send_command(*command)
-                return await connection.read_response()
-
         try:
-            yield ask
+            yield connection
         finally:
             if node is None:
                 await pool.release(connection)
             else:
                 node.release(connection)
+
+    async def _answer(self, connection: Any, command: Sequence[Any]) -> Any:
+        """The answer to a command on this connection."""
+        [answer] = await self._answers(connection, [command])
+        if isinstance(answer, RedisError):
+            raise answer
+        return answer
+
+    async def _answers(self, connection: Any, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """The answer to each of these; an error stands where it came."""
+        answers: list[Any] = []
+        async with asyncio.timeout(self._patience_s):
+            await connection.send_packed_command(connection.pack_commands(commands))
+            for _ in commands:
+                try:
+                    answers.append(await connection.read_response())
+                except ResponseError as error:
+                    answers.append(error)
+        return answers
 
     async def close(self) -> None:
         """Close every connection; twice is once."""

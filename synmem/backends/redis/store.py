@@ -29,7 +29,8 @@ conversation. A list that is not in the set is one (an orphan), unless the set o
 shorter prefix names it, of which one begins with the other: then it is that one's. A key with the
 name of a list that is none comes as one unreadable record, and is not written to.
 
-Every write, and every page, is one script: all or nothing, and visible at once (`scripts.py`).
+Every write, and every page, is one script: all or nothing, and visible at once (`scripts.py`). A
+user who has no right to scripts reads in plain commands (`plain.py`), and cannot write.
 Items have no id. A position is the index and the trace of the last 16 items: where another
 program trims the front, it is found again; in a list of fewer than 16 items that was trimmed, and
 where two places look alike, it is lost (`Changed`). Where a conversation was deleted and written
@@ -38,11 +39,11 @@ position was read at its begin, and the item there is the same.
 
 What this store gives less: a server that evicts keys when its memory is full, or that loses its
 last second at a crash (`appendfsync everysec`), loses what it had acknowledged, and what it knew
-of tokens. A replica may be
-behind. A user whose rights end in the middle of a script (RPUSH, but not SADD) leaves it half
-done: the rights it takes are those of scripts, and of all commands on strings, lists, sets and
-hashes below the prefix; to read, also SCAN. While the slot of a cluster is moved to another node
-key by key, what needs several keys waits, and soon gives up: writes, listings, several lists.
+of tokens. A replica may be behind. A user whose rights end in the middle of a script (RPUSH, but
+not SADD) leaves it half done: the rights it takes are those of scripts, and of all commands on
+strings, lists, sets and hashes below the prefix; to read, those of a reader (`+@read`) are enough.
+While the slot of a cluster is moved to another node key by key, what needs several keys waits, and
+soon gives up: writes, listings, several lists.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
