@@ -7,18 +7,19 @@ from operator import attrgetter
 from typing import Any, Final
 
 from synmem.backends.paging import END, Fetched, changed, fetched
-from synmem.backends.sqlite.foreign_sweep import Sweep
-from synmem.backends.sqlite.foreign_table import (
-    IDS_A_QUERY,
-    ForeignTable,
+from synmem.backends.records import (
     Item,
     Row,
     Spot,
     behind,
+    end_of,
     hash_of,
+    items_of,
     page_of,
     spot_at,
 )
+from synmem.backends.sqlite.foreign_sweep import Sweep
+from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.sqlite.place import marks
 from synmem.messages import chunks
 from synmem.store import START, Page, Position
@@ -49,15 +50,15 @@ class ForeignReader:
         while len(found) < size:
             number, asked = (None, size) if spot is None else (spot.number, size + 1)
             rows = await self._table.rows_from(conversation, number, reverse, asked)
-            items = self._table.items(rows, reverse=reverse)
+            items = items_of(self._table.shape.unfold, rows, reverse=reverse)
             if spot is not None:
                 if not rows or (rows[0].number, hash_of(rows[0])) != (spot.number, spot.hash):
                     raise changed(conversation, self._table.file.name)
-                items = _behind(items, rows[0], spot.nth)
+                items = behind(items, rows[0], spot.nth)
             found += items
             if len(rows) < asked:
                 break
-            spot = behind(rows[-1])
+            spot = end_of(rows[-1])
         return found[:size]
 
     async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
@@ -121,7 +122,10 @@ class ForeignReader:
 
     def _pages(self, rows: Sequence[Row]) -> list[Page]:
         """All messages of a conversation, from all its rows."""
-        return [page_of(some) for some in chunks(self._table.items(rows), self._page_size)]
+        return [
+            page_of(some)
+            for some in chunks(items_of(self._table.shape.unfold, rows), self._page_size)
+        ]
 
     async def ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
         """See `Pages.ends`."""
@@ -140,7 +144,7 @@ class ForeignReader:
                 [*ids, each],
             )
         runs = groupby(rows, attrgetter("conversation"))
-        return [page_of(table.items([*run], reverse=reverse)) for _, run in runs]
+        return [page_of(items_of(table.shape.unfold, [*run], reverse=reverse)) for _, run in runs]
 
 
 def _fitting(known: dict[str, list[Any] | None], most: int) -> dict[str, list[Any] | None]:
@@ -153,11 +157,3 @@ def _fitting(known: dict[str, list[Any] | None], most: int) -> dict[str, list[An
         most -= len(found)
         some[name] = found
     return some
-
-
-def _behind(items: Sequence[Item], row: Row, nth: int) -> list[Item]:
-    """What stands behind the message of that number in the row."""
-    for count, item in enumerate(items, 1):
-        if item.row is row and item.nth == nth:
-            return [*items[count:]]
-    return [item for item in items if item.row is not row]

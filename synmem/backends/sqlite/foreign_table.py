@@ -1,23 +1,21 @@
 """A table of another framework, as its layout declares it: its rows, their messages, and where each
 of these stands.
 
-A position is the number of the row, the index of the message in it, and a hash of its record and of
-what it is ordered by: without AUTOINCREMENT the number of the newest row of all is given again once
-that row is deleted. Only who then says the same again, in its place, gets the same position.
+A position (see `backends/records.py`) has the row's number and a hash: without AUTOINCREMENT the
+number of the newest row of all is given again once that row is deleted. Only who then says the same
+again, in its place, gets the same position.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from synmem.backends.records import Row
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.place import marks
 from synmem.backends.sqlite.shape import row_number
 from synmem.errors import CorruptData
 from synmem.layouts.own.sqlite_columns import NUMBER, affinity, quoted
 from synmem.layouts.registry import RowsFit
-from synmem.messages import Message, Unreadable, ascii_json, parse_json, refusal
-from synmem.store import Page, Position
 
 IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
 
@@ -27,12 +25,6 @@ SWEEP: Final = 20
 UTF8: Final = "synmem_utf8"
 """What `knowing_utf8` calls the function from the bytes of a text to those in UTF-8."""
 
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
-"""On what a layout comes to grief that meets a value of a kind that it does not expect."""
-
-_ENTIRE: Final = -1
-"""In a `Spot`: behind all messages of its row."""
-
 
 class ColumnInfo(NamedTuple):
     """A column of the table."""
@@ -41,32 +33,6 @@ class ColumnInfo(NamedTuple):
     type: str
     required: bool
     """Whether a row must give it a value."""
-
-
-class Row(NamedTuple):
-    """A row of a conversation: its number, by what it is ordered before that, and its record."""
-
-    conversation: Any
-    """Text, or what is the id of no conversation."""
-    number: int
-    keys: Sequence[Any]
-    record: Sequence[Any]
-
-
-class Spot(NamedTuple):
-    """Where a message stands."""
-
-    number: int
-    nth: int
-    hash: str
-
-
-class Item(NamedTuple):
-    """A message, or a record that cannot be read; of which row it is, and which of it, from 0."""
-
-    said: Message | Unreadable
-    row: Row
-    nth: int
 
 
 class ForeignTable:
@@ -190,22 +156,6 @@ class ForeignTable:
             self._sought = any(step[3].startswith("SEARCH") for step in plan)
         return self._sought
 
-    def items(self, rows: Sequence[Row], *, reverse: bool = False) -> list[Item]:
-        """The messages of these rows; a row that cannot be read is one item."""
-        unfold = self.shape.unfold
-        found: list[Item] = []
-        for row in rows:
-            said: Sequence[Message | Unreadable]
-            try:
-                said = unfold(row.record)
-                if why := next(filter(None, map(refusal, said)), None):
-                    raise ValueError(why)
-            except _MALFORMED as error:
-                said = [unreadable(row, error)]
-            items = [Item(each, row, index) for index, each in enumerate(said)]
-            found += reversed(items) if reverse else items
-        return found
-
 
 async def table_of(file: File, fit: RowsFit) -> ForeignTable:
     """The table that was found, perhaps still to be made."""
@@ -255,46 +205,3 @@ def _utf8_of(encoding: str) -> Callable[[bytes | None], bytes | None]:
             return None
 
     return utf8
-
-
-def unreadable(row: Row, error: Exception) -> Unreadable:
-    """What stands for a row that cannot be read."""
-    number = row.number
-    text = row.record[0] if len(row.record) == 1 and isinstance(row.record[0], str) else None
-    return Unreadable(str(number), f"row {number}: {error}", text)
-
-
-def page_of(items: Sequence[Item]) -> Page:
-    """A page of these, which are of one conversation."""
-    said = [item.said for item in items]
-    return Page(items[0].row.conversation, said, lambda i: position_of(items[i]))
-
-
-def position_of(item: Item) -> Position:
-    """Where a message stands, as text."""
-    return position_at(item.row, item.nth)
-
-
-def position_at(row: Row, index: int = 0) -> Position:
-    """Where a message of that row stands."""
-    return ascii_json([row.number, index, hash_of(row)])
-
-
-def spot_at(position: Position) -> Spot:
-    """What a position says; ValueError where it is none of ours."""
-    try:
-        number, index, hash_ = parse_json(position)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"not a position of this store: {position!r}") from error
-    return Spot(number, index, hash_)
-
-
-def behind(row: Row) -> Spot:
-    """Behind all messages of a row."""
-    return Spot(row.number, _ENTIRE, hash_of(row))
-
-
-def hash_of(row: Row) -> str:
-    """What is another once the record is, or what it is ordered by."""
-    told = repr([*row.keys, *row.record]).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(told, digest_size=8).hexdigest()

@@ -8,13 +8,8 @@ from typing import Any, Final
 
 from synmem import messages as model
 from synmem.backends.paging import changed, opened_for_reading, storable
-from synmem.backends.sqlite.foreign_table import (
-    IDS_A_QUERY,
-    ForeignTable,
-    Row,
-    position_at,
-    spot_at,
-)
+from synmem.backends.records import Row, position_at, spot_at
+from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.sqlite.place import marks
 from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsupported
 from synmem.layouts.own.sqlite_columns import quoted
