@@ -14,6 +14,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "langchain": ("sqlite",),
     "librechat": ("mongo",),
     "openai_agents": ("sqlite",),
+    "llamaindex": ("sqlite",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by
 backend, the shapes in which it may lie there."""

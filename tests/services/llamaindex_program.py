@@ -84,13 +84,18 @@ def live(seconds: float, key: str, **where: Any) -> Any:
     return asyncio.run(_live(seconds, key, store(**where)))
 
 
+async def _done(said: Any) -> Any:
+    """What a method gives back; SQLAlchemy's are coroutines."""
+    return await said if asyncio.iscoroutine(said) else said
+
+
 async def _live(seconds: float, key: str, session: Any) -> Any:
     errors, count = [], 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            await session.async_add_message(key, ChatMessage(content=f"live {count}"))
-            assert await session.aget_messages(key)
+            await _done(session.add_message(key, ChatMessage(content=f"live {count}")))
+            assert await _done(session.get_messages(key))
             count += 1
         except Exception as error:
             errors.append(str(error))

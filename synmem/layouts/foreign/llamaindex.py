@@ -13,7 +13,10 @@ message. Written is what LlamaIndex reads as it is: it raises on the rest, and w
 the whole conversation, or drops what it does not know.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+from msgspec import structs
 
 from synmem import messages as model
 from synmem.layouts.foreign.llamaindex_blocks import (
@@ -25,6 +28,7 @@ from synmem.layouts.foreign.llamaindex_blocks import (
     misread,
     suffix,
 )
+from synmem.layouts.shapes import Record, Rows
 from synmem.messages import Holds, JSONObject, Message, are_objects, parse_json
 
 NAME: Final = "llamaindex"
@@ -275,3 +279,85 @@ def _otherwise(message: Message) -> str:
     if message.parts and message.content != "\n".join(map(str, texts)):
         return "its content is not the text of its parts, and LlamaIndex stores one of them"
     return "LlamaIndex would read it as another message"
+
+
+# --- rows -----------------------------------------------------------------------------------
+
+
+def tells(said: Any) -> bool:
+    """Whether it is a message of LlamaIndex's, be it one that cannot be read."""
+    return (
+        isinstance(said, dict)
+        and isinstance(said.get("role"), str)
+        and not said.keys().isdisjoint(("blocks", "content"))
+    )
+
+
+def _parsed(text: Any) -> Any:
+    if not isinstance(text, str):
+        raise ValueError("its message is no text")
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"its message is not JSON: {error}") from error
+
+
+def _tells(record: Record) -> bool:
+    try:
+        return tells(_parsed(record[-1]))
+    except ValueError:
+        return False
+
+
+_CHAT_STORE: Final = Rows(
+    table="data_chatstore",
+    any_name=True,
+    version="SQLiteChatStore",
+    columns=frozenset({"id", "key", "value"}),
+    tells=_tells,
+    conversation="key",
+    order=("id",),
+    record=("value",),
+    unfold=lambda record: [message_of(_parsed(record[0]))],
+    holds=HOLDS,
+)
+"""What `SQLiteChatStore` makes, of whose table the name begins with `data_`."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _unfold_memory(record: Record) -> list[Message]:
+    """The message of a row of which `extra` has what its time says below a microsecond, its status
+    where it is not active, and its role where the message has another: as `row`."""
+    at, role, status, text = record
+    message = message_of(_parsed(text))
+    if type(at) is not int:
+        raise ValueError("its timestamp is no whole number")
+    own = (message.extra or {}).get(NAME, {})
+    if "row" in own:
+        raise ValueError("its message has a key 'row', which is no message's")
+    row: JSONObject = {"timestamp": at} if at % 1000 else {}
+    if status != "active":
+        row["status"] = status
+    if role != own.get("role", message.role):
+        row["role"] = role
+    if row:
+        message = _with_extra(message, {**own, "row": row})
+    return [structs.replace(message, created_at=_EPOCH + timedelta(microseconds=at // 1000))]
+
+
+_MEMORY: Final = Rows(
+    table="llama_index_memory",
+    any_name=True,
+    version="SQLAlchemyChatStore",
+    columns=frozenset({"id", "key", "timestamp", "role", "status", "data"}),
+    tells=_tells,
+    conversation="key",
+    order=("timestamp", "id"),
+    record=("timestamp", "role", "status", "data"),
+    unfold=_unfold_memory,
+    holds=structs.replace(HOLDS, fields=HOLDS.fields | {"created_at"}),
+)
+"""What `Memory` keeps in `SQLAlchemyChatStore`: archived messages too, which it does not show."""
+
+SHAPES: Final = {"sqlite": (_MEMORY, _CHAT_STORE)}
