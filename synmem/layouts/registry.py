@@ -13,6 +13,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "chat_ui": ("mongo",),
     "langchain": ("sqlite",),
     "librechat": ("mongo",),
+    "mem0": ("sqlite",),
     "openai_agents": ("sqlite",),
     "llamaindex": ("sqlite",),
 }

@@ -19,9 +19,9 @@ import pytest
 import redis
 
 import synmem
-from synmem.layouts.foreign import openai_agents
+from synmem.layouts.foreign import openai_agents_items
 from synmem.layouts.shapes import Told
-from synmem.messages import Message, as_dict
+from synmem.messages import Message, Unreadable, as_dict
 from synmem.store import ConversationInfo, Store, SupportsBranches
 from tests.services import unique
 
@@ -105,15 +105,15 @@ ALL = [
     coming("llm-logs-new", "logs.db", "no layout for llm's logs"),
     coming("lmstudio-conversations", "conversations", "no layout for LM Studio's folders", "file"),
     coming("lobechat-postgres", "lobechat-postgres.sql", "no layout for LobeChat", "postgres"),
-    coming("mem0-history", "history.db", "no layout for mem0's messages"),
+    Fixture("mem0-history", "history.db"),
     coming("open-webui", "webui.db", "no layout for Open WebUI"),
-    coming("openai-agents-encrypted", "encrypted.db", "no layout that says what OpenAI Agents has encrypted"),
+    Fixture("openai-agents-encrypted", "encrypted.db"),
     coming("openai-agents-mongodb", "agent_messages.jsonl", "no OpenAI Agents documents on MongoDB", "mongo"),
     coming("openai-agents-redis", "redis.json", "no OpenAI Agents lists on Redis", "redis"),
     coming("openai-agents-sqlalchemy-postgres", "agents.sql", "no OpenAI Agents rows on PostgreSQL", "postgres"),
     Fixture("openai-agents-sqlalchemy-sqlite", "sqlalchemy.db"),
     Fixture("openai-agents-sqlite", "sessions.db"),
-    coming("openai-agents-sqlite-advanced", "advanced.db", "no layout for OpenAI Agents' branches"),
+    Fixture("openai-agents-sqlite-advanced", "advanced.db"),
     coming("openai-chat-jsonl", "train.jsonl", "no form for OpenAI's chat JSONL", "file"),
     coming("opencode-json", "storage", "no layout for opencode's folders", "file"),
     coming("opencode-sqlite", "opencode.db", "no layout for opencode"),
@@ -171,15 +171,27 @@ def test_a_fixture_is_read_exactly_and_nothing_is_changed(
     with there as (address, state):
         before = state()
         found, branches = asyncio.run(_read(address))
+        each, _ = asyncio.run(_read(f"{address}?branches=true")) if _named(expected) else ([], 0)
         assert state() == before
-    _compare(found, expected, _written(fixture.name))
+    written = _written(fixture.name)
+    _compare(found, [one for one in expected if one not in _named(expected)], written)
     assert branches == _other_branches(expected)
+    if each:
+        ids = [f"{one['id']}#{one['branch']}" if one in _named(expected) else one["id"] for one in expected]  # fmt: skip
+        _compare(
+            each, [{**one, "id": id_} for one, id_ in zip(expected, ids, strict=True)], written
+        )
+
+
+def _named(expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The branches that are expected, but for the current ones."""
+    return [one for one in expected if one.get("branch", "main") != "main"]
 
 
 def _written(name: str) -> Callable[[Message], Any] | None:
     """Where a message says by its own fields what a record is: what would be written of it."""
     if name.startswith("openai-agents"):
-        return openai_agents.json_of
+        return openai_agents_items.json_of
     return None
 
 
@@ -195,9 +207,14 @@ async def _read(address: str) -> tuple[list[tuple[ConversationInfo, list[Message
 
 
 async def _messages(store: Store, conversation: str) -> list[Message]:
+    """Its messages; in the place of each that is encrypted, one of that role."""
     items = [item async for page in store.read([conversation]) for item in page.items]
-    assert all(isinstance(item, Message) for item in items), items
-    return items  # type: ignore[return-value]
+    return [item if isinstance(item, Message) else _encrypted(item) for item in items]
+
+
+def _encrypted(item: Unreadable) -> Message:
+    assert "only its key opens it" in item.reason, item
+    return Message("encrypted", "")
 
 
 def _state(folder: Path) -> dict[Path, tuple[int, bytes]]:
@@ -294,7 +311,7 @@ OTHER = {"text_contains", "native_type", "images"}
 ABOUT = {"where", "fixture_name", "composed", "other_threads"}
 """How the fixture was made, or what is left out; nothing of the store."""
 
-OF_CONVERSATION = {"id", "messages", "title", "other_branches"}
+OF_CONVERSATION = {"id", "messages", "title", "other_branches", "branch"}
 KEPT_OF_CONVERSATION = {"app_name", "user_id", "summary", "parent", "forked_from", "session_type"}
 ROLES = {"system", "developer", "user", "assistant", "tool", "reasoning"}
 
@@ -312,7 +329,7 @@ def compare_told(fixture: str, found: dict[str, Told]) -> None:
 
 
 def _other_branches(expected: list[dict[str, Any]]) -> int:
-    return sum(each.get("other_branches", 0) for each in expected)
+    return sum(each.get("other_branches", 0) for each in expected) + len(_named(expected))
 
 
 def _compare(
