@@ -16,6 +16,8 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "mem0": ("sqlite",),
     "openai_agents": ("sqlite",),
     "llamaindex": ("sqlite",),
+    "llm": ("sqlite",),
+    "openai_agents": ("sqlite",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by
 backend, the shapes in which it may lie there."""

@@ -39,7 +39,8 @@ class Framework:
 def running(packages: Sequence[str], program: str) -> Iterator[Framework]:
     """The program of that name in this folder, with these packages, until the end."""
     path = Path(__file__).with_name(program)
-    command = [str(installed(packages)), "-W", "ignore", str(path)]
+    # -P: what lies beside the program has names that packages have, too.
+    command = [str(installed(packages)), "-P", "-W", "ignore", str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
