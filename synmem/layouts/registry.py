@@ -13,10 +13,9 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "chat_ui": ("mongo",),
     "langchain": ("sqlite",),
     "librechat": ("mongo",),
-    "mem0": ("sqlite",),
-    "openai_agents": ("sqlite",),
     "llamaindex": ("sqlite",),
     "llm": ("sqlite",),
+    "mem0": ("sqlite",),
     "openai_agents": ("sqlite",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by
