@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import msgspec
 import stamina
 from botocore import exceptions as boto  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
@@ -115,6 +116,8 @@ class Client:
 
         async def step() -> dict[str, Any]:
             answer: dict[str, Any] = await self._in_thread(work)
+            if operation in _TOLD and _TOLD[operation] not in answer:
+                raise boto.ConnectionClosedError(endpoint_url="the server")
             return answer
 
         with self.translating():
@@ -234,13 +237,26 @@ async def pause(seconds: float = 0.05) -> None:
 
 
 def _see_whole(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """ConnectionClosedError for an answer that was cut within its headers.
+    """ConnectionClosedError for an answer that was cut.
 
-    http.client takes the headers that came for all, and then an empty body, which botocore reads
-    as an answer that says "nothing found". DynamoDB's answers are never empty: at least "{}".
+    Where that was within its headers, http.client takes those that came for all, and what follows
+    for the body, whatever its length; of what is no JSON botocore makes an answer that says
+    "nothing found". DynamoDB's answers are never empty: at least "{}".
     """
-    if response_dict["status_code"] in (200, 400) and not response_dict["body"]:
-        raise boto.ConnectionClosedError(endpoint_url="the server")
+    if response_dict["status_code"] in (200, 400):
+        try:
+            _skim(response_dict["body"])
+        except msgspec.DecodeError:
+            raise boto.ConnectionClosedError(endpoint_url="the server") from None
+
+
+_skim: Final = msgspec.json.Decoder(msgspec.Raw).decode
+"""Looks whether it is JSON, and makes nothing of it."""
+
+_TOLD: Final = {
+    "query": "Count", "scan": "Count", "batch_get_item": "Responses", "describe_table": "Table",
+}  # fmt: skip
+"""What an answer always says, whatever was found."""
 
 
 def _code(error: BaseException | None) -> str | None:

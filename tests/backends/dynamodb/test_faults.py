@@ -25,7 +25,7 @@ from tests.backends.dynamodb import place as dynamodb_place
 from tests.backends.dynamodb.place import SECRET, client, opened, plain_table, raw_items
 from tests.cli.moved import make
 from tests.cli.processes import in_pipe, start
-from tests.conformance import add, contents, ids, items, numbered, run
+from tests.conformance import add, contents, details, ids, items, numbered, run
 from tests.services import Missing, Server, free_port, without
 from tests.services.dynamodb import moto, running
 from tests.services.proxy import Proxy
@@ -318,6 +318,57 @@ def test_a_server_that_throttles_is_asked_again(url: str, table: str) -> None:
         run(main(through))
     assert len(turns) > 20
     assert raw_items(url, table) == []
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9])
+def test_an_answer_that_is_cut_where_nothing_says_its_length_is_asked_for_again(
+    url: str, table: str, share: float
+) -> None:
+    """As that of a server which is killed: a read never takes it for nothing found."""
+    cut: list[str] = []
+
+    class Cut(Front):
+        def answer(self, operation: str, body: bytes) -> None:
+            status, said = self.done(body)
+            whole = bool(len(cut) % 3)
+            cut.append("" if whole else operation)
+            if whole:
+                self.say(status, said)
+            else:
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(said[: int(len(said) * share)])
+                self.close_connection = True
+
+    async def main(through: str) -> None:
+        async with opened(through, table, create=True) as store:
+            await add(store, "c", numbered(5))
+            assert len(await contents(store, "c")) == 5
+            assert (await details(store))["c"].messages == 5
+            assert await store.delete("c")
+            assert await ids(store) == []
+
+    with in_front(Cut, url) as through:
+        run(main(through))
+    assert {"Query", "DescribeTable", "TransactWriteItems"} <= {*cut}
+    assert raw_items(url, table) == []
+
+
+def test_an_answer_that_says_nothing_is_a_connection_that_broke(url: str, table: str) -> None:
+    class Nothing(Front):
+        def answer(self, operation: str, body: bytes) -> None:
+            self.say(*(self.done(body) if operation == "DescribeTable" else (200, b"{}")))
+
+    async def main(through: str) -> None:
+        async with opened(url, table, create=True) as store:
+            await add(store, "c", numbered(1))
+        async with opened(through, table) as store:
+            for asked in (contents(store, "c"), ids(store), details(store)):
+                with pytest.raises(StoreUnavailable):
+                    await asked
+
+    with in_front(Nothing, url) as through:
+        run(main(through))
 
 
 def test_a_write_is_known_again_where_the_server_forgot_that_it_did_it(
