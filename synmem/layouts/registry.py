@@ -10,13 +10,18 @@ from typing import Final, NamedTuple
 from synmem.layouts.shapes import Columns, Plan, Rows, Shape, Sketch, Whole
 
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
+    "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
+    "dify": ("postgres",),
+    "flowise": ("sqlite", "postgres"),
     "langchain": ("sqlite",),
     "librechat": ("mongo",),
     "llamaindex": ("sqlite",),
     "llm": ("sqlite",),
+    "lobechat": ("postgres",),
     "mem0": ("sqlite",),
     "openai_agents": ("sqlite",),
+    "vercel_ai": ("postgres",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by
 backend, the shapes in which it may lie there."""

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import filecmp
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,7 +57,7 @@ ALL = [
     coming("anthropic-messages", "requests.jsonl", "no form for Anthropic's requests", "file"),
     coming("anythingllm", "anythingllm.db", "no layout for AnythingLLM"),
     coming("big-agi-export", "conversations_all_2026-09-21.agi.json", "no form for big-AGI's export", "file"),
-    coming("chainlit-postgres", "chainlit-postgres.sql", "no layout for Chainlit's threads and steps", "postgres"),
+    Fixture("chainlit-postgres", "chainlit-postgres.sql", "postgres"),
     coming("chat-ui-mongodb", "conversations.jsonl", "no layout for Chat UI's documents", "mongo"),
     coming("chatbox-export", "chatbox-exported-data-2026-9-21.json", "no form for Chatbox's export", "file"),
     coming("chatgpt-export", "conversations.json", "no form for ChatGPT's export", "file"),
@@ -71,8 +72,8 @@ ALL = [
     coming("copilot-cli", "session-state", "no layout for Copilot's sessions", "file"),
     coming("crush", "crush.db", "no layout for Crush"),
     coming("cursor-vscdb", "state.vscdb", "no layout for Cursor's bubbles"),
-    coming("dify-postgres", "dify-postgres.sql", "no layout for Dify", "postgres"),
-    coming("flowise-postgres", "flowise-postgres.sql", "no layout for Flowise", "postgres"),
+    Fixture("dify-postgres", "dify-postgres.sql", "postgres"),
+    Fixture("flowise-postgres", "flowise-postgres.sql", "postgres"),
     coming("gemini-cli", "tmp", "no layout for Gemini CLI's folders", "file"),
     coming("gemini-contents", "request.json", "no form for Gemini's contents", "file"),
     coming("google-adk-sqlalchemy", "sessions.db", "no layout for ADK's older events"),
@@ -104,7 +105,7 @@ ALL = [
     Fixture("llm-logs-mixed", "logs.db"),
     Fixture("llm-logs-new", "logs.db"),
     coming("lmstudio-conversations", "conversations", "no layout for LM Studio's folders", "file"),
-    coming("lobechat-postgres", "lobechat-postgres.sql", "no layout for LobeChat", "postgres"),
+    Fixture("lobechat-postgres", "lobechat-postgres.sql", "postgres"),
     Fixture("mem0-history", "history.db"),
     coming("open-webui", "webui.db", "no layout for Open WebUI"),
     Fixture("openai-agents-encrypted", "encrypted.db"),
@@ -124,7 +125,7 @@ ALL = [
     coming("spring-ai-postgres", "spring-ai-postgres.sql", "no layout for Spring AI's rows", "postgres"),
     coming("strands-files", ".", "no layout for Strands' folders", "file"),
     coming("text-generation-webui", "user_data", "no layout for text-generation-webui's logs", "file"),
-    coming("vercel-ai-postgres", "vercel-ai-postgres.sql", "no layout for Vercel AI's chats", "postgres"),
+    Fixture("vercel-ai-postgres", "vercel-ai-postgres.sql", "postgres"),
     coming("vscode-chat-sessions", "workspaceStorage", "no layout for VS Code's chats", "file"),
     coming("zed-threads", "threads.db", "no layout for Zed's threads"),
 ]  # fmt: skip
@@ -253,19 +254,36 @@ def _postgres(
     url = urlsplit(server.url)._replace(path=f"/{name}").geturl()
     server.run(f'CREATE DATABASE "{name}"')
     try:
-        asyncio.run(_restore(url, place.read_bytes().decode()))
+        asyncio.run(_restore(url, place))
         yield url, lambda: asyncio.run(_rows(url))
     finally:
         server.run(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-async def _restore(url: str, dump: str) -> None:
-    """What pg_dump wrote; but for references to tables that are not in it."""
+async def _restore(url: str, dump: Path) -> None:
+    """What pg_dump wrote, but for references to tables that are not in it. Rows that lie beside it
+    as JSON lines too are those: the dump has lost each CR of a text."""
+    lines = {
+        path.name.removesuffix(".rows.jsonl"): path.read_bytes().decode().split("\n")
+        for path in dump.parent.glob("*.rows.jsonl")
+    }
     connection = await asyncpg.connect(url)
     try:
-        for statement in f"{dump}SELECT".split(";\n"):
-            if "FOREIGN KEY" not in statement and "transaction_timeout" not in statement:
+        for statement in f"{dump.read_text()}SELECT".split(";\n"):
+            into = re.search(r'^INSERT INTO public\."?(\w+)', statement, re.MULTILINE)
+            if not (
+                (into and into[1] in lines)
+                or "FOREIGN KEY" in statement
+                or "transaction_timeout" in statement
+            ):
                 await connection.execute(statement)
+        for table, rows in lines.items():
+            for row in filter(None, rows):
+                await connection.execute(
+                    f'INSERT INTO public."{table}" '
+                    f'SELECT * FROM json_populate_record(NULL::public."{table}", $1)',
+                    row,
+                )
     finally:
         await connection.close()
 

@@ -20,11 +20,13 @@ GROUP BY wanted.session
 """`xmin` is the transaction that wrote the row as it is. It stays where the row is frozen."""
 
 
+VERSION: Final = "SELECT pg_postmaster_start_time()::text || ' ' || txid_current_snapshot()::text"
+"""Which transactions of the server are seen."""
+
+
 async def version(table: Table) -> str | None:
     """See `SupportsChanges.version`: which transactions of the server are seen."""
-    rows = await table.fetch(
-        "SELECT pg_postmaster_start_time()::text || ' ' || txid_current_snapshot()::text"
-    )
+    rows = await table.fetch(VERSION)
     return str(rows[0][0]) if rows else None
 
 

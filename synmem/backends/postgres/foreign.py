@@ -7,7 +7,7 @@ from typing import Any
 from synmem.backends.postgres.finding import check_known, find
 from synmem.backends.postgres.opening import Database
 from synmem.errors import Unsupported
-from synmem.layouts.registry import WholeFit
+from synmem.layouts.registry import Fit, WholeFit
 from synmem.store import Store
 
 
@@ -22,6 +22,22 @@ async def opened(
     found = await find(database, layout, settings.get("table"), settings.get("schema"), write=write)
     if found is None:
         return None
-    if isinstance(found.fit, WholeFit):  # its PostgresSource takes the database and what was found
-        raise Unsupported(f"{database.name}: {found.fit.layout}'s cannot be read here yet")
+    if isinstance(found.fit, WholeFit):
+        from synmem.backends.postgres.foreign_whole import PostgresSource
+        from synmem.backends.whole import WholeStore
+
+        source = PostgresSource(database, found, found.fit, page_size=page_size)
+        return WholeStore(
+            source,
+            found.fit.shape.holds,
+            _remark(found.fit),
+            branches=bool(settings.get("branches")),
+            page_size=page_size,
+        )
     raise Unsupported(f"{database.name}: {found.fit.layout}'s cannot be read here yet")
+
+
+def _remark(fit: Fit) -> str:
+    """Whose tables they are."""
+    version = f" ({fit.shape.version})" if fit.shape.version else ""
+    return f"{fit.layout}'s{version}, in its table {fit.table}"

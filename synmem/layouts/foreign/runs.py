@@ -83,16 +83,18 @@ def messages_of(
 ) -> list[Message]:
     """The messages of a record with these parts. Each has `record`, the first one also `extra`,
     under the layout's name. None where a user's record has no part that is listed; an answer
-    without any is a message without text."""
+    without any is a message without text, and one that is only results is those."""
     said = [*pieces]
-    turns = _turns(said)
     if role == "user" and all(isinstance(each, Other) for each in said):
         return []
-    messages = []
-    for index, turn in enumerate(turns):
-        own = {**(record or {}), **((extra or {}) if index == 0 else {})}
-        messages.append(_message(turn, layout, role, created_at, own))
-        messages += [_tool(each, layout, created_at, record or {}) for each in turn.results]
+    messages: list[Message] = []
+    for turn in _turns(said):
+        if turn.pieces or not turn.results:
+            own = (record or {}) | ({} if messages else extra or {})
+            messages.append(_message(turn, layout, role, created_at, own))
+        for result in turn.results:
+            own = (record or {}) | ({} if messages else extra or {})
+            messages.append(_tool(result, layout, created_at, own))
     return messages
 
 

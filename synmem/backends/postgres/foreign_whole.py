@@ -1,0 +1,133 @@
+"""Conversations of other frameworks that lie in several tables of a PostgreSQL database: the
+`Whole` of `layouts/shapes.py`, for all layouts.
+
+What is asked together is asked in one transaction that only reads, of one moment; it ends before
+anything is given out. What stands in other schemas is found by a search path of that transaction.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from synmem.backends.patience import again
+from synmem.backends.postgres.changes import VERSION
+from synmem.backends.postgres.errors import Lost
+from synmem.backends.postgres.finding import Found
+from synmem.backends.postgres.opening import Database
+from synmem.backends.postgres.table import identifier
+from synmem.backends.whole import told_by
+from synmem.errors import CorruptData
+from synmem.layouts.registry import WholeFit
+from synmem.layouts.shapes import Record, Told
+from synmem.messages import STRAY, Damage, chunks
+
+_SLICE: Final = 20
+"""So many pages of ids a query gives: each looks at all of them."""
+
+_IDS_A_QUERY: Final = 1000
+
+_WANTED: Final = "(SELECT unnest($1::text[]))"
+"""What stands for `{ids}`."""
+
+Queries = Mapping[str, tuple[str, Sequence[Any]]]
+
+
+class PostgresSource:
+    """The `Source` of a database."""
+
+    def __init__(self, database: Database, found: Found, fit: WholeFit, *, page_size: int) -> None:
+        self.name = database.name
+        self._database = database
+        self._schema = None if found.on_path else found.schema
+        self._table = fit.table
+        self._unfold = fit.shape.unfold
+        self._plan = fit.plan
+        self._page_size = page_size
+
+    async def ids(self) -> AsyncIterator[list[str]]:
+        """See `Source.ids`; in the order of their bytes."""
+        size, last = self._page_size * _SLICE, ""
+        sql = (
+            f'SELECT DISTINCT id::text COLLATE "C" FROM ({self._plan.listing}) AS listed '
+            'WHERE id::text COLLATE "C" > $1 ORDER BY 1 LIMIT $2'
+        )
+        while True:
+            found = [row[0] for row in await self._rows(sql, last, size)]
+            for some in chunks(found, self._page_size):
+                yield some
+            if len(found) < size:
+                return
+            last = found[-1]
+
+    async def told(self, ids: Sequence[str]) -> dict[str, Told]:
+        """See `Source.told`; of one moment. One of which no query has a row is not there."""
+        found: dict[str, Told] = {}
+        for some in chunks([id_ for id_ in ids if "\0" not in id_], _IDS_A_QUERY):
+            records = await self._records(some)
+            for id_ in [id_ for id_ in some if any(id_ in of_ids for of_ids in records.values())]:
+                theirs = {name: of_ids.get(id_, []) for name, of_ids in records.items()}
+                found[id_] = told_by(partial(self._unfold, id_, theirs))
+        return found
+
+    async def _records(self, ids: Sequence[str]) -> dict[str, dict[str, list[Record]]]:
+        """The rows of these conversations, by query and id."""
+        queries = {
+            name: (sql.replace("{ids}", _WANTED), [ids]) for name, sql in self._plan.queries.items()
+        }
+        records: dict[str, dict[str, list[Record]]] = {}
+        for name, rows in (await self._at_once(queries)).items():
+            of_ids: defaultdict[str, list[Record]] = defaultdict(list)
+            for id_, *record in rows:
+                of_ids[id_].append(record)
+            records[name] = of_ids
+        return records
+
+    async def _rows(self, sql: str, *values: Any) -> list[Any]:
+        return (await self._at_once({"": (sql, values)}))[""]
+
+    async def _at_once(self, queries: Queries) -> dict[str, list[Any]]:
+        """The rows of these queries, by name; asked again where the server was lost."""
+
+        async def step() -> dict[str, list[Any]]:
+            async with (
+                self._database.connection() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                if self._schema is not None:
+                    await connection.execute(f"SET LOCAL search_path TO {identifier(self._schema)}")
+                return {
+                    name: list(await connection.fetch(sql, *values))
+                    for name, (sql, values) in queries.items()
+                }
+
+        try:
+            return await again(step, (Lost,))
+        except OverflowError as error:
+            raise CorruptData(
+                f"{self.name}: a time outside of the years 1 to 9999 in what is read beside "
+                f"{self._table}"
+            ) from error
+
+    async def strays(self) -> list[Damage]:
+        """See `Source.strays`: what has no id."""
+        rows = await self._rows(
+            f"SELECT DISTINCT id IS NULL FROM ({self._plan.listing}) AS listed "
+            "WHERE id IS NULL OR id::text = '' ORDER BY 1"
+        )
+        return [
+            Damage(
+                STRAY,
+                f"table {self._table}",
+                f"the id of a conversation is {'NULL' if is_null else 'empty'}",
+            )
+            for (is_null,) in rows
+        ]
+
+    async def version(self) -> str | None:
+        """See `Source.version`: which transactions of the server are seen."""
+        return str((await self._rows(VERSION))[0][0])
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._database.close()

@@ -1,0 +1,163 @@
+"""Flowise's `chat_message`: a row is a message, and an answer's tools are in its `usedTools`.
+
+A conversation is what has the same `chatflowid` and `sessionId` (where that is missing, `chatId`).
+Its id is the latter; where several chatflows have that one, `CHATFLOWID/SESSIONID` for each. What
+was called and answered comes before the text of the answer; calls have no ids. In SQLite times are
+in UTC; in PostgreSQL in a zone that nobody tells, and so they stay in `extra["flowise"]` as they
+are, where all lies that has no word of ours, under its own key.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from synmem.layouts.foreign import runs
+from synmem.layouts.foreign.tables import Tables, beside, objects
+from synmem.layouts.foreign.values import (
+    as_json,
+    kept,
+    objects_of,
+    parsed,
+    take_time,
+    text_of,
+    text_or_none,
+)
+from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
+from synmem.messages import Holds, JSONObject, Message, Unreadable
+
+NAME: Final = "flowise"
+
+HOLDS: Final = Holds(
+    fields=frozenset(
+        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
+    ),
+    conversation_fields=frozenset({"extra"}),
+    own=False,
+    extra_of=NAME,
+    time_us=1_000_000,
+)
+
+_ROLES: Final = {"userMessage": "user", "apiMessage": "assistant"}
+
+_JSON: Final = (
+    "sourceDocuments", "fileAnnotations", "agentReasoning", "action", "artifacts",
+    "followUpPrompts", "reasonContent",
+)  # fmt: skip
+"""Columns of JSON text."""
+
+_OF_ALL: Final = ("chatflowid", "chatId", "sessionId", "chatType", "memoryType")
+"""What is said once, of the conversation, as its first row has it."""
+
+_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+
+_SESSION: Final = """COALESCE(NULLIF(t."sessionId", ''), t."chatId")"""
+
+
+def _plan(backend: str, sketch: Sketch) -> Plan:
+    tables = Tables(backend, sketch)
+    flow, session = tables.text("t.chatflowid"), tables.text(_SESSION)
+    known = f"SELECT DISTINCT {flow} AS flow, {session} AS id FROM chat_message AS t"
+    last = "ctid" if backend == "postgres" else "rowid"
+    named = (
+        "SELECT flow, id AS session, CASE WHEN min(flow) OVER (PARTITION BY id) <> max(flow) OVER "
+        f"(PARTITION BY id) THEN flow || '/' || id ELSE id END AS id FROM ({known}{{some}}) AS k"
+    )
+    some = ""
+    if backend == "postgres":  # else a session of many would be looked for among all
+        some = (
+            f" WHERE {session} IN (SELECT w FROM {{ids}} AS a(w) UNION "
+            "SELECT substr(w, strpos(w, '/') + 1) FROM {ids} AS a(w))"
+        )
+    queries = {
+        "messages": f"SELECT n.id, {tables.json('chat_message')} FROM chat_message AS t JOIN "
+        f"({named.format(some=some)}) AS n ON n.flow = {flow} AND n.session = {session} "
+        f'WHERE n.id IN {{ids}} ORDER BY t."createdDate", t.{last}'
+    }
+    if tables.has("chat_message_feedback", "messageId"):
+        rated = tables.json("chat_message_feedback", "f")
+        of = tables.text('f."messageId"')
+        queries["feedback"] = (
+            f"SELECT n.id, {rated} FROM chat_message AS t JOIN ({named.format(some=some)}) AS n "
+            f"ON n.flow = {flow} AND n.session = {session} JOIN chat_message_feedback AS f "
+            f"ON {of} = {tables.text('t.id')} WHERE n.id IN {{ids}}"
+        )
+    return Plan(listing=f"SELECT id FROM ({named.format(some='')}) AS n", queries=queries)
+
+
+def unfold(conversation: str, found: Mapping[str, Sequence[Record]], *, utc: bool = False) -> Told:
+    """What the session of that id says; its times are in UTC, or are not told."""
+    feedback = beside(found.get("feedback", ()), "messageId")
+    messages: list[Message | Unreadable] = []
+    about: JSONObject = {}
+    for row in objects(found.get("messages", ())):
+        if isinstance(row, dict):
+            about = about or {key: row[key] for key in _OF_ALL if row.get(key) is not None}
+            row = {key: item for key, item in row.items() if about.get(key, ...) != item}
+        messages += _said(row, feedback, utc)
+    return Told(messages=messages, extra={NAME: kept(about)} if about else None)
+
+
+def _said(
+    row: JSONObject | ValueError, feedback: Mapping[Any, Sequence[JSONObject]], utc: bool
+) -> list[Message | Unreadable]:
+    """The messages of a row, or why it cannot be read."""
+    if isinstance(row, ValueError):
+        return [Unreadable("row", str(row))]
+    id_ = row.get("id")
+    try:
+        if rated := [kept(each) for each in feedback.get(id_, ())]:
+            row["feedback"] = rated
+        return [*_messages(row, utc)]
+    except _MALFORMED as error:
+        return [Unreadable(str(id_), f"message {id_}: {error}")]
+
+
+def _messages(left: JSONObject, utc: bool) -> list[Message]:
+    role = text_of(left.pop("role", None), "its role")
+    text = text_of(left.pop("content", None), "its content")
+    at = take_time(left, "createdDate", utc=True) if utc else None
+    tools = objects_of(parsed(left.pop("usedTools", None)) or None, "its usedTools")
+    files = objects_of(parsed(left.pop("fileUploads", None)) or None, "its fileUploads")
+    pieces = [piece for tool in tools for piece in _used(tool)]
+    pieces += [runs.Text(text), *map(_file, files)]
+    for key in _JSON:
+        left[key] = parsed(left.get(key))
+    return runs.messages_of(
+        pieces, NAME, role=_ROLES.get(role, role), created_at=at,
+        record={"id": left.pop("id", None)}, extra=kept(left),
+    )  # fmt: skip
+
+
+def _used(tool: JSONObject) -> list[runs.Piece]:
+    name = text_or_none(tool.get("tool"))
+    own = kept(tool, {"tool", "toolInput", "toolOutput"})
+    pieces: list[runs.Piece] = [
+        runs.Call(None, name, runs.arguments_of(tool.get("toolInput")), own or None)
+    ]
+    if tool.get("toolOutput") is not None:
+        pieces.append(runs.Result(None, name, runs.compact(tool["toolOutput"])))
+    return pieces
+
+
+def _file(file: JSONObject) -> runs.Piece:
+    """An image lies in the row as a `data:` URL, or by its name in Flowise's own storage."""
+    mime, place = file.get("mime"), file.get("data") or file.get("name")
+    if not (isinstance(mime, str) and mime.startswith("image/") and isinstance(place, str)):
+        return runs.Other({"type": "upload", "upload": as_json(file)})
+    return runs.Image(place, {"type": "upload", "upload": kept(file, {"data"})})
+
+
+def _shape(backend: str) -> Whole:
+    return Whole(
+        tables={
+            "chat_message": frozenset(
+                {"id", "role", "chatflowid", "content", "createdDate", "chatId", "sessionId"}
+            )
+        },
+        plan=partial(_plan, backend),
+        unfold=partial(unfold, utc=backend == "sqlite"),
+        holds=HOLDS,
+    )
+
+
+SHAPES: Final = {"postgres": (_shape("postgres"),), "sqlite": (_shape("sqlite"),)}
