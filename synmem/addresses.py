@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from synmem.backends import SCHEMES
+from synmem.backends import SCHEMES, backend_of
 from synmem.errors import AddressError, ProfileError
 from synmem.masking import mask, unquoted, without_user
 from synmem.settings import KEYS, PLACE, SECRET, checked, from_text, kinds, known
@@ -41,12 +41,9 @@ def parse(target: str) -> Address:
     scheme = _scheme(target)
     if scheme is None:
         return _from_path(target)
-    if scheme not in SCHEMES:
-        raise AddressError(
-            f"synmem knows no {scheme}: stores",
-            hint=f"it knows {', '.join(SCHEMES)}; a file is ./NAME",
-        )
-    backend = SCHEMES[scheme]
+    backend = backend_of(scheme)
+    if backend is None:
+        raise _unknown_scheme(scheme)
     if backend in ("sqlite", "file"):
         return _from_file_url(backend, target)
     url, own = without_own(backend, target)
@@ -61,9 +58,29 @@ def parse(target: str) -> Address:
     return Address(_url_name(url), backend, {PLACE[backend]: url, **own})
 
 
+def _unknown_scheme(scheme: str) -> AddressError:
+    name, plus, driver = scheme.partition("+")
+    hint = f"it knows {', '.join(SCHEMES)}; a file is ./NAME"
+    if plus and name in SCHEMES:
+        hint = f"leave out +{driver}, if {name}:// leads there too"
+    return AddressError(f"synmem knows no {scheme}: stores", hint=hint)
+
+
+_OF_SQLITE: Final = frozenset({
+    "check_same_thread", "timeout", "isolation_level", "detect_types", "cached_statements", "uri",
+    "mode", "cache",
+})  # fmt: skip
+"""What SQLAlchemy's URLs say of how a file is opened: left out, for this program does as it does.
+Their path is read as there: three slashes stand before a relative one, four before another."""
+
+
 def _from_file_url(backend: str, target: str) -> Address:
     url, parameters = _parted(target)
     place = url.partition(":")[2]
+    if backend == "sqlite":
+        if ("uri", "true") in parameters:
+            place = place.replace("///file:", "///", 1)
+        parameters = [pair for pair in parameters if pair[0] not in _OF_SQLITE]
     if place.startswith("//"):
         host, slash, place = place[2:].partition("/")
         if backend == "file":
@@ -107,7 +124,7 @@ def _scheme(target: str) -> str | None:
     if match is None:
         return None
     scheme = match[1].lower()
-    return scheme if match[2] or scheme in SCHEMES else None
+    return scheme if match[2] or backend_of(scheme) else None
 
 
 def _is_path(target: str) -> bool:
@@ -257,7 +274,7 @@ def hosts_and_path(url: str) -> str:
 def check_scheme(backend: str, url: str, profile: str) -> None:
     """ProfileError where the URL in a profile is not one of its backend."""
     scheme = _scheme(url)
-    if url.startswith("${") or (scheme is not None and SCHEMES.get(scheme) == backend):
+    if url.startswith("${") or (scheme is not None and backend_of(scheme) == backend):
         return
     forms = [name for name, kind in SCHEMES.items() if kind == backend]
     raise ProfileError(

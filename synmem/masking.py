@@ -18,7 +18,7 @@ SECRET_KEY: Final = re.compile(
 """Keys of settings, and parameters of a URL, whose values are secret."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_LOCAL = re.compile("(?:sqlite|memory|file):///|file://localhost/", re.IGNORECASE)
+_LOCAL = re.compile(r"(?:sqlite(?:\+\w+)?|memory|file):///|file://localhost/", re.IGNORECASE)
 """Nothing but a path follows: `@` and `:` are its own."""
 _PARAMETER = re.compile(r"(?:^|[?&;])([^=&;?]+)=([^&]*)")
 _HOST = r"(?:\[[^\]]*\]|[^:@,\[\]]+)(?::(?:\d{0,5}|\$\{\w+\}))?"

@@ -39,6 +39,8 @@ URLS = [
     ("host=h password='hunter 2' dbname=x", "host=h password=*** dbname=x"),
     ("redis://h:notaport", "redis://h:***"),
     ("sqlite:////home/me@work/a:b.db", "sqlite:////home/me@work/a:b.db"),
+    ("sqlite+aiosqlite:////home/me@work/a:b.db", "sqlite+aiosqlite:////home/me@work/a:b.db"),
+    ("postgresql+asyncpg://u:pw@h/x", "postgresql+asyncpg://u:***@h/x"),
     ("sqlite://u:pw@h/x", "sqlite://u:***@h/x"),
     ("sqlite://u:p/w@h/x", "sqlite://u:***@h/x"),
     ("file://u:pw@h/x", "file://u:***@h/x"),

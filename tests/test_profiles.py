@@ -46,6 +46,21 @@ def configure(text: str, mode: int = 0o600) -> Path:
             {"db_path": "chat.db", "layout": "langchain", "max_messages": 7, "timestamps": True},
         ),
         ("chat.db?layout=langchain", "sqlite", {"db_path": "chat.db", "layout": "langchain"}),
+        # SQLAlchemy's: three slashes before a relative path, as in ours; four before another.
+        ("sqlite+aiosqlite:///data/chat.db", "sqlite", {"db_path": "data/chat.db"}),
+        ("sqlite+aiosqlite:////var/chat.db", "sqlite", {"db_path": "/var/chat.db"}),
+        (
+            "sqlite+pysqlite:///chat.db?check_same_thread=False&timeout=5&layout=langchain",
+            "sqlite",
+            {"db_path": "chat.db", "layout": "langchain"},
+        ),
+        ("sqlite:///file:chat.db?mode=ro&uri=true", "sqlite", {"db_path": "chat.db"}),
+        (
+            "postgresql+asyncpg://u:p@h/d?schema=s&pgbouncer=true",
+            "postgres",
+            {"dsn": "postgresql+asyncpg://u:p@h/d?pgbouncer=true", "schema": "s"},
+        ),
+        ("postgresql+psycopg2://h/d", "postgres", {"dsn": "postgresql+psycopg2://h/d"}),
         ("out.jsonl", "file", {"path": "out.jsonl"}),
         ("export.zip", "file", {"path": "export.zip"}),
         ("file:///tmp/x.json", "file", {"path": "/tmp/x.json"}),
@@ -171,6 +186,9 @@ def test_a_question_mark_may_be_part_of_a_file_name(here: Path) -> None:
         ("memory:x", "memory:"),
         ("redis:h", "redis://"),
         ("dynamodb://eu", "dynamodb://REGION/TABLE"),
+        ("sqlite+aiosqlite://", "sqlite:///FILE"),
+        ("sqlite+pysqlcipher:///x.db", "leave out +pysqlcipher, if sqlite:// leads there too"),
+        ("redis+sentinel://u:hunter2@h", "leave out +sentinel, if redis:// leads there too"),
         ("sqlite:///chat.db?laiout=x", "laiout"),
         ("chat.db?laiout=x", "sqlite has no key 'laiout'"),
         ("dynamodb://eu/t?hunter2=x", "hunter2"),
@@ -506,6 +524,7 @@ def test_no_secret_and_no_user_is_in_the_identity_of_a_server(
     monkeypatch.setenv("PW", "hunter2")
     for target in (
         "postgresql://app:${PW}@db:5432/chat?schema=s",
+        "postgresql+asyncpg://app:${PW}@db:5432/chat?schema=s",
         "postgresql://other@db:5432/chat?sslmode=require&password=hunter2&schema=s",
     ):
         assert resolve(target).identity == "postgres:db:5432/chat schema=s"

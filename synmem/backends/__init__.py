@@ -43,6 +43,21 @@ SCHEMES: Final = {
 }
 """A URL's scheme -> its backend. What a `file:` URL holds is decided by the file."""
 
+_POSTGRES: Final = ("asyncpg", "psycopg", "psycopg2", "psycopg2cffi", "psycopg_async", "pg8000")
+
+DIALECTS: Final = {
+    "sqlite": ("aiosqlite", "pysqlite"),
+    "postgres": _POSTGRES,
+    "postgresql": _POSTGRES,
+}
+"""The drivers that SQLAlchemy names behind a scheme: `postgresql+asyncpg`. Ours goes there."""
+
+
+def backend_of(scheme: str) -> str | None:
+    """The backend of a URL's scheme, in small letters, also of one that names a driver."""
+    name, _, driver = scheme.partition("+")
+    return SCHEMES.get(name if driver in DIALECTS.get(name, ()) else scheme)
+
 
 @contextlib.asynccontextmanager
 async def open_store(

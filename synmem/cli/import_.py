@@ -132,14 +132,14 @@ _HINT = "where a file goes on with a conversation that another one begins: --par
 
 def _check_is_file(name: str) -> None:
     """UsageError where it is a URL: it may hold a password, which no path would be masked for."""
-    from synmem.backends import SCHEMES
+    from synmem.backends import backend_of
     from synmem.masking import mask
 
     scheme, mark, _ = name.partition("://")
     if not mark or not scheme.replace("+", "").isalnum():
         return
     hint = "the file's path, or - for stdin"
-    if scheme.lower() in SCHEMES:
+    if backend_of(scheme.lower()):
         hint = "`synmem migrate URL PROFILE` moves from a store"
     raise UsageError(f"{mask(name)} is a URL, not a file", hint=hint)
 

@@ -15,6 +15,9 @@ from synmem.masking import mask, unquoted
 
 FORM: Final = "postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE"
 
+_DRIVER: Final = re.compile(r"\A(postgres(?:ql)?)\+\w+(?=://)", re.IGNORECASE)
+"""A scheme as SQLAlchemy writes it: a driver is named behind it."""
+
 _CUT: Final = re.compile(r"[a-z]+://[^/?#]*(?:[/#][^?]*|.*[?&][^=&]*)@", re.DOTALL)
 """An `@` behind the host, and not in a parameter's value: the end of a password with a raw `/`,
 `?` or `#`. asyncpg would go to another host, and name a piece of the password."""
@@ -31,7 +34,7 @@ _LEFT_OUT: Final = frozenset({
     "pool_health_check_period", "prepareThreshold", "preparedStatementCacheQueries",
     "reWriteBatchedInserts", "tcpKeepAlive", "loginTimeout", "connectTimeout", "socketTimeout",
     "uselibpqcompat", "serverVersion", "server_version", "charset", "encoding", "command_timeout",
-    "timeout",
+    "timeout", "async_fallback", "executemany_mode", "supa",
 })  # fmt: skip
 """Of libpq, SQLAlchemy and asyncpg, Prisma, pgx, JDBC, node-postgres, Doctrine and hosters."""
 
@@ -63,6 +66,7 @@ _SSL: Final = {
 
 def for_asyncpg(dsn: str) -> str:
     """The DSN as asyncpg understands it; ProfileError names what it cannot do."""
+    dsn = _DRIVER.sub(r"\1", dsn)
     if _CUT.match(dsn):
         raise ProfileError(
             f"{mask(dsn)}: no URL; in a password %, @, /, :, ? and # are quoted", hint=FORM
@@ -114,6 +118,8 @@ def _take(kept: dict[str, str], key: str, value: str, dsn: str) -> None:
                 f"{mask(dsn)}: client_encoding={text} is not what the driver speaks",
                 hint="leave it out; it speaks UTF-8, and the server converts",
             )
+    elif key == "host" and key in kept:  # SQLAlchemy writes one for each of several
+        kept[key] += f",{value}"
     elif key not in _LEFT_OUT:
         kept[key] = value
 

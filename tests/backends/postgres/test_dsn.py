@@ -28,10 +28,23 @@ AT = "postgresql://u:p%40@db.internal:6432/chat"
         ("?sslcertmode=allow&client_encoding=utf8", ""),
         ("?options=-csearch_path%3Da", "?options=-csearch_path%3Da"),
         ("?prepareThreshold=0&statement_cache_size=0&uselibpqcompat=true", ""),
+        ("?sslmode=require&supa=base-pooler.x&async_fallback=true", "?sslmode=require"),
+        ("?options=endpoint%3Dep-x&sslmode=require", "?options=endpoint%3Dep-x&sslmode=require"),
+        ("?host=a:1&host=b:2", "?host=a:1,b:2"),
     ],
 )
 def test_parameters_of_other_programs_are_understood(given: str, passed_on: str) -> None:
     assert for_asyncpg(AT + given) == AT + passed_on
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg", "psycopg2", "pg8000"])
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_the_driver_that_sqlalchemy_names_is_left_out(scheme: str, driver: str) -> None:
+    rest = "://u:p%40+x@h/d?application_name=a%2Bb"
+    assert for_asyncpg(f"{scheme}+{driver}{rest}") == scheme + rest
+    with pytest.raises(ProfileError, match="no URL") as refused:
+        for_asyncpg(f"{scheme}+{driver}://u:hun/ter2@h/d")
+    assert "ter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +86,8 @@ def test_a_real_server_is_reached_with_them_and_unknown_ones_are_named(place: Pl
     for extra in ("pgbouncer=true&connection_limit=5", "ssl=false", "hostaddr=127.0.0.1"):
         joined = "&" if "?" in place.url else "?"
         assert len(read(place, "c", dsn=f"{place.url}{joined}{extra}")) == 1
+    driver = place.url.replace("postgresql://", "postgresql+asyncpg://")
+    assert len(read(place, "c", dsn=f"{driver}?async_fallback=true")) == 1
     with pytest.raises(SynmemError, match="nonesuch") as refused:
         read(place, "c", dsn=f"{place.url}?nonesuch=1")
     assert "leave that parameter out" in (refused.value.hint or "")
