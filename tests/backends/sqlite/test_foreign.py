@@ -18,7 +18,7 @@ from msgspec import structs
 from synmem.backends.sqlite import foreign_sweep
 from synmem.errors import Unsupported
 from synmem.layouts import registry
-from synmem.layouts.foreign.langchain import refusal as REFUSES
+from synmem.layouts.foreign.langchain_messages import refusal as REFUSES
 from synmem.layouts.shapes import Record, Rows
 from synmem.messages import Conversation, Holds, Message, Unreadable, as_dict, ascii_json, from_dict
 from synmem.store import Part, Store

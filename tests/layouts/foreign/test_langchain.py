@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from synmem.layouts.foreign.langchain import HOLDS, json_of, message_of, refusal
+from synmem.layouts.foreign.langchain_messages import HOLDS, json_of, message_of, refusal
 from synmem.messages import Message, canonical
 from tests.services.langchain import LangChain, langchain
 
