@@ -10,30 +10,28 @@ or the id of its response; of an answer the model, the options, the tokens, the 
 else its turn has; reasoning, attachments, and the parts that are neither text nor a call.
 """
 
-import base64
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import structs
 
-from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
-from synmem.layouts.values import (
-    Said,
-    at_utc,
-    call_of,
-    columns,
-    data_url,
-    from_json,
+from synmem.layouts.foreign.runs import arguments_of
+from synmem.layouts.foreign.sql import by_first, columns, lowered
+from synmem.layouts.foreign.trees import chain as chain_of
+from synmem.layouts.foreign.values import (
+    as_json,
     image,
-    lenient,
-    lowered,
-    path,
-    present,
-    text,
+    json_of,
+    kept,
+    parsed,
+    take_time,
+    text_of,
+    time_of,
     told,
 )
-from synmem.messages import Holds, JSONObject, Message
+from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
+from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "llm"
 
@@ -165,29 +163,22 @@ def _unfold(id_: str, rows: Rows) -> Told:
 
 def _thread(rows: Rows) -> Told:
     ((tip, name, forked_from, at),) = rows["thread"]
-    extra = present(name=name or None, forked_from=forked_from, datetime_utc=at)
+    extra = kept({"name": name or None, "forked_from": forked_from, "datetime_utc": at})
     messages = {row[0]: row for row in rows["messages"]}
-    found: list[Said] = []
+    found: list[Message | Unreadable] = []
     if tip is not None:
         if tip not in messages:
             raise ValueError(f"its newest message {tip} is not there")
-        chain, before = path(tip, {hash_: row[1] for hash_, row in messages.items()})
-        parts = _by_first(rows["parts"])
+        chain, before = chain_of(tip, {hash_: row[1] for hash_, row in messages.items()})
+        parts = by_first(rows["parts"])
         turns = _turns(rows["turns"], [messages[hash_] for hash_ in chain])
         fragments = {row[0]: row[1] for row in rows["part_fragments"]}
-        files = _by_first(rows["part_attachments"])
+        files = by_first(rows["part_attachments"])
         found += before
         for hash_ in chain:
             given = messages[hash_], parts[hash_], fragments, files, turns[hash_]
             found += told("message", hash_, _of_message, *given)
     return Told(messages=found, extra={NAME: extra} if extra else None)
-
-
-def _by_first(rows: Sequence[Record]) -> defaultdict[Any, list[Record]]:
-    found: defaultdict[Any, list[Record]] = defaultdict(list)
-    for first, *others in rows:
-        found[first].append(others)
-    return found
 
 
 def _turns(rows: Sequence[Record], chain: Sequence[Record]) -> dict[str, JSONObject]:
@@ -212,15 +203,16 @@ def _turns(rows: Sequence[Record], chain: Sequence[Record]) -> dict[str, JSONObj
 
 def _about(values: JSONObject) -> JSONObject:
     """What a turn or a response has beside its messages, without what it has not."""
-    found = {_JSON.get(name, name): lenient(value) if name in _JSON else value
-             for name, value in values.items()}  # fmt: skip
-    return present(**found)
+    return kept(
+        {_JSON[name]: parsed(values[name]) for name in _JSON if name in values}
+        | {name: value for name, value in values.items() if name not in _JSON}
+    )
 
 
 def _part(row: Record, fragments: Mapping[Any, Any]) -> JSONObject:
     """A part as llm itself has it."""
     kind, said, payload = row
-    part = from_json(payload, "payload") or {}
+    part = json_of(payload, "its payload") or {}
     if not isinstance(part, dict):
         raise ValueError("its payload is no JSON object")
     part = {"type": kind, **part}
@@ -233,10 +225,10 @@ def _part(row: Record, fragments: Mapping[Any, Any]) -> JSONObject:
 
 def _piece(piece: JSONObject, fragments: Mapping[Any, Any]) -> str:
     if "literal" in piece:
-        return text(piece["literal"], "literal")
+        return text_of(piece["literal"], "its literal")
     if piece["fragment"] not in fragments:
         raise ValueError(f"its fragment {piece['fragment']} is not there")
-    return text(fragments[piece["fragment"]], "fragment")
+    return text_of(fragments[piece["fragment"]], "its fragment")
 
 
 def _of_message(
@@ -255,10 +247,10 @@ def _of_message(
         if not said or is_result or kind != said[-1][0]:
             said.append((kind, []))
         said[-1][1].append(part)
-    about = {"hash": hash_, **present(provider_metadata=lenient(metadata))}
-    at = at_utc(turn.get("datetime_utc"))
+    about = kept({"hash": hash_, "provider_metadata": parsed(metadata)})
+    at = time_of(turn.get("datetime_utc"), utc=True)
     of_turn = {name: value for name, value in turn.items() if name != "datetime_utc"}
-    *first, last = said or [(text(role, "role"), [])]
+    *first, last = said or [(text_of(role, "its role"), [])]
     return [
         *(_of_parts(kind, some, files, about, at) for kind, some in first),
         _of_parts(*last, files, about | ({"turn": of_turn} if of_turn else {}), at),
@@ -274,6 +266,8 @@ _PLAIN: Final = {
 }
 """What of each kind of part has its place elsewhere in a message."""
 
+_CALL: Final = ("tool_call_id", "name", "arguments")
+
 
 def _of_parts(
     role: str, parts: Sequence[JSONObject], attachments: Attachments, about: JSONObject, at: Any
@@ -281,8 +275,8 @@ def _of_parts(
     of: defaultdict[str, list[JSONObject]] = defaultdict(list)
     for part in parts:
         of[part["type"]].append(part)
-    texts = [text(part["text"], "text") for part in of["text"]]
-    texts += [text(part["output"], "output") for part in of["tool_result"]]
+    texts = [text_of(part["text"], "its text") for part in of["text"]]
+    texts += [text_of(part["output"], "its output") for part in of["tool_result"]]
     content = "\n".join(texts)
     refs = [part["attachment"]["id"] for part in of["attachment"] if part.get("attachment")]
     refs += [ref["id"] for part in of["tool_result"] for ref in part.get("attachments") or ()]
@@ -290,29 +284,25 @@ def _of_parts(
     lost = [{"sha256": id_} for id_ in refs if id_ not in attachments]
     thoughts = [part["text"] for part in of["reasoning"] if part.get("text")]
     (result,) = of["tool_result"] or [{}]
-    beside = present(
-        parts=[part for part in parts if part.keys() - _PLAIN.get(part["type"], set())] or None,
-        reasoning="\n".join(thoughts) or None,
-        attachments=[*map(_attachment, files), *lost] or None,
-    )
+    beside = {
+        "parts": [part for part in parts if part.keys() - _PLAIN.get(part["type"], set())],
+        "reasoning": "\n".join(thoughts),
+        "attachments": [*map(_attachment, files), *lost],
+    }
     return Message(
         role,
         content,
         created_at=at,
-        tool_calls=[_call(part) for part in of["tool_call"]] or None,
+        tool_calls=[_as_call(*map(part.get, _CALL)) for part in of["tool_call"]] or None,
         tool_call_id=result.get("tool_call_id"),
         name=result.get("name"),
         parts=_parts(content, files),
-        extra={NAME: about | beside},
+        extra={NAME: about | {name: value for name, value in beside.items() if value}},
     )
 
 
-def _call(part: JSONObject) -> JSONObject:
-    return {
-        "id": part.get("tool_call_id"),
-        "name": part.get("name"),
-        "arguments": part.get("arguments"),
-    }
+def _as_call(id_: Any, name: Any, arguments: Any) -> JSONObject:
+    return {"id": id_, "name": name, "arguments": arguments_of(arguments)}
 
 
 def _parts(content: str, files: Sequence[Record]) -> list[JSONObject] | None:
@@ -327,17 +317,17 @@ def _file(file: Record) -> JSONObject:
     _, kind, where, url, content = file
     kind = kind if isinstance(kind, str) else "application/octet-stream"
     if isinstance(content, bytes):
-        url = data_url(kind, base64.b64encode(content).decode())
+        url = f"data:{kind};base64,{as_json(content)}"
     if not isinstance(url, str):
         url = where
     if kind.startswith("image/"):
-        return image(text(url, "attachment"))
+        return image(text_of(url, "its attachment"))
     return {"type": "file", "file": {"file_data": url, "media_type": kind}}
 
 
 def _attachment(file: Record) -> JSONObject:
     id_, kind, where, url, _ = file
-    return present(sha256=id_, type=kind, path=where, url=url)
+    return kept({"sha256": id_, "type": kind, "path": where, "url": url})
 
 
 # --- rows of prompts and answers ------------------------------------------------------------
@@ -351,11 +341,11 @@ _OF_ROW: Final = (
 
 def _conversation(rows: Rows) -> Told:
     about = [
-        present(name=name or None, model=model) for name, model in rows.get("conversation", ())
+        kept({"name": name or None, "model": model}) for name, model in rows.get("conversation", ())
     ]
-    beside = {name: _by_first(rows.get(name, ())) for name in _OF_ROW}
-    files = _by_first(rows.get("tool_results_attachments", ()))
-    found: list[Said] = []
+    beside = {name: by_first(rows.get(name, ())) for name in _OF_ROW}
+    files = by_first(rows.get("tool_results_attachments", ()))
+    found: list[Message | Unreadable] = []
     system: str | None = None
     for row in rows.get("responses", ()):
         of_row = {name: of_rows[row[0]] for name, of_rows in beside.items()}
@@ -370,11 +360,9 @@ def _conversation(rows: Rows) -> Told:
 def _response(row: Record, of_row: Rows, files: Attachments, system: str | None) -> list[Message]:
     """The messages of a prompt and its answer; its system prompt where that is a new one."""
     values = dict(zip((*_OF_RESPONSE, "schema"), row, strict=True))
-    id_, at, prompt, own, answer = map(
-        values.pop, ("id", "datetime_utc", "prompt", "system", "response")
-    )
-    extra = {NAME: {"response": id_} | ({} if at_utc(at) else present(datetime_utc=at))}
-    at = at_utc(at)
+    id_, prompt, own, answer = map(values.pop, ("id", "prompt", "system", "response"))
+    at = take_time(values, "datetime_utc", utc=True)
+    extra = {NAME: {"response": id_}}
     found: list[Message] = []
     bits = [_text(row[0]).strip() for row in of_row["system_fragments"]] + [_text(own)]
     if (said := "\n\n".join(filter(None, bits))) and said != system:
@@ -387,19 +375,19 @@ def _response(row: Record, of_row: Rows, files: Attachments, system: str | None)
     asked, attached = "\n".join(bits), of_row["prompt_attachments"]
     if bits or attached or not results:
         found.append(_with_files(Message("user", asked, created_at=at, extra=extra), attached))
-    calls = [call_of(*row[1:4]) for row in of_row["tool_calls"]]
+    calls = [_as_call(*row[1:4]) for row in of_row["tool_calls"]]
     about = extra[NAME] | _about(values)
     found.append(Message("assistant", _text(answer), None, at, calls or None, extra={NAME: about}))
     return found
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else text(value, "text")
+    return "" if value is None else text_of(value, "its text")
 
 
 def _result(row: Record, files: Sequence[Record], at: Any, extra: JSONObject) -> Message:
     _, call, name, output, exception = row
-    about = {NAME: extra[NAME] | present(exception=exception)}
+    about = {NAME: extra[NAME] | kept({"exception": exception})}
     said = Message("tool", _text(output), None, at, None, call, name, extra=about)
     return _with_files(said, files)
 

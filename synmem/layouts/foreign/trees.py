@@ -1,7 +1,9 @@
 """Conversations that are trees: each record says behind which other one it stands."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from synmem.messages import Unreadable
 
 
 class Node(NamedTuple):
@@ -73,3 +75,18 @@ def _way(leaf: int, parents: Sequence[int | None]) -> list[int]:
         way[at] = None
         at = parents[at]
     return [*reversed(way)]
+
+
+def chain(leaf: str, parents: Mapping[str, Any]) -> tuple[list[str], list[Unreadable]]:
+    """The ids from a beginning to a leaf, by what the parent of each is (None: it has none), where
+    none may be missing; and what stands before them where one is, or they go round in a circle."""
+    found = [leaf]
+    seen = {leaf}
+    while (parent := parents[found[-1]]) is not None:
+        if parent not in parents or parent in seen:
+            why = "stands before itself" if parent in seen else "is not there"
+            reason = f"message {parent}, which comes before {found[-1]}, {why}"
+            return found[::-1], [Unreadable(str(parent), reason)]
+        found.append(parent)
+        seen.add(parent)
+    return found[::-1], []

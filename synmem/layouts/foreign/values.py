@@ -1,11 +1,27 @@
 """Values as databases hand them out: as JSON, as text, as times."""
 
 import base64
-from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-from synmem.messages import MAX_DEPTH, JSONObject, format_time, parse_json, parse_time
+from synmem.messages import (
+    MAX_DEPTH,
+    JSONObject,
+    Message,
+    Unreadable,
+    format_time,
+    parse_json,
+    parse_time,
+)
+
+_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+"""On what is come to grief that meets a value of a kind that is not expected."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_MILLISECONDS: Final = 10**11
+"""So many seconds are the year 5138: what has more counts milliseconds."""
 
 
 def as_json(value: Any, depth: int = 0) -> Any:
@@ -107,3 +123,43 @@ def _shown(value: Any) -> Any:
         return as_json(value)
     except ValueError as error:
         return f"(it cannot be shown: it is {error})"
+
+
+def time_of(value: Any, *, utc: bool = False) -> datetime | None:
+    """The time that a text says, or a number of seconds or milliseconds since 1970; None for what
+    is none. Without a zone it is in UTC where `utc`, and else cannot be told."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _moment(value, utc)
+    try:
+        if abs(value) >= _MILLISECONDS:
+            return _EPOCH + timedelta(milliseconds=value)
+        return _EPOCH + timedelta(seconds=value)
+    except (OverflowError, ValueError):
+        return None
+
+
+def json_of(value: Any, what: str) -> Any:
+    """What stands in a column of JSON, None for NULL; ValueError where it is not JSON."""
+    if value is None:
+        return None
+    try:
+        return parse_json(text_of(value, what))
+    except ValueError as error:
+        raise ValueError(f"{what} is not JSON: {error}") from error
+
+
+def image(url: str) -> JSONObject:
+    """A part that is an image."""
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def told(
+    what: str, id_: object, make: Callable[..., Sequence[Message | Unreadable]], *given: Any
+) -> Sequence[Message | Unreadable]:
+    """The messages of a record, made of what is given; one `Unreadable` that names it where they
+    cannot be made."""
+    try:
+        return make(*given)
+    except _MALFORMED as error:
+        why = f"no {error}" if isinstance(error, KeyError) else str(error)
+        return [Unreadable(str(id_), f"{what} {id_}: {why}")]
