@@ -20,6 +20,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "llm": ("sqlite",),
     "lobechat": ("postgres",),
     "mem0": ("sqlite",),
+    "open_webui": ("sqlite",),
     "openai_agents": ("sqlite",),
     "vercel_ai": ("postgres",),
 }

@@ -107,7 +107,7 @@ ALL = [
     coming("lmstudio-conversations", "conversations", "no layout for LM Studio's folders", "file"),
     Fixture("lobechat-postgres", "lobechat-postgres.sql", "postgres"),
     Fixture("mem0-history", "history.db"),
-    coming("open-webui", "webui.db", "no layout for Open WebUI"),
+    Fixture("open-webui", "webui.db"),
     Fixture("openai-agents-encrypted", "encrypted.db"),
     coming("openai-agents-mongodb", "agent_messages.jsonl", "no OpenAI Agents documents on MongoDB", "mongo"),
     coming("openai-agents-redis", "redis.json", "no OpenAI Agents lists on Redis", "redis"),

@@ -20,6 +20,13 @@ def columns(there: Columns, names: Sequence[str], alias: str) -> str:
     return ", ".join(f'{alias}."{name}"' if name in there else "NULL" for name in names)
 
 
+def texts(there: Columns, names: Sequence[str], alias: str) -> str:
+    """The same of columns of JSON, as text, which SQLite's are anyway."""
+    return ", ".join(
+        f'CAST({alias}."{name}" AS TEXT)' if name in there else "NULL" for name in names
+    )
+
+
 def by_first(rows: Sequence[Record]) -> defaultdict[Any, list[Record]]:
     """Rows, less their first column, by what stands in that."""
     found: defaultdict[Any, list[Record]] = defaultdict(list)

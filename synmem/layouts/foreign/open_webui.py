@@ -1,0 +1,211 @@
+"""Open WebUI's chats: in each row of `chat` a tree of messages, as JSON.
+
+Newer versions write each message to `chat_message` too, and read it there: what stands there wins.
+The current branch leads to `current_message_id`, in older files to the history's `currentId`;
+answers that were generated again are other branches. The system prompt of the chat's parameters
+comes first. Tool calls stand in the text, as `<details>`, and stay there.
+
+In `extra["open_webui"]` lies what else a message has (`id`, `model`, `usage`, `sources`, ...), and
+of a conversation the other columns, and the rest of its JSON as `chat`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from synmem.layouts.foreign.sql import columns, lowered, texts
+from synmem.layouts.foreign.trees import LOST, Node, paths
+from synmem.layouts.foreign.values import (
+    image,
+    json_of,
+    kept,
+    object_of,
+    parsed,
+    text_of,
+    text_or_none,
+    time_of,
+    told,
+)
+from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
+from synmem.messages import Holds, JSONObject, Message, Unreadable, are_objects
+
+NAME: Final = "open_webui"
+
+HOLDS: Final = Holds(
+    fields=frozenset({"role", "content", "created_at", "parts", "extra"}),
+    conversation_fields=frozenset({"title", "extra"}),
+    own=False,
+    extra_of=NAME,
+)
+
+_OF_CHAT: Final = (
+    "user_id", "created_at", "updated_at", "share_id", "archived", "pinned", "folder_id", "summary",
+    "last_read_at", "timer_at",
+)  # fmt: skip
+_JSON_OF_CHAT: Final = ("meta", "tasks", "variables")
+
+_OF_MESSAGE: Final = {
+    "role": "role", "model_id": "model", "done": "done", "created_at": "timestamp",
+    "context_summary": "contextSummary", "user_id": "user_id",
+}  # fmt: skip
+_JSON_OF_MESSAGE: Final = {
+    "content": "content", "output": "output", "files": "files", "sources": "sources",
+    "embeds": "embeds", "status_history": "statusHistory", "error": "error", "usage": "usage",
+    "meta": "meta",
+}  # fmt: skip
+"""Columns of `chat_message`, and what they are called in the chat's own JSON."""
+
+
+def _plan(sketch: Sketch) -> Plan:
+    sketch = lowered(sketch)
+    chat = sketch["chat"]
+    queries = {
+        "chat": f"SELECT c.id, c.title, {texts(chat, ['chat'], 'c')}, "
+        f"{columns(chat, ['current_message_id', *_OF_CHAT], 'c')}, "
+        f"{texts(chat, _JSON_OF_CHAT, 'c')} FROM chat AS c WHERE c.id IN {{ids}}"
+    }
+    messages = sketch.get("chat_message", {})
+    if messages.keys() >= {"id", "chat_id", "parent_id"}:
+        queries["messages"] = (
+            f"SELECT m.chat_id, m.id, m.parent_id, {columns(messages, [*_OF_MESSAGE], 'm')}, "
+            f"{texts(messages, [*_JSON_OF_MESSAGE], 'm')} FROM chat_message AS m "
+            "WHERE m.chat_id IN {ids} ORDER BY m.chat_id, m.created_at, m.id"
+        )
+    return Plan(listing="SELECT id FROM chat", queries=queries)
+
+
+def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
+    ((title, text, current, *others),) = rows["chat"]
+    there = _Nodes()
+    try:
+        chat = object_of(json_of(text, "its chat"), "its chat")
+        there.take_history(chat)
+    except ValueError as error:
+        if not rows.get("messages"):
+            raise
+        chat = {}
+        there.first.append(Unreadable(id_, f"chat {id_}: {error}"))
+    for row in rows.get("messages", ()):
+        there.take_row(id_, row)
+    history = chat.pop("history", None)
+    if current not in there.parents:
+        current = history.get("currentId") if isinstance(history, dict) else None
+    ids = [*there.parents]
+    last = ids.index(current) if current in ids else None
+    found = paths([Node(each, there.parents[each]) for each in ids], last)
+    params = chat.get("params")
+    system = text_or_none(params.get("system")) if isinstance(params, dict) else None
+    first = there.first + ([Message("system", system)] if system else [])
+
+    def way(indexes: Sequence[int]) -> list[Message | Unreadable]:
+        return [*first, *(each for index in indexes for each in there.said(ids[index]))]
+
+    about = dict(zip((*_OF_CHAT, *_JSON_OF_CHAT), others, strict=True))
+    about |= {name: parsed(about[name]) for name in _JSON_OF_CHAT}
+    rest = {key: value for key, value in chat.items() if key not in ("id", "title", "messages")}
+    return Told(
+        messages=way(found.current) if ids else there.first,
+        title=text_or_none(title) or None,
+        extra={NAME: kept({**about, "chat": kept(rest) or None})},
+        branches={leaf: way(indexes) for leaf, indexes in found.others.items()},
+    )
+
+
+class _Nodes:
+    """The messages of a chat, from both places."""
+
+    def __init__(self) -> None:
+        self.parents: dict[str, str | None] = {}
+        self.first: list[Message | Unreadable] = []
+        """What cannot be read, and has no place among them."""
+        self._nodes: dict[str, Any] = {}
+        self._odd: dict[str, str] = {}
+        """Why the record of a message cannot be read."""
+
+    def take_history(self, chat: JSONObject) -> None:
+        """Those of the chat's own JSON. A chat from before it had branches is a list."""
+        history = chat.get("history")
+        messages = history.get("messages") if isinstance(history, dict) else None
+        if isinstance(messages, dict) and messages:
+            for id_, node in messages.items():
+                self._take(id_, node, node.get("parentId") if isinstance(node, dict) else LOST)
+            return
+        listed = chat.get("messages")
+        before: str | None = None
+        for index, node in enumerate(listed if isinstance(listed, list) else ()):
+            own = node.get("id") if isinstance(node, dict) else None
+            id_ = own if isinstance(own, str) and own not in self.parents else str(index)
+            self._take(id_, node, before)
+            before = id_
+
+    def take_row(self, chat: str, row: Record) -> None:
+        """One of `chat_message`, whose id is the chat's and its own."""
+        id_, parent, *values = row
+        id_ = str(id_).removeprefix(f"{chat}-")
+        names = (*_OF_MESSAGE.values(), *_JSON_OF_MESSAGE.values())
+        node = {**dict(zip(names, values, strict=True)), "parentId": parent}
+        try:
+            for name in _JSON_OF_MESSAGE.values():
+                node[name] = json_of(node[name], f"its {name}")
+        except ValueError as error:
+            self._odd[id_] = str(error)
+        there = self._nodes.get(id_)
+        node = {key: value for key, value in node.items() if value is not None}
+        merged = {**there, **node} if isinstance(there, dict) else {"id": id_, **node}
+        self._take(id_, merged, parent)
+
+    def _take(self, id_: str, node: Any, parent: Any) -> None:
+        self._nodes[id_] = node
+        self.parents[id_] = parent if isinstance(parent, str) else LOST if parent else None
+
+    def said(self, id_: str) -> Sequence[Message | Unreadable]:
+        """The message of that id."""
+        return told("message", id_, self._message, id_)
+
+    def _message(self, id_: str) -> list[Message]:
+        if id_ in self._odd:
+            raise ValueError(self._odd[id_])
+        node = object_of(self._nodes[id_], "it")
+        role = text_of(node.pop("role", None), "its role")
+        text, parts = _content(node.pop("content", None))
+        images = [image(file["url"]) for file in _images(node.get("files"))]
+        if images:
+            parts = (parts or ([{"type": "text", "text": text}] if text else [])) + images
+            if all(file.keys() <= {"type", "url"} for file in node["files"]):
+                node.pop("files")
+        at = time_of(node.get("timestamp"))
+        if at is not None:
+            node.pop("timestamp")
+        about = {NAME: kept(node, without=("childrenIds",))}
+        return [Message(role, text, created_at=at, parts=parts, extra=about)]
+
+
+def _content(content: Any) -> tuple[str, list[JSONObject] | None]:
+    """Text, and where it is a list of blocks these."""
+    if content is None:
+        return "", None
+    if not isinstance(content, list):
+        return text_of(content, "its content"), None
+    if not are_objects(content):
+        raise ValueError("its content is a list of others than blocks")
+    lines = (block.get("text") for block in content if block.get("type") == "text")
+    return "\n".join(line for line in lines if isinstance(line, str)), content or None
+
+
+def _images(files: Any) -> list[JSONObject]:
+    return [
+        file
+        for file in (files if isinstance(files, list) else ())
+        if isinstance(file, dict)
+        and isinstance(file.get("url"), str)
+        and (file.get("type") == "image" or str(file.get("content_type")).startswith("image/"))
+    ]
+
+
+_CHATS: Final = Whole(
+    tables={"chat": frozenset({"id", "user_id", "title", "chat"})},
+    plan=_plan,
+    unfold=_unfold,
+    holds=HOLDS,
+)
+
+SHAPES: Final = {"sqlite": (_CHATS,)}

@@ -1,0 +1,230 @@
+"""Open WebUI's chats: their trees, in both places where messages lie; what cannot be read."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from synmem.layouts.foreign.open_webui import _unfold
+from synmem.messages import Message, Unreadable
+from synmem.store import Part
+from tests.backends.sqlite.test_store import opened
+from tests.conformance import contents, details, ids, items, run
+from tests.layouts.foreign.wholes import (
+    FIXTURES,
+    WholeReading,
+    check,
+    database,
+    made_as,
+    rows_of,
+    spoiled,
+)
+
+WEBUI = FIXTURES / "open-webui" / "webui.db"
+BRANCH = "87c88bfe-2cb0-4852-8d38-df8b3fbee10a"
+TOOLS = "1d10cc82-a1ac-47ad-8249-43f66c180263"
+PLAIN = "e734173c-34b4-4d3a-bab4-c636d34c0e3e"
+
+
+class TestOpenWebui(WholeReading):
+    def fill(self, db: sqlite3.Connection, parts: Sequence[Part]) -> None:
+        made_as(db, WEBUI)
+        for part in parts:
+            ids = [str(n) for n in range(len(part.messages))]
+            nodes = {
+                id_: {
+                    "id": id_,
+                    "parentId": before,
+                    "role": message.role,
+                    "content": message.content,
+                    "name": message.name,
+                }
+                for id_, before, message in zip(ids, [None, *ids], part.messages, strict=False)
+            }
+            chat = {"history": {"messages": nodes, "currentId": ids[-1]}}
+            db.execute(
+                "INSERT INTO chat (id, chat) VALUES (?, ?)",
+                (part.conversation.id, json.dumps(chat)),
+            )
+
+    def spoil(self, db: sqlite3.Connection) -> None:
+        db.execute(
+            "UPDATE chat SET chat = json_set(chat, '$.history.messages.1.content', 5) WHERE id = 'a'"
+        )
+
+    def held(self, index: int, message: Message) -> Message:
+        about: dict[str, Any] = {"id": str(index)}
+        if index:
+            about["parentId"] = str(index - 1)
+        if message.name is not None:
+            about["name"] = message.name
+        return Message(message.role, message.content, extra={"open_webui": about})
+
+
+def copied(tmp_path: Path) -> Path:
+    """The fixture, to be changed."""
+    return Path(shutil.copy(WEBUI, tmp_path / "webui.db"))
+
+
+def read(path: Path, conversation: str, **how: Any) -> list[Any]:
+    """The messages of a conversation."""
+
+    async def main() -> list[Any]:
+        async with opened(path, **how) as store:
+            return await items(store, conversation)
+
+    found: list[Any] = run(main())
+    return found
+
+
+def changed(path: Path, conversation: str, change: Any) -> None:
+    """Let a function change the JSON of a chat."""
+    with database(path) as db:
+        (text,) = db.execute("SELECT chat FROM chat WHERE id = ?", [conversation]).fetchone()
+        chat = json.loads(text)
+        change(chat)
+        db.execute("UPDATE chat SET chat = ? WHERE id = ?", (json.dumps(chat), conversation))
+
+
+def test_each_branch_is_read_by_the_id_of_its_leaf(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(copied(tmp_path)) as store:
+            assert await contents(store, BRANCH) == ["Pick a colour", "Blue"]
+            assert store.passed_over() == 1
+            assert await contents(store, f"{BRANCH}#bran-m1") == ["Pick a colour", "Red"]
+        async with opened(copied(tmp_path), branches=True) as store:
+            assert f"{BRANCH}#bran-m1" in await ids(store)
+            assert len(await ids(store)) == 8
+            assert (await details(store))[f"{BRANCH}#bran-m1"].title == "branch"
+
+    run(main())
+
+
+def test_what_a_message_and_a_chat_have_beside_is_kept(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(copied(tmp_path)) as store:
+            about = (await details(store))[PLAIN].extra["open_webui"]
+            assert about["meta"] == {"tags": ["fixture"]}
+            assert about["user_id"] == "user-1"
+            assert about["chat"]["params"] == {"system": "You are a terse assistant."}
+            *_, last = await items(store, PLAIN)
+            assert last.created_at.isoformat() == "2026-01-01T00:00:04+00:00"
+            assert last.extra["open_webui"]["usage"]["output_tokens"] == 5
+            assert last.extra["open_webui"]["modelName"] == "Mock"
+
+    run(main())
+
+
+def test_what_newer_versions_write_to_a_table_of_their_own_wins(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    with database(path) as db:
+        db.execute("""UPDATE chat_message SET content = '"Kyoto."' WHERE id LIKE '%plai-m4'""")
+        db.execute(
+            "INSERT INTO chat_message (id, chat_id, parent_id, role, content, created_at) VALUES "
+            '(?, ?, \'plai-m4\', \'user\', \'[{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]\', 5)',
+            (f"{PLAIN}-new", PLAIN),
+        )
+        db.execute("UPDATE chat SET current_message_id = 'new' WHERE id = ?", [PLAIN])
+    *_, tokyo, last = read(path, PLAIN)
+    assert tokyo.content == "Kyoto."
+    assert tokyo.extra["open_webui"]["modelName"] == "Mock"
+    assert (last.content, len(last.parts)) == ("one\ntwo", 2)
+    with database(path) as db:
+        db.execute("UPDATE chat SET chat = '{oops' WHERE id = ?", [PLAIN])
+    odd, *rest = read(path, PLAIN)
+    assert "not JSON" in odd.reason
+    assert [m.content for m in rest][-2:] == ["Kyoto.", "one\ntwo"]
+
+
+def test_an_older_file_lacks_that_table_and_columns(tmp_path: Path) -> None:
+    path = tmp_path / "webui.db"
+    with database(path) as db, database(Path(shutil.copy(WEBUI, tmp_path / "there.db"))) as there:
+        db.execute(
+            "CREATE TABLE chat (id VARCHAR(255), user_id VARCHAR(255), title TEXT, chat TEXT, created_at DATETIME)"
+        )
+        db.executemany(
+            "INSERT INTO chat VALUES (?, ?, ?, ?, ?)",
+            there.execute("SELECT id, user_id, title, chat, created_at FROM chat"),
+        )
+    assert [m.content for m in read(path, BRANCH)] == ["Pick a colour", "Blue"]
+    assert [m.role for m in read(path, PLAIN)][:2] == ["system", "user"]
+
+
+def test_without_a_current_message_the_newest_leaf_counts(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    with database(path) as db:
+        db.execute("UPDATE chat SET current_message_id = 'gone'")
+    changed(path, BRANCH, lambda chat: chat["history"].update(currentId=None))
+    assert [m.content for m in read(path, BRANCH)] == ["Pick a colour", "Blue"]
+
+
+def test_a_chat_from_before_there_were_branches_is_a_list(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    with database(path) as db:
+        db.execute("DELETE FROM chat_message")
+    changed(path, PLAIN, lambda chat: chat.pop("history"))
+    changed(path, PLAIN, lambda chat: [m.pop("id") for m in chat["messages"]])
+    assert [m.content for m in read(path, PLAIN)][1:] == [
+        "Hello, what is the capital of France?", "Paris.", "And of Japan?", "Tokyo.",
+    ]  # fmt: skip
+
+
+def test_images_are_parts_and_other_files_are_kept(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    files = [
+        {"type": "image", "url": "data:,x"},
+        {"type": "file", "url": "u", "content_type": "image/png", "name": "n"},
+        {"type": "file", "url": "v", "name": "a.pdf"},
+        5,
+    ]
+    with database(path) as db:
+        db.execute(
+            "UPDATE chat_message SET files = ? WHERE id LIKE '%tool-m0'", [json.dumps(files)]
+        )
+    asked = read(path, TOOLS)[0]
+    assert asked.parts == [
+        {"type": "text", "text": "What's the weather in Zürich?"},
+        {"type": "image_url", "image_url": {"url": "data:,x"}},
+        {"type": "image_url", "image_url": {"url": "u"}},
+    ]
+    assert asked.extra["open_webui"]["files"] == files
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE chat_message SET content = '{oops' WHERE id LIKE '%plai-m2'",
+        "UPDATE chat_message SET content = '5' WHERE id LIKE '%plai-m2'",
+        "UPDATE chat_message SET content = '[\"x\"]' WHERE id LIKE '%plai-m2'",
+        "UPDATE chat_message SET role = x'00' WHERE id LIKE '%plai-m2'",
+    ],
+)
+def test_a_message_that_cannot_be_read_stands_in_its_place(tmp_path: Path, change: str) -> None:
+    path = copied(tmp_path)
+    with database(path) as db:
+        db.execute(change)
+    found = read(path, PLAIN)
+    assert [type(each) for each in found] == [Message, Message, Unreadable, Message, Message]
+    assert "plai-m2" in found[2].reason
+
+
+def test_a_message_that_is_no_object_is_named(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    with database(path) as db:
+        db.execute("DELETE FROM chat_message")
+    changed(path, PLAIN, lambda chat: chat["history"]["messages"].update({"plai-m3": [1]}))
+    found = read(path, PLAIN)
+    assert [type(each) for each in found] == [Message, Message, Message, Unreadable, Message]
+
+
+@settings(max_examples=300, deadline=None)
+@given(spoiled(rows_of(WEBUI, "open_webui")))
+def test_whatever_stands_there_is_messages_or_unreadable(
+    spoilt: tuple[str, Mapping[str, Sequence[Sequence[Any]]]],
+) -> None:
+    check(_unfold, *spoilt)
