@@ -197,15 +197,18 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # --- MongoDB --------------------------------------------------------------------------------
+#
+# What a layout gets of a document is JSON, but for binary data, which are bytes: an ObjectId is its
+# hexadecimal text, a date ISO 8601 in UTC, what else JSON has no word for MongoDB's Extended JSON.
 
 
 class Documents(msgspec.Struct, frozen=True, kw_only=True):
     """A collection of which each document is a record of one conversation."""
 
     collection: str
-    """What the framework calls the collection; `collection_name` in a profile names another."""
+    """What the framework calls the collection; its users may call it otherwise."""
     database: str
-    """What the framework calls the database."""
+    """What the framework calls the database; its users may call it otherwise."""
     version: str = ""
     """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
     tells: Callable[[JSONObject], bool]
@@ -213,9 +216,13 @@ class Documents(msgspec.Struct, frozen=True, kw_only=True):
     conversation: str
     """The field of the conversation's id."""
     order: tuple[str, ...]
-    """The fields by which the documents of a conversation are ordered; the last tells all apart."""
+    """The fields by which the documents of a conversation are ordered; of those that have the same,
+    `_id` decides. To be written, they are ordered by `_id` alone."""
+    fields: frozenset[str]
+    """All fields that a document has, beside `_id`; what others hold stays there."""
     beside: str = ""
-    """The collection beside it with a document for each conversation, where there is one."""
+    """The collection beside it with a document for each conversation, where there is one: it has
+    the id in the field of the same name."""
     live: Callable[[JSONObject | None], JSONObject] | None = None
     """From the conversation's document beside: the filter of the records that are not deleted."""
     single: bool = True
@@ -237,20 +244,21 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation that is a document of its own, or lies in several collections."""
 
     collection: str
-    """The collection with a document for each conversation."""
+    """The collection with a document for each conversation; its users may call it otherwise, where
+    there is no other beside it."""
     database: str
-    """What the framework calls the database."""
+    """What the framework calls the database; its users may call it otherwise."""
     version: str = ""
     """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
     tells: Callable[[JSONObject], bool]
     """Whether a document is one of these; one of the first twenty must be."""
     conversation: str
-    """The field of the conversation's id."""
+    """The field of the conversation's id: text, or an ObjectId."""
     beside: Mapping[str, str] = {}
     """Other collections, and the field of each that has the conversation's id."""
     unfold: Callable[[str, Mapping[str, Sequence[JSONObject]]], Told]
-    """What the conversation of that id says, from its documents in each collection; ValueError
-    where nothing of it can be read."""
+    """What the conversation of that id says, from its documents in each collection, by the names
+    that these have here, ordered by `_id`; ValueError where nothing of it can be read."""
     holds: Holds
     """What a message and a conversation have there."""
 

@@ -18,12 +18,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import redis
+from bson import json_util
 
 import synmem
 from synmem.layouts.foreign import openai_agents_items
 from synmem.layouts.shapes import Told
 from synmem.messages import Message, Unreadable, as_dict
 from synmem.store import ConversationInfo, Store, SupportsBranches
+from tests.backends.mongo.place import placed
 from tests.services import unique
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -58,7 +60,7 @@ ALL = [
     coming("anythingllm", "anythingllm.db", "no layout for AnythingLLM"),
     coming("big-agi-export", "conversations_all_2026-09-21.agi.json", "no form for big-AGI's export", "file"),
     Fixture("chainlit-postgres", "chainlit-postgres.sql", "postgres"),
-    coming("chat-ui-mongodb", "conversations.jsonl", "no layout for Chat UI's documents", "mongo"),
+    Fixture("chat-ui-mongodb", "conversations.jsonl", "mongo"),
     coming("chatbox-export", "chatbox-exported-data-2026-9-21.json", "no form for Chatbox's export", "file"),
     coming("chatgpt-export", "conversations.json", "no form for ChatGPT's export", "file"),
     coming("cherry-studio-backup", "data.json", "no form for Cherry Studio's backup", "file"),
@@ -84,7 +86,7 @@ ALL = [
     coming("langchain-community-postgres", "message_store.sql", "no LangChain rows on PostgreSQL", "postgres"),
     coming("langchain-dynamodb", "SessionTable.json", "no LangChain items on DynamoDB", "dynamodb"),
     coming("langchain-file", ".", "no form for LangChain's file history", "file"),
-    coming("langchain-mongodb", "message_store.jsonl", "no LangChain documents on MongoDB", "mongo"),
+    Fixture("langchain-mongodb", "message_store.jsonl", "mongo"),
     coming("langchain-postgres", "chat_history.sql", "no LangChain rows on PostgreSQL", "postgres"),
     coming("langchain-redis-json", "redisjson.json", "no LangChain JSON on Redis", "redis"),
     coming("langchain-redis-list", "redis.json", "no LangChain lists on Redis", "redis"),
@@ -92,7 +94,7 @@ ALL = [
     coming("langgraph-postgres", "checkpoints.sql", "no layout for LangGraph's checkpoints", "postgres"),
     coming("langgraph-sqlite", "checkpoints.sqlite", "no layout for LangGraph's checkpoints"),
     coming("librechat-export", ".", "no form for LibreChat's export", "file"),
-    coming("librechat-mongodb", "messages.jsonl", "no layout for LibreChat's documents", "mongo"),
+    Fixture("librechat-mongodb", "messages.jsonl", "mongo"),
     coming("llamaindex-dynamodb", "Chats.json", "no LlamaIndex items on DynamoDB", "dynamodb"),
     coming("llamaindex-mongo", "sessions.jsonl", "no LlamaIndex documents on MongoDB", "mongo"),
     coming("llamaindex-postgres", "chatstore.sql", "no LlamaIndex rows on PostgreSQL", "postgres"),
@@ -312,7 +314,24 @@ async def _rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
         await connection.close()
 
 
-LOADED = {"postgres": _postgres, "redis": _redis}
+@contextlib.contextmanager
+def _mongo(place: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """A collection for each file, in a database of its own."""
+    with placed(request.getfixturevalue("mongo_server").url) as there:
+        names = [path.stem for path in place.parent.glob("*.jsonl")]
+        for name in names:
+            lines = (place.parent / f"{name}.jsonl").read_text().split("\n")
+            there.database[name].insert_many([json_util.loads(line) for line in lines if line])
+        yield (
+            there.cli_url,
+            lambda: {
+                name: ([*there.database[name].find()], there.database[name].index_information())
+                for name in sorted(there.database.list_collection_names())
+            },
+        )
+
+
+LOADED = {"mongo": _mongo, "postgres": _postgres, "redis": _redis}
 """How a dump is brought to a server; the others wait for the first layout there."""
 
 

@@ -13,7 +13,8 @@ from synmem import messages as model
 from synmem.backends.mongo.head import Head
 from synmem.backends.mongo.heads import LOOKS, Heads, change, same_head
 from synmem.backends.mongo.keys import IDS_A_QUERY, sessions
-from synmem.backends.mongo.opening import DUPLICATE, Place
+from synmem.backends.mongo.opening import Place
+from synmem.backends.mongo.server import DUPLICATE
 from synmem.layouts.own import mongo_documents as layout
 from synmem.layouts.own.beside import read_beside, read_description
 from synmem.messages import Conversation, JSONObject, chunks, encodable

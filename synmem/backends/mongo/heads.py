@@ -19,7 +19,8 @@ from synmem.backends.mongo.keys import (
     position_of,
     sort_alike,
 )
-from synmem.backends.mongo.opening import Document, Place, new_token
+from synmem.backends.mongo.opening import Place, new_token
+from synmem.backends.mongo.server import Document
 from synmem.messages import JSONObject, chunks
 from synmem.store import START, Position
 

@@ -8,8 +8,9 @@ from synmem.backends.mongo.beside import Beside
 from synmem.backends.mongo.head import Head
 from synmem.backends.mongo.heads import Glimpse, Heads
 from synmem.backends.mongo.keys import IDS_A_QUERY, INDEX, KEY, NUMBERED, session_of, sessions
-from synmem.backends.mongo.opening import Document, Place
+from synmem.backends.mongo.opening import Place
 from synmem.backends.mongo.runs import KEYS_A_PAGE, Runs
+from synmem.backends.mongo.server import Document
 from synmem.layouts.own import mongo_documents as layout
 from synmem.messages import chunks
 from synmem.store import ConversationInfo

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from synmem.backends.mongo.heads import Heads
 from synmem.backends.mongo.keys import INDEX, KEY, number
-from synmem.backends.mongo.opening import Document, Place
+from synmem.backends.mongo.opening import Place
+from synmem.backends.mongo.server import Document
 from synmem.layouts.own.mongo_documents import called, is_session
 from synmem.messages import STRAY, Damage
 
@@ -19,7 +20,7 @@ MOST: Final = 1000
 
 _LOWEST: Final = -(2**63)
 
-_NO_TEXT: Final = [
+NO_TEXT: Final = [
     "double", "object", "array", "binData", "objectId", "bool", "date", "regex", "int",
     "timestamp", "long",
 ]  # fmt: skip
@@ -28,7 +29,7 @@ _NO_TEXT: Final = [
 
 async def strays(place: Place) -> list[Damage]:
     """Those whose session_id is none, so many as are named: the index knows where they are."""
-    where = [{"session_id": {"$type": _NO_TEXT}}, {"session_id": None}, {"session_id": ""}]
+    where = [{"session_id": {"$type": NO_TEXT}}, {"session_id": None}, {"session_id": ""}]
     return await _named(place, {"$or": where})
 
 

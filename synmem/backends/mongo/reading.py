@@ -7,8 +7,9 @@ from synmem.backends.mongo.fields import json_of
 from synmem.backends.mongo.head import Head
 from synmem.backends.mongo.heads import Glimpse, Heads
 from synmem.backends.mongo.keys import IDS_A_QUERY, is_whole, number_of, position_of, sessions
-from synmem.backends.mongo.opening import Document, Place
+from synmem.backends.mongo.opening import Place
 from synmem.backends.mongo.runs import Runs
+from synmem.backends.mongo.server import Document
 from synmem.backends.paging import END, NOT_READ, Fetched, Paging, fetched, not_read
 from synmem.layouts.own import mongo_documents as layout
 from synmem.layouts.own.carried import plain_text

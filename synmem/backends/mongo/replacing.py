@@ -12,7 +12,8 @@ from synmem.backends.mongo.beside import Beside, description
 from synmem.backends.mongo.head import REGION, REMEMBERED, STALE, Head
 from synmem.backends.mongo.heads import LOOKS, Heads, same_head
 from synmem.backends.mongo.keys import IDS_A_QUERY, KEY, ONE_EACH, number_of, position_of
-from synmem.backends.mongo.opening import Document, Place
+from synmem.backends.mongo.opening import Place
+from synmem.backends.mongo.server import Document
 from synmem.backends.mongo.steps import Steps
 from synmem.backends.mongo.writing import Writer, new_ids, renumber, stored
 from synmem.errors import Changed, StoreError

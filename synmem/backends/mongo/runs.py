@@ -15,7 +15,8 @@ from synmem.backends.mongo.keys import (
     session_of,
     sort_alike,
 )
-from synmem.backends.mongo.opening import Document, Place
+from synmem.backends.mongo.opening import Place
+from synmem.backends.mongo.server import Document
 
 ROWS_A_PAGE: Final = 5
 """Of many conversations, so many pages of messages are asked for at once."""

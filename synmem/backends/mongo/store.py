@@ -52,25 +52,43 @@ from synmem.backends.mongo.beside import Beside
 from synmem.backends.mongo.heads import Heads
 from synmem.backends.mongo.listing import Listing
 from synmem.backends.mongo.odd import damage, strays
-from synmem.backends.mongo.opening import Place, opened
+from synmem.backends.mongo.opening import LAYOUT, Place, is_ours
 from synmem.backends.mongo.reading import Reader
 from synmem.backends.mongo.replacing import Replacer
 from synmem.backends.mongo.runs import KEYS_A_PAGE, Runs
 from synmem.backends.mongo.steps import Steps
 from synmem.backends.mongo.writing import Writer
 from synmem.errors import Unsupported
+from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.messages import Conversation, Damage, Holds, Message
-from synmem.store import START, ConversationInfo, Page, Part, Position, Step
+from synmem.store import START, ConversationInfo, Page, Part, Position, Step, Store
 
 
-async def open(
-    settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
-) -> "MongoStore":
-    """The store that `uri` leads to; `db_name`, `collection_name`, `password` and `layout`.
+async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000) -> Store:
+    """The store that `uri` leads to; `db_name`, `collection_name`, `password` and `layout`; where
+    that is another framework's, `branches`.
 
     A collection that is not there is empty; the first write makes it.
     """
-    return MongoStore(await opened(settings, write=write), page_size=page_size)
+    place, layout = Place(settings, write=write), settings.get("layout")
+    try:
+        # Within, since the driver leaves a connection open that is cancelled as it is made.
+        if layout in (None, LAYOUT) and await to_its_end(
+            is_ours(place, layout), within_s=CANCELLED_S
+        ):
+            return MongoStore(place, page_size=page_size)
+        from synmem.backends.mongo.finding import find
+        from synmem.backends.mongo.foreign import opened
+
+        fit = await to_its_end(find(place, settings, write=write), within_s=CANCELLED_S)
+        if fit is None:
+            return MongoStore(place, page_size=page_size)
+        return opened(
+            place, fit, write=write, branches=settings.get("branches", False), page_size=page_size
+        )
+    except BaseException:
+        await to_its_end(place.close())
+        raise
 
 
 class MongoStore:

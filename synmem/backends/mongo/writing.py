@@ -18,7 +18,8 @@ from synmem.backends.mongo.fields import fields_of
 from synmem.backends.mongo.head import Head
 from synmem.backends.mongo.heads import LOOKS, Heads
 from synmem.backends.mongo.keys import IDS_A_QUERY, KEY, belongs, position_of
-from synmem.backends.mongo.opening import DUPLICATE, Document, Place, new_token
+from synmem.backends.mongo.opening import Place, new_token
+from synmem.backends.mongo.server import DUPLICATE, Document
 from synmem.errors import Rejected
 from synmem.layouts.own import mongo_documents as layout
 from synmem.messages import Conversation, JSONObject, Message, chunks

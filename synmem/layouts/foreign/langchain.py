@@ -11,8 +11,8 @@ from synmem.layouts.foreign.langchain_messages import (
     parted,
     refusal,
 )
-from synmem.layouts.shapes import Record, Rows, Write
-from synmem.messages import Message, parse_json
+from synmem.layouts.shapes import Documents, Record, Rows, Write
+from synmem.messages import JSONObject, Message, parse_json
 
 
 def _unfold(record: Record) -> list[Message]:
@@ -61,4 +61,31 @@ _SQL: Final = Rows(
 )
 """`SQLChatMessageHistory` of langchain-community, which reads a session by id."""
 
-SHAPES: Final = {"sqlite": (_SQL,)}
+
+def _unfold_document(document: JSONObject) -> list[Message]:
+    return _unfold((document.get("History"),))
+
+
+def _tells_document(document: JSONObject) -> bool:
+    return isinstance(document.get("SessionId"), str) and _tells((document.get("History"),))
+
+
+_MONGO: Final = Documents(
+    collection="message_store",
+    database="chat_history",
+    tells=_tells_document,
+    conversation="SessionId",
+    order=("_id",),
+    fields=frozenset({"SessionId", "History"}),
+    unfold=_unfold_document,
+    holds=HOLDS,
+    fold=lambda conversation, message: {"SessionId": conversation, "History": _fold(message)[0]},
+    refusal=refusal,
+    indexes=("SessionId",),
+)
+"""`MongoDBChatMessageHistory` of langchain-mongodb, which reads a session as it was written."""
+
+SHAPES: Final = {
+    "mongo": (_MONGO,),
+    "sqlite": (_SQL,),
+}

@@ -94,7 +94,7 @@ def test_a_server_that_is_not_there_is_unavailable_within_seconds() -> None:
 def test_a_server_that_goes_away_is_unavailable_within_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synmem.backends.mongo.opening.CONNECT_S", 1.0)
+    monkeypatch.setattr("synmem.backends.mongo.server.CONNECT_S", 1.0)
 
     async def main(server: Mongo) -> None:
         async with opened(server.url) as store:

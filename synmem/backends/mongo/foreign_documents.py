@@ -1,0 +1,253 @@
+"""A collection of another framework, as its layout declares it: its documents, their messages, and
+where each of these stands.
+
+A position is what a document is ordered by, the index of the message in it, and a hash of the
+document: who writes it anew, or changes it, gives it another.
+
+Values of one kind are compared with values of that kind alone; where an order goes over several
+kinds, a filter names those that come behind, in the order in which MongoDB has them.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+from bson.binary import Binary
+from bson.datetime_ms import DatetimeMS
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from bson.objectid import ObjectId
+from bson.regex import Regex
+from bson.timestamp import Timestamp
+
+from synmem.backends.mongo.finding import Fit
+from synmem.backends.mongo.foreign_values import as_json, extended, original
+from synmem.backends.mongo.server import OPTIONS, Document, Server
+from synmem.backends.paging import changed
+from synmem.errors import Changed, CorruptData
+from synmem.layouts.shapes import Documents
+from synmem.messages import Message, Unreadable, ascii_json, encodable, parse_json, refusal
+from synmem.store import Page, Position
+
+IDS_A_QUERY: Final = 500
+
+_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+"""On what a layout comes to grief that meets a value of a kind that it does not expect."""
+
+_ENTIRE: Final = -1
+"""In a `Spot`: behind all messages of its document."""
+
+_KINDS: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
+    ((int, float, Int64, Decimal128), "number"),
+    ((str,), "string"),
+    ((dict,), "object"),
+    ((bytes, Binary), "binData"),
+    ((ObjectId,), "objectId"),
+    ((bool,), "bool"),
+    ((DatetimeMS,), "date"),
+    ((Timestamp,), "timestamp"),
+    ((Regex,), "regex"),
+)
+"""Kinds of values in their order, behind null, and what a filter calls each; an array is ordered
+by one of its elements, and has no place."""
+
+
+class Row(NamedTuple):
+    """A document, and by what it is ordered."""
+
+    conversation: Any
+    """Text, or what is the id of no conversation."""
+    keys: tuple[Any, ...]
+    document: Document
+
+
+class Spot(NamedTuple):
+    """Where a message stands."""
+
+    keys: tuple[Any, ...]
+    nth: int
+    hash: str
+
+
+class Item(NamedTuple):
+    """A message, or a document that cannot be read; of which row it is, and which of it, from 0."""
+
+    said: Message | Unreadable
+    row: Row
+    nth: int
+
+
+class ForeignDocuments:
+    """The documents of the collection that was found; queries for them."""
+
+    def __init__(self, server: Server, fit: Fit) -> None:
+        assert isinstance(fit.shape, Documents)
+        self.server = server
+        self.fit = fit
+        self.shape = fit.shape
+        self.id = fit.shape.conversation
+        self.fields = fit.shape.order
+        if self.fields[-1] != "_id":
+            self.fields += ("_id",)
+        database = server.client[fit.database]
+        self.collection = database.get_collection(fit.collection, OPTIONS)
+        self._beside = database.get_collection(fit.shape.beside or fit.collection, OPTIONS)
+        self._is_real: bool | None = None
+
+    def order(self, *, reverse: bool = False) -> list[tuple[str, int]]:
+        """What the documents of a conversation are sorted by."""
+        return [(field, -1 if reverse else 1) for field in self.fields]
+
+    async def holds_id(self, id_: str) -> bool:
+        """Whether the server can have a conversation of this id: not all hold NUL."""
+        if "\0" in id_ and self._is_real is None:
+            self._is_real = await self.server.is_real()
+        return "\0" not in id_ or bool(self._is_real)
+
+    async def of(self, ids: Sequence[str]) -> Document:
+        """The filter of the live documents of these conversations."""
+        ids = [id_ for id_ in ids if await self.holds_id(id_)]
+        if not ids:
+            return {"_id": {"$in": []}}
+        where: Document = {field: {"$not": {"$type": "array"}} for field in self.fields[:-1]}
+        if self.shape.live is None:
+            return {self.id: ids[0] if len(ids) == 1 else {"$in": [*ids]}, **where}
+        found = await self.server.found(self._beside, {self.id: {"$in": [*ids]}}, None)
+        beside = {each.get(self.id): each for each in found if type(each.get(self.id)) is str}
+        filters = [{self.id: id_, **self.shape.live(_told(beside.get(id_)))} for id_ in ids]
+        return {**where, "$or": filters} if len(ids) > 1 else {**where, **filters[0]}
+
+    async def rows(self, where: Document, order: list[tuple[str, int]], size: int) -> list[Row]:
+        """So many documents, at most, in this order; also those of nobody."""
+        found = await self.server.found(
+            self.collection, where, None, sort=order, limit=size, batch_size=size
+        )
+        return [self.row(document) for document in found]
+
+    def row(self, document: Document) -> Row:
+        """The document as a row."""
+        keys = tuple(document.get(field) for field in self.fields)
+        return Row(document.get(self.id), keys, document)
+
+    async def rows_from(
+        self, conversation: str, keys: Sequence[Any] | None, reverse: bool, size: int
+    ) -> list[Row]:
+        """So many documents of a conversation, all or from the one that has these keys on."""
+        where = await self.of([conversation])
+        if keys is not None:
+            where = {"$and": [where, self.from_keys(keys, reverse=reverse)]}
+        return await self.rows(where, self.order(reverse=reverse), size)
+
+    def from_keys(self, keys: Sequence[Any], *, reverse: bool = False) -> Document:
+        """The filter of what does not come before the document that has these keys."""
+        same = [{field: {"$eq": key}} for field, key in zip(self.fields, keys, strict=True)]
+        ways: list[Document] = [{"$and": same}]
+        for index, (field, key) in enumerate(zip(self.fields, keys, strict=True)):
+            for behind in self._behind(field, key, reverse):
+                ways.append({"$and": [*same[:index], behind]})
+        return {"$or": ways}
+
+    def _behind(self, field: str, key: Any, reverse: bool) -> list[Document]:
+        """The filters of what comes behind a value."""
+        if key is None:
+            return [] if reverse else [{field: {"$ne": None}}]
+        at = next((i for i, (kinds, _) in enumerate(_KINDS) if type(key) in kinds), None)
+        if at is None:
+            raise CorruptData(
+                f"{self.server.name}: in {self.fit.called} a document's {field} is a "
+                f"{type(key).__name__}: what comes behind it cannot be asked for"
+            )
+        ways: list[Document] = [{field: {"$lt" if reverse else "$gt": key}}]
+        if isinstance(key, float) and math.isnan(key):  # the lowest number, and never compared
+            ways = [] if reverse else [{field: {"$gte": -math.inf}}]
+        elif reverse and at == 0:
+            ways = [{field: {"$type": "number", "$not": {"$gte": key}}}]
+        if others := [name for _, name in (_KINDS[:at] if reverse else _KINDS[at + 1 :])]:
+            ways.append({field: {"$type": others}})
+        return [*ways, {field: None}] if reverse else ways
+
+    def items(self, rows: Sequence[Row], *, reverse: bool = False) -> list[Item]:
+        """The messages of these rows; a document that cannot be read is one item."""
+        unfold = self.shape.unfold
+        found: list[Item] = []
+        for row in rows:
+            said: Sequence[Message | Unreadable]
+            try:
+                said = unfold(as_json(row.document))
+                if why := next(filter(None, map(refusal, said)), None):
+                    raise ValueError(why)
+            except _MALFORMED as error:
+                said = [unreadable(row, error)]
+            items = [Item(each, row, index) for index, each in enumerate(said)]
+            found += reversed(items) if reverse else items
+        return found
+
+    def changed(self, conversation: str) -> Changed:
+        """What whoever relies on a position of this conversation is told."""
+        return changed(conversation, self.server.name)
+
+
+def _told(document: Document | None) -> Document | None:
+    """The document beside, as a layout gets it; None where it cannot be read."""
+    try:
+        told: Document | None = as_json(document)
+    except ValueError:
+        return None
+    return told
+
+
+def runs_of(rows: Sequence[Row]) -> list[tuple[Any, list[Row]]]:
+    """Rows that are sorted by conversation, of each those that follow each other."""
+    return [(name, [*run]) for name, run in groupby(rows, lambda row: row.conversation)]
+
+
+def is_id(value: Any) -> bool:
+    """Whether it is the id of a conversation."""
+    return type(value) is str and value != "" and encodable(value)
+
+
+def named(row: Row) -> str:
+    """What a document is called, for a person."""
+    id_ = row.document.get("_id")
+    return str(id_) if isinstance(id_, ObjectId) else repr(id_)
+
+
+def unreadable(row: Row, error: Exception) -> Unreadable:
+    """What stands for a document that cannot be read."""
+    return Unreadable(
+        named(row), f"document {named(row)}: {error}", ascii_json(extended(row.document))
+    )
+
+
+def page_of(items: Sequence[Item]) -> Page:
+    """A page of these, which are of one conversation."""
+    said = [item.said for item in items]
+    return Page(items[0].row.conversation, said, lambda i: position_at(items[i].row, items[i].nth))
+
+
+def position_at(row: Row, index: int = 0) -> Position:
+    """Where a message of that row stands."""
+    return ascii_json([extended([*row.keys]), index, hash_of(row)])
+
+
+def spot_at(position: Position) -> Spot:
+    """What a position says; ValueError where it is none of ours."""
+    try:
+        keys, index, hash_ = parse_json(position)
+        return Spot(tuple(original(keys)), index, hash_)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"not a position of this store: {position!r}") from error
+
+
+def behind(row: Row) -> Spot:
+    """Behind all messages of a row."""
+    return Spot(row.keys, _ENTIRE, hash_of(row))
+
+
+def hash_of(row: Row) -> str:
+    """What is another once the document is."""
+    told: Mapping[str, Any] = row.document
+    text = repr(sorted(told.items(), key=lambda item: item[0]))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -1,0 +1,108 @@
+"""Conversations of another framework that are a document each, or lie in several collections: the
+`Gathered` of `layouts/shapes.py`, for all layouts."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+from bson.objectid import ObjectId
+
+from synmem.backends.mongo.finding import Fit
+from synmem.backends.mongo.foreign_values import as_json
+from synmem.backends.mongo.odd import MOST, NO_TEXT
+from synmem.backends.mongo.server import LENIENT, OPTIONS, Document, Documents, Server
+from synmem.backends.whole import told_by
+from synmem.layouts.own.mongo_documents import called
+from synmem.layouts.shapes import Gathered, Told
+from synmem.messages import STRAY, Damage, encodable
+
+_HEX_DIGITS: Final = 24
+
+
+class Gathering:
+    """The `Source` of a whole store: a collection with a document for each conversation, and those
+    beside it."""
+
+    def __init__(self, server: Server, fit: Fit, *, page_size: int) -> None:
+        assert isinstance(fit.shape, Gathered)
+        self.name = server.name
+        self._server = server
+        self._fit = fit
+        self._shape = fit.shape
+        self._page_size = page_size
+
+    def _collection(self, name: str) -> Documents:
+        return self._server.client[self._fit.database].get_collection(name, OPTIONS)
+
+    async def ids(self) -> AsyncIterator[list[str]]:
+        """See `Source.ids`: first those that are text, then ObjectIds that no text is."""
+        field, collection = self._shape.conversation, self._collection(self._fit.collection)
+        for last, kind in (("", str), (ObjectId(b"\0" * 12), ObjectId)):
+            than, at = "$gt" if kind is str else "$gte", last
+            while True:
+                found = await self._server.found(
+                    collection, {field: {than: at}}, {field: 1, "_id": int(field == "_id")},
+                    sort=[(field, 1)], limit=self._page_size, batch_size=self._page_size,
+                )  # fmt: skip
+                some = [each[field] for each in found if isinstance(each.get(field), kind)]
+                yield sorted({str(each) for each in some if encodable(str(each))})
+                if len(found) < self._page_size or not some:
+                    break
+                than, at = "$gt", some[-1]
+
+    async def told(self, ids: Sequence[str]) -> Mapping[str, Told]:
+        """See `Source.told`."""
+        shape = self._shape
+        found = {shape.collection: await self._of(self._fit.collection, shape.conversation, ids)}
+        there = [*found[shape.collection]]
+        for name, field in shape.beside.items() if there else ():
+            found[name] = await self._of(name, field, there)
+        return {id_: self._told(id_, found) for id_ in there}
+
+    def _told(self, id_: str, found: Mapping[str, Mapping[str, list[Document]]]) -> Told:
+        documents = {name: some.get(id_, []) for name, some in found.items()}
+        return told_by(
+            lambda: self._shape.unfold(
+                id_, {name: [as_json(each) for each in some] for name, some in documents.items()}
+            )
+        )
+
+    async def _of(self, name: str, field: str, ids: Sequence[str]) -> dict[str, list[Document]]:
+        """The documents of these conversations in a collection, by conversation."""
+        values: list[Any] = [*ids]
+        values += [
+            ObjectId(id_) for id_ in ids if len(id_) == _HEX_DIGITS and ObjectId.is_valid(id_)
+        ]
+        rows = await self._server.found(
+            self._collection(name), {field: {"$in": values}}, None, sort=[("_id", 1)]
+        )
+        found: dict[str, list[Document]] = {}
+        for row in rows:
+            if isinstance(row[field], str | ObjectId):
+                found.setdefault(str(row[field]), []).append(row)
+        return found
+
+    async def strays(self) -> list[Damage]:
+        """See `Source.strays`."""
+        field = self._shape.conversation
+        collection = self._collection(self._fit.collection).with_options(LENIENT)
+        kinds = [kind for kind in NO_TEXT if kind != "objectId"]
+        where = {"$or": [{field: {"$type": kinds}}, {field: None}, {field: ""}]}
+        found = await self._server.ask(
+            lambda: collection.find(where, {field: 1}, limit=MOST).to_list()
+        )
+        return [
+            Damage(STRAY, f"document {each.get('_id')}", f"its {field} is {_kind(each.get(field))}")
+            for each in found
+        ]
+
+    async def version(self) -> str | None:
+        """See `Source.version`: it cannot be told."""
+        return None
+
+    async def close(self) -> None:
+        """See `Source.close`."""
+        await self._server.close()
+
+
+def _kind(value: Any) -> str:
+    return "empty" if value == "" else called(value)
