@@ -17,6 +17,7 @@ from synmem.layouts.foreign.values import (
     kept,
     parsed,
     take_time,
+    text_of,
     text_or_none,
 )
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
@@ -101,10 +102,11 @@ def _said(
     """The messages of a step, none where it wraps others; or why it cannot be read."""
     if isinstance(step, ValueError):
         return [Unreadable("step", str(step))]
-    id_, kind = step.get("id"), step.get("type")
-    if kind != "tool" and kind not in _ROLES:
-        return []
+    id_ = step.get("id")
     try:
+        kind = text_of(step.get("type"), "its type")
+        if kind != "tool" and kind not in _ROLES:
+            return []
         if rated := [kept(each) for each in feedbacks.get(id_, ())]:
             step["feedback"] = rated
         return [*_messages(step, [_element(each) for each in elements.get(id_, ())])]
@@ -121,9 +123,9 @@ def _messages(left: JSONObject, files: Sequence[runs.Piece]) -> list[Message]:
         name = text_or_none(left.pop("name", None))
         pieces = [runs.Call(id_, name, runs.arguments_of(left.pop("input", None))), *files]
         if output is not None:
-            pieces.append(runs.Result(id_, name, _text(output)))
+            pieces.append(runs.Result(id_, name, text_of(output, "its output")))
     else:
-        pieces = [runs.Text("" if output is None else _text(output)), *files]
+        pieces = [runs.Text("" if output is None else text_of(output, "its output")), *files]
         if left.get("input") == "":  # a message has none
             left.pop("input")
     for key in ("metadata", "generation", "modes"):
@@ -132,12 +134,6 @@ def _messages(left: JSONObject, files: Sequence[runs.Piece]) -> list[Message]:
         pieces, NAME, role=_ROLES.get(kind, "assistant"), created_at=at,
         record={"id": id_}, extra=kept(left, {"threadId"}),
     )  # fmt: skip
-
-
-def _text(output: Any) -> str:
-    if not isinstance(output, str):
-        raise ValueError("its output is no text")
-    return output
 
 
 def _element(element: JSONObject) -> runs.Piece:

@@ -100,11 +100,10 @@ def _said(
     if isinstance(row, ValueError):
         return Unreadable("row", str(row))
     id_ = row.get("id")
-    theirs = [
-        {**each, **next(iter(known.get(each.get("file_id"), ())), {})}
-        for each in files.get(id_, ())
-    ]
     try:
+        theirs = [
+            each | next(iter(known.get(each.get("file_id"), ())), {}) for each in files.get(id_, ())
+        ]
         return _message(row, next(iter(plugins.get(id_, ())), {}), theirs)
     except _MALFORMED as error:
         return Unreadable(str(id_), f"message {id_}: {error}")
