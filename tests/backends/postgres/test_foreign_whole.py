@@ -1,0 +1,504 @@
+"""Conversations that lie in several tables of a database: the contract, in the layouts of two
+frameworks; that each is read as it was at one moment, by whoever may read it, through a pooler."""
+
+import contextlib
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from synmem.backends.postgres import foreign_whole
+from synmem.backends.postgres.store import open as open_postgres
+from synmem.errors import AccessDenied, Changed, Unsupported
+from synmem.messages import Conversation, Message, Unreadable, replaced
+from synmem.store import Part, Store
+from tests.conformance import (
+    IDS,
+    PAGE_SIZE,
+    Reading,
+    add,
+    contents,
+    details,
+    ids,
+    items,
+    numbered,
+    run,
+)
+from tests.services import Server, unique
+from tests.services.pooler import pooling
+from tests.services.postgres import Postgres
+
+AT = datetime(2026, 9, 21, 14, 13, 21, 125_000)
+
+THREADS = """
+CREATE TABLE threads (id text PRIMARY KEY, "createdAt" text, name text, "userId" text,
+    "userIdentifier" text, tags text[], metadata jsonb);
+CREATE TABLE steps (id text PRIMARY KEY, name text, type text, "threadId" text, "parentId" text,
+    "isError" boolean, metadata jsonb, tags text[], input text, output text, "createdAt" text,
+    start text, "end" text, generation jsonb)
+"""
+CHATS = """
+CREATE TABLE "Chat" (id text PRIMARY KEY, "createdAt" timestamp, "userId" text, title text);
+CREATE TABLE "Message_v2" (id text PRIMARY KEY, "chatId" text, role varchar, parts json,
+    attachments json, "createdAt" timestamp)
+"""
+
+
+class Place:
+    """A schema of the test's own, on the session's server; and `run`, for plain SQL in it."""
+
+    def __init__(self, server: Server) -> None:
+        self.url = server.url
+        self.schema = unique()
+
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncIterator[Any]:
+        connection = await asyncpg.connect(
+            self.url, server_settings={"search_path": f'"{self.schema}"'}
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def sql(self, *statements: str) -> None:
+        async with self.connected() as connection:
+            for statement in statements:
+                await connection.execute(statement)
+
+    @contextlib.asynccontextmanager
+    async def opened(self, *, write: bool = False, **settings: Any) -> AsyncIterator[Any]:
+        given = {"dsn": self.url, "schema": self.schema, **settings}
+        store = await open_postgres(given, write=write, page_size=PAGE_SIZE)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+@pytest.fixture
+def place(postgres_server: Server) -> Iterator[Place]:
+    place = Place(postgres_server)
+    run(place.sql(f'CREATE SCHEMA "{place.schema}"'))
+    yield place
+    run(place.sql(f'DROP SCHEMA "{place.schema}" CASCADE'))
+
+
+async def threads(connection: Any, parts: Sequence[Part]) -> None:
+    """Put these conversations into Chainlit's tables, where others of them may be."""
+    for part in parts:
+        id_ = part.conversation.id
+        await connection.execute('DELETE FROM steps WHERE "threadId" = $1', id_)
+        await connection.execute("DELETE FROM threads WHERE id = $1", id_)
+        await connection.execute("INSERT INTO threads (id) VALUES ($1)", id_)
+        await connection.executemany(
+            'INSERT INTO steps (id, type, output, "threadId", "createdAt")'
+            " VALUES ($1, $2, $3, $4, $5)",
+            [
+                (f"{id_} {n}", _kind(message), _plain(message.content), id_, f"{n:09}")
+                for n, message in enumerate(part.messages)
+            ],
+        )
+
+
+def _kind(message: Message) -> str:
+    return "assistant_message" if message.role == "assistant" else "user_message"
+
+
+def _plain(text: str) -> str:
+    """The text as PostgreSQL has it, which knows neither NUL nor lone surrogates."""
+    return replaced(text).replace("\0", "?")
+
+
+async def chats(connection: Any, parts: Sequence[Part]) -> None:
+    """Put these conversations into the tables of the AI SDK's template."""
+    for part in parts:
+        id_ = part.conversation.id
+        await connection.execute('DELETE FROM "Message_v2" WHERE "chatId" = $1', id_)
+        await connection.execute('DELETE FROM "Chat" WHERE id = $1', id_)
+        await connection.execute('INSERT INTO "Chat" (id) VALUES ($1)', id_)
+        await connection.executemany(
+            'INSERT INTO "Message_v2" (id, "chatId", role, parts, "createdAt")'
+            " VALUES ($1, $2, $3, $4, $5)",
+            [
+                (
+                    f"{id_} {n}", id_, _plain(message.role),
+                    json.dumps([{"type": "text", "text": message.content}]), AT + timedelta(seconds=n),
+                )
+                for n, message in enumerate(part.messages)
+            ],
+        )  # fmt: skip
+
+
+class ReadingTables(Reading):
+    """The contract on tables that a test writes in a layout's own form."""
+
+    ddl: str
+    fill: Callable[[Any, Sequence[Part]], Any]
+    spoil: str
+    """What breaks the record of `message 1` in the conversation `a`."""
+
+    @pytest.fixture(autouse=True)
+    def _place(self, place: Place) -> None:
+        self.place = place
+
+    @contextlib.asynccontextmanager
+    async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
+        await self.place.sql(self.ddl)
+        async with self.place.connected() as connection:
+            await type(self).fill(connection, [*parts, Part(Conversation("nothing"), [])])
+        async with self.place.opened() as store:
+            yield store
+
+    def held(self, index: int, message: Message) -> Message:
+        """What a message at that index of the conversation `a` is read as."""
+        raise NotImplementedError
+
+    def _as_held(self, messages: list[Message]) -> list[Message]:
+        return [self.held(index, message) for index, message in enumerate(messages)]
+
+    def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
+        pytest.skip("its messages have no metadata")
+
+    def test_ids_are_opaque(self, tmp_path: Any) -> None:
+        possible = [id_ for id_ in IDS if "\0" not in id_]
+        parts = [Part(Conversation(i), [Message("user", f"of {i}")]) for i in possible]
+
+        async def test(store: Store) -> None:
+            assert await ids(store) == sorted(possible)
+            for conversation in possible:
+                assert await contents(store, conversation) == [f"of {conversation}"]
+            assert await items(store, "nul\0inside") == []
+
+        self.check(tmp_path, parts, test)
+
+    def test_details_of_conversations(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            found = await details(store)
+            assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
+            some = [i.id async for page in store.conversations(["b", "none"]) for i in page]
+            assert some == ["b"]
+
+        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
+        self.check(tmp_path, parts, test)
+
+    def test_a_record_that_cannot_be_read_stands_in_its_place_and_hides_nothing(
+        self, tmp_path: Any
+    ) -> None:
+        async def test(store: Store) -> None:
+            await self.place.sql(self.spoil)
+            for reverse in (False, True):
+                found = await items(store, "a", reverse=reverse)
+                assert [type(each) for each in found] == [Message, Unreadable, Message]
+                assert {found[0].content, found[2].content} == {"message 0", "message 2"}
+            assert await contents(store, "b") == ["message 0"]
+            counts = {i: info.messages for i, info in (await details(store)).items()}
+            assert counts == {"a": 3, "b": 1}
+
+        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 1))]
+        self.check(tmp_path, parts, test)
+
+    def test_what_changed_under_a_reader_is_found_again_or_told(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            pages = [page async for page in store.read(["a"])]
+            for now, rest in (
+                (numbered(6), ["message 3", "message 4", "message 5"]),
+                (numbered(4), ["message 3"]),
+                (numbered(2), None),
+                ([*numbered(2), *numbered(2, 7)], None),
+            ):
+                async with self.place.connected() as connection:
+                    await type(self).fill(connection, [Part(Conversation("a"), now)])
+                after = pages[1].position(0)
+                if rest is None:
+                    with pytest.raises(Changed):
+                        await contents(store, "a", after=after)
+                else:
+                    assert await contents(store, "a", after=after) == rest
+
+        self.check(tmp_path, [Part(Conversation("a"), numbered(4))], test)
+
+
+class TestChainlit(ReadingTables):
+    ddl = THREADS
+    fill = threads
+    spoil = "UPDATE steps SET type = NULL WHERE id = 'a 1'"
+
+    def held(self, index: int, message: Message) -> Message:
+        role = "assistant" if message.role == "assistant" else "user"
+        own = {"id": f"a {index}", "createdAt": f"{index:09}"}
+        return Message(role, _plain(message.content), extra={"chainlit": own})
+
+
+class TestVercel(ReadingTables):
+    """A text may be any: JSON has NUL and lone surrogates."""
+
+    ddl = CHATS
+    fill = chats
+    spoil = """UPDATE "Message_v2" SET parts = '[5]' WHERE id = 'a 1'"""
+
+    def held(self, index: int, message: Message) -> Message:
+        at = (AT + timedelta(seconds=index)).replace(tzinfo=UTC)
+        own = {"id": f"a {index}"}
+        return Message(
+            _plain(message.role), message.content, created_at=at, extra={"vercel_ai": own}
+        )
+
+    def test_rows_of_one_moment_come_as_they_were_written(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            await self.place.sql("""UPDATE "Message_v2" SET "createdAt" = now()""")
+            assert await contents(store, "a") == [f"message {n}" for n in range(7)]
+
+        self.check(tmp_path, [Part(Conversation("a"), numbered(7))], test)
+
+
+class TestVercelPooled(TestVercel):
+    """The same through a pooler that gives every transaction another server connection."""
+
+    @pytest.fixture(autouse=True)
+    def _pooled(self, place: Place, postgres_server: Server) -> Iterator[None]:
+        if not isinstance(postgres_server, Postgres):
+            pytest.skip("the server of the environment lets no pooler in")
+        with pooling(postgres_server.port) as pooler:
+            self.pooler = pooler
+            yield
+            assert pooler.served == 0 or pooler.switches > 0
+
+    @contextlib.asynccontextmanager
+    async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
+        async with super().holding(parts, tmp_path):
+            dsn = f"postgresql://any@127.0.0.1:{self.pooler.port}/postgres"
+            async with self.place.opened(dsn=dsn) as store:
+                yield store
+
+
+# --- one moment -----------------------------------------------------------------------------
+
+
+def chat(name: str, count: int = 1) -> Part:
+    """A conversation of so many messages."""
+    return Part(Conversation(name), numbered(count))
+
+
+async def made(place: Place, *parts: Part) -> None:
+    """The tables of the template, with these."""
+    await place.sql(CHATS)
+    async with place.connected() as connection:
+        await chats(connection, parts)
+
+
+def test_a_conversation_is_read_as_it_was_at_one_moment(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, asked = asyncpg.Connection.fetch, list[str]()
+
+    async def slow(self: Any, sql: str, *values: Any, **how: Any) -> Any:
+        """Between two queries another program changes both tables at once."""
+        if asked:
+            await place.sql(
+                "BEGIN", """UPDATE "Chat" SET title = 'new'""",
+                """INSERT INTO "Message_v2" VALUES ('x', 'a', 'user', '[]', '[]', now())""",
+                "COMMIT",
+            )  # fmt: skip
+        asked.append(sql)
+        return await fetch(self, sql, *values, **how)
+
+    async def main() -> None:
+        await made(place, chat("a"))
+        async with place.opened() as store:
+            monkeypatch.setattr(asyncpg.Connection, "fetch", slow)
+            (info,) = [i async for page in store.conversations(["a"], details=True) for i in page]
+            assert (info.messages, info.title) == (1, None)
+            assert len(asked) == 2
+            monkeypatch.undo()
+            (info,) = [i async for page in store.conversations(["a"], details=True) for i in page]
+            assert info.title == "new"
+
+    run(main())
+
+
+def test_nothing_is_held_while_a_page_is_looked_at(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a", 5))
+        async with place.opened() as store, place.connected() as other:
+            async for _ in store.read(["a"]):
+                busy = await other.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'"
+                    " AND query LIKE '%Message_v2%'"
+                )
+                assert busy == 0
+            async for _ in store.conversations():
+                await other.execute("SET lock_timeout = '1s'")
+                await other.execute('ALTER TABLE "Message_v2" ADD COLUMN IF NOT EXISTS more text')
+
+    run(main())
+
+
+def test_a_server_that_ends_its_connections_is_asked_again(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a", 5), chat("b", 2))
+        async with place.opened() as store, place.connected() as other:
+            seen = []
+            async for page in store.read(["a", "b"]):
+                seen += [each.content for each in page.items]
+                await other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE pid <> pg_backend_pid() AND query LIKE '%Message_v2%'"
+                )
+            assert len(seen) == 7
+
+    run(main())
+
+
+# --- who reads ------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def reader(place: Place, *rights: str) -> AsyncIterator[str]:
+    """The URL of a role that may do only this."""
+    name = f"reader_{uuid.uuid4().hex[:8]}"
+    grants = [f"GRANT {right} TO {name}" for right in rights]
+    await place.sql(
+        f"CREATE ROLE {name} LOGIN PASSWORD 'pw'",
+        f'GRANT USAGE ON SCHEMA "{place.schema}" TO {name}',
+        *grants,
+    )
+    try:
+        yield place.url.replace(place.url.split("@")[0], f"postgresql://{name}:pw")
+    finally:
+        await place.sql(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+def test_a_role_that_may_only_read_reads(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a", 3))
+        async with (
+            reader(place, 'SELECT ON "Chat", "Message_v2"') as dsn,
+            place.opened(dsn=f"{dsn}?options=-cdefault_transaction_read_only%3Don") as store,
+        ):
+            assert len(await contents(store, "a")) == 3
+
+    run(main())
+
+
+def test_a_role_that_may_read_columns_only_is_told_what_it_lacks(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a", 3))
+        rights = 'SELECT (id, "chatId", role, parts, "createdAt") ON "Message_v2"'
+        async with reader(place, rights) as dsn, place.opened(dsn=dsn) as store:
+            with pytest.raises(AccessDenied, match="table Message_v2") as refused:
+                await contents(store, "a")
+            assert "GRANT" in (refused.value.hint or "")
+
+    run(main())
+
+
+def test_rows_that_a_policy_hides_are_not_there(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a", 3), chat("b"))
+        await place.sql(
+            'ALTER TABLE "Chat" ENABLE ROW LEVEL SECURITY',
+            'ALTER TABLE "Message_v2" ENABLE ROW LEVEL SECURITY',
+            "CREATE POLICY p ON \"Chat\" USING (id = 'a')",
+            'CREATE POLICY p ON "Message_v2" USING ("chatId" = \'a\')',
+        )
+        async with (
+            reader(place, 'SELECT ON "Chat", "Message_v2"') as dsn,
+            place.opened(dsn=dsn) as store,
+        ):
+            assert await ids(store) == ["a"]
+            assert await contents(store, "b") == []
+
+    run(main())
+
+
+def test_a_right_that_is_taken_away_meanwhile_is_said(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a", 3))
+        async with (
+            reader(place, 'SELECT ON "Chat", "Message_v2"') as dsn,
+            place.opened(dsn=dsn) as store,
+        ):
+            role = dsn.split("//")[1].split(":")[0]
+            await place.sql(f'REVOKE SELECT ON "Message_v2" FROM {role}')
+            with pytest.raises(AccessDenied, match="Message_v2"):
+                await contents(store, "a")
+
+    run(main())
+
+
+# --- ids ------------------------------------------------------------------------------------
+
+
+def test_ids_are_listed_over_many_queries_in_the_order_of_their_bytes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign_whole, "_SLICE", 1)
+    names = ["a", "ā", "b", "Ā", "é", "中", "aa", "~", "\U0001f600", "\uffee", "aĀ", "B"]
+
+    async def main() -> None:
+        await made(place, *map(chat, names))
+        async with place.opened() as store:
+            found = [info.id async for page in store.conversations() for info in page]
+            assert found == sorted(names)
+
+    run(main())
+
+
+def test_ids_that_are_uuids_are_found_and_others_are_not_there(place: Place) -> None:
+    some = str(uuid.uuid4())
+
+    async def main() -> None:
+        await place.sql(CHATS.replace("id text", "id uuid").replace('Id" text', 'Id" uuid'))
+        await place.sql(
+            f"INSERT INTO \"Chat\" (id) VALUES ('{some}')",
+            'INSERT INTO "Message_v2" (id, "chatId", role, parts) VALUES '
+            f"(gen_random_uuid(), '{some}', 'user', '\"Hi\"')",
+        )
+        async with place.opened() as store:
+            assert await ids(store) == [some]
+            assert await contents(store, some) == ["Hi"]
+            for other in ("none", "", some.upper(), some[:-1], f"{some}\n"):
+                assert await items(store, other) == []
+
+    run(main())
+
+
+def test_what_has_no_id_is_named_and_hides_nothing(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a"))
+        await place.sql('DROP TABLE "Chat"')
+        for id_ in ("NULL", "''"):
+            values = f"(gen_random_uuid(), {id_}, 'user', '[]')"
+            await place.sql(f'INSERT INTO "Message_v2" (id, "chatId", role, parts) VALUES {values}')
+        async with place.opened() as store:
+            assert await ids(store) == ["a"]
+            found = [(stray.position, stray.reason) for stray in await store.strays()]
+            where = "table Message_v2"
+            assert found == [
+                (where, "the id of a conversation is empty"),
+                (where, "the id of a conversation is NULL"),
+            ]
+
+    run(main())
+
+
+def test_it_says_whose_it_is_and_is_not_written(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a"))
+        for settings in ({}, {"layout": "vercel_ai"}, {"table": "Message_v2"}):
+            async with place.opened(write=True, **settings) as store:
+                assert store.remark() == "vercel_ai's, in its table Message_v2"
+                with pytest.raises(Unsupported, match="not written"):
+                    await add(store, "a", numbered(1))
+        async with place.opened() as store:
+            before = await store.version()
+            assert before == await store.version()
+            await place.sql("""UPDATE "Chat" SET title = 'x'""")
+            assert before != await store.version()
+
+    run(main())
