@@ -436,6 +436,7 @@ class Holds(msgspec.Struct, frozen=True):
     layout's name, the column's); those of `defaults` the store fills where a message says nothing.
     `extra_of` names the layout whose key of `extra` is all of it that a foreign store holds.
     `unread` are somebody's own columns that no message has, since the layout has no place for them.
+    `stamps` is whether a message that says no time gets one.
     """
 
     fields: frozenset[str] = frozenset(FIELDS)
@@ -450,6 +451,7 @@ class Holds(msgspec.Struct, frozen=True):
     defaults: frozenset[tuple[str, str]] = frozenset()
     extra_of: str = ""
     unread: tuple[str, ...] = ()
+    stamps: bool = False
 
     def common(self, other: "Holds") -> "Holds":
         """What both sides hold: the ground on which they can be compared; without what the other
@@ -457,6 +459,8 @@ class Holds(msgspec.Struct, frozen=True):
         fields = self.fields & other.fields
         if self.extra_of and other.extra_of and self.extra_of != other.extra_of:
             fields -= {"extra"}
+        if other.stamps and not self.stamps:
+            fields -= {"created_at"}
         return Holds(
             fields=EVERYTHING.fields if fields == EVERYTHING.fields else fields,
             conversation_fields=self.conversation_fields & other.conversation_fields,

@@ -218,6 +218,15 @@ def test_what_will_not_travel_is_named() -> None:
     assert poor.lacking(EVERYTHING) == []
 
 
+def test_a_time_that_a_store_gives_by_itself_is_not_compared_with_a_message_that_says_none() -> (
+    None
+):
+    stamping = Holds(stamps=True)
+    assert "created_at" not in EVERYTHING.common(stamping).fields
+    assert "created_at" in stamping.common(EVERYTHING).fields
+    assert "created_at" in stamping.common(stamping).fields
+
+
 def test_a_time_that_is_not_utc_is_refused() -> None:
     zone = timezone(timedelta(hours=2))
     assert refusal(Message("u", "x", created_at=datetime(2026, 1, 1, tzinfo=zone)))

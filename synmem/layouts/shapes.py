@@ -46,9 +46,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in another table for each conversation, and is kept in step: SQL of which the
-    one parameter is the conversation's id."""
+    """What stands in another table for each conversation, and is kept in step: SQL on `{table}` of
+    which the one parameter is the conversation's id."""
 
+    table: str
+    """What the framework calls the table; where a foreign key of the conversation's column names
+    another one, it is that."""
     opens: str
     """Before its first row is written: it may be there already."""
     touches: str
@@ -66,7 +69,8 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Callable[[Message], str | None]
     """Why the framework's own reader would refuse or change that message, or None."""
     schema: Mapping[str, Sequence[str]]
-    """By backend, the statements with which the framework makes its `{table}`, to the letter."""
+    """By backend, the statements with which the framework makes its `{table}`, to the letter;
+    `{table:idx_*_id}` is a name that is made of the table's."""
     key: Callable[[Message, Any, Any], Any] | None = None
     """Where rows are ordered by something before their number, a time: what it is for a message
     between two rows of which it has these values (None: no row there), never less than the one

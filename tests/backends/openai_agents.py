@@ -41,7 +41,9 @@ class ReadingItems(Reading):
     """What every place of items promises to its readers."""
 
     timed = False
-    """Whether each item has a time, in seconds: one that says none has that of its writing."""
+    """Whether an item has a time, in seconds."""
+    stamped = False
+    """Whether one that says none has one nevertheless."""
 
     def conversation_fields(self) -> frozenset[str]:
         return frozenset()
@@ -91,11 +93,11 @@ class ReadingItems(Reading):
             found = await details(store)
             assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
             for info in found.values():
-                assert (info.first_at is not None) is self.timed
-                assert (info.last_at is not None) is self.timed
+                assert (info.first_at is not None) is self.stamped
+                assert (info.last_at is not None) is self.stamped
             some = [i.id async for page in store.conversations(["b", "none"]) for i in page]
             assert some == ["b"]
-            if self.timed:
+            if self.stamped:
                 (first,) = await items(store, "a", limit=1)
                 assert found["a"].first_at == first.created_at
 

@@ -66,6 +66,9 @@ class ForeignTable:
         else:
             self.number = number
             self._keys.append(last)
+        write = shape.write
+        self.is_placed = len(self._keys) == (write is not None and write.key is not None)
+        """Whether a new row can be given its place."""
         self.is_numbered = not self._keys
         """Whether their numbers alone order the rows, so that a new one has its place."""
         self.passes_over = "on conflict" in " ".join(sql.lower().split())
@@ -92,6 +95,19 @@ class ForeignTable:
         # A column of numbers would take a text for one.
         is_text = f"typeof({self.id}) = 'text'"
         return f"{self.id} COLLATE BINARY IN ({marks(range(count))}) AND {is_text}{self.live}"
+
+    def is_last(self, count: int) -> str:
+        """The condition that a row is the last one of one of so many conversations."""
+        if self.is_numbered:
+            of_each = f"{self.of(count)} GROUP BY {self.id} COLLATE BINARY"
+            return f"{self.number} IN (SELECT max({self.number}) FROM {self.name} WHERE {of_each})"
+        # Of each by itself: an index that has its times gives the last one at once.
+        last = (
+            f"SELECT {self.number} FROM {self.name} WHERE {self.id} COLLATE BINARY = asked.column1 "
+            f"AND typeof({self.id}) = 'text'{self.live} ORDER BY {self.order(reverse=True)} LIMIT 1"
+        )
+        asked = ", ".join(f"({mark})" for mark in ["?"] * count)
+        return f"{self.number} IN (SELECT ({last}) FROM (VALUES {asked}) AS asked)"
 
     def id_refusal(self, id_: str) -> str | None:
         """Why the table would make another id of this one, or None."""
@@ -123,14 +139,14 @@ class ForeignTable:
         """So many rows of a conversation, all or from the one with this number on."""
         where, values = self.of(), list[Any]([conversation])
         if number is not None:
-            where += f" AND {self._from('?2', reverse=reverse)}"
+            where += f" AND {self.not_before('?2', reverse=reverse)}"
             values.append(number)
         async with self.file.step():
             return await self.rows(
                 f"{where} ORDER BY {self.order(reverse=reverse)} LIMIT ?", [*values, size]
             )
 
-    def _from(self, number: str, *, reverse: bool) -> str:
+    def not_before(self, number: str, *, reverse: bool) -> str:
         """The condition that a row does not come before the one of that number."""
         than = "<" if reverse else ">"
         sql = f"{self.number} {than}= {number}"

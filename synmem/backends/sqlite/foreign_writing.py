@@ -2,23 +2,24 @@
 
 import asyncio
 import contextlib
-import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from typing import Any, Final
 
 from synmem import messages as model
 from synmem.backends.paging import changed, opened_for_reading, storable
-from synmem.backends.records import Row, position_at, spot_at
+from synmem.backends.records import Row, items_of, position_at, spot_at
+from synmem.backends.sqlite.foreign_placing import BesideRows, Named, Placing
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.sqlite.place import marks
 from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsupported
-from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import RowsFit
-from synmem.layouts.shapes import Record, Write
 from synmem.messages import Conversation, Message, chunks
 from synmem.store import START, Part, Position
 
 _HIGHEST: Final = 2**63 - 1
+
+_PAGE: Final = 1000
+"""So many rows at once are tried out."""
 
 
 class ForeignWriter:
@@ -30,7 +31,8 @@ class ForeignWriter:
         self._fit = fit
         self._opened = write
         self._name = str(table.file.path)
-        self._places = [f"c{index}" for index in range(len(fit.shape.record))]
+        beside = fit.shape.write and fit.shape.write.beside.get("sqlite")
+        self._beside = BesideRows(table, beside) if beside else None
         self._staging = asyncio.Lock()  # one replace at a time has the temporary table
 
     def refusal(self, message: Message) -> str | None:
@@ -50,7 +52,7 @@ class ForeignWriter:
         self, parts: Sequence[Part], keep: int | None, token: str | None
     ) -> list[Position]:
         """See `Store.append`."""
-        write = self._writing(token)
+        placing = self._writing(token)
         ids = [part.conversation.id for part in parts]
         reasons = model.refusals([(p.conversation, p.messages) for p in parts], self.refusal)
         if reasons := reasons or self._id_refusals(ids):
@@ -58,18 +60,24 @@ class ForeignWriter:
         async with self._transaction():
             ends = await self._ends(ids)
             for part in parts:
-                if part.expect not in (None, ends.get(part.conversation.id, START)):
+                end = ends.get(part.conversation.id)
+                if part.expect not in (None, position_at(end) if end else START):
                     raise changed(part.conversation.id, self._name)
             number = await self._last(sum(len(part.messages) for part in parts))
+            written = [part.conversation.id for part in parts if part.messages]
+            await self._open(written)
             for part in parts:
-                name, records = part.conversation.id, [write.fold(m) for m in part.messages]
-                first, number = number + 1, number + len(records)
-                await self._insert(name, first, records)
-                if records:
-                    ends[name] = position_at(Row(name, number, (), records[-1]))
+                name = part.conversation.id
+                before = ends[name].keys if name in ends else ()
+                rows = placing.rows(name, part.messages, number, before=before)
+                if rows:
+                    await self._insert(placing, rows)
+                    ends[name], number = rows[-1], rows[-1].number
             if keep is not None:
                 await self._trim(ids, keep)
-        return [ends.get(name, START) for name in ids]
+                written = [name for name in dict.fromkeys(ids) if name in ends]
+            await self._settle(written)
+        return [position_at(ends[name]) if name in ends else START for name in ids]
 
     async def delete(
         self,
@@ -85,6 +93,7 @@ class ForeignWriter:
                 return False
             await self._check_begin(conversation, begins)
             await self._cut(conversation, upto)
+            await self._settle([conversation])
         return True
 
     async def replace(
@@ -96,43 +105,66 @@ class ForeignWriter:
         token: str | None,
     ) -> None:
         """See `Store.replace`."""
-        write = self._writing(token)
-        if reasons := self._id_refusals([conversation.id]):
+        placing, name = self._writing(token), conversation.id
+        if reasons := self._id_refusals([name]):
             raise Rejected(reasons)
         await self._make()
         async with self._staging:
-            count = await self._stage(conversation, messages, write.fold)
+            keys = await self._keys_behind(name, upto)
+            count = await self._stage(placing, conversation, messages, keys)
             async with self._transaction():
-                await self._check_begin(conversation.id, begins)
+                await self._check_begin(name, begins)
                 if upto != START:
-                    await self._cut(conversation.id, upto)
-                behind = await self._first(conversation.id)
+                    await self._cut(name, upto)
+                behind = await self._first(name)
+                if keys != (behind[0].keys if behind else ()):
+                    raise changed(name, self._name)
                 base = await (self._lowest(count) if behind else self._last(count))
-                await self._unstage(conversation.id, base)
+                if count:
+                    await self._open([name])
+                    await self._unstage(placing, base)
+                if count or upto != START:
+                    await self._settle([name])
 
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsTrial.refuses_back`."""
-        self._writing(None)
+        placing = self._writing(None)
         async with self._file.step():
             await self._check_unwatched()
+        names = storable(conversations)
         if not self._table.others:
-            return {}
+            return {name: why for name in names if (why := await self._misplaced(placing, name))}
         others = ", ".join(column.name for column in self._table.others)
         why = f"its table has columns that are not {self._fit.layout}'s ({others})"
-        return dict.fromkeys(storable(conversations), f"{why}: they would not come back")
+        return dict.fromkeys(names, f"{why}: they would not come back")
+
+    async def _misplaced(self, placing: Placing, conversation: str) -> str | None:
+        """Why its messages, written again, would not have their places; None where they would."""
+        if self._table.is_numbered:
+            return None
+        number: int | None = None
+        before: Sequence[Any] = ()
+        while True:
+            read = await self._table.rows_from(conversation, number, False, _PAGE)
+            rows = read if number is None else read[1:]
+            said = [item.said for item in items_of(self._table.shape.unfold, rows)]
+            messages = [each for each in said if isinstance(each, Message)]
+            try:
+                placed = placing.rows(conversation, messages, 0, before=before)
+            except Rejected as error:
+                return error.reasons[0][2]
+            if len(read) < _PAGE:
+                return None
+            number, before = read[-1].number, placed[-1].keys if placed else before
 
     # --- within a transaction ---
 
-    async def _ends(self, ids: Sequence[str]) -> dict[str, Position]:
-        """Where each of these conversations ends, those that exist."""
-        table, ends = self._table, dict[str, Position]()
+    async def _ends(self, ids: Sequence[str]) -> dict[str, Row]:
+        """The last row of each of these conversations, those that exist."""
+        ends: dict[str, Row] = {}
         for chunk in chunks(ids, IDS_A_QUERY):
-            rows = await table.rows(
-                f"{table.number} IN (SELECT max({table.number}) FROM {table.name} WHERE "
-                f"{table.of(len(chunk))} GROUP BY {table.id} COLLATE BINARY)",
-                chunk,
-            )
-            ends.update((row.conversation, position_at(row)) for row in rows)
+            rows = await self._table.rows(self._table.is_last(len(chunk)), chunk)
+            ends.update((row.conversation, row) for row in rows)
         return ends
 
     async def _first(self, conversation: str) -> list[Row]:
@@ -156,16 +188,16 @@ class ForeignWriter:
             rows = await self._table.rows(at, [*values, number])
             if not rows or position_at(rows[0]) != upto:
                 raise changed(conversation, self._name)
-            where += f" AND {self._table.number} <= ?"
+            where += f" AND {self._table.not_before('?2', reverse=True)}"
             values.append(number)
         await self._file.execute(f"DELETE FROM {self._table.name} WHERE {where}", values)
 
     async def _trim(self, ids: Sequence[str], keep: int) -> None:
         table = self._table
         await self._file.many(
-            f"DELETE FROM {table.name} WHERE {table.id} = ?1 COLLATE BINARY{table.live} AND "
-            f"{table.number} <= (SELECT {table.number} FROM {table.name} WHERE {table.id} = ?1 "
-            f"COLLATE BINARY{table.live} ORDER BY {table.number} DESC LIMIT 1 OFFSET ?2)",
+            f"DELETE FROM {table.name} WHERE {table.number} IN (SELECT {table.number} FROM "
+            f"{table.name} WHERE {table.id} = ?1 COLLATE BINARY{table.live} "
+            f"ORDER BY {table.order(reverse=True)} LIMIT -1 OFFSET ?2)",
             [(name, keep) for name in ids],
         )
 
@@ -190,58 +222,78 @@ class ForeignWriter:
             raise StoreError(f"{self._name}: the numbers in its table leave no lower one free")
         return int(lowest) - room - 1
 
-    async def _insert(self, conversation: str, first: int, records: Sequence[Record]) -> None:
-        rows = [(number, conversation, *record) for number, record in enumerate(records, first)]
-        await self._file.many(f"{self._into()} VALUES ({marks(['', '', *self._places])})", rows)
+    async def _insert(self, placing: Placing, rows: Sequence[Row]) -> None:
+        into = f"{self._into(placing)} VALUES ({marks(placing.columns)})"
+        await self._file.many(into, [placing.values(row) for row in rows])
 
-    def _into(self) -> str:
-        columns = [self._table.number, self._table.id, *map(quoted, self._fit.shape.record)]
-        return f"INSERT INTO {self._table.name} ({', '.join(columns)})"
+    def _into(self, placing: Placing) -> str:
+        return f"INSERT INTO {self._table.name} ({', '.join(placing.columns)})"
+
+    async def _keys_behind(self, conversation: str, upto: Position) -> Sequence[Any]:
+        """By what the row is ordered that will stand behind those of a `replace`."""
+        if upto == START:
+            async with self._file.step():
+                rows = await self._first(conversation)
+        else:
+            rows = await self._table.rows_from(conversation, spot_at(upto).number, False, 2)
+            rows = rows[1:]
+        return rows[0].keys if rows else ()
 
     async def _stage(
         self,
+        placing: Placing,
         conversation: Conversation,
         messages: AsyncIterable[Sequence[Message]],
-        fold: Callable[[Message], Record],
+        behind: Sequence[Any],
     ) -> int:
         """Put the new messages where nobody sees them, and the database is not locked while a slow
         source is read; tell how many."""
+        places = [f"c{index}" for index in range(len(placing.columns))]
         async with self._file.step():
             await self._file.execute("DROP TABLE IF EXISTS temp.staged")
-            await self._file.execute(
-                f"CREATE TEMP TABLE staged (number INTEGER PRIMARY KEY, {', '.join(self._places)})"
-            )
+            await self._file.execute(f"CREATE TEMP TABLE staged ({', '.join(places)})")
+        into = f"INSERT INTO temp.staged VALUES ({marks(places)})"
         count = 0
+        before: Sequence[Any] = ()
         async for page in messages:
             if reasons := model.refusals([(conversation, page)], self.refusal):
                 raise Rejected([(i, count + n, why) for i, n, why in reasons])
-            rows = [(number, *fold(m)) for number, m in enumerate(page, count + 1)]
-            count += len(page)
-            async with self._file.step():
-                into = f"INSERT INTO temp.staged VALUES ({marks(['', *self._places])})"
-                await self._file.many(into, rows)
+            rows = placing.rows(
+                conversation.id, page, count, before=before, behind=behind, nth=count
+            )
+            if rows:
+                count, before = rows[-1].number, rows[-1].keys
+                async with self._file.step():
+                    await self._file.many(into, [placing.values(row) for row in rows])
         return count
 
-    async def _unstage(self, conversation: str, base: int) -> None:
+    async def _unstage(self, placing: Placing, base: int) -> None:
         """Write what was staged, numbered behind `base`."""
-        places = ", ".join(self._places)
+        others = ", ".join(f"c{index}" for index in range(1, len(placing.columns)))
         await self._file.execute(
-            f"{self._into()} SELECT ? + number, ?, {places} FROM temp.staged ORDER BY number",
-            [base, conversation],
+            f"{self._into(placing)} SELECT ? + c0, {others} FROM temp.staged ORDER BY c0", [base]
         )
+
+    async def _open(self, conversations: Sequence[str]) -> None:
+        if self._beside is not None:
+            await self._beside.open(conversations)
+
+    async def _settle(self, conversations: Sequence[str]) -> None:
+        if self._beside is not None:
+            await self._beside.settle(conversations)
 
     # --- around one ---
 
-    def _writing(self, token: str | None) -> Write:
-        """How it is written; Unsupported where it is not."""
+    def _writing(self, token: str | None) -> Placing:
+        """How rows are made; Unsupported where none are."""
         write = self._fit.shape.write
         if write is None:
             raise Unsupported(f"{self._name}: what {self._fit.layout} stores can only be read")
         if token is not None:
             raise Unsupported(f"{self._name} is {self._fit.layout}'s: it remembers no step of ours")
-        if not self._table.is_numbered:
+        if not self._table.is_placed:
             raise Unsupported(
-                f"{self._name}: in its table {self._fit.table}, {self._fit.shape.order[0]} is no "
+                f"{self._name}: in its table {self._fit.table}, {self._fit.shape.order[-1]} is no "
                 "INTEGER PRIMARY KEY: where a new row stands cannot be said",
                 hint="it can be read, and copied to another store",
             )
@@ -249,7 +301,7 @@ class ForeignWriter:
             raise self._only_read("passes over rows (ON CONFLICT)")
         if not self._opened:
             raise opened_for_reading(self._name)
-        return write
+        return Placing(self._table, write)
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
@@ -261,14 +313,18 @@ class ForeignWriter:
 
     async def _check_unwatched(self) -> None:
         """Unsupported, where a trigger may do something else than it is told; within a step."""
-        if await self._file.is_watched(self._fit.table.lower()):
-            raise self._only_read(
-                "has a trigger: what becomes of a row that is written or removed cannot be said"
-            )
+        tables = [self._fit.table, *([await self._beside.name()] if self._beside else [])]
+        for table in tables:
+            if await self._file.is_watched(table.lower()):
+                raise self._only_read(
+                    "has a trigger: what becomes of a row that is written or removed cannot be "
+                    "said",
+                    table,
+                )
 
-    def _only_read(self, why: str) -> Unsupported:
+    def _only_read(self, why: str, table: str = "") -> Unsupported:
         return Unsupported(
-            f"{self._name}: its table {self._fit.table} {why}",
+            f"{self._name}: its table {table or self._fit.table} {why}",
             hint="it can be read, and copied to another store",
         )
 
@@ -291,9 +347,8 @@ class ForeignWriter:
     async def _create(self) -> None:
         shape = self._fit.shape
         assert shape.write is not None
-        plain = re.fullmatch("[a-z_][a-z0-9_]*", self._fit.table)
-        name = self._fit.table if plain else self._table.name  # to the letter, where it may be
-        statements = [statement.format(table=name) for statement in shape.write.schema["sqlite"]]
+        table = Named(self._fit.table)
+        statements = [statement.format(table=table) for statement in shape.write.schema["sqlite"]]
         sql = "SELECT sql FROM sqlite_schema WHERE lower(name) = lower(?)"
         told = await self._file.look(sql, [self._fit.table])
         if told and told[0][0] not in statements:

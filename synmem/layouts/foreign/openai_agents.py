@@ -1,18 +1,42 @@
 """OpenAI Agents' sessions: an item of the Responses API a row, in tables that its users name; and
 those of `AdvancedSQLiteSession`, which has a table beside that says of which branch each row is.
 
-A time is one of UTC, in seconds. A message that says none gets the time at which it is written, as
-every row does there.
+A time is one of UTC, in seconds; where rows are ordered by it, each has one.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import structs
 
-from synmem.layouts.foreign.openai_agents_items import TIMED, unfold
-from synmem.layouts.shapes import Plan, Record, Rows, Sketch, Told, Whole
+from synmem.layouts.foreign.openai_agents_items import TIMED, compact, json_of, refusal, unfold
+from synmem.layouts.shapes import Beside, Plan, Record, Rows, Sketch, Told, Whole, Write
 from synmem.messages import Message, Unreadable, parse_json
+
+
+def _time(message: Message) -> str | None:
+    """When it was said, as SQLite writes CURRENT_TIMESTAMP."""
+    at = message.created_at
+    return None if at is None else at.isoformat(" ")[:19]
+
+
+def time_between(message: Message, before: Any, behind: Any) -> str:
+    """The time of a message between two rows: its own, or else now, or what is nearest to it there.
+    ValueError where its own does not fit, or the next row would come before it."""
+    now, own = datetime.now(UTC).isoformat(" ")[:19], _time(message)
+    low = before if isinstance(before, str) else ""
+    high = behind if isinstance(behind, str) else now
+    if own is None:
+        return max(low, min(now, high))
+    if own < low:
+        raise ValueError(f"by its time, it was said before the message in front of it ({low})")
+    if isinstance(behind, str) and own > behind:
+        raise ValueError(f"by its time, it was said after the message behind it ({behind})")
+    if own > now:
+        raise ValueError("it is of a time to come: what is said next would stand in front of it")
+    return own
 
 
 def _tells(record: Record) -> bool:
@@ -23,6 +47,39 @@ def _tells(record: Record) -> bool:
         return False
     return isinstance(item, dict) and not item.keys().isdisjoint(("role", "type", "__enc__"))
 
+
+_WRITE: Final = Write(
+    fold=lambda message: (json.dumps(json_of(message)), _time(message)),
+    refusal=refusal,
+    schema={
+        "sqlite": (
+            """CREATE TABLE IF NOT EXISTS agent_sessions (
+                session_id TEXT PRIMARY KEY,
+                created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+                updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
+            )""",
+            """CREATE TABLE {table} (
+                id INTEGER PRIMARY KEY AUTOINCREMENT,
+                session_id TEXT NOT NULL,
+                message_data TEXT NOT NULL,
+                created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+                FOREIGN KEY (session_id) REFERENCES agent_sessions (session_id)
+                    ON DELETE CASCADE
+            )""",
+            """CREATE INDEX {table:idx_*_session_id}
+            ON {table} (session_id, id)
+        """,
+        )
+    },
+    beside={
+        "sqlite": Beside(
+            table="agent_sessions",
+            opens="INSERT OR IGNORE INTO {table} (session_id) VALUES (?)",
+            touches="UPDATE {table} SET updated_at = CURRENT_TIMESTAMP WHERE session_id = ?",
+            ends="DELETE FROM {table} WHERE session_id = ?",
+        )
+    },
+)
 
 _SQLITE: Final = Rows(
     table="agent_messages",
@@ -36,16 +93,25 @@ _SQLITE: Final = Rows(
     record=("message_data", "created_at"),
     unfold=lambda record: unfold(*record),
     holds=TIMED,
+    write=_WRITE,
 )
-"""`SQLiteSession` and `AsyncSQLiteSession`, which read a session by id."""
+"""`SQLiteSession` and `AsyncSQLiteSession`, which read a session by id; a message that says no time
+has none."""
 
 _ALCHEMY: Final = structs.replace(
     _SQLITE,
     version="SQLAlchemySession",
     types={"session_id": frozenset({"varchar"})},
     order=("created_at", "id"),
+    holds=structs.replace(TIMED, stamps=True),
+    write=structs.replace(
+        _WRITE,
+        fold=lambda message: (compact(message), None),
+        key=time_between,
+    ),
 )
 """`SQLAlchemySession`, which reads a session by time, and of a second by id."""
+
 
 # --- branches -------------------------------------------------------------------------------
 

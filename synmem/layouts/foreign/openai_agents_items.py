@@ -17,7 +17,15 @@ from typing import Any, Final
 from msgspec import structs
 
 from synmem import messages as model
-from synmem.messages import Holds, JSONObject, Message, are_objects, parse_json, parse_time
+from synmem.messages import (
+    Holds,
+    JSONObject,
+    Message,
+    are_objects,
+    ascii_json,
+    parse_json,
+    parse_time,
+)
 
 NAME: Final = "openai_agents"
 
@@ -185,6 +193,11 @@ def json_of(message: Message) -> JSONObject:
     own: JSONObject = (message.extra or {}).get(NAME) or {}
     item: JSONObject | None = own.get("item")
     return item if item is not None else {**_usual(message), **own}
+
+
+def compact(message: Message) -> str:
+    """The item's text, as every session but those of `SQLiteSession` writes it."""
+    return ascii_json(json_of(message))
 
 
 def _usual(message: Message) -> JSONObject:

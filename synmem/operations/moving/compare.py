@@ -78,7 +78,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def not_compared(one: Holds, other: Holds) -> list[str]:
     """What only one of two stores can hold, as words for a person."""
-    filled = [f"extra.{layout}.{name}" for layout, name in sorted(one.common(other).defaults)]
+    both = one.common(other)
+    filled = [f"extra.{layout}.{name}" for layout, name in sorted(both.defaults)]
+    if "created_at" in (one.fields & other.fields) - both.fields:
+        filled.append("created_at")
     return list(dict.fromkeys(one.lacking(other) + other.lacking(one) + filled))
 
 

@@ -28,7 +28,8 @@ class Removing:
         self._dest = route.dest
         self._backup = backup
         ours, theirs = route.source.holds, route.dest.holds
-        self._lost = [field for field in FIELDS if field in ours.fields - theirs.fields]
+        held = theirs.fields - ({"created_at"} - route.holds.fields)  # given there: not compared
+        self._lost = [field for field in FIELDS if field in ours.fields - held]
         self._filled = route.holds.defaults
         self._extra_of = theirs.extra_of if "extra" in ours.fields else ""
         timed = "created_at" in route.holds.fields

@@ -17,9 +17,9 @@ from synmem.layouts.foreign.openai_agents_items import json_of
 from synmem.layouts.shapes import Whole
 from synmem.messages import Message, Unreadable
 from synmem.store import Part, Store
-from tests.backends.openai_agents import ReadingItems
+from tests.backends.openai_agents import ReadingItems, WritingItems
 from tests.backends.sqlite.test_store import opened
-from tests.conformance import add, contents, ids, items, numbered, run
+from tests.conformance import Opener, add, contents, ids, items, numbered, run
 from tests.layouts.foreign.test_openai_agents_items import json_values, theirs
 
 NOW = "2026-11-21 07:08:56"
@@ -61,8 +61,43 @@ def _insert(db: sqlite3.Connection, session: str, said: Message | str) -> int | 
     return db.execute(sql, (session, text, at)).lastrowid
 
 
-class TestAdvanced(ReadingItems):
+class TestSQLiteSession(WritingItems):
     timed = True
+
+    def stores(self, tmp_path: Any) -> Opener:
+        return lambda: opened(tmp_path / "sessions.db", write=True, layout="openai_agents")
+
+
+ALCHEMY = (
+    "CREATE TABLE IF NOT EXISTS agent_sessions (\n\tsession_id VARCHAR NOT NULL, \n\t"
+    "created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL, \n\t"
+    "updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL, \n\tPRIMARY KEY (session_id)\n)",
+    "CREATE TABLE IF NOT EXISTS agent_messages (\n\tid INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, \n\t"
+    "session_id VARCHAR NOT NULL, \n\tmessage_data TEXT NOT NULL, \n\t"
+    "created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL, \n\t"
+    "FOREIGN KEY(session_id) REFERENCES agent_sessions (session_id) ON DELETE CASCADE\n)",
+    "CREATE INDEX IF NOT EXISTS idx_agent_messages_session_time ON agent_messages (session_id, created_at)",
+)  # fmt: skip
+
+
+def alchemy(path: Path) -> Path:
+    """A file with the tables of SQLAlchemySession."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for statement in ALCHEMY:
+            db.execute(statement)
+    return path
+
+
+class TestSQLAlchemySession(WritingItems):
+    timed = stamped = True
+
+    def stores(self, tmp_path: Any) -> Opener:
+        path = alchemy(tmp_path / "sessions.db")
+        return lambda: opened(path, write=True, layout="openai_agents")
+
+
+class TestAdvanced(ReadingItems):
+    timed = stamped = True
 
     @contextlib.asynccontextmanager
     async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
