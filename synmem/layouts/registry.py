@@ -14,7 +14,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "chat_ui": ("mongo",),
     "dify": ("postgres",),
     "flowise": ("sqlite", "postgres"),
-    "langchain": ("sqlite", "mongo"),
+    "langchain": ("sqlite", "postgres", "mongo"),
     "librechat": ("mongo",),
     "llamaindex": ("sqlite",),
     "llm": ("sqlite",),

@@ -10,7 +10,7 @@ from synmem.backends.postgres.table import identifier
 from synmem.errors import CorruptData, Unnamed, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.registry import Fit, RowsFit, WholeFit
-from synmem.layouts.shapes import Rows, Sketch
+from synmem.layouts.shapes import Rows, Shape, Sketch
 
 _SAMPLE: Final = 20
 """So many records are looked at, where columns do not tell a layout."""
@@ -76,7 +76,7 @@ async def find(
         raise _unnamed(database.name, found)
     seen: Sketch = {name: columns for each in schemas.values() for name, columns in each.items()}
     if layout is not None and (write or not seen):
-        shape = registry.shapes(layout, "postgres")[0]
+        shape = _made_as(layout, table)
         if isinstance(shape, Rows) and (table or shape.table) not in seen:
             return Found(RowsFit(layout, shape, table or shape.table), schema, schema is None)
     if layout is None and (write or (table is not None and table not in seen)):
@@ -88,6 +88,13 @@ async def find(
     if layout is None and not seen:
         return None
     raise _missing(database.name, seen, layout, table)
+
+
+def _made_as(layout: str, table: str | None) -> Shape:
+    """In which shape a layout is made: the one whose table is called so, else its first."""
+    shapes = registry.shapes(layout, "postgres")
+    named = (each for each in shapes if isinstance(each, Rows) and each.table == table)
+    return next(named, shapes[0])
 
 
 def _is_writable(found: Found) -> bool:

@@ -285,10 +285,8 @@ def _schema(table: Table) -> str:
     )
     # Ids compare by bytes: the order does not change with the system's locale, nor does the index.
     session = 'session_id text COLLATE "C" NOT NULL'
-    return "; ".join(
+    return making_sql(
         (
-            "BEGIN",
-            f"SELECT pg_advisory_xact_lock({_MAKING})",
             f"CREATE SEQUENCE IF NOT EXISTS {table.sequence}",
             f"CREATE TABLE IF NOT EXISTS {table.rows} ({session}, id bigint NOT NULL "
             f"DEFAULT nextval({table.numbers}), {columns}, PRIMARY KEY (session_id, id))",
@@ -297,9 +295,14 @@ def _schema(table: Table) -> str:
             "value text NOT NULL, PRIMARY KEY (session_id, name))",
             f"CREATE TABLE IF NOT EXISTS {table.calls} (token uuid PRIMARY KEY, "
             "at timestamp with time zone NOT NULL DEFAULT now())",
-            "COMMIT",
         )
     )
+
+
+def making_sql(statements: Sequence[str]) -> str:
+    """These statements in one transaction, while nobody else makes tables."""
+    lock = f"SELECT pg_advisory_xact_lock({_MAKING})"
+    return "; ".join(("BEGIN", lock, *statements, "COMMIT"))
 
 
 def row_id(position: Position) -> int:

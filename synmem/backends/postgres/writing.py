@@ -10,6 +10,7 @@ from collections.abc import (
     AsyncIterable,
     Awaitable,
     Callable,
+    Collection,
     Iterable,
     Iterator,
     Mapping,
@@ -371,15 +372,25 @@ async def _trim(connection: Any, table: Table, names: Sequence[str], keep: int) 
 
 def begin_sql(table: Table, names: Sequence[str], token: str | None = None) -> str:
     """Begin a transaction, take the locks, and look for a token: each statement after it sees
-    what was committed before it (READ COMMITTED, whatever the server's default)."""
+    what was committed before it."""
     look = "" if token is None else f"; {_step_sql(table, token)}"
-    slots = sorted({zlib.crc32(name.encode()) % SLOTS for name in names})
+    return locked_sql(table.rows, slots_of(names)) + look
+
+
+def slots_of(names: Sequence[str]) -> set[int]:
+    """The locks of these conversations."""
+    return {zlib.crc32(name.encode()) % SLOTS for name in names}
+
+
+def locked_sql(rows: str, slots: Collection[int]) -> str:
+    """Begin a transaction and take these locks of a table (READ COMMITTED, whatever the server's
+    default)."""
     return (
         "BEGIN ISOLATION LEVEL READ COMMITTED; "
         # A client that stops here does not keep the others waiting for ever.
         f"SET LOCAL idle_in_transaction_session_timeout = '{ANSWER_S:.0f}s'; "
-        f"SELECT pg_advisory_xact_lock(to_regclass({literal(table.rows)})::oid::int, "
-        f"slot) FROM unnest(ARRAY{slots}::int[]) AS wanted(slot){look}"
+        f"SELECT pg_advisory_xact_lock(to_regclass({literal(rows)})::oid::int, "
+        f"slot) FROM unnest(ARRAY{sorted(slots)}::int[]) AS wanted(slot)"
     )
 
 

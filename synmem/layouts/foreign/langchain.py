@@ -2,7 +2,10 @@
 `langchain_messages.py` reads and writes."""
 
 import json
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
+
+from msgspec import structs
 
 from synmem.layouts.foreign.langchain_messages import (
     HOLDS,
@@ -11,6 +14,7 @@ from synmem.layouts.foreign.langchain_messages import (
     parted,
     refusal,
 )
+from synmem.layouts.own.postgres_rows import holds_json
 from synmem.layouts.shapes import Documents, Record, Rows, Write
 from synmem.messages import JSONObject, Message, parse_json
 
@@ -62,6 +66,138 @@ _SQL: Final = Rows(
 """`SQLChatMessageHistory` of langchain-community, which reads a session by id."""
 
 
+# --- PostgreSQL -----------------------------------------------------------------------------
+
+
+def _refusal_of_jsonb(message: Message) -> str | None:
+    """Why LangChain would not read the message, or jsonb not hold it as it is."""
+    if why := refusal(message):
+        return why
+    if holds_json(json_of(message)):
+        return None
+    return (
+        "jsonb cannot hold it: a text with NUL or a lone surrogate, or a number that is no other "
+        "one there (NaN, -0.0, a whole float from 1e15 on)"
+    )
+
+
+_ALCHEMY: Final = structs.replace(
+    _SQL,
+    version="SQLChatMessageHistory",
+    types={"message": frozenset({"text", "character varying"})},
+    write=Write(
+        fold=_fold,
+        refusal=refusal,
+        schema={
+            "postgres": (
+                "CREATE TABLE {table} (\n\tid SERIAL NOT NULL, \n\tsession_id TEXT, "
+                "\n\tmessage TEXT, \n\tPRIMARY KEY (id)\n)",
+            )
+        },
+    ),
+)
+"""The same `SQLChatMessageHistory`, on PostgreSQL."""
+
+_COMMUNITY: Final = structs.replace(
+    _SQL,
+    version="langchain-community",
+    types={
+        "session_id": frozenset({"text", "character varying", "citext", "character"}),
+        "message": frozenset({"jsonb", "json"}),
+    },
+    write=Write(
+        fold=_fold,
+        refusal=_refusal_of_jsonb,
+        schema={
+            "postgres": (
+                """CREATE TABLE IF NOT EXISTS {table} (
+            id SERIAL PRIMARY KEY,
+            session_id TEXT NOT NULL,
+            message JSONB NOT NULL
+        )""",
+            )
+        },
+    ),
+)
+"""`PostgresChatMessageHistory` of langchain-community, which reads a session by id."""
+
+
+def _unfold_timed(record: Record) -> list[Message]:
+    """The time is the one at which the row was written: messages that came together have one."""
+    text, at = record
+    if not isinstance(at, datetime):
+        raise ValueError("its created_at is no time")
+    return [structs.replace(message, created_at=at) for message in _unfold((text,))]
+
+
+_POSTGRES: Final = Rows(
+    table="chat_history",
+    any_name=True,
+    version="langchain-postgres",
+    columns=frozenset({"id", "session_id", "message", "created_at"}),
+    types={"session_id": frozenset({"uuid"}), "message": frozenset({"jsonb", "json"})},
+    tells=_tells,
+    conversation="session_id",
+    order=("id",),
+    record=("message", "created_at"),
+    unfold=_unfold_timed,
+    holds=structs.replace(HOLDS, fields=HOLDS.fields | {"created_at"}, stamps=True),
+    write=Write(
+        fold=lambda message: (*_fold(message), message.created_at),
+        refusal=_refusal_of_jsonb,
+        schema={
+            "postgres": (
+                """
+            CREATE TABLE IF NOT EXISTS {table} (
+                id SERIAL PRIMARY KEY,
+                session_id UUID NOT NULL,
+                message JSONB NOT NULL,
+                created_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
+            )
+            """,
+                """
+            CREATE INDEX IF NOT EXISTS {table:idx_*_session_id} ON {table} (session_id)
+            """,
+            )
+        },
+    ),
+)
+"""`PostgresChatMessageHistory` of langchain-postgres, which reads a session by id."""
+
+
+def _said_flat(text: Any) -> Any:
+    """The object in the form that Python's LangChain gives it."""
+    if not isinstance(text, str):
+        raise ValueError("its message is no text")
+    said = parse_json(text)
+    if not isinstance(said, dict) or not isinstance(said.get("type"), str) or "content" not in said:
+        raise ValueError('the message is not {"type": text, "content": ...}')
+    return {"type": said["type"], "data": said}
+
+
+def _tells_flat(record: Record) -> bool:
+    try:
+        _said_flat(record[0])
+    except ValueError:
+        return False
+    return True
+
+
+_JAVASCRIPT: Final = structs.replace(
+    _SQL,
+    table="langchain_chat_histories",
+    version="LangChain.js",
+    types={"message": frozenset({"jsonb", "json"})},
+    tells=_tells_flat,
+    unfold=lambda record: [message_of(_said_flat(record[0]))],
+    write=None,
+)
+"""`PostgresChatMessageHistory` of LangChain.js, which n8n has too: the object is flat."""
+
+
+# --- MongoDB --------------------------------------------------------------------------------
+
+
 def _unfold_document(document: JSONObject) -> list[Message]:
     return _unfold((document.get("History"),))
 
@@ -87,5 +223,6 @@ _MONGO: Final = Documents(
 
 SHAPES: Final = {
     "mongo": (_MONGO,),
+    "postgres": (_COMMUNITY, _POSTGRES, _ALCHEMY, _JAVASCRIPT),
     "sqlite": (_SQL,),
 }

@@ -1,0 +1,181 @@
+"""How rows come into a table of another framework and go from it; each function is a step of a
+transaction."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+from synmem.backends.paging import changed
+from synmem.backends.postgres.foreign_table import ForeignTable
+from synmem.backends.postgres.table import identifier, literal
+from synmem.backends.records import Row, position_at, spot_at
+from synmem.errors import Rejected, StoreError
+from synmem.layouts.shapes import Record
+from synmem.messages import Message
+from synmem.store import Position
+
+_AS_THEY_ARE: Final = {
+    "smallint": "bigint", "integer": "bigint", "bigint": "bigint", "boolean": "boolean",
+    "real": "float8", "double precision": "float8", "bytea": "bytea",
+}  # fmt: skip
+"""Types of columns whose values are sent as such, in arrays of these; others as text."""
+
+_LOWEST: Final = {"smallint": -(2**15), "integer": -(2**31), "bigint": -(2**63)}
+
+
+class Inserted:
+    """What stands in the table of new rows of a conversation: the first number and the last row."""
+
+    def __init__(self, first: int, last: Row) -> None:
+        self.first = first
+        self.last = last
+
+
+Values = Sequence[Any]
+"""What a new row has in the columns of the record, and in those keys that are none of these."""
+
+
+def columns_of(table: ForeignTable) -> list[str]:
+    """The columns of `Values`."""
+    record = table.shape.record
+    return [*record, *(key for key in table.keys if key not in record)]
+
+
+async def insert(
+    connection: Any,
+    table: ForeignTable,
+    rows: Sequence[tuple[str, Values]],
+    first: int | None = None,
+) -> dict[str, Inserted]:
+    """Insert these rows, in their order, numbered by the server or from `first` on; what was
+    inserted, by conversation."""
+    names = [table.id.name, *columns_of(table)]
+    sent = [table.id.values([name for name, _ in rows])]
+    sent += ([_sent(values[i]) for _, values in rows] for i in range(len(names) - 1))
+    if first is not None:
+        names.append(table.last)
+        sent.append([*range(first, first + len(rows))])
+    kinds = [table.type_of(name) for name in names]
+    arrays = [f"${n}::{_AS_THEY_ARE.get(kind, 'text')}[]" for n, kind in enumerate(kinds, 1)]
+    arrays[0] = f"$1::{table.id.type}[]"
+    given = [f"c{n}" for n in range(len(names))]
+    values = [f"{name}::{kind}" for name, kind in zip(given, kinds, strict=True)]
+    for index, name in enumerate(names):
+        if default := table.default_of(name):
+            values[index] = f"coalesce({values[index]}, {default})"
+    found = await connection.fetch(
+        f"WITH new AS (INSERT INTO {table.name} ({', '.join(map(identifier, names))}) "
+        f"{'' if first is None else 'OVERRIDING SYSTEM VALUE '}SELECT {', '.join(values)} "
+        f"FROM unnest({', '.join(arrays)}) WITH ORDINALITY AS given({', '.join(given)}, nth) "
+        f"ORDER BY nth RETURNING {table.columns_sql()}) "
+        "SELECT DISTINCT ON (s) *, min(n) OVER (PARTITION BY s) FROM new ORDER BY s, n DESC",
+        *sent,
+    )
+    return {row[0]: Inserted(row[-1], table.as_row(row)) for row in found}
+
+
+def _sent(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def keyed(
+    table: ForeignTable,
+    conversation: str,
+    given: Sequence[tuple[Message, Record]],
+    low: Row | None,
+    high: Row | None,
+    done: int = 0,
+) -> list[tuple[str, Values]]:
+    """The rows of messages, from their records, between these two; Rejected names a message that
+    does not fit there. `done` messages were before them."""
+    write = table.shape.write
+    assert write is not None
+    if not table.keys or write.key is None:
+        return [(conversation, record) for _, record in given]
+    (key,) = table.keys
+    names = columns_of(table)
+    at = names.index(key)
+    rows: list[tuple[str, Values]] = []
+    last = None if low is None else low.keys[0]
+    for nth, (message, record) in enumerate(given, done):
+        try:
+            last = write.key(message, last, None if high is None else high.keys[0])
+        except ValueError as error:
+            raise Rejected([(conversation, nth, str(error))]) from error
+        values = [*record, *[None] * (len(names) - len(record))]
+        values[at] = last
+        rows.append((conversation, values))
+    return rows
+
+
+async def last_rows(connection: Any, table: ForeignTable, ids: Sequence[str]) -> dict[str, Row]:
+    """The last row of each of these conversations, those that exist."""
+    rows = await table.end_rows(ids, True, 1, connection)
+    return {row.conversation: row for row in rows}
+
+
+async def first_row(connection: Any, table: ForeignTable, conversation: str) -> Row | None:
+    """The first row of a conversation, if there is one."""
+    return next(iter(await table.end_rows([conversation], False, 1, connection)), None)
+
+
+async def cut(
+    connection: Any, table: ForeignTable, conversation: str, upto: Position | None
+) -> None:
+    """Delete a conversation, or its front; Changed where no message stands at its end."""
+    of, values = table.id.among("$1"), table.id.values([conversation])
+    delete = f"DELETE FROM {table.name} WHERE {of}{table.live}"
+    if upto is None:
+        await connection.execute(delete, values)
+        return
+    number = spot_at(upto).number
+    at = "SELECT * FROM ({}) AS found WHERE n = $2"
+    rows = await table.rows(at, of, [values, number], connection)
+    if not rows or position_at(rows[0]) != upto:
+        raise changed(conversation, table.database.name)
+    front = f"SELECT n FROM ({{}}) AS found WHERE {table.not_before('$2', reverse=True)}"
+    front = front.replace("{}", table.selected(of))
+    await connection.execute(f"{delete} AND {identifier(table.last)} IN ({front})", values, number)
+
+
+async def trim(connection: Any, table: ForeignTable, ids: Sequence[str], keep: int) -> None:
+    """Delete what is older than the newest `keep` messages of each of these conversations."""
+    of, order = table.id.among("$1"), table.order(reverse=True)
+    ranked = f"SELECT s, n, row_number() OVER (PARTITION BY s ORDER BY {order}) AS nth"
+    await connection.execute(
+        f"WITH old AS MATERIALIZED (SELECT s, n FROM ({ranked} FROM ({table.selected(of)}) AS "
+        f"found) AS ranked WHERE nth > $2) DELETE FROM {table.name} USING old "
+        f"WHERE {of} AND {table.id.text} = old.s AND {identifier(table.last)} = old.n",
+        table.id.values(ids),
+        keep,
+    )
+
+
+async def lowest(connection: Any, table: ForeignTable, room: int) -> int:
+    """From which number on so many are free in front of the lowest; StoreError where none is."""
+    found = await connection.fetchval(f"SELECT min({identifier(table.last)}) FROM {table.name}")
+    first = min(found, 1) - room
+    if first < _LOWEST[table.type_of(table.last)]:
+        raise StoreError(f"{table.database.name}: the numbers in its table leave no lower one free")
+    return int(first)
+
+
+def check_behind(
+    table: ForeignTable, before: Mapping[str, Row], inserted: Mapping[str, Inserted]
+) -> None:
+    """StoreError, where new rows have not come behind those that were there."""
+    for name, new in inserted.items():
+        if name in before and new.first <= before[name].number:
+            raise behind(table)
+
+
+def behind(table: ForeignTable) -> StoreError:
+    """What a writer is told where the sequence is behind its table."""
+    name, column = literal(table.name), literal(table.last)
+    sequence = f"pg_get_serial_sequence({name}, {column})"
+    highest = f"(SELECT max({identifier(table.last)}) FROM {table.name})"
+    return StoreError(
+        f"{table.database.name}: the sequence of the column {table.last} is behind its table, and a"
+        " new message would come before older ones; nothing was written",
+        hint=f"SELECT setval({sequence}, {highest})",
+    )

@@ -1,0 +1,299 @@
+"""A table or view of another framework, as its layout declares it: how statements name it, and its
+rows.
+
+Rows are ordered by columns, of which the last numbers them: an integer, and never twice the same in
+a conversation. Where nothing promises that, as in a view, their numbers are counted anew for each
+query, within their conversation, and the table can only be read.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from synmem.backends.postgres.finding import ROW_ID, readable
+from synmem.backends.postgres.foreign_ids import IdColumn
+from synmem.backends.postgres.opening import Database
+from synmem.backends.postgres.table import identifier
+from synmem.backends.records import Row
+from synmem.layouts.registry import RowsFit
+
+IDS_A_QUERY: Final = 1000
+
+_TIMES: Final = ("timestamp with time zone", "timestamp without time zone", "date")
+_INTEGERS: Final = ("smallint", "integer", "bigint")
+
+
+class ColumnInfo(msgspec.Struct, frozen=True, array_like=True):
+    """A column of the table."""
+
+    name: str
+    type: str
+    required: bool
+    """Whether it is never NULL."""
+    filled: bool
+    """Whether the server gives a value where a new row has none."""
+    computed: bool
+    """Whether only the server gives it one."""
+    default: str | None
+    """What that is, as SQL."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the server says of a table."""
+
+    kind: str
+    """As `pg_class.relkind` has it."""
+    columns: list[ColumnInfo]
+    indexes: list[tuple[bool, list[str]]]
+    """Of each whether no two rows have the same there, and its columns."""
+    exact: bool
+    """Whether ids that are equal in the collation of their column are the same."""
+    watched: str
+    """What may do something else than is asked for where a row is written; empty where nothing."""
+    refers: str | None
+    """The table to which the column of the conversation's id refers, quoted, where it does."""
+
+
+class ForeignTable:
+    """The rows of the table that was found, or that is to be made; queries on them."""
+
+    def __init__(self, database: Database, fit: RowsFit, schema: str | None) -> None:
+        """`schema`: where it stands; None, where it is made by its bare name."""
+        self.database = database
+        self.fit = fit
+        self.shape = fit.shape
+        self._schema = schema
+        self._know(_NOTHING)
+
+    @property
+    def name(self) -> str:
+        """The table, quoted and with its schema."""
+        name = identifier(self.fit.table)
+        return name if self._schema is None else f"{identifier(self._schema)}.{name}"
+
+    async def is_made(self) -> bool:
+        """Whether it is there: another program may have made it meanwhile."""
+        if not self.facts.columns:
+            await self.look()
+        return bool(self.facts.columns)
+
+    async def look(self) -> None:
+        """Ask what the server says of it."""
+        for schema, *told in await self.database.fetch(_LOOK, self.name, self.shape.conversation):
+            self._schema = schema  # whatever the search path becomes, it is this one
+            self._know(Facts(*told[:1], *map(_parsed, told[1:3], _KINDS), *told[3:]))
+
+    def _know(self, facts: "Facts") -> None:
+        shape = self.shape
+        self.facts = facts
+        self._columns = {column.name: column for column in facts.columns}
+        known = {shape.conversation, *shape.order, *shape.record}
+        self.others = [each for each in facts.columns if each.name not in known]
+        """The columns that the layout does not know."""
+        self.id = IdColumn(shape.conversation, self.type_of(shape.conversation), exact=facts.exact)
+        *self.keys, self.last = shape.order
+        self.is_numbered = self._is_number(self.last)
+        """Whether the last column of the order numbers the rows of a conversation."""
+        if not self.is_numbered:
+            self.keys = [key for key in shape.order if key != ROW_ID]
+        self.is_indexed = self.id.is_native and any(
+            columns[0] == shape.conversation for _, columns in facts.indexes
+        )
+        """Whether an index finds the rows of a conversation: else each look is through them all."""
+        self.live = f" AND ({shape.live})" if shape.live else ""
+
+    def default_of(self, column: str) -> str | None:
+        """What a column that is never NULL has where a row has no value for it, as SQL."""
+        found = self._columns.get(column)
+        return None if found is None or not found.required else found.default
+
+    def type_of(self, column: str) -> str:
+        """The type of a column, as the server calls it."""
+        found = self._columns.get(column)
+        return "text" if found is None else found.type
+
+    def _is_number(self, column: str) -> bool:
+        """Whether it is an integer that no two rows of a conversation have."""
+        found = self._columns.get(column)
+        return (
+            found is not None
+            and found.type in _INTEGERS
+            and found.required
+            and any(
+                unique and column in columns and {*columns} <= {column, self.shape.conversation}
+                for unique, columns in self.facts.indexes
+            )
+        )
+
+    # --- queries ---
+
+    def selected(self, where: str, *, times_as_text: bool = False) -> str:
+        """A query of rows: `s` is the conversation's id, `n` the number, `k0`... what stands before
+        it in the order, `r0`... the record."""
+        columns = self.columns_sql(times_as_text=times_as_text)
+        return f"SELECT {columns} FROM {self.name} WHERE {where}{self.live}"
+
+    def columns_sql(self, *, times_as_text: bool = False) -> str:
+        """What such a query selects."""
+        columns = [f"{self.id.text} AS s", f"{self._number()} AS n"]
+        for letter, names in (("k", self.keys), ("r", self.shape.record)):
+            for index, name in enumerate(names):
+                kind = self.type_of(name)
+                as_text = "text" if times_as_text and kind in _TIMES else kind
+                column = f"{identifier(name)}::text" if as_text != kind else readable(name, kind)
+                columns.append(f"{column} AS {letter}{index}")
+        return ", ".join(columns)
+
+    def _number(self) -> str:
+        if self.is_numbered:
+            return identifier(self.last)
+        # Rows that are equal in all that orders them come as they lie in the table.
+        place = {"r": ["ctid"], "m": ["ctid"], "p": ["tableoid", "ctid"]}.get(self.facts.kind, [])
+        order = ", ".join([*map(identifier, self.keys), *place])
+        ordered = f" ORDER BY {order}" if order else ""
+        return f"row_number() OVER (PARTITION BY {self.id.text}{ordered})"
+
+    def order(self, *, reverse: bool = False) -> str:
+        """What the rows of a conversation are sorted by; NULL comes last, as a framework sees it
+        that says nothing of it."""
+        way = "DESC" if reverse else "ASC"
+        keys = [f"k{index}" for index in range(len(self.keys))] if self.is_numbered else []
+        return ", ".join(f"{key} {way}" for key in (*keys, "n"))
+
+    async def rows_from(
+        self, conversation: str, number: int | None, reverse: bool, size: int
+    ) -> list[Row]:
+        """So many rows of a conversation, all or from the one with this number on."""
+        if not await self.is_made():
+            return []
+        of = self.id.among("$1")
+        values: list[Any] = [self.id.values([conversation]), size]
+        tail = f"ORDER BY {self.order(reverse=reverse)} LIMIT $2"
+        if number is None:
+            return await self.rows("SELECT * FROM ({}) AS found " + tail, of, values)
+        sql = f"SELECT * FROM ({{}}) AS found WHERE {self.not_before('$3', reverse=reverse)} {tail}"
+        return await self.rows(sql, of, [*values, number])
+
+    def not_before(self, number: str, *, reverse: bool) -> str:
+        """The condition that a row, of those that `{}` in the query is, does not come before the
+        one of that number, in reading direction."""
+        than = "<" if reverse else ">"
+        sql = f"n {than}= {number}"
+        if not self.is_numbered or not self.keys:
+            return sql
+        anchor = f"(SELECT {{key}} FROM ({{rows}}) AS one WHERE n = {number})"
+        keys = [
+            (key, anchor.format(key=key, rows="{}"))
+            for key in (f"k{i}" for i in range(len(self.keys)))
+        ]
+        if all(self._columns[key].required for key in self.keys):
+            ours = ", ".join(key for key, _ in keys)
+            theirs = ", ".join(at for _, at in keys)
+            return f"({ours}, n) {than}= ({theirs}, {number})"  # which an index answers
+        for key, at in reversed(keys):
+            low, high = (at, key) if reverse else (key, at)
+            beyond = f"{key} {than} {at} OR ({low} IS NULL AND {high} IS NOT NULL)"
+            sql = f"({beyond} OR ({key} IS NOT DISTINCT FROM {at} AND {sql}))"
+        return sql
+
+    async def first_rows(self, ids: Sequence[str], most: int) -> list[Row]:
+        """The first so many rows of these conversations, one after another as they are named,
+        which is in the order of their bytes."""
+        if not await self.is_made():
+            return []
+        if self.is_indexed:
+            return await self._rows_of_each(ids, self.order(), most, most)
+        sql = f'SELECT * FROM ({{}}) AS found ORDER BY s COLLATE "C", {self.order()} LIMIT $2'
+        return await self.rows(sql, self.id.among("$1"), [self.id.values(ids), most])
+
+    async def end_rows(
+        self, ids: Sequence[str], reverse: bool, each: int, connection: Any = None
+    ) -> list[Row]:
+        """The first or last so many of each of these conversations, one after another; within a
+        transaction, over its connection."""
+        if not await self.is_made():
+            return []
+        order = self.order(reverse=reverse)
+        if self.is_indexed:
+            return await self._rows_of_each(ids, order, each, None, connection)
+        ranked = f"SELECT *, row_number() OVER (PARTITION BY s ORDER BY {order}) AS nth"
+        sql = f"{ranked} FROM ({{}}) AS found"
+        return await self.rows(
+            f'SELECT * FROM ({sql}) AS ranked WHERE nth <= $2 ORDER BY s COLLATE "C", nth',
+            self.id.among("$1"),
+            [self.id.values(ids), each],
+            connection,
+        )
+
+    async def _rows_of_each(
+        self,
+        ids: Sequence[str],
+        order: str,
+        each: int,
+        most: int | None,
+        connection: Any = None,
+    ) -> list[Row]:
+        return await self.rows(
+            f"SELECT found.* FROM unnest($1::{self.id.type}[]) AS wanted(id) CROSS JOIN LATERAL "
+            f"(SELECT * FROM ({{}}) AS one ORDER BY {order} LIMIT $2) AS found LIMIT $3",
+            self.id.equals("wanted.id"),
+            [self.id.values(ids), each, most],
+            connection,
+        )
+
+    async def rows(
+        self, sql: str, where: str, values: Sequence[Any], connection: Any = None
+    ) -> list[Row]:
+        """The rows of a query, in which `{}` is that of all rows that fulfil this."""
+        place = connection or self.database
+        try:
+            found = await place.fetch(sql.replace("{}", self.selected(where)), *values)
+        except OverflowError:  # a time outside the years 1 to 9999
+            texts = self.selected(where, times_as_text=True)
+            found = await place.fetch(sql.replace("{}", texts), *values)
+        return [self.as_row(row) for row in found]
+
+    def as_row(self, row: Any) -> Row:
+        """What `selected` gives."""
+        record = 2 + len(self.keys)
+        return Row(row[0], row[1], row[2:record], row[record : record + len(self.shape.record)])
+
+
+_NOTHING: Final = Facts("r", [], [], exact=True, watched="", refers=None)
+_KINDS: Final = (list[ColumnInfo], list[tuple[bool, list[str]]])
+
+
+def _parsed(text: str, kind: Any) -> Any:
+    return msgspec.json.decode(text, type=kind)
+
+
+_LOOK: Final = """
+SELECT n.nspname::text, c.relkind::text,
+    (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, NULL), a.attnotnull,
+            a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '',
+            pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)::text
+        FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+            LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    (SELECT coalesce(json_agg(json_build_array(i.indisunique AND i.indimmediate,
+            ARRAY(SELECT a.attname FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(number, nth)
+                JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.number
+                WHERE k.nth <= i.indnkeyatts ORDER BY k.nth))), '[]')::text
+        FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL
+            AND i.indexprs IS NULL),
+    NOT EXISTS (SELECT FROM pg_attribute AS a JOIN pg_collation AS o ON o.oid = a.attcollation
+        WHERE a.attrelid = c.oid AND a.attname = $2 AND NOT o.collisdeterministic),
+    CASE WHEN c.relkind NOT IN ('r', 'p') THEN 'is no ordinary table'
+        WHEN EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+            AND t.tgenabled <> 'D') THEN 'has a trigger'
+        WHEN EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = c.oid
+            AND r.rulename <> '_RETURN' AND r.ev_enabled <> 'D') THEN 'has a rule'
+        WHEN EXISTS (SELECT FROM pg_constraint AS f WHERE f.confrelid = c.oid
+            AND f.contype = 'f') THEN 'has rows that another table refers to'
+        ELSE '' END,
+    (SELECT f.confrelid::regclass::text FROM pg_constraint AS f JOIN pg_attribute AS a
+        ON a.attrelid = c.oid AND f.conkey = ARRAY[a.attnum]
+        WHERE f.conrelid = c.oid AND f.contype = 'f' AND a.attname = $2 LIMIT 1)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)
+"""
