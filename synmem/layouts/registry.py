@@ -10,17 +10,19 @@ from typing import Final, NamedTuple
 from synmem.layouts.shapes import Columns, Plan, Rows, Shape, Sketch, Whole
 
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
+    "agno": ("sqlite", "postgres"),
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
     "dify": ("postgres",),
     "flowise": ("sqlite", "postgres"),
+    "google_adk": ("sqlite", "postgres"),
     "langchain": ("sqlite", "postgres", "mongo"),
     "librechat": ("mongo",),
     "llamaindex": ("sqlite",),
     "llm": ("sqlite",),
     "lobechat": ("postgres",),
     "mem0": ("sqlite",),
-    "open_webui": ("sqlite",),
+    "open_webui": ("sqlite", "postgres"),
     "openai_agents": ("sqlite",),
     "vercel_ai": ("postgres",),
 }

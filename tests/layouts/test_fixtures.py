@@ -53,8 +53,8 @@ ALL = [
     Fixture("langchain-sql-sqlite", "message_store.db"),
     coming("agent-framework-file", ".", "no layout for Agent Framework's files", "file"),
     coming("agent-framework-redis", "redis.json", "no layout for Agent Framework's lists", "redis"),
-    coming("agno-sqlite-v2", "agno.db", "no layout for Agno's sessions"),
-    coming("agno-sqlite-v3", "agno.db", "no layout for Agno's sessions with runs beside them"),
+    Fixture("agno-sqlite-v2", "agno.db"),
+    Fixture("agno-sqlite-v3", "agno.db"),
     coming("aider-history", ".aider.chat.history.md", "no layout for aider's history", "file"),
     coming("anthropic-messages", "requests.jsonl", "no form for Anthropic's requests", "file"),
     coming("anythingllm", "anythingllm.db", "no layout for AnythingLLM"),
@@ -78,8 +78,8 @@ ALL = [
     Fixture("flowise-postgres", "flowise-postgres.sql", "postgres"),
     coming("gemini-cli", "tmp", "no layout for Gemini CLI's folders", "file"),
     coming("gemini-contents", "request.json", "no form for Gemini's contents", "file"),
-    coming("google-adk-sqlalchemy", "sessions.db", "no layout for ADK's older events"),
-    coming("google-adk-sqlite", "session.db", "no layout for ADK's events"),
+    Fixture("google-adk-sqlalchemy", "sessions.db"),
+    Fixture("google-adk-sqlite", "session.db"),
     coming("goose", "sessions.db", "no layout for Goose's sessions"),
     coming("haystack-json", "messages.json", "no form for Haystack's messages", "file"),
     coming("jan-threads", "threads", "no layout for Jan's threads", "file"),
@@ -369,12 +369,23 @@ def _other_branches(expected: list[dict[str, Any]]) -> int:
     return sum(each.get("other_branches", 0) for each in expected) + len(_named(expected))
 
 
+def _named_apart(expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, in which those of ADK's sessions that have one id are called by all of their key."""
+    ids = [one["id"] for one in expected]
+    return [
+        {**one, "id": f"{one['app_name']}/{one['user_id']}/{one['id']}"}
+        if ids.count(one["id"]) > 1
+        else one
+        for one in expected
+    ]
+
+
 def _compare(
     found: list[tuple[ConversationInfo, list[Message]]],
     expected: list[dict[str, Any]],
     written: Callable[[Message], Any] | None = None,
 ) -> None:
-    expected = [each for each in expected if each["messages"]]  # else there is none
+    expected = _named_apart([each for each in expected if each["messages"]])  # else there is none
     assert sorted(info.id for info, _ in found) == sorted(each["id"] for each in expected)
     for info, messages in found:
         [about] = [each for each in expected if each["id"] == info.id]

@@ -18,8 +18,6 @@ from synmem.messages import STRAY, Damage, chunks
 _ID: Final = f"{UTF8}(CAST(id AS BLOB))"
 """An id's bytes in UTF-8, by which all stores sort; NULL where it is not text that can be read."""
 
-Asked = tuple[list[str], dict[str, dict[str, list[Record]]]]
-
 
 class SqliteSource:
     """The `Source` of a file."""
@@ -51,30 +49,26 @@ class SqliteSource:
             last = found[-1]
 
     async def told(self, ids: Sequence[str]) -> dict[str, Told]:
-        """See `Source.told`; of one moment."""
+        """See `Source.told`; of one moment. One of which no query has a row is not there."""
         found: dict[str, Told] = {}
         for some in chunks(ids, IDS_A_QUERY):
             async with self._file.step():
-                there, records = await self._file.at_once(partial(self._asked, some))
-            for id_ in there:
+                records = await self._file.at_once(partial(self._records, some))
+            for id_ in [id_ for id_ in some if any(id_ in of_ids for of_ids in records.values())]:
                 theirs = {name: of_ids.get(id_, []) for name, of_ids in records.items()}
                 found[id_] = told_by(partial(self._unfold, id_, theirs))
         return found
 
-    async def _asked(self, ids: Sequence[str]) -> Asked:
-        """Which of these conversations are there, and their rows by query and id."""
-        listing = (
-            f"SELECT DISTINCT id COLLATE BINARY FROM ({self._plan.listing}) WHERE id IN {{ids}}"
-        )
-        there = {row[0] for row in await self._rows(listing, ids)}
+    async def _records(self, ids: Sequence[str]) -> dict[str, dict[str, list[Record]]]:
+        """The rows of these conversations, by query and id; where another collation than that of
+        bytes counts, of others too."""
         records: dict[str, dict[str, list[Record]]] = {}
-        for name, sql in self._plan.queries.items() if there else ():
+        for name, sql in self._plan.queries.items():
             of_ids: defaultdict[str, list[Record]] = defaultdict(list)
             for id_, *record in await self._rows(sql, ids):
                 of_ids[id_].append(record)
             records[name] = of_ids
-        # Another collation than that of bytes finds what was not asked for, too.
-        return [id_ for id_ in ids if id_ in there], records
+        return records
 
     async def _rows(self, sql: str, ids: Sequence[str]) -> list[Any]:
         """The rows of a query on these conversations; within a step."""

@@ -20,9 +20,9 @@ from synmem.layouts.foreign.values import (
     kept,
     object_of,
     parsed,
+    take_number,
     text_of,
     text_or_none,
-    time_of,
     told,
 )
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
@@ -172,9 +172,7 @@ class _Nodes:
             parts = (parts or ([{"type": "text", "text": text}] if text else [])) + images
             if all(file.keys() <= {"type", "url"} for file in node["files"]):
                 node.pop("files")
-        at = time_of(node.get("timestamp"))
-        if at is not None:
-            node.pop("timestamp")
+        at = take_number(node, "timestamp")
         about = {NAME: kept(node, without=("childrenIds",))}
         return [Message(role, text, created_at=at, parts=parts, extra=about)]
 
@@ -208,4 +206,4 @@ _CHATS: Final = Whole(
     holds=HOLDS,
 )
 
-SHAPES: Final = {"sqlite": (_CHATS,)}
+SHAPES: Final = {"sqlite": (_CHATS,), "postgres": (_CHATS,)}

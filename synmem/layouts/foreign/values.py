@@ -138,6 +138,14 @@ def time_of(value: Any, *, utc: bool = False) -> datetime | None:
         return None
 
 
+def take_number(left: JSONObject, key: str) -> datetime | None:
+    """The time that is a number under a key, taken away from what is left; what is none stays."""
+    moment = time_of(left.get(key)) if not isinstance(left.get(key), str) else None
+    if moment is not None:
+        left.pop(key)
+    return moment
+
+
 def json_of(value: Any, what: str) -> Any:
     """What stands in a column of JSON, None for NULL; ValueError where it is not JSON."""
     if value is None:

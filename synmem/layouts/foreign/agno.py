@@ -1,0 +1,271 @@
+"""Agno's sessions: of version 2 with their runs in a column, of version 3 in a table beside.
+
+A run has the messages that it sent and got, in which those of earlier runs stand again
+(`from_history`), and most often the system message: each is told once. What a team's member said
+for a run of the team is a branch, by the id of the member's run.
+
+In `extra["agno"]` lies what else a message has (`id`, `metrics`, `reasoning_content`, ...), at the
+last message of a run what else the run has, and of a session its other columns. Version 2 keeps
+JSON within JSON.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from synmem.layouts.foreign.runs import arguments_of, compact
+from synmem.layouts.foreign.sql import columns, lowered, texts
+from synmem.layouts.foreign.values import (
+    image,
+    json_of,
+    kept,
+    object_of,
+    objects_of,
+    parsed,
+    take_number,
+    text_of,
+    text_or_none,
+    told,
+)
+from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
+from synmem.messages import Holds, JSONObject, Message, Unreadable
+
+NAME: Final = "agno"
+
+HOLDS: Final = Holds(
+    fields=frozenset(
+        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
+    ),
+    conversation_fields=frozenset({"title", "extra"}),
+    own=False,
+    extra_of=NAME,
+)
+
+Said = Message | Unreadable
+
+_OF_SESSION: Final = (
+    "session_type", "agent_id", "team_id", "workflow_id", "user_id", "created_at", "updated_at",
+)  # fmt: skip
+_JSON_OF_SESSION: Final = (
+    "session_data", "agent_data", "team_data", "workflow_data", "metadata", "summary",
+)  # fmt: skip
+
+
+def _plan(sketch: Sketch) -> Plan:
+    sketch = lowered(sketch)
+    session = sketch["agno_sessions"]
+    queries = {
+        "session": f"SELECT s.session_id, {columns(session, _OF_SESSION, 's')}, "
+        f"{texts(session, [*_JSON_OF_SESSION, 'runs'], 's')} FROM agno_sessions AS s "
+        "WHERE s.session_id IN {ids}"
+    }
+    if "agno_runs" in sketch:
+        queries["runs"] = (
+            "SELECT r.session_id, r.run_id, CAST(r.run_data AS TEXT) FROM agno_runs AS r "
+            "WHERE r.session_id IN {ids} "
+            "ORDER BY r.session_id, r.run_index, r.created_at, r.run_id"
+        )
+    return Plan(listing="SELECT session_id AS id FROM agno_sessions", queries=queries)
+
+
+def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
+    ((*values, before),) = rows["session"]
+    about = dict(zip((*_OF_SESSION, *_JSON_OF_SESSION), values, strict=True))
+    about |= {name: parsed(parsed(about[name])) for name in _JSON_OF_SESSION}
+    session = about["session_data"]
+    title = session.get("session_name") if isinstance(session, dict) else None
+    found: list[Said] = []
+    branches: dict[str, Sequence[Said]] = {}
+    seen = _Seen()
+    for run_id, data in _runs(rows, before):
+        run, parent = _run(data)
+        if parent is None:
+            found += told("run", run_id, seen.messages, run)
+        else:
+            said = told("run", run_id, _Seen().messages, run)
+            if said:
+                branches[run_id] = said
+    return Told(
+        messages=found,
+        title=text_or_none(title) or None,
+        extra={NAME: kept(about)},
+        branches=branches,
+    )
+
+
+def _runs(rows: Mapping[str, Sequence[Record]], before: Any) -> Iterator[tuple[str, Any]]:
+    """The runs of a session, each with its id. One from before version 3 has them still in its own
+    column where none are in the table."""
+    if found := rows.get("runs"):
+        yield from ((str(run_id), data) for run_id, data in found)
+        return
+    runs = _json(before, "its runs")
+    if not isinstance(runs, list | None):
+        raise ValueError("its runs are no list")
+    for index, run in enumerate(runs or ()):
+        own = run.get("run_id") if isinstance(run, dict) else None
+        yield text_or_none(own) or str(index), run
+
+
+def _json(value: Any, what: str) -> Any:
+    """What a column of JSON says, also where it is the text of JSON once more."""
+    found = json_of(value, what)
+    return json_of(found, what) if isinstance(found, str) else found
+
+
+def _run(data: Any) -> tuple[Any, str | None]:
+    """A run, and the id of the team's run that it is a part of. One that cannot be read is none."""
+    run = parsed(parsed(data))
+    parent = run.get("parent_run_id") if isinstance(run, dict) else None
+    return run, text_or_none(parent)
+
+
+class _Seen:
+    """What was told of a session so far: its system message need not come again."""
+
+    def __init__(self) -> None:
+        self._system: str | None = None
+
+    def messages(self, run: Any) -> list[Said]:
+        """The messages of a run that no earlier one had."""
+        rest = object_of(run, "it")
+        listed = rest.pop("messages", None)
+        found: list[Said] = []
+        for index, each in enumerate([] if listed is None else _list(listed)):
+            if not (isinstance(each, dict) and each.get("from_history")):
+                own = each.get("id") if isinstance(each, dict) else None
+                found += told("message", own or index, self._message, each)
+        found = found or _without_messages(rest)
+        for message in found:
+            _take(rest, message)
+        if found and isinstance(last := found[-1], Message) and (about := kept(rest)):
+            own = {**(last.extra or {}).get(NAME, {}), "run": about}
+            found[-1] = _with(last, own)
+        return found
+
+    def _message(self, said: Any) -> list[Message]:
+        message = _message(object_of(said, "it"))
+        if message.role == "system":
+            if message.content == self._system:
+                return []
+            self._system = message.content
+        return [message]
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("its messages are no list")
+    return value
+
+
+def _without_messages(run: JSONObject) -> list[Said]:
+    """What was asked and answered, of a run that does not keep what it sent: a workflow's."""
+    asked, answer = run.get("input"), run.get("content")
+    if isinstance(asked, dict):
+        asked = asked.get("input_content")
+    return [
+        Message(role, said if isinstance(said, str) else compact(said))
+        for role, said in (("user", asked), ("assistant", answer))
+        if said is not None
+    ]
+
+
+def _take(run: JSONObject, message: Said) -> None:
+    """Leave out of a run what the message says already."""
+    if not isinstance(message, Message):
+        return
+    asked = run.get("input")
+    if isinstance(asked, dict):
+        asked = asked.get("input_content")
+    if asked == message.content:
+        run.pop("input", None)
+    if run.get("content") == message.content:
+        run.pop("content")
+
+
+def _with(message: Message, own: JSONObject) -> Message:
+    return Message(
+        message.role, message.content, None, message.created_at, message.tool_calls,
+        message.tool_call_id, message.name, message.parts, {NAME: own},
+    )  # fmt: skip
+
+
+def _message(said: JSONObject) -> Message:
+    role = text_of(said.pop("role", None), "its role")
+    said.pop("from_history", None)
+    content, parts = _content(said.pop("content", None))
+    images = [each for each in objects_of(said.get("images"), "its images") if _url(each)]
+    if images:
+        parts = parts or ([{"type": "text", "text": content}] if content else [])
+        parts = parts + [image(_url(each)) for each in images]
+        said["images"] = [{k: v for k, v in each.items() if k != "content"} if each in images
+                          else each for each in said["images"]]  # fmt: skip
+    calls = objects_of(said.get("tool_calls"), "its tool_calls")
+    if all(call.keys() <= {"id", "type", "function"} for call in calls):
+        said.pop("tool_calls", None)
+    name = text_or_none(said.get("name"))
+    if role == "tool" and name is None:
+        name = text_or_none(said.pop("tool_name", None))
+    else:
+        said.pop("name", None)
+    return Message(
+        role,
+        content,
+        created_at=take_number(said, "created_at"),
+        tool_calls=[_call(call) for call in calls] or None,
+        tool_call_id=text_or_none(said.pop("tool_call_id", None)),
+        name=name,
+        parts=parts,
+        extra={NAME: own} if (own := kept(said)) else None,
+    )
+
+
+def _content(content: Any) -> tuple[str, list[JSONObject] | None]:
+    """Text, and where it is a list the parts of which it is."""
+    if content is None:
+        return "", None
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else compact(content), None
+    parts = [each if isinstance(each, dict) else {"type": "text", "text": compact(each)}
+             for each in content]  # fmt: skip
+    lines = [part.get("text") for part in parts if part.get("type") == "text"]
+    return "\n".join(line for line in lines if isinstance(line, str)), parts or None
+
+
+def _url(said: JSONObject) -> str:
+    """Where an image is, or what it is; empty where neither is said."""
+    if isinstance(said.get("content"), str):
+        kind = text_or_none(said.get("mime_type")) or "image/png"
+        return f"data:{kind};base64,{said['content']}"
+    return text_or_none(said.get("url")) or text_or_none(said.get("filepath")) or ""
+
+
+def _call(call: JSONObject) -> JSONObject:
+    function = call.get("function")
+    own = function if isinstance(function, dict) else call
+    arguments = arguments_of(own.get("arguments"))
+    return {"id": call.get("id"), "name": own.get("name"), "arguments": arguments}
+
+
+_SESSION: Final = frozenset({"session_id", "session_type", "session_data", "created_at"})
+
+_3: Final = Whole(
+    tables={
+        "agno_sessions": _SESSION,
+        "agno_runs": frozenset({"run_id", "session_id", "run_index", "run_data", "created_at"}),
+    },
+    version="3",
+    plan=_plan,
+    unfold=_unfold,
+    holds=HOLDS,
+)
+
+_2: Final = Whole(
+    tables={"agno_sessions": _SESSION | {"runs"}},
+    without=frozenset({"agno_runs"}),
+    version="2",
+    plan=_plan,
+    unfold=_unfold,
+    holds=HOLDS,
+)
+
+SHAPES: Final = {"sqlite": (_3, _2), "postgres": (_3, _2)}

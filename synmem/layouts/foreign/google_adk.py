@@ -1,0 +1,211 @@
+"""Google ADK's sessions: SqliteSessionService, and DatabaseSessionService of both its schemas.
+
+A session is (app_name, user_id, id). The conversation's id is the last of these where no other
+session has the same, else all three, `app_name/user_id/id`. Its events come by their time, and of
+one time in the order in which ADK reads them. Who speaks stands in `author`: `user`, or an agent,
+which is an assistant; an answer of a function is a tool message. An event without content is a
+change of state, and no message.
+
+Of the older schema, 0, the actions are pickled, and are not read; its times, whose zone cannot be
+told, stay in `extra["google_adk"]`, as does what else an event and a session have.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from synmem.layouts.foreign.runs import (
+    Call,
+    Image,
+    Other,
+    Piece,
+    Reasoning,
+    Result,
+    Text,
+    compact,
+    messages_of,
+)
+from synmem.layouts.foreign.sql import columns, lowered, texts
+from synmem.layouts.foreign.values import (
+    json_of,
+    kept,
+    object_of,
+    objects_of,
+    parsed,
+    take_number,
+    text_of,
+    text_or_none,
+    told,
+)
+from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
+from synmem.messages import Holds, JSONObject, Message, Unreadable
+
+NAME: Final = "google_adk"
+
+HOLDS: Final = Holds(
+    fields=frozenset(
+        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
+    ),
+    conversation_fields=frozenset({"extra"}),
+    own=False,
+    extra_of=NAME,
+)
+
+_SESSIONS: Final = (
+    "(SELECT app_name, user_id, id AS session, state, create_time, update_time, CASE "
+    "WHEN count(*) OVER (PARTITION BY id) = 1 THEN id "
+    "ELSE app_name || '/' || user_id || '/' || id END AS name FROM sessions) AS s"
+)
+
+_OF_EVENT: Final = (
+    "invocation_id", "author", "branch", "timestamp", "partial", "turn_complete", "error_code",
+    "error_message", "interrupted",
+)  # fmt: skip
+_JSON_OF_EVENT: Final = (
+    "content", "long_running_tool_ids_json", "grounding_metadata", "custom_metadata",
+    "usage_metadata", "citation_metadata", "input_transcription", "output_transcription",
+)  # fmt: skip
+"""The columns of an event in schema 0, but `actions`."""
+
+
+def _plan(sketch: Sketch) -> Plan:
+    events = lowered(sketch)["events"]
+    if "event_data" in events:
+        record = texts(events, ["event_data"], "e")
+    else:
+        record = f"{columns(events, _OF_EVENT, 'e')}, {texts(events, _JSON_OF_EVENT, 'e')}"
+    # SqliteSessionService keeps numbers and reads by rowid, the other one times and reads by id.
+    ties = "e.rowid" if events["timestamp"].upper() == "REAL" else "e.id"
+    return Plan(
+        listing=f"SELECT name AS id FROM {_SESSIONS}",
+        queries={
+            "session": "SELECT name, app_name, user_id, session, CAST(state AS TEXT), create_time, "
+            f"update_time FROM {_SESSIONS} WHERE name IN {{ids}}",
+            "events": f"SELECT s.name, e.id, {record} FROM {_SESSIONS} JOIN events AS e ON "
+            "e.app_name = s.app_name AND e.user_id = s.user_id AND e.session_id = s.session "
+            f"WHERE s.name IN {{ids}} ORDER BY s.name, e.timestamp, {ties}",
+        },
+    )
+
+
+def _told(rows: Mapping[str, Sequence[Record]], messages: Sequence[Message | Unreadable]) -> Told:
+    if len(rows["session"]) != 1:
+        raise ValueError("it is the name of several sessions")
+    ((app, user, session, state, made, changed),) = rows["session"]
+    about = {
+        "app_name": app, "user_id": user, "id": session, "state": parsed(state),
+        "create_time": made, "update_time": changed,
+    }  # fmt: skip
+    return Told(messages=messages, extra={NAME: kept(about)})
+
+
+def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
+    found: list[Message | Unreadable] = []
+    for event, data in rows["events"]:
+        found += told("event", event, _event, data)
+    return _told(rows, found)
+
+
+def _unfold_0(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
+    found: list[Message | Unreadable] = []
+    for event, *values in rows["events"]:
+        found += told("event", event, _event_0, event, values)
+    return _told(rows, found)
+
+
+def _event(data: Any) -> list[Message]:
+    event = object_of(json_of(data, "its event_data"), "its event_data")
+    return _messages(event)
+
+
+def _event_0(id_: Any, values: Sequence[Any]) -> list[Message]:
+    event = dict(zip((*_OF_EVENT, *_JSON_OF_EVENT), values, strict=True))
+    event |= {name: parsed(event[name]) for name in _JSON_OF_EVENT if name != "content"}
+    event["content"] = json_of(event["content"], "its content")
+    return _messages({"id": id_, **event})
+
+
+def _messages(event: JSONObject) -> list[Message]:
+    """The messages of an event; each result of a function is one."""
+    content = object_of(event.pop("content", None) or {}, "its content")
+    pieces = [_piece(part) for part in objects_of(content.get("parts"), "its parts")]
+    if not pieces:
+        return []
+    moment = take_number(event, "timestamp")
+    author = text_of(event.get("author"), "its author")
+    ids = {name: event.pop(name, None) for name in ("id", "invocation_id", "author")}
+    if all(isinstance(piece, Other) for piece in pieces):
+        pieces.insert(0, Text(""))  # a message, though nothing of it can be shown
+    return messages_of(
+        pieces,
+        NAME,
+        role="user" if author == "user" else "assistant",
+        created_at=moment,
+        record=kept(ids),
+        extra=kept(event),
+    )
+
+
+def _piece(part: JSONObject) -> Piece:
+    """A part of Gemini's content."""
+    kinds = [kind for kind in _KINDS if part.get(kind) is not None]
+    if len(kinds) != 1:
+        return Other(part)
+    kind, said = kinds[0], part[kinds[0]]
+    own = {key: value for key, value in part.items() if key != kind and value is not None} or None
+    if kind == "text":
+        text = text_of(said, "its text")
+        return Reasoning(part) if part.get("thought") else Text(text, own)
+    said = object_of(said, f"its {kind}")
+    if kind == "function_call":
+        name = text_or_none(said.get("name"))
+        return Call(text_or_none(said.get("id")), name, said.get("args") or {}, own)
+    if kind == "function_response":
+        name = text_or_none(said.get("name"))
+        text, whole = _result(said.get("response"))
+        return Result(text_or_none(said.get("id")), name, text, own if whole else part)
+    return _file(part, said)
+
+
+_KINDS: Final = ("text", "function_call", "function_response", "inline_data", "file_data")
+
+
+def _result(response: Any) -> tuple[str, bool]:
+    """What a function answered, as text, and whether that is all."""
+    if isinstance(response, dict) and response.keys() == {"result"}:
+        if isinstance(response["result"], str):
+            return response["result"], True
+        return compact(response["result"]), False
+    return compact({} if response is None else response), False
+
+
+def _file(part: JSONObject, said: JSONObject) -> Piece:
+    kind = text_or_none(said.get("mime_type")) or ""
+    if not kind.startswith("image/"):
+        return Other(part)
+    if "data" in said:
+        own = said.keys() - {"data", "mime_type"} or len(part) > 1
+        data = text_of(said["data"], "its data")
+        return Image(f"data:{kind};base64,{data}", part if own else None)
+    return Image(text_of(said.get("file_uri"), "its file_uri"), part)
+
+
+_SESSION: Final = frozenset({"app_name", "user_id", "id", "state", "create_time", "update_time"})
+_OF_SESSION: Final = frozenset({"id", "app_name", "user_id", "session_id", "timestamp"})
+
+_1: Final = Whole(
+    tables={"sessions": _SESSION, "events": _OF_SESSION | {"invocation_id", "event_data"}},
+    version="1",
+    plan=_plan,
+    unfold=_unfold,
+    holds=HOLDS,
+)
+
+_0: Final = Whole(
+    tables={"sessions": _SESSION, "events": _OF_SESSION | {"author", "actions", "content"}},
+    version="0",
+    plan=_plan,
+    unfold=_unfold_0,
+    holds=HOLDS,
+)
+
+SHAPES: Final = {"sqlite": (_1, _0), "postgres": (_1, _0)}
