@@ -18,12 +18,12 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "google_adk": ("sqlite", "postgres"),
     "langchain": ("sqlite", "postgres", "mongo"),
     "librechat": ("mongo",),
-    "llamaindex": ("sqlite",),
+    "llamaindex": ("sqlite", "mongo"),
     "llm": ("sqlite",),
     "lobechat": ("postgres",),
     "mem0": ("sqlite",),
     "open_webui": ("sqlite", "postgres"),
-    "openai_agents": ("sqlite",),
+    "openai_agents": ("sqlite", "mongo"),
     "vercel_ai": ("postgres",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by

@@ -226,13 +226,14 @@ class Documents(msgspec.Struct, frozen=True, kw_only=True):
     """All fields that a document has, beside `_id`; what others hold stays there."""
     beside: str = ""
     """The collection beside it with a document for each conversation, where there is one: it has
-    the id in the field of the same name."""
+    the id in the field of the same name, and without it this is another layout's."""
     live: Callable[[JSONObject | None], JSONObject] | None = None
     """From the conversation's document beside: the filter of the records that are not deleted."""
     single: bool = True
     """Whether each document is exactly one message or unreadable."""
-    unfold: Callable[[JSONObject], Sequence[Message]]
-    """The messages of a document, perhaps none; ValueError says why it cannot be read."""
+    unfold: Callable[[JSONObject], Sequence[Message | Unreadable]]
+    """The messages of a document, perhaps none; ValueError says why it cannot be read. What of
+    several cannot be read stands in its place."""
     holds: Holds
     """What a message and a conversation have there."""
     fold: Callable[[str, Message], JSONObject] | None = None

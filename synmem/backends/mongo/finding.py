@@ -8,6 +8,7 @@ from urllib.parse import quote
 from synmem.backends.mongo.foreign_values import as_json
 from synmem.backends.mongo.opening import LAYOUT, SYSTEM, Place, not_ours
 from synmem.backends.mongo.server import LENIENT, Document
+from synmem.backends.whole import MALFORMED
 from synmem.errors import (
     AccessDenied,
     CorruptData,
@@ -23,8 +24,6 @@ _SAMPLE: Final = 20
 """So many documents of a collection are looked at."""
 
 _AT_ONCE: Final = 16
-
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
 
 Where = tuple[str, str]
 """A database and a collection in it."""
@@ -93,7 +92,8 @@ def _must_be_named(place: Place, fit: Fit) -> bool:
 
 
 async def _sketch(place: Place, collection: str | None) -> dict[Where, list[Document]]:
-    """Of the database that is named, or of all, the collections, or the one that is named."""
+    """Of the database that is named, or of all, the collections; of the one that is named, or of
+    all, the first documents."""
     turns = asyncio.Semaphore(_AT_ONCE)
     databases = [place.named] if place.named else await _databases(place)
 
@@ -107,13 +107,10 @@ async def _sketch(place: Place, collection: str | None) -> dict[Where, list[Docu
             except StoreError:
                 return where, []  # a view of something that is gone, or not ours to see
 
-    wheres = [
-        (name, each)
-        for name in databases
-        for each in await _collections(place, name)
-        if collection in (None, each)
-    ]
-    return dict(await asyncio.gather(*map(first, wheres)))
+    wheres = [(name, each) for name in databases for each in await _collections(place, name)]
+    found: dict[Where, list[Document]] = {where: [] for where in wheres}
+    wanted = [where for where in wheres if collection in (None, where[1])]
+    return found | dict(await asyncio.gather(*map(first, wanted)))
 
 
 async def _databases(place: Place) -> list[str]:
@@ -142,8 +139,10 @@ def _fits(sketch: Sketch, layout: str | None, collection: str | None) -> Iterato
     for name in registry.named("mongo"):
         for shape in _shapes(name) if layout in (None, name) else ():
             for (database, each), documents in sketch.items():
-                if _is_called(shape, each, collection) and any(
-                    _tells(shape, document) for document in documents
+                if (
+                    _is_called(shape, each, collection)
+                    and any(_tells(shape, document) for document in documents)
+                    and all((database, name) in sketch for name in _beside(shape))
                 ):
                     yield Fit(name, shape, database, each, _others(shape, documents))
 
@@ -154,10 +153,17 @@ def _is_called(shape: Documents | Gathered, name: str, collection: str | None) -
     return free or name == (collection or shape.collection)
 
 
+def _beside(shape: Documents | Gathered) -> list[str]:
+    """The collections that stand beside it."""
+    if isinstance(shape, Gathered):
+        return [*shape.beside]
+    return [shape.beside] if shape.beside else []
+
+
 def _tells(shape: Documents | Gathered, document: Document) -> bool:
     try:
         return shape.tells(as_json(document))
-    except _MALFORMED:
+    except MALFORMED:
         return False
 
 

@@ -26,15 +26,13 @@ from synmem.backends.mongo.finding import Fit
 from synmem.backends.mongo.foreign_values import as_json, extended, original
 from synmem.backends.mongo.server import OPTIONS, Document, Server
 from synmem.backends.paging import changed
+from synmem.backends.whole import MALFORMED
 from synmem.errors import Changed, CorruptData
 from synmem.layouts.shapes import Documents
 from synmem.messages import Message, Unreadable, ascii_json, encodable, parse_json, refusal
 from synmem.store import Page, Position
 
 IDS_A_QUERY: Final = 500
-
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
-"""On what a layout comes to grief that meets a value of a kind that it does not expect."""
 
 _ENTIRE: Final = -1
 """In a `Spot`: behind all messages of its document."""
@@ -52,6 +50,10 @@ _KINDS: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
 )
 """Kinds of values in their order, behind null, and what a filter calls each; an array is ordered
 by one of its elements, and has no place."""
+
+
+ONE: Final[Document] = {"$not": {"$type": "array"}}
+"""A filter for a value takes a list that holds it as well, but with this."""
 
 
 class Row(NamedTuple):
@@ -111,13 +113,15 @@ class ForeignDocuments:
         ids = [id_ for id_ in ids if await self.holds_id(id_)]
         if not ids:
             return {"_id": {"$in": []}}
-        where: Document = {field: {"$not": {"$type": "array"}} for field in self.fields[:-1]}
+        where: Document = dict.fromkeys(self.fields[:-1], ONE)
         if self.shape.live is None:
-            return {self.id: ids[0] if len(ids) == 1 else {"$in": [*ids]}, **where}
-        found = await self.server.found(self._beside, {self.id: {"$in": [*ids]}}, None)
+            return {self.id: {"$in": ids, **ONE}, **where}
+        found = await self.server.found(self._beside, {self.id: {"$in": ids}}, None)
         beside = {each.get(self.id): each for each in found if type(each.get(self.id)) is str}
-        filters = [{self.id: id_, **self.shape.live(_told(beside.get(id_)))} for id_ in ids]
-        return {**where, "$or": filters} if len(ids) > 1 else {**where, **filters[0]}
+        ways = [
+            {self.id: {"$eq": id_, **ONE}, **self.shape.live(_told(beside.get(id_)))} for id_ in ids
+        ]
+        return {**where, "$or": ways} if len(ids) > 1 else {**where, **ways[0]}
 
     async def rows(self, where: Document, order: list[tuple[str, int]], size: int) -> list[Row]:
         """So many documents, at most, in this order; also those of nobody."""
@@ -170,19 +174,18 @@ class ForeignDocuments:
 
     def items(self, rows: Sequence[Row], *, reverse: bool = False) -> list[Item]:
         """The messages of these rows; a document that cannot be read is one item."""
-        unfold = self.shape.unfold
         found: list[Item] = []
         for row in rows:
-            said: Sequence[Message | Unreadable]
-            try:
-                said = unfold(as_json(row.document))
-                if why := next(filter(None, map(refusal, said)), None):
-                    raise ValueError(why)
-            except _MALFORMED as error:
-                said = [unreadable(row, error)]
-            items = [Item(each, row, index) for index, each in enumerate(said)]
+            items = [Item(each, row, index) for index, each in enumerate(self._said(row))]
             found += reversed(items) if reverse else items
         return found
+
+    def _said(self, row: Row) -> list[Message | Unreadable]:
+        try:
+            said = self.shape.unfold(as_json(row.document))
+            return [_readable(each, row) for each in said]
+        except MALFORMED as error:
+            return [unreadable(row, str(error))]
 
     def changed(self, conversation: str) -> Changed:
         """What whoever relies on a position of this conversation is told."""
@@ -214,11 +217,18 @@ def named(row: Row) -> str:
     return str(id_) if isinstance(id_, ObjectId) else repr(id_)
 
 
-def unreadable(row: Row, error: Exception) -> Unreadable:
+def unreadable(row: Row, why: str) -> Unreadable:
     """What stands for a document that cannot be read."""
-    return Unreadable(
-        named(row), f"document {named(row)}: {error}", ascii_json(extended(row.document))
-    )
+    name = named(row)
+    return Unreadable(name, f"document {name}: {why}", ascii_json(extended(row.document)))
+
+
+def _readable(said: Message | Unreadable, row: Row) -> Message | Unreadable:
+    """The same, or why it is no message."""
+    if isinstance(said, Message):
+        return said if (why := refusal(said)) is None else unreadable(row, why)
+    place = f"{named(row)}, {said.position}"
+    return Unreadable(place, f"document {place}: {said.reason}", said.text)
 
 
 def page_of(items: Sequence[Item]) -> Page:

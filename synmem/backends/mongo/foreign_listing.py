@@ -2,7 +2,6 @@
 none."""
 
 from collections.abc import AsyncIterator, Sequence
-from itertools import groupby
 from typing import Any, Final
 
 from synmem.backends.mongo.foreign_documents import IDS_A_QUERY, ForeignDocuments, is_id, named
@@ -47,7 +46,7 @@ class ForeignListing:
             found = await documents.server.ask(
                 lambda where=where: documents.collection.distinct(documents.id, where)  # type: ignore[misc]
             )
-            yield sorted({*chunk} & {each for each in found if type(each) is str})
+            yield sorted(found)
 
     async def _ids(self) -> AsyncIterator[list[str]]:
         """Every conversation that has documents, in pages: by so many ids of documents. Of a large
@@ -59,8 +58,10 @@ class ForeignListing:
                 documents.collection, {documents.id: {"$gt": last}}, fields,
                 sort=[(documents.id, 1)], limit=size, batch_size=size,
             )  # fmt: skip
-            names = groupby(each.get(documents.id) for each in found)
-            some = [str(name) for name, _ in names if is_id(name)]
+            # Lists of ids stand among them, and are none.
+            some = [
+                *dict.fromkeys(str(id_) for each in found if is_id(id_ := each.get(documents.id)))
+            ]
             if some:
                 last = some[-1]
                 yield some
@@ -104,7 +105,7 @@ class ForeignListing:
                 {"$group": {"_id": f"${documents.id}", "count": {"$sum": 1}}},
             ]
             found = await documents.server.ask(lambda stages=stages: self._grouped(stages))  # type: ignore[misc]
-            counts |= {each["_id"]: each["count"] for each in found if type(each["_id"]) is str}
+            counts |= {each["_id"]: each["count"] for each in found}
         return counts
 
     async def _grouped(self, stages: Sequence[Document]) -> list[Document]:

@@ -13,7 +13,6 @@ from synmem.backends.mongo.foreign_documents import (
     Spot,
     behind,
     hash_of,
-    is_id,
     page_of,
     runs_of,
     spot_at,
@@ -48,10 +47,7 @@ class ForeignReader:
         while len(found) < size:
             keys, asked = (None, size) if spot is None else (spot.keys, size + 1)
             rows = await self._documents.rows_from(conversation, keys, reverse, asked)
-            # A filter for an id takes a list that holds it as well.
-            items = self._documents.items(
-                [row for row in rows if row.conversation == conversation], reverse=reverse
-            )
+            items = self._documents.items(rows, reverse=reverse)
             if spot is not None:
                 if not rows or hash_of(rows[0]) != spot.hash:
                     raise self._documents.changed(conversation)
@@ -70,18 +66,16 @@ class ForeignReader:
         while waiting:
             chunk, most = waiting[:width], self._page_size
             rows = await self._documents.rows(await self._documents.of(chunk), order, most)
-            runs = {name: run for name, run in runs_of(rows) if is_id(name)}
-            done = {*chunk}
+            runs, done = dict(runs_of(rows)), {*chunk}
             if len(rows) == most:
-                runs.pop(rows[-1].conversation if is_id(rows[-1].conversation) else "", None)
-                done &= runs.keys()
-                if not done:
-                    done = {rows[-1].conversation} if is_id(rows[-1].conversation) else {*chunk}
-                    for name in done:
-                        yield name, Fetched(None, START)
+                last = rows[-1].conversation
+                del runs[last]
+                done = {*runs} or {last}
                 width = max(8, 2 * len(done))
+                if not runs:
+                    yield last, Fetched(None, START)
             for name, run in runs.items():
-                for page in self._pages(run) if name in done else ():
+                for page in self._pages(run):
                     yield name, Fetched(page, None)
             waiting = [name for name in chunk if name not in done] + waiting[len(chunk) :]
 

@@ -139,18 +139,14 @@ class ForeignWriter:
 
     # --- what is there ----------------------------------------------------------------------
 
-    def _of(self, conversation: str) -> Document:
-        """The filter of its documents, which no list passes that holds its id."""
-        return {self._documents.id: {"$eq": conversation, "$not": {"$type": "array"}}}
-
     async def _ends(self, ids: Sequence[str]) -> dict[str, Row]:
         """The last document of each of these conversations, those that exist."""
         there = {*ids}
         if len(ids) > AT_ONCE:
-            where = {self._documents.id: {"$in": [*ids]}}
+            where = await self._documents.of(ids)
             distinct = self._documents.collection.distinct
             found = await self._server.ask(lambda: distinct(self._documents.id, where))
-            there &= {each for each in found if type(each) is str}
+            there &= {*found}
 
         async def end(name: str) -> Row | None:
             async with self._turns:
@@ -161,10 +157,8 @@ class ForeignWriter:
 
     async def _end(self, conversation: str, *, order: int = -1, skip: int = 0) -> Row | None:
         """Its last document, or the one so many before that; or its first."""
-        if not await self._documents.holds_id(conversation):
-            return None
         found = await self._server.found(
-            self._documents.collection, self._of(conversation), None,
+            self._documents.collection, await self._documents.of([conversation]), None,
             sort=[("_id", order)], skip=skip, limit=1,
         )  # fmt: skip
         return self._documents.row(found[0]) if found else None
@@ -174,7 +168,10 @@ class ForeignWriter:
     ) -> AsyncIterator[list[Row]]:
         """The documents behind one, or all, to the one that is the end now, in pages."""
         while end is not None and (behind is None or behind.keys != end.keys):
-            ways = [self._of(conversation), self._documents.from_keys(end.keys, reverse=True)]
+            ways = [
+                await self._documents.of([conversation]),
+                self._documents.from_keys(end.keys, reverse=True),
+            ]
             if behind is not None:
                 ways.append(self._documents.from_keys(behind.keys))
             rows = await self._documents.rows({"$and": ways}, [("_id", 1)], self._page_size + 1)
@@ -189,7 +186,9 @@ class ForeignWriter:
     async def _row_at(self, conversation: str, position: Position) -> Row:
         """The document of a position; Changed where it is not there any more."""
         spot = spot_at(position)
-        where = {"$and": [self._of(conversation), {"_id": {"$eq": spot.keys[-1]}}]}
+        where = {
+            "$and": [await self._documents.of([conversation]), {"_id": {"$eq": spot.keys[-1]}}]
+        }
         rows = await self._documents.rows(where, [("_id", 1)], 1)
         if not rows or hash_of(rows[0]) != spot.hash:
             raise self._documents.changed(conversation)
@@ -335,7 +334,7 @@ class ForeignWriter:
 
     async def _cut(self, conversation: str, at: Row | None) -> None:
         """Delete a conversation, or its front up to this document."""
-        where = self._of(conversation)
+        where = await self._documents.of([conversation])
         if at is not None:
             where = {"$and": [where, self._documents.from_keys(at.keys, reverse=True)]}
         await self._delete(where)

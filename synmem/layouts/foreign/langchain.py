@@ -2,6 +2,7 @@
 `langchain_messages.py` reads and writes."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,8 +16,8 @@ from synmem.layouts.foreign.langchain_messages import (
     refusal,
 )
 from synmem.layouts.own.postgres_rows import holds_json
-from synmem.layouts.shapes import Documents, Record, Rows, Write
-from synmem.messages import JSONObject, Message, parse_json
+from synmem.layouts.shapes import Documents, Gathered, Record, Rows, Told, Write
+from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 
 def _unfold(record: Record) -> list[Message]:
@@ -221,8 +222,47 @@ _MONGO: Final = Documents(
 )
 """`MongoDBChatMessageHistory` of langchain-mongodb, which reads a session as it was written."""
 
+
+def _unfold_list(_: str, found: Mapping[str, Sequence[JSONObject]]) -> Told:
+    """What a session's document says; there may be several."""
+    said: list[Message | Unreadable] = []
+    for document in found[_JS.collection]:
+        messages = document.get("messages")
+        if not isinstance(messages, list):
+            raise ValueError("its messages are no list")
+        for index, each in enumerate(messages, len(said)):
+            try:
+                said.append(message_of(each))
+            except ValueError as error:
+                place = f"message {index}"
+                said.append(Unreadable(place, f"{place}: {error}", json.dumps(each, default=str)))
+    return Told(messages=said)
+
+
+def _tells_list(document: JSONObject) -> bool:
+    messages = document.get("messages")
+    if not isinstance(document.get("sessionId"), str) or not isinstance(messages, list):
+        return False
+    try:
+        return not messages or bool(parted(messages[0]))
+    except ValueError:
+        return False
+
+
+_JS: Final = Gathered(
+    collection="memory",
+    database="langchain",
+    version="LangChain.js",
+    tells=_tells_list,
+    conversation="sessionId",
+    unfold=_unfold_list,
+    holds=HOLDS,
+)
+"""`MongoDBChatMessageHistory` of @langchain/mongodb: a document a session, in whatever collection a
+program gives it."""
+
 SHAPES: Final = {
-    "mongo": (_MONGO,),
+    "mongo": (_MONGO, _JS),
     "postgres": (_COMMUNITY, _POSTGRES, _ALCHEMY, _JAVASCRIPT),
     "sqlite": (_SQL,),
 }

@@ -28,7 +28,7 @@ from synmem.layouts.foreign.llamaindex_blocks import (
     misread,
     suffix,
 )
-from synmem.layouts.shapes import Record, Rows
+from synmem.layouts.shapes import Documents, Record, Rows
 from synmem.messages import Holds, JSONObject, Message, are_objects, parse_json
 
 NAME: Final = "llamaindex"
@@ -360,4 +360,39 @@ _MEMORY: Final = Rows(
 )
 """What `Memory` keeps in `SQLAlchemyChatStore`: archived messages too, which it does not show."""
 
-SHAPES: Final = {"sqlite": (_MEMORY, _CHAT_STORE)}
+# --- documents ------------------------------------------------------------------------------
+
+_BESIDE: Final = "llamaindex_mongo"
+"""Where in `extra` stands what a document says beside its message."""
+
+
+def _unfold_document(document: JSONObject) -> list[Message]:
+    """Its time is that of the last who wrote the whole session, as his clock on the wall showed it:
+    in whatever zone that is, it is not UTC."""
+    message = message_of(document.get("message"))
+    if (at := document.get("created_at")) is None:
+        return [message]
+    at = at.removesuffix("Z") if isinstance(at, str) else at
+    return [structs.replace(message, extra={**(message.extra or {}), _BESIDE: {"created_at": at}})]
+
+
+_MONGO: Final = Documents(
+    collection="sessions",
+    database="default",
+    tells=lambda document: (
+        isinstance(document.get("session_id"), str)
+        and "index" in document
+        and tells(document.get("message"))
+    ),
+    conversation="session_id",
+    order=("index",),
+    fields=frozenset({"session_id", "index", "message", "created_at"}),
+    unfold=_unfold_document,
+    holds=structs.replace(HOLDS, extra_of=""),
+)
+"""What `MongoChatStore` keeps, in the order of `index`."""
+
+SHAPES: Final = {
+    "mongo": (_MONGO,),
+    "sqlite": (_MEMORY, _CHAT_STORE),
+}

@@ -11,9 +11,16 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from synmem.layouts.foreign.openai_agents_items import TIMED, compact, json_of, refusal, unfold
-from synmem.layouts.shapes import Beside, Plan, Record, Rows, Sketch, Told, Whole, Write
-from synmem.messages import Message, Unreadable, parse_json
+from synmem.layouts.foreign.openai_agents_items import (
+    HOLDS,
+    TIMED,
+    compact,
+    json_of,
+    refusal,
+    unfold,
+)
+from synmem.layouts.shapes import Beside, Documents, Plan, Record, Rows, Sketch, Told, Whole, Write
+from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 
 def _time(message: Message) -> str | None:
@@ -165,4 +172,55 @@ _BRANCHES: Final = Whole(
 )
 """`AdvancedSQLiteSession`, which sees no row that has no place in a branch."""
 
-SHAPES: Final = {"sqlite": (_SQLITE, _ALCHEMY, _BRANCHES)}
+# --- batches --------------------------------------------------------------------------------
+
+
+def _live(about: JSONObject | None) -> JSONObject:
+    """Only what was added since a session was last cleared; at first no record said when."""
+    generation = (about or {}).get("_generation", 0)
+    if not isinstance(generation, int) or generation == 0:
+        return {"generation": {"$in": [0, None]}}
+    return {"generation": generation}
+
+
+def _unfold_batch(document: JSONObject) -> list[Message | Unreadable]:
+    """The items that were added at once; before there were batches, one."""
+    said: list[Message | Unreadable] = []
+    for index, text in enumerate(_batch(document)):
+        try:
+            said += unfold(text)
+        except ValueError as error:
+            raw = text if isinstance(text, str) else None
+            said.append(Unreadable(f"item {index}", str(error), raw))
+    return said
+
+
+def _batch(document: JSONObject) -> list[Any]:
+    texts = document.get("message_data")
+    return texts if isinstance(texts, list) else [texts]
+
+
+def _tells_batch(document: JSONObject) -> bool:
+    is_placed = isinstance(document.get("session_id"), str) and "seq" in document
+    return is_placed and any(_tells((text,)) for text in _batch(document))
+
+
+_MONGO: Final = Documents(
+    collection="agent_messages",
+    database="agents",
+    tells=_tells_batch,
+    conversation="session_id",
+    order=("seq",),
+    fields=frozenset({"session_id", "seq", "generation", "message_data"}),
+    beside="agent_sessions",
+    live=_live,
+    single=False,
+    unfold=_unfold_batch,
+    holds=HOLDS,
+)
+"""`MongoDBSession`, which passes over what it cannot read."""
+
+SHAPES: Final = {
+    "mongo": (_MONGO,),
+    "sqlite": (_SQLITE, _ALCHEMY, _BRANCHES),
+}

@@ -1,19 +1,38 @@
 """Collections of other frameworks in MongoDB: the contract on LangChain's; documents of several
 messages or none, ordered by values of any kind; what is found on a server, and what must be named."""
 
+import asyncio
+import contextlib
+import json
+import random
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from bson import Binary, DatetimeMS, Int64, ObjectId, Timestamp
 from msgspec import structs
 
-from synmem.errors import Rejected
+from synmem.backends.mongo.foreign_ids import id_behind
+from synmem.errors import Changed, CorruptData, Rejected, Unsupported
 from synmem.layouts.foreign.langchain_messages import refusal as REFUSES
-from synmem.messages import Conversation, Message
-from synmem.store import Part, Store
+from synmem.messages import Conversation, Message, Unreadable
+from synmem.store import Part, Store, once
 from tests import conformance, services
 from tests.backends.mongo.place import Place, placed
-from tests.conformance import FULL, Opener, Writing, add, details, items, numbered
+from tests.conformance import (
+    FULL,
+    Opener,
+    Writing,
+    add,
+    contents,
+    details,
+    ids,
+    items,
+    numbered,
+    run,
+)
 
 
 @pytest.fixture
@@ -85,3 +104,315 @@ class TestLangChain(Writing):
 
         parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
         self.check(tmp_path, parts, test)
+
+
+# --- what lies there ------------------------------------------------------------------------
+
+
+def theirs(session: Any, text: str, **more: Any) -> dict[str, Any]:
+    """A document as langchain-mongodb writes it."""
+    said = {"type": "human", "data": {"content": text}}
+    return {"SessionId": session, "History": json.dumps(said), **more}
+
+
+def store_of(place: Place) -> Any:
+    return place.database["message_store"]
+
+
+def test_the_raw_documents_are_langchains_and_nothing_else_is_put_there(place: Place) -> None:
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            await add(store, "a", numbered(3))
+            await add(store, "a", [Message("assistant", "ü")], keep=3)
+            await add(store, "b", numbered(1))
+            await store.delete("b")
+
+    run(main())
+    assert place.database.list_collection_names() == ["message_store"]
+    keys = [list(index["key"].items()) for index in store_of(place).list_indexes()]
+    assert sorted(keys) == [[("SessionId", 1)], [("_id", 1)]]
+    found = list(store_of(place).find())
+    assert [sorted(each) for each in found] == [["History", "SessionId", "_id"]] * 3
+    assert [type(each["_id"]) for each in found] == [ObjectId] * 3
+    assert found == sorted(found, key=lambda each: each["_id"])
+    assert found[2]["History"] == json.dumps(
+        {
+            "type": "ai",
+            "data": {
+                "content": "ü", "additional_kwargs": {}, "response_metadata": {}, "type": "ai",
+                "name": None, "id": None, "tool_calls": [], "invalid_tool_calls": [],
+                "usage_metadata": None,
+            },
+        }
+    )  # fmt: skip
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert found[0]["_id"].generation_time in (today, today - timedelta(days=1))
+
+
+def test_a_collection_that_is_there_gets_no_index(place: Place) -> None:
+    store_of(place).insert_one(theirs("a", "x"))
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            await add(store, "a", numbered(1))
+
+    run(main())
+    assert len(list(store_of(place).list_indexes())) == 1
+
+
+def test_reading_and_opening_make_nothing(place: Place) -> None:
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            assert await contents(store, "a") == []
+            assert await store.delete("a") is False
+        async with place.opened(layout="langchain") as store:
+            with pytest.raises(Unsupported, match="opened for reading"):
+                await add(store, "a", numbered(1))
+
+    run(main())
+    assert place.database.list_collection_names() == []
+
+
+def test_what_we_write_stands_behind_and_before_what_langchain_writes(place: Place) -> None:
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            expected = []
+            await add(store, "a", numbered(2))
+            expected += ["message 0", "message 1"]
+            for n in range(3):
+                id_ = ObjectId(f"{int(time.time()) + 2 * n:08x}{n:016x}")
+                store_of(place).insert_one(theirs("a", f"theirs {n}", _id=id_))
+                await add(store, "a", numbered(2, n))
+                expected += [f"theirs {n}", f"message {n}", f"message {n + 1}"]
+            assert await contents(store, "a") == expected
+
+    run(main())
+    natural = [each["_id"] for each in store_of(place).find()]
+    assert natural == sorted(natural)
+
+
+LASTS = [
+    ObjectId("6b014382bdf438e98f4ca1c4"), ObjectId("6b014382ff00000000000000"),
+    ObjectId("6b014382ffffffffffffffff"), None, 5, 2.5, Int64(7), "text", {"a": 1}, b"bytes",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("last", LASTS)
+def test_a_new_id_is_behind_the_last_and_the_same_for_whoever_looks(last: Any) -> None:
+    ids = [id_behind("a", last)]
+    assert ids[0] == id_behind("a", last)
+    if isinstance(last, ObjectId):
+        assert ids[0] > last
+        assert id_behind("b", last) != ids[0]
+    for _ in range(1000):
+        ids.append(id_behind("a", ids[-1]))
+    assert ids == sorted(set(ids))
+    assert {id_.generation_time for id_ in ids} == {ids[0].generation_time}
+
+
+@pytest.mark.parametrize("last", [True, ObjectId("f" * 24), DatetimeMS(5), Timestamp(1, 1)])
+def test_behind_some_ids_nothing_can_be(place: Place, last: Any) -> None:
+    with pytest.raises(ValueError, match="last _id"):
+        id_behind("a", last)
+
+
+def test_where_nothing_can_be_put_behind_it_is_said(place: Place) -> None:
+    store_of(place).insert_one(theirs("a", "x", _id=True))
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            with pytest.raises(CorruptData, match="'a': its last _id is a bool"):
+                await add(store, "a", numbered(1))
+            assert await contents(store, "a") == ["x"]
+
+    run(main())
+
+
+def test_ids_of_every_kind_are_read_in_their_order(place: Place) -> None:
+    kinds: list[Any] = [
+        -5, 0.5, 2, Int64(2**40), "a", "b", {"a": 1}, {"a": 2}, b"a", b"b", Binary(b"xx", 128),
+        ObjectId("0" * 24), ObjectId("f" * 24), False, True, datetime(1960, 1, 1), datetime(2026, 1, 1),
+        Timestamp(1, 1), Timestamp(2, 1),
+    ]  # fmt: skip
+    store_of(place).insert_many(theirs("a", str(n), _id=kinds[n]) for n in range(0, len(kinds), 2))
+    store_of(place).insert_many(theirs("a", str(n), _id=kinds[n]) for n in range(1, len(kinds), 2))
+    expected = [str(n) for n in range(len(kinds))]
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            assert await contents(store, "a") == expected
+            assert await contents(store, "a", reverse=True) == expected[::-1]
+            at = [p.position(i) async for p in store.read(["a"]) for i in range(len(p.items))]
+            for n, position in enumerate(at):
+                assert await contents(store, "a", after=position) == expected[n + 1 :]
+                assert (
+                    await contents(store, "a", after=position, reverse=True) == expected[:n][::-1]
+                )
+            for n, position in enumerate(at):
+                assert await store.delete("a", upto=position)
+                assert await contents(store, "a") == expected[n + 1 :]
+
+    run(main())
+
+
+def test_what_belongs_to_no_conversation_is_named_and_hides_nothing(place: Place) -> None:
+    odd: list[Any] = [None, 5, ["a", "b"], ["a"], {"a": 1}, True, "", ObjectId(), datetime.now(UTC)]
+    for n, each in enumerate(odd):
+        store_of(place).insert_one(theirs("a", f"{n}"))
+        store_of(place).insert_one(theirs(each, "nobody's"))
+    store_of(place).insert_one({"History": "{}"})
+    store_of(place).insert_one(theirs("b", "x"))
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            expected = [str(n) for n in range(len(odd))]
+            assert await contents(store, "a") == expected
+            assert await contents(store, "a", reverse=True, limit=3) == expected[::-1][:3]
+            assert {i: c.messages for i, c in (await details(store)).items()} == {"a": 9, "b": 1}
+            assert await ids(store) == ["a", "b"]
+            many = [m.content async for p in store.read(["a", "b"]) for m in p.items]
+            assert sorted(many) == sorted([*expected, "x"])
+            strays = await store.strays()
+            assert len(strays) == len(odd) + 1
+            assert {each.reason for each in strays} >= {
+                "its SessionId is missing", "its SessionId is an array", "its SessionId is empty",
+                "its SessionId is a number", "its SessionId is an object",
+            }  # fmt: skip
+            await add(store, "a", numbered(1), keep=2)
+            await store.delete("a")
+            assert await ids(store) == ["b"]
+            assert await store.strays() == strays
+
+    run(main())
+
+
+@pytest.mark.parametrize("history", ["{oops", None, 5, [], {"type": "human"}, '{"type": "human"}', '"x"', "[]", "null"])  # fmt: skip
+def test_a_document_that_cannot_be_read_stands_in_its_place(place: Place, history: Any) -> None:
+    for n in range(5):
+        store_of(place).insert_one(theirs("a", f"message {n}"))
+    broken = list(store_of(place).find())[2]["_id"]
+    store_of(place).update_one({"_id": broken}, {"$set": {"History": history}})
+
+    async def main() -> None:
+        async with place.opened() as store:
+            for reverse in (False, True):
+                found = await items(store, "a", reverse=reverse)
+                odd = [isinstance(each, Unreadable) for each in found]
+                assert odd == [False, False, True, False, False]
+                assert found[2].reason.startswith(f"document {broken}: ")
+                assert json.loads(found[2].text)["SessionId"] == "a"
+            assert (await details(store))["a"].messages == 5
+
+    run(main())
+
+
+def test_a_document_that_is_written_anew_is_changed_for_a_reader(place: Place) -> None:
+    store_of(place).insert_many(theirs("a", f"message {n}") for n in range(6))
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            pages = store.read(["a"])
+            page = await anext(pages)
+            store_of(place).update_many({}, {"$set": {"History": theirs("a", "new")["History"]}})
+            with pytest.raises(Changed):
+                await anext(pages)
+            with pytest.raises(Changed):
+                await store.delete("a", upto=page.position(0))
+            with pytest.raises(Changed):
+                await store.replace(Conversation("a"), once(numbered(1)), upto=page.position(0))
+            assert len(await contents(store, "a")) == 6
+
+    run(main())
+
+
+def test_fields_that_are_not_langchains_stay_and_are_named(place: Place) -> None:
+    store_of(place).insert_many(theirs("a", f"message {n}", tenant="t") for n in range(4))
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            assert store.holds.unread == ("tenant",)
+            assert "tenant" in (await store.refuses_back(["a", "none"]))["a"]
+            positions = [p.position(0) async for p in store.read(["a"])]
+            await store.replace(Conversation("a"), once(numbered(1, 9)), upto=positions[1])
+            assert await contents(store, "a") == ["message 9", "message 3"]
+            assert [each.get("tenant") for each in store_of(place).find()] == [None, "t"]
+            await add(store, "b", numbered(2))
+            assert await store.refuses_back(["b"]) == {}
+
+    run(main())
+
+
+def test_many_conversations_are_read_whole_however_they_lie(place: Place) -> None:
+    sizes = {f"k{n:03}": n % 7 + 1 for n in range(60)} | {"\uffff": 3, "\U00010000": 2, "big": 40}
+    said = [(name, n) for name, size in sizes.items() for n in range(size)]
+    random.Random(5).shuffle(said)
+    store_of(place).insert_many(
+        theirs(name, f"{n}", _id=n * 1000 + index) for index, (name, n) in enumerate(said)
+    )
+
+    async def main() -> None:
+        for page_size in (3, 10, 1000):
+            async with place.opened(page_size=page_size) as store:
+                for names in ([*sizes], [*sizes][::9], ["none", "k001", "zzz"]):
+                    found: dict[str, list[str]] = {}
+                    async for page in store.read(names):
+                        mine = [each.content for each in page.items]
+                        found.setdefault(page.conversation, []).extend(mine)
+                    there = {name: sizes[name] for name in names if name in sizes}
+                    assert found == {i: [str(n) for n in range(size)] for i, size in there.items()}
+                    pages = store.conversations(names, details=True)
+                    infos = [info async for page in pages for info in page]
+                    assert {info.id: info.messages for info in infos} == there
+                everything = [i async for page in store.conversations(details=True) for i in page]
+                assert {info.id: info.messages for info in everything} == sizes
+
+    run(main())
+
+
+def test_of_those_who_write_at_once_none_takes_anothers_place(place: Place) -> None:
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            opener = lambda: place.opened(write=True, layout="langchain", page_size=1000)  # noqa: E731
+            stores = [await stack.enter_async_context(opener()) for _ in range(4)]
+
+            async def write(store: Any, name: str) -> None:
+                for n in range(10):
+                    await add(store, "a", [Message("user", f"{name} {n}.{k}") for k in range(3)])
+
+            def live() -> None:
+                for n in range(60):
+                    store_of(place).insert_one(theirs("a", f"theirs {n}"))
+
+            await asyncio.gather(
+                *(write(store, f"w{n}") for n, store in enumerate(stores)), asyncio.to_thread(live)
+            )
+            found = [m.content async for p in stores[0].read(["a"]) for m in p.items]
+            assert len(found) == len(set(found)) == 4 * 30 + 60
+            for n in range(4):
+                mine = [text for text in found if text.startswith(f"w{n} ")]
+                assert mine == [f"w{n} {k}.{i}" for k in range(10) for i in range(3)]
+            mine = [text for text in found if text.startswith("theirs")]
+            assert mine == [f"theirs {k}" for k in range(60)]
+
+    run(main())
+
+
+def test_of_two_who_replace_at_once_one_is_told_and_nothing_is_lost(place: Place) -> None:
+    async def main() -> None:
+        opener = lambda: place.opened(write=True, layout="langchain", page_size=1000)  # noqa: E731
+        async with opener() as one, opener() as two:
+            for turn in range(5):
+                name = f"a{turn}"
+                end = await add(one, name, numbered(4))
+                await add(one, name, numbered(2, 4))
+                outcomes = await asyncio.gather(
+                    *(s.replace(Conversation(name), once(numbered(2, 7)), upto=end) for s in (one, two)),
+                    return_exceptions=True,
+                )  # fmt: skip
+                told = sorted(type(each).__name__ for each in outcomes)
+                assert told == ["Changed", "NoneType"], outcomes
+                assert [m.content async for p in one.read([name]) for m in p.items] == [
+                    f"message {n}" for n in (7, 8, 4, 5)
+                ]
+
+    run(main())

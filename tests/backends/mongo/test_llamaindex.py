@@ -1,0 +1,114 @@
+"""LlamaIndex's chat store in MongoDB: the contract on its documents; odd ones; images and times."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from synmem.layouts.foreign.llamaindex import SHAPES, json_of
+from synmem.messages import Message, Unreadable
+from synmem.store import Part, Store
+from tests import conformance, services
+from tests.backends.mongo.place import Place, placed
+from tests.conformance import TEXTS, contents, items, numbered, run
+from tests.layouts.foreign.odd import JSON, document
+from tests.layouts.foreign.reading import ReadingLlamaIndex
+
+(SHAPE,) = SHAPES["mongo"]
+AT = datetime(2026, 11, 21, 8, 9, 3, 347000)
+
+
+@pytest.fixture
+def place(mongo_server: services.Server) -> Iterator[Place]:
+    with placed(mongo_server.url) as there:
+        yield there
+
+
+def fill(place: Place, session: str, messages: Sequence[Any], **more: Any) -> None:
+    """Put messages into a session, as `MongoChatStore` does, but not in their order."""
+    documents = [
+        {"session_id": session, "index": index, **more,
+         "message": json_of(each) if isinstance(each, Message) else each}
+        for index, each in enumerate(messages)
+    ]  # fmt: skip
+    place.database["sessions"].insert_many(sorted(documents, key=lambda each: each["index"] % 3))
+
+
+class TestDocuments(ReadingLlamaIndex):
+    place: Place
+
+    @pytest.fixture(autouse=True)
+    def _placed(self, place: Place) -> None:
+        self.place = place
+
+    @contextlib.asynccontextmanager
+    async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
+        for part in parts:
+            fill(self.place, part.conversation.id, part.messages)
+        async with self.place.opened() as store:
+            yield store
+
+    @pytest.mark.parametrize("name", TEXTS)
+    def test_text_survives(self, tmp_path: Any, name: str, mongo_server: services.Server) -> None:
+        if "surrogate" in name:
+            pytest.skip("BSON holds no lone surrogates")
+        if name == "nul" and "FerretDB" in mongo_server.what:
+            pytest.skip("FerretDB holds no NUL")
+        super().test_text_survives(tmp_path, name)
+
+    def test_every_field_survives(self, tmp_path: Any) -> None:
+        pytest.skip("what BSON holds of them is in the fixture")
+
+    def test_ids_are_opaque(
+        self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, mongo_server: services.Server
+    ) -> None:
+        if "FerretDB" in mongo_server.what:  # it holds no NUL
+            some_ids = [id_ for id_ in conformance.IDS if "\0" not in id_]
+            monkeypatch.setattr(conformance, "IDS", some_ids)
+        super().test_ids_are_opaque(tmp_path)
+
+
+def test_an_image_and_the_time_on_the_wall_are_kept(place: Place) -> None:
+    image = {"block_type": "image", "image": b"aGk=", "path": None, "url": None, "image_mimetype": "image/png", "detail": None}  # fmt: skip
+    text = {"block_type": "text", "text": "what?"}
+    said = {"role": "user", "additional_kwargs": {}, "blocks": [text, image]}
+    fill(place, "a", [said], created_at=AT)
+
+    async def main() -> None:
+        async with place.opened() as store:
+            (message,) = await items(store, "a")
+            assert message.parts[1]["image_url"]["url"] == "data:image/png;base64,aGk="
+            assert message.created_at is None
+            beside = {"created_at": "2026-11-21T08:09:03.347000"}
+            assert message.extra["llamaindex_mongo"] == beside
+            assert "sessions" in store.remark()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 5, "x", [], {}, {"role": 5}, {"role": "user", "blocks": 5}, {"role": "user", "blocks": [5]}]
+)  # fmt: skip
+def test_a_document_that_cannot_be_read_stands_in_its_place(place: Place, odd: Any) -> None:
+    fill(place, "a", [*numbered(2), odd, *numbered(2, 3)])
+
+    async def main() -> None:
+        async with place.opened() as store:
+            found = await items(store, "a")
+            assert [isinstance(each, Unreadable) for each in found] == [False, False, True, False, False]  # fmt: skip
+            assert found[2].reason.startswith(f"document {found[2].position}: ")
+            rest = await contents(store, "a", limit=2)
+            assert rest == ["message 0", "message 1"]
+
+    run(main())
+
+
+@given(document("session_id", "index", "message", "created_at") | some.builds(lambda said, at: {"session_id": "a", "index": 0, "message": said, "created_at": at}, JSON, JSON))  # fmt: skip
+def test_whatever_lies_in_a_document_is_a_message_or_says_why_not(document: Any) -> None:
+    assert SHAPE.tells(document) in (True, False)
+    with contextlib.suppress(ValueError):
+        assert all(isinstance(each, Message) for each in SHAPE.unfold(document))
