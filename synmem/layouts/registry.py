@@ -17,6 +17,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "flowise": ("sqlite", "postgres"),
     "google_adk": ("sqlite", "postgres"),
     "langchain": ("sqlite", "postgres", "mongo"),
+    "langgraph": ("sqlite", "postgres"),
     "librechat": ("mongo",),
     "llamaindex": ("sqlite", "mongo"),
     "llm": ("sqlite",),
