@@ -95,7 +95,7 @@ def fitting(kind: type, key: str, value: Any, origin: str) -> Any:
         raise ProfileError(f"{origin}: {key} must be true or false")
     if kind is int and (type(value) is not int or value < 1):
         raise ProfileError(f"{origin}: {key} must be a whole number, 1 or more")
-    if kind is str and (type(value) is not str or not value):
+    if kind is str and (type(value) is not str or not (value or key == "prefix")):
         raise ProfileError(f"{origin}: {key} must be text, and not empty")
     return value
 

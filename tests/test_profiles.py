@@ -194,7 +194,7 @@ def test_a_question_mark_may_be_part_of_a_file_name(here: Path) -> None:
         ("dynamodb://eu/t?hunter2=x", "hunter2"),
         ("chat.db?max_messages=0", "max_messages must be a whole number, 1 or more"),
         ("redis://h?cluster=perhaps", "cluster must be true or false"),
-        ("redis://h?prefix=", "prefix must be text"),
+        ("redis://h?layout=", "layout must be text"),
         ("redis://h?ttl_seconds=-5", "ttl_seconds"),
     ],
 )

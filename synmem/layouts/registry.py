@@ -16,15 +16,15 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "dify": ("postgres",),
     "flowise": ("sqlite", "postgres"),
     "google_adk": ("sqlite", "postgres"),
-    "langchain": ("sqlite", "postgres", "mongo"),
+    "langchain": ("sqlite", "postgres", "mongo", "redis"),
     "langgraph": ("sqlite", "postgres"),
     "librechat": ("mongo",),
-    "llamaindex": ("sqlite", "mongo"),
+    "llamaindex": ("sqlite", "mongo", "redis"),
     "llm": ("sqlite",),
     "lobechat": ("postgres",),
     "mem0": ("sqlite",),
     "open_webui": ("sqlite", "postgres"),
-    "openai_agents": ("sqlite", "mongo"),
+    "openai_agents": ("sqlite", "mongo", "redis"),
     "vercel_ai": ("postgres",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by

@@ -161,17 +161,24 @@ class Lists(msgspec.Struct, frozen=True, kw_only=True):
     """A list of which each item is a record, under a key that says the conversation's id."""
 
     prefix: str
-    """What all its keys begin with; `prefix` in a profile names another."""
+    """What all its keys begin with; `prefix` in a profile names another. Without one, a list is a
+    conversation where an item tells it, and is no other layout's."""
     version: str = ""
     """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
     id_of: Callable[[str], str | None]
     """The conversation of the list with this key, less the prefix; None where it is none."""
-    key_of: Callable[[str], str]
-    """The key, less the prefix, of a conversation's list."""
+    key_of: Callable[[str], str] | None = None
+    """The key, less the prefix, of a conversation's list; None where `keys_of` must tell."""
+    keys_of: Callable[[Sequence[str]], Mapping[str, str]] | None = None
+    """Where keys say more than an id: by conversation the key of its list, from all keys of lists
+    that have an id, less the prefix."""
     newest_first: bool = False
     """Whether a new item is put in front."""
     tells: Callable[[bytes], bool]
     """Whether an item is a record of this layout."""
+    single: bool = True
+    """Whether each item is exactly one message or unreadable, so that counting items counts
+    messages; what is written is so."""
     unfold: Callable[[bytes], Sequence[Message]]
     """The messages of an item, perhaps none; ValueError says why it cannot be read."""
     holds: Holds
@@ -190,14 +197,19 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON document (RedisJSON) for each message, under a key of its own; only read."""
 
     prefix: str
+    """What all its keys begin with; `prefix` in a profile names another."""
     version: str = ""
-    id_of: Callable[[str, JSONObject], str | None]
-    """The conversation of the document with this key, less the prefix."""
+    """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
+    id_of: Callable[[str], str | None]
+    """The conversation of the document with this key, less the prefix; None where it is none."""
     order_of: Callable[[str, JSONObject], Any]
-    """By what the documents of a conversation are sorted."""
+    """By what the documents of a conversation are sorted, from the key and the document."""
     tells: Callable[[JSONObject], bool]
+    """Whether a document is one of these."""
     unfold: Callable[[JSONObject], Sequence[Message]]
+    """The messages of a document, perhaps none; ValueError says why it cannot be read."""
     holds: Holds
+    """What a message and a conversation have there."""
 
 
 # --- MongoDB --------------------------------------------------------------------------------

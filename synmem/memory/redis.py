@@ -31,7 +31,10 @@ class RedisMemory(StoredMemory):
         address(*_SCHEMES, url=url)
         at_least_or_none(1, ttl_seconds=ttl_seconds, max_messages=max_messages)
         super().__init__(
-            "redis", {"url": url, "ttl_seconds": ttl_seconds}, session_id, max_messages
+            "redis",
+            {"url": url, "ttl_seconds": ttl_seconds, "layout": "synapsekit"},
+            session_id,
+            max_messages,
         )
 
 
@@ -62,4 +65,5 @@ class RedisConversationMemory(StoredConversation):
         if not isinstance(prefix, str):
             raise ValueError(f"prefix must be a string, not {prefix!r}")
         at_least_or_none(0, window=window)
-        super().__init__("redis", {"url": url, "prefix": prefix}, conversation_id, window)
+        settings = {"url": url, "prefix": prefix, "layout": "synapsekit"}
+        super().__init__("redis", settings, conversation_id, window)

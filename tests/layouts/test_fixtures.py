@@ -89,7 +89,7 @@ ALL = [
     Fixture("langchain-mongodb", "message_store.jsonl", "mongo"),
     Fixture("langchain-postgres", "chat_history.sql", "postgres"),
     coming("langchain-redis-json", "redisjson.json", "no LangChain JSON on Redis", "redis"),
-    coming("langchain-redis-list", "redis.json", "no LangChain lists on Redis", "redis"),
+    Fixture("langchain-redis-list", "redis.json", "redis"),
     Fixture("langchainjs-postgres", "langchainjs-postgres.sql", "postgres"),
     Fixture("langgraph-postgres", "checkpoints.sql", "postgres"),
     Fixture("langgraph-sqlite", "checkpoints.sqlite"),
@@ -98,7 +98,7 @@ ALL = [
     coming("llamaindex-dynamodb", "Chats.json", "no LlamaIndex items on DynamoDB", "dynamodb"),
     Fixture("llamaindex-mongo", "sessions.jsonl", "mongo"),
     coming("llamaindex-postgres", "chatstore.sql", "no LlamaIndex rows on PostgreSQL", "postgres"),
-    coming("llamaindex-redis", "redis.json", "no LlamaIndex lists on Redis", "redis"),
+    Fixture("llamaindex-redis", "redis.json", "redis"),
     coming("llamaindex-simple-json", "chat_store.json", "no form for LlamaIndex's chat store", "file"),
     coming("llamaindex-simple-json-legacy", "chat_store.json", "no form for LlamaIndex's older chat store", "file"),
     Fixture("llamaindex-sqlalchemy-sqlite", "memory.db"),
@@ -112,7 +112,7 @@ ALL = [
     Fixture("open-webui", "webui.db"),
     Fixture("openai-agents-encrypted", "encrypted.db"),
     Fixture("openai-agents-mongodb", "agent_messages.jsonl", "mongo"),
-    coming("openai-agents-redis", "redis.json", "no OpenAI Agents lists on Redis", "redis"),
+    Fixture("openai-agents-redis", "redis.json", "redis"),
     coming("openai-agents-sqlalchemy-postgres", "agents.sql", "no OpenAI Agents rows on PostgreSQL", "postgres"),
     Fixture("openai-agents-sqlalchemy-sqlite", "sqlalchemy.db"),
     Fixture("openai-agents-sqlite", "sessions.db"),
@@ -241,8 +241,15 @@ def _redis(place: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, C
         write = {"set": raw.sadd, "list": raw.rpush}
         try:
             for key, kept in dump.items():
-                write[kept["type"]](key, *kept["value"])
-            yield url, lambda: {key: raw.dump(key) for key in sorted(raw.keys("*"))}
+                if kept["type"] == "hash":
+                    raw.hset(key, mapping=kept["value"])
+                elif kept["type"] == "string":
+                    raw.set(key, kept["value"])
+                else:
+                    write[kept["type"]](key, *kept["value"])
+                if kept["ttl"] > 0:
+                    raw.expire(key, kept["ttl"])
+            yield url, lambda: {k: (raw.dump(k), raw.pexpiretime(k)) for k in raw.keys("*")}
         finally:
             raw.delete(*dump)
 

@@ -4,6 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+OWN: Final = "synapsekit"
+"""The layout of our own keys."""
+
+PREFIX: Final = "synapsekit:memory:"
 INDEX: Final = b"conversations"
 LIST: Final = b":messages"
 BESIDE: Final = b":synmem"
@@ -17,10 +21,13 @@ class Keys:
     def __init__(self, prefix: bytes) -> None:
         self._prefix = prefix
         self.index = prefix + INDEX
-        escaped = b"".join(b"\\" + bytes([c]) if c in b"*?[]\\^-" else bytes([c]) for c in prefix)
-        self.pattern = escaped + b"*" + LIST
-        self.indexes = escaped + b"?*" + INDEX
+        self.pattern = escaped(prefix) + b"*" + LIST
+        self.indexes = escaped(prefix) + b"?*" + INDEX
         """The pattern of the indexes of longer prefixes that begin with this one."""
+
+    def has(self, key: bytes) -> bool:
+        """Whether it is one of these."""
+        return key.startswith(self._prefix)
 
     def list(self, conversation: str) -> bytes:
         """The key of its messages."""
@@ -66,6 +73,11 @@ class Keys:
         if not _TOKEN.fullmatch(token):
             raise ValueError(f"not a token: {token!r}")
         return self.own("step", token)
+
+
+def escaped(prefix: bytes) -> bytes:
+    """The pattern that only this prefix fits."""
+    return b"".join(b"\\" + bytes([c]) if c in b"*?[]\\^-" else bytes([c]) for c in prefix)
 
 
 def decoded(name: bytes) -> str:

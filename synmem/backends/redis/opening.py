@@ -33,8 +33,8 @@ from redis.exceptions import (
 )
 
 from synmem.backends.patience import ANSWER_S, CONNECT_S, FIRST_ANSWER_S, again
+from synmem.backends.redis.lua import Script
 from synmem.backends.redis.plain import PLAIN
-from synmem.backends.redis.scripts import Script
 from synmem.errors import (
     AccessDenied,
     CorruptData,
@@ -116,12 +116,27 @@ class Server:
         self, script: Script, keys: Sequence[bytes], *arguments: bytes | int
     ) -> tuple[Any, int]:
         """As `call`, and how often it was tried."""
+        return await self._tried(script, keys, lambda _: arguments)
+
+    async def call_telling(
+        self, script: Script, keys: Sequence[bytes], *arguments: bytes | int
+    ) -> tuple[Any, int]:
+        """As `call_counted`, of a script that is told as its first argument whether it may have
+        been run already."""
+        return await self._tried(script, keys, lambda tries: (int(tries > 1), *arguments))
+
+    async def _tried(
+        self,
+        script: Script,
+        keys: Sequence[bytes],
+        arguments: Callable[[int], Sequence[bytes | int]],
+    ) -> tuple[Any, int]:
         tries = 0
 
         async def step() -> Any:
             nonlocal tries
             tries += 1
-            rest = (len(keys), *keys, *arguments)
+            rest = (len(keys), *keys, *arguments(tries))
             try:
                 return await self._ask("EVALSHA", script.sha, *rest)
             except NoScriptError:

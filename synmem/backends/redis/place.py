@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from synmem.backends.paging import called_off, changed, opened_for_reading
 from synmem.backends.redis.keys import Keys
+from synmem.backends.redis.lua import STEP_S, TOKEN_S, Script
 from synmem.backends.redis.opening import Server
-from synmem.backends.redis.scripts import STEP_S, TOKEN_S, Script
 from synmem.errors import CorruptData
 
 IDS_A_CALL: Final = 500

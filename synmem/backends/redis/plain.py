@@ -98,8 +98,8 @@ def _oldest_first(items: list[bytes], newest_first: bool) -> list[bytes]:
 async def behind(
     ask: Ask, key: bytes, position: str, size: int, *, reverse: bool, newest_first: bool = False
 ) -> Stretch | None:
-    """So many items behind a position (or before it, where `reverse`), and those that stand before
-    them; None where the position is gone, or could be at two places."""
+    """So many items behind a position (or before it, where `reverse`) and its own item with them,
+    and those that stand before; None where the position is gone, or could be at two places."""
     list_ = _List(ask, key, newest_first)
     index, trace = parsed(position)
     for _ in range(_TRIES):
@@ -107,9 +107,7 @@ async def behind(
         items = await list_.items(low, index + (0 if reverse else size))
         at = index - low
         if stands(trace, items, at):
-            if reverse:
-                return Stretch(low, items[:at], max(0, at - size))
-            return Stretch(low, items, at + 1)
+            return Stretch(low, items, max(0, at - size) if reverse else at)
         found = await list_.find(index, trace)
         if found is None:
             return None
@@ -172,7 +170,11 @@ async def _begin(ask: Ask, keys: Sequence[bytes], size: int, last: int, room: in
 
 async def _go_on(ask: Ask, keys: Sequence[bytes], position: bytes, size: int, back: int) -> Any:
     found = await behind(ask, keys[0], position.decode(), size, reverse=bool(back))
-    return [found.first, found.before, *packed(found.items)] if found else 0
+    if found is None:
+        return 0
+    if back:
+        return [found.first, found.before, *packed(found.items[:-1])]
+    return [found.first, found.before + 1, *packed(found.items)]
 
 
 async def _lengths(ask: Ask, keys: Sequence[bytes]) -> list[int]:

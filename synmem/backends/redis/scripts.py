@@ -1,173 +1,14 @@
-"""The Lua scripts of the Redis store: each one atomic step, for Redis 6.0 and later and Valkey.
+"""The Lua scripts of the Redis store.
 
-Redis does not roll a script back. So each looks at everything first (its token, the type of every
-key, every expected end), and after its first write nothing can fail: that first write is of a
-kind that the server refuses where its memory is full, unless the script makes room itself. Every
-key that a script touches is passed to it; the token is set last. A token's key holds what the
-write returned, or `off` where it was called off.
+Those that write have a token: they look for it first, and set it last. Its key holds what the write
+returned, or `off` where it was called off.
 """
 
-import hashlib
 from typing import Final
 
-import msgspec
+from synmem.backends.redis.lua import script, writing
 
-from synmem.backends.redis.positions import TRACE
-from synmem.store import REMEMBERED_DAYS
-
-TOKEN_S: Final = 3600
-"""So long a call's own token, and what a replacement has staged, are kept."""
-
-STEP_S: Final = REMEMBERED_DAYS * 24 * 3600
-"""So long a token that was given is kept."""
-
-ANY: Final = b"*"
-"""For an expected end or begin: any. For what is deleted: all. No position reads like that."""
-
-
-GONE: Final = b"-"
-"""For a title or extra: forget it. No JSON reads like that."""
-
-
-class Script(msgspec.Struct, frozen=True):
-    """A script and the name under which the server remembers it."""
-
-    text: str
-    sha: str
-    writes: bool
-
-
-def _script(text: str, *, writes: bool = False) -> Script:
-    whole = _COMMON + text
-    sha = hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest()
-    return Script(whole, sha, writes)
-
-
-def _writing(text: str) -> Script:
-    return _script(text, writes=True)
-
-
-_COMMON = (
-    f"""
-local TRACE, TOKEN_S, STEP_S, SLICE = {TRACE}, {TOKEN_S}, {STEP_S}, 4000
-"""
-    + """
-local call = redis.call
-
--- A type that is not the wanted one; nil where it is, or where there is no such key.
-local function misfit(key, wanted)
-  local kind = call('TYPE', key)['ok']
-  if kind ~= 'none' and kind ~= wanted then return kind end
-end
-
--- The answer of a write that is known already: it was done, or called off; else nil.
-local function known(token)
-  local done = call('GET', token)
-  if done == 'off' then return {'off', ''} end
-  if done then return {'done', done} end
-end
-
-local function trace(items)
-  local hashes = {}
-  for i, item in ipairs(items) do hashes[i] = redis.sha1hex(item) end
-  return #items .. ':' .. hashes[#items] .. ':' .. redis.sha1hex(table.concat(hashes))
-end
-
--- The position of the last item; '' where there is none.
-local function ending(list)
-  local length = call('LLEN', list)
-  if length == 0 then return '' end
-  return string.format('%d:', length - 1) .. trace(call('LRANGE', list, -TRACE, -1))
-end
-
--- Where the item of a position stands now: at its index, else below, where another program may
--- have moved it by trimming; nil where it is nowhere, or could be at two places.
-local function find(list, position)
-  local index, traced = string.match(position, '^(%d+):(.+)$')
-  if not index then return nil end
-  index = tonumber(index)
-  local count, last = string.match(traced, '^(%d+):(%x+):')
-  count = tonumber(count)
-  local function stands(at)
-    local items = call('LRANGE', list, at - count + 1, at)
-    return #items == count and trace(items) == traced
-  end
-  if stands(index) then return index end
-  local found
-  local top = math.min(index, call('LLEN', list)) - 1
-  while top >= count - 1 do
-    local low = math.max(count - 1, top - 999)
-    local items = call('LRANGE', list, low, top)
-    for i = #items, 1, -1 do
-      if redis.sha1hex(items[i]) == last and stands(low + i - 1) then
-        if found then return nil end
-        found = low + i - 1
-      end
-    end
-    top = low - 1
-  end
-  return found
-end
-
--- Whether a list begins with the item of this position; for '', whether there is no list.
-local function begins_with(list, position)
-  if position == '*' then return true end
-  if position == '' then return call('LLEN', list) == 0 end
-  local items = call('LRANGE', list, 0, 0)
-  return #items == 1 and string.match(position, '^%d+:(.+)$') == trace(items)
-end
-
--- What lies beside a list lives as long as the list.
-local function align(list, beside)
-  local left = call('PTTL', list)
-  if left > 0 then call('PEXPIRE', beside, left) else call('PERSIST', beside) end
-end
-
--- Set a title or extra: '' leaves it as it is, '-' forgets it.
-local function set(beside, field, value)
-  if value == '-' then call('HDEL', beside, field)
-  elseif value ~= '' then call('HSET', beside, field, value) end
-end
-
-local function describe(list, beside, title, extra, ttl)
-  set(beside, 'title', title)
-  set(beside, 'extra', extra)
-  if ttl > 0 then call('EXPIRE', list, ttl) end
-  if ttl > 0 or title ~= '' or extra ~= '' then align(list, beside) end
-end
-
-local function forget(index, list, beside, id)
-  call('DEL', list, beside)
-  call('SREM', index, id)
-end
-
-local function push(list, items, from, to)
-  for low = from, to, SLICE do
-    call('RPUSH', list, unpack(items, low, math.min(low + SLICE - 1, to)))
-  end
-end
-
--- Many strings as two, and back: the driver takes a while over each that it sends or gets.
-local function packed(items)
-  local sizes = {}
-  for i, item in ipairs(items) do sizes[i] = #item end
-  return table.concat(sizes, ','), table.concat(items)
-end
-
-local function unpacked(sizes, data)
-  local items, count, at = {}, 0, 1
-  for size in string.gmatch(sizes, '%d+') do
-    local after = at + size
-    count = count + 1
-    items[count] = string.sub(data, at, after - 1)
-    at = after
-  end
-  return items
-end
-"""
-)
-
-APPEND: Final = _writing("""
+APPEND: Final = writing("""
 -- KEYS: token, index; of each part its list and what lies beside it; tokens that are spent
 -- ARGV, packed: ttl, keep (-1: all), parts; of each: id, expected end, title, extra, count, items;
 -- then for how many seconds the token is kept
@@ -214,7 +55,7 @@ for spent = 2 * parts + 3, #KEYS do call('DEL', KEYS[spent]) end
 return {'done', ends}
 """)
 
-DELETE: Final = _writing("""
+DELETE: Final = writing("""
 -- KEYS: token, index, list, beside
 -- ARGV: id, for how many seconds the token is kept, position with which it begins, or '*',
 --       position up to which, or '*'
@@ -243,7 +84,7 @@ call('SET', KEYS[1], '1', 'EX', ARGV[2])
 return {'done', '1'}
 """)
 
-STAGE: Final = _writing("""
+STAGE: Final = writing("""
 -- KEYS: staged;  ARGV, packed: more items;  then how many are staged already
 local staged, before = call('LLEN', KEYS[1]), tonumber(ARGV[3])
 if staged < before then return 'lost' end
@@ -255,7 +96,7 @@ call('EXPIRE', KEYS[1], TOKEN_S)
 return 'done'
 """)
 
-REPLACE: Final = _writing("""
+REPLACE: Final = writing("""
 -- KEYS: token, index, list, beside, staged
 -- ARGV: id, for how many seconds the token is kept, position with which it begins, or '*',
 --       position up to which, ttl, title, extra, how many items are staged
@@ -299,7 +140,7 @@ call('SET', KEYS[1], '1', 'EX', ARGV[2])
 return {'done', '1'}
 """)
 
-CALL_OFF: Final = _writing("""
+CALL_OFF: Final = writing("""
 -- KEYS: tokens; of each what is known of it, once none that was not done ever will be
 local found = {}
 for i, token in ipairs(KEYS) do
@@ -309,13 +150,13 @@ end
 return found
 """)
 
-FORGET: Final = _writing("""
+FORGET: Final = writing("""
 -- KEYS: tokens
 for _, token in ipairs(KEYS) do call('DEL', token) end
 return 'done'
 """)
 
-EXPIRE: Final = _writing("""
+EXPIRE: Final = writing("""
 -- KEYS: of each conversation its list and what lies beside it;  ARGV: milliseconds left of each
 for i = 1, #KEYS, 2 do
   if not misfit(KEYS[i], 'list') and call('PEXPIRE', KEYS[i], ARGV[(i + 1) / 2]) == 1 then
@@ -325,7 +166,7 @@ end
 return 'done'
 """)
 
-NOTE: Final = _script("""
+NOTE: Final = script("""
 -- KEYS: list, beside;  ARGV: field
 if misfit(KEYS[1], 'list') or misfit(KEYS[2], 'hash') or call('EXISTS', KEYS[1]) == 0 then
   return false
@@ -333,7 +174,7 @@ end
 return call('HGET', KEYS[2], ARGV[1])
 """)
 
-SET_NOTE: Final = _writing("""
+SET_NOTE: Final = writing("""
 -- KEYS: list, beside;  ARGV: field, value ('': none)
 for key, wanted in pairs({[KEYS[1]] = 'list', [KEYS[2]] = 'hash'}) do
   local kind = misfit(key, wanted)
@@ -349,14 +190,14 @@ return {'done', ''}
 
 # --- reading: these write nothing -----------------------------------------------------------
 
-KNOWN: Final = _script("""
+KNOWN: Final = script("""
 -- KEYS: tokens; of each what is known of it
 local found = {}
 for i, token in ipairs(KEYS) do found[i] = call('GET', token) end
 return found
 """)
 
-NOTES: Final = _script("""
+NOTES: Final = script("""
 -- KEYS: of each conversation its list and what lies beside it; of each fields and values of this
 local found = {}
 for i = 1, #KEYS, 2 do
@@ -366,7 +207,7 @@ end
 return found
 """)
 
-BEGIN: Final = _script("""
+BEGIN: Final = script("""
 -- KEYS: lists;  ARGV: how many items of each, '1' for the last, and for how many there is room
 -- Of as many lists as there is room for: 0 where there is none, the type of what is not a list,
 -- or its length and its items, packed; of the last ones also up to 15 before them.
@@ -389,7 +230,7 @@ end
 return found
 """)
 
-GO_ON: Final = _script("""
+GO_ON: Final = script("""
 -- KEYS: list;  ARGV: position, how many items, '1' for those before it
 -- 0 where the position is gone; else the index of the first item given, how many of them are
 -- there only to tell where the others stand, and the items, packed.
@@ -406,7 +247,7 @@ local from = math.max(0, at - TRACE + 2)
 return {from, at + 1 - from, packed(call('LRANGE', KEYS[1], from, at + size))}
 """)
 
-LENGTHS: Final = _script("""
+LENGTHS: Final = script("""
 -- KEYS: lists; of each its length, 0 where there is none, -1 for what is not a list
 local found = {}
 for i, list in ipairs(KEYS) do
@@ -416,7 +257,7 @@ end
 return found
 """)
 
-DETAILS: Final = _script("""
+DETAILS: Final = script("""
 -- KEYS: of each conversation its list and what lies beside it
 -- 0 where there is none, -1 for what is not a list, or: length, first, last, title, extra
 local found = {}
@@ -435,7 +276,7 @@ end
 return found
 """)
 
-EXPIRING: Final = _script("""
+EXPIRING: Final = script("""
 -- KEYS: lists; of each how many milliseconds it has left, below 0 where it does not expire
 local found = {}
 for i, list in ipairs(KEYS) do found[i] = call('PTTL', list) end

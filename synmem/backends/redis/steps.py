@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 
+from synmem.backends.redis.lua import Script
 from synmem.backends.redis.place import IDS_A_CALL, Place
-from synmem.backends.redis.scripts import CALL_OFF, FORGET, KNOWN, Script
+from synmem.backends.redis.scripts import CALL_OFF, FORGET, KNOWN
 from synmem.messages import chunks
 from synmem.store import Step
 

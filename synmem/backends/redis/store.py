@@ -50,43 +50,56 @@ from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, S
 from typing import Any, Final
 
 from synmem.backends.redis.beside import Beside
+from synmem.backends.redis.keys import INDEX, OWN, PREFIX
 from synmem.backends.redis.listing import Listing
 from synmem.backends.redis.opening import Server, checked_settings
 from synmem.backends.redis.place import Place
 from synmem.backends.redis.reading import Reader
 from synmem.backends.redis.steps import Steps
 from synmem.backends.redis.writing import Writer, refusal
-from synmem.errors import Unsupported
-from synmem.masking import mask, mask_with
+from synmem.errors import AccessDenied
+from synmem.masking import mask_with
 from synmem.messages import Conversation, Damage, Holds, Message
-from synmem.store import START, ConversationInfo, Page, Part, Position, Step
-
-PREFIX: Final = "synapsekit:memory:"
-
-LAYOUTS: Final = ("synapsekit",)
+from synmem.store import START, ConversationInfo, Page, Part, Position, Step, Store
 
 _CALL_MESSAGES: Final = 10_000
 
 
-async def open(
-    settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
-) -> "RedisStore":
-    """The store at `settings["url"]`; with `prefix`, `ttl_seconds` and `cluster`.
-
-    Nothing is asked of the server yet: one that is not there is known at the first call.
+async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000) -> Store:
+    """The store at `settings["url"]`; with `prefix`, `ttl_seconds` and `cluster`. `layout` names
+    whose keys are meant; else it is detected, where the index of our own is not there.
     """
-    layout = settings.get("layout", LAYOUTS[0])
-    if layout not in LAYOUTS:
-        raise Unsupported(
-            f"{mask(settings['url'])}: no layout {layout!r} on Redis",
-            hint=f"there is {', '.join(LAYOUTS)}",
-        )
+    layout, name = settings.get("layout"), mask_with(settings["url"], settings, "prefix")
+    if layout not in (None, OWN):
+        from synmem.backends.redis.finding import check_known
+
+        check_known(name, layout)
     prefix, cluster = checked_settings(settings, PREFIX)
     server = Server(settings["url"], cluster=cluster)
-    ttl_s = settings.get("ttl_seconds", 0)
-    name = mask_with(settings["url"], settings, "prefix")
+    ttl_s = settings.get("ttl_seconds") or 0
+    try:
+        fit = None
+        if layout != OWN and not (layout is None and await _is_own(server, prefix)):
+            from synmem.backends.redis.finding import find
+
+            fit = await find(server, name, layout, settings.get("prefix"), write=write)
+        if fit is not None:
+            from synmem.backends.redis.foreign import store_of
+
+            return store_of(server, fit, name, ttl_s=ttl_s, write=write, page_size=page_size)
+    except BaseException:
+        await server.close()
+        raise
     place = Place(server, prefix, name=name, ttl_s=ttl_s, write=write)
     return RedisStore(place, page_size=page_size)
+
+
+async def _is_own(server: Server, prefix: bytes) -> bool:
+    """Whether there is an index of our own, or whoever asks may not know."""
+    try:
+        return await server.kind(prefix + INDEX) != "none"
+    except AccessDenied:
+        return True
 
 
 class RedisStore:
@@ -99,7 +112,7 @@ class RedisStore:
 
     def __init__(self, place: Place, *, page_size: int) -> None:
         self.name = place.name
-        self._server = place.server
+        self._server, self._keys = place.server, place.keys
         self._reader = Reader(place, page_size=page_size)
         self._listing = Listing(place, page_size=page_size)
         self._writer = Writer(place)
@@ -195,6 +208,12 @@ class RedisStore:
     async def orphans(self) -> list[Damage]:
         """See `SupportsOrphans.orphans`."""
         return await self._listing.orphans()
+
+    async def others(self) -> list[str]:
+        """See `SupportsOthers.others`: as far as they are found in a short look."""
+        from synmem.backends.redis.finding import others
+
+        return await others(self._server, self._keys)
 
     async def close(self) -> None:
         """See `Store.close`."""

@@ -6,9 +6,10 @@ from typing import Final
 from synmem import messages as model
 from synmem.backends.paging import changed
 from synmem.backends.redis.beside import as_json
+from synmem.backends.redis.lua import ANY, GONE, Script
 from synmem.backends.redis.place import Place
 from synmem.backends.redis.positions import checked, packed
-from synmem.backends.redis.scripts import ANY, APPEND, DELETE, GONE, REPLACE, STAGE, Script
+from synmem.backends.redis.scripts import APPEND, DELETE, REPLACE, STAGE
 from synmem.errors import Rejected
 from synmem.layouts.own import redis_items
 from synmem.messages import Conversation, Message, encodable

@@ -15,6 +15,7 @@ from synmem.layouts.foreign.langchain_messages import (
     parted,
     refusal,
 )
+from synmem.layouts.foreign.langchain_redis import DOCUMENTS, JS_LISTS, LISTS
 from synmem.layouts.own.postgres_rows import holds_json
 from synmem.layouts.shapes import Documents, Gathered, Record, Rows, Told, Write
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
@@ -264,5 +265,6 @@ program gives it."""
 SHAPES: Final = {
     "mongo": (_MONGO, _JS),
     "postgres": (_COMMUNITY, _POSTGRES, _ALCHEMY, _JAVASCRIPT),
+    "redis": (LISTS, DOCUMENTS, JS_LISTS),
     "sqlite": (_SQL,),
 }

@@ -28,7 +28,7 @@ from synmem.layouts.foreign.llamaindex_blocks import (
     misread,
     suffix,
 )
-from synmem.layouts.shapes import Documents, Record, Rows
+from synmem.layouts.shapes import Documents, Lists, Record, Rows
 from synmem.messages import Holds, JSONObject, Message, are_objects, parse_json
 
 NAME: Final = "llamaindex"
@@ -294,7 +294,7 @@ def tells(said: Any) -> bool:
 
 
 def _parsed(text: Any) -> Any:
-    if not isinstance(text, str):
+    if not isinstance(text, str | bytes):
         raise ValueError("its message is no text")
     try:
         return parse_json(text)
@@ -392,7 +392,30 @@ _MONGO: Final = Documents(
 )
 """What `MongoChatStore` keeps, in the order of `index`."""
 
+# --- Redis ----------------------------------------------------------------------------------
+
+
+def _tells_item(item: bytes) -> bool:
+    """Whether an item of a list, which may be anybody's, is a message as LlamaIndex writes it."""
+    try:
+        said = parse_json(item)
+    except ValueError:
+        return False
+    return tells(said) and isinstance(said.get("additional_kwargs"), dict)
+
+
+_LISTS: Final = Lists(
+    prefix="",
+    id_of=lambda key: key,
+    key_of=str,
+    tells=_tells_item,
+    unfold=lambda item: [message_of(_parsed(item))],
+    holds=HOLDS,
+)
+"""What `RedisChatStore` makes: the key is the conversation's bare id."""
+
 SHAPES: Final = {
     "mongo": (_MONGO,),
+    "redis": (_LISTS,),
     "sqlite": (_MEMORY, _CHAT_STORE),
 }

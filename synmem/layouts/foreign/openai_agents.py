@@ -19,7 +19,18 @@ from synmem.layouts.foreign.openai_agents_items import (
     refusal,
     unfold,
 )
-from synmem.layouts.shapes import Beside, Documents, Plan, Record, Rows, Sketch, Told, Whole, Write
+from synmem.layouts.shapes import (
+    Beside,
+    Documents,
+    Lists,
+    Plan,
+    Record,
+    Rows,
+    Sketch,
+    Told,
+    Whole,
+    Write,
+)
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 
@@ -220,7 +231,31 @@ _MONGO: Final = Documents(
 )
 """`MongoDBSession`, which passes over what it cannot read."""
 
+# --- Redis ----------------------------------------------------------------------------------
+
+_MESSAGES: Final = ":messages"
+
+
+def _id_of(rest: str) -> str | None:
+    is_list = rest.startswith(":") and rest.endswith(_MESSAGES)
+    return rest[1 : -len(_MESSAGES)] or None if is_list else None
+
+
+_LISTS: Final = Lists(
+    prefix="agents:session",
+    id_of=_id_of,
+    key_of=lambda id_: f":{id_}{_MESSAGES}",
+    tells=lambda item: _tells((item,)),
+    unfold=unfold,
+    holds=HOLDS,
+    fold=lambda message: compact(message).encode(),
+    refusal=refusal,
+    hash_of=lambda id_: f":{id_}",
+)
+"""`RedisSession`."""
+
 SHAPES: Final = {
     "mongo": (_MONGO,),
+    "redis": (_LISTS,),
     "sqlite": (_SQLITE, _ALCHEMY, _BRANCHES),
 }

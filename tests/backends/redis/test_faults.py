@@ -62,8 +62,9 @@ async def everything(store: Any) -> AsyncIterator[Any]:
 
 
 async def all_fail(url: str, error: type[SynmemError], **settings: Any) -> list[str]:
-    """What each of them says; all must fail in this way."""
-    async with opened(url, **settings) as store:
+    """What each of them says; all must fail in this way. A store whose layout is named is opened
+    without a question."""
+    async with opened(url, layout="synapsekit", **settings) as store:
         attempts = [attempt async for attempt in everything(store)]
         failed = await asyncio.gather(*attempts, return_exceptions=True)
     assert {type(each) for each in failed} == {error}, failed
@@ -75,8 +76,13 @@ async def all_fail(url: str, error: type[SynmemError], **settings: Any) -> list[
 
 @pytest.mark.parametrize("settings", [{}, {"cluster": True, "prefix": "{x}"}], ids=str)
 def test_a_server_that_is_not_there_is_unavailable_within_seconds(settings: Any) -> None:
+    url = f"redis://:{PASSWORD}@127.0.0.1:{free_port()}"
+
     async def main() -> None:
-        async with opened(f"redis://:{PASSWORD}@127.0.0.1:{free_port()}", **settings) as store:
+        with pytest.raises(StoreUnavailable):
+            async with opened(url, **settings):
+                pass
+        async with opened(url, layout="synapsekit", **settings) as store:
             for attempt in (ids(store), add(store, "c", numbered(1))):
                 begun = time.monotonic()
                 with pytest.raises(StoreUnavailable) as caught:

@@ -1,0 +1,99 @@
+"""JSON documents of other frameworks in Redis, one a message: the `Keys` of `layouts/shapes.py`.
+
+Their order is known when all of a conversation are: a conversation is read whole.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any
+
+from synmem.backends.redis.finding import ListsFit
+from synmem.backends.redis.keys import decoded, escaped
+from synmem.backends.redis.opening import Server
+from synmem.backends.redis.plain import allowed
+from synmem.backends.whole import MALFORMED, told_by
+from synmem.errors import CorruptData
+from synmem.layouts.shapes import Keys, Told
+from synmem.messages import Damage, JSONObject, Message, Unreadable, chunks, parse_json
+
+_AT_ONCE = 500
+
+
+class DocumentSource:
+    """The `Source` of the documents that were found."""
+
+    def __init__(self, server: Server, fit: ListsFit, name: str, *, page_size: int) -> None:
+        assert isinstance(fit.shape, Keys)
+        self.name = name
+        self._server = server
+        self._shape = fit.shape
+        self._prefix = fit.prefix
+        self._page_size = page_size
+
+    async def ids(self) -> AsyncIterator[list[str]]:
+        """See `Source.ids`."""
+        for some in chunks([*await self._keys()], self._page_size):
+            yield some
+
+    async def told(self, ids: Sequence[str]) -> dict[str, Told]:
+        """See `Source.told`; which documents there are is looked for each time."""
+        keys = await self._keys()
+        return {id_: await self._told(keys[id_]) for id_ in ids if id_ in keys}
+
+    async def _keys(self) -> dict[str, list[str]]:
+        """The keys of each conversation's documents."""
+        options = ("MATCH", escaped(self._prefix.encode()) + b"*", "TYPE", "ReJSON-RL")
+        found = await self._server.scan(self._prefix.encode(), "SCAN", options=options)
+        keys: defaultdict[str, list[str]] = defaultdict(list)
+        for name in sorted(map(decoded, found)):
+            if name and (id_ := self._shape.id_of(name[len(self._prefix) :])):
+                keys[id_].append(name)
+        return keys
+
+    async def _told(self, names: Sequence[str]) -> Told:
+        """What these documents say together; a document that cannot be read has no place among
+        them, and comes last."""
+        found: list[tuple[str, Any]] = []
+        for some in chunks(names, _AT_ONCE):
+            asked = [("JSON.GET", name.encode()) for name in some]
+            answers = allowed(await self._server.ask_all(asked))
+            found += [each for each in zip(some, answers, strict=True) if each[1] is not None]
+        return told_by(partial(self._together, found))
+
+    def _together(self, found: Sequence[tuple[str, Any]]) -> Told:
+        placed: list[tuple[Any, Sequence[Message]]] = []
+        lost: list[Unreadable] = []
+        for name, text in found:
+            rest = name[len(self._prefix) :]
+            try:
+                document = _document(text)
+                placed.append((self._shape.order_of(rest, document), self._shape.unfold(document)))
+            except MALFORMED as error:
+                shown = (
+                    text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else None
+                )
+                lost.append(Unreadable(name, f"{name}: {error}", shown))
+        placed.sort(key=lambda each: each[0])
+        return Told(messages=[*(said for _, some in placed for said in some), *lost])
+
+    async def strays(self) -> list[Damage]:
+        """See `Source.strays`: none that a name would tell."""
+        return []
+
+    async def version(self) -> str | None:
+        """See `Source.version`: it cannot be told."""
+        return None
+
+    async def close(self) -> None:
+        """See `Source.close`."""
+        await self._server.close()
+
+
+def _document(text: Any) -> JSONObject:
+    if isinstance(text, CorruptData):
+        raise ValueError("it is no JSON document any more")
+    document = parse_json(text)
+    if not isinstance(document, dict):
+        raise ValueError("the document is JSON, but not an object")
+    return document
