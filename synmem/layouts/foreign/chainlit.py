@@ -31,7 +31,6 @@ HOLDS: Final = Holds(
     ),
     own=False,
     extra_of=NAME,
-    time_us=1000,
 )
 
 _ROLES: Final = {

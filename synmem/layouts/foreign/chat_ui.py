@@ -33,7 +33,6 @@ HOLDS: Final = Holds(
     ),
     own=False,
     extra_of=NAME,
-    time_us=1000,
 )
 
 _MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)

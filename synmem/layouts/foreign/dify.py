@@ -26,7 +26,6 @@ HOLDS: Final = Holds(
     ),
     own=False,
     extra_of=NAME,
-    time_us=1_000_000,
 )
 
 _ROOT: Final = "00000000-0000-0000-0000-000000000000"

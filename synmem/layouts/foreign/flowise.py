@@ -34,7 +34,6 @@ HOLDS: Final = Holds(
     conversation_fields=frozenset({"extra"}),
     own=False,
     extra_of=NAME,
-    time_us=1_000_000,
 )
 
 _ROLES: Final = {"userMessage": "user", "apiMessage": "assistant"}
@@ -56,32 +55,41 @@ _SESSION: Final = """COALESCE(NULLIF(t."sessionId", ''), t."chatId")"""
 def _plan(backend: str, sketch: Sketch) -> Plan:
     tables = Tables(backend, sketch)
     flow, session = tables.text("t.chatflowid"), tables.text(_SESSION)
-    known = f"SELECT DISTINCT {flow} AS flow, {session} AS id FROM chat_message AS t"
-    last = "ctid" if backend == "postgres" else "rowid"
-    named = (
-        "SELECT flow, id AS session, CASE WHEN min(flow) OVER (PARTITION BY id) <> max(flow) OVER "
-        f"(PARTITION BY id) THEN flow || '/' || id ELSE id END AS id FROM ({known}{{some}}) AS k"
+    known = f"SELECT DISTINCT {flow} AS its_flow, {session} AS its_session FROM chat_message AS t"
+    number = "ctid" if backend == "postgres" else "rowid"
+    # In PostgreSQL only the sessions that may be meant are looked at: a table may be large.
+    meant = (
+        "ANY (ARRAY(SELECT w FROM {ids} AS a(w) UNION "
+        "SELECT substr(w, strpos(w, '/') + 1) FROM {ids} AS a(w)))"
     )
-    some = ""
-    if backend == "postgres":  # else a session of many would be looked for among all
-        some = (
-            f" WHERE {session} IN (SELECT w FROM {{ids}} AS a(w) UNION "
-            "SELECT substr(w, strpos(w, '/') + 1) FROM {ids} AS a(w))"
-        )
+    some = (
+        f""" WHERE (t."sessionId" = {meant} OR """
+        f"""(COALESCE(t."sessionId", '') = '' AND t."chatId" = {meant}))"""
+    )
+    rows = (
+        f"SELECT t.*, {_NAME} AS its_name FROM (SELECT t.*, t.{number} AS its_number, {flow} AS "
+        f"its_flow, {session} AS its_session FROM chat_message AS t"
+        f"{some if backend == 'postgres' else ''}) AS t"
+    )
     queries = {
-        "messages": f"SELECT n.id, {tables.json('chat_message')} FROM chat_message AS t JOIN "
-        f"({named.format(some=some)}) AS n ON n.flow = {flow} AND n.session = {session} "
-        f'WHERE n.id IN {{ids}} ORDER BY t."createdDate", t.{last}'
+        "messages": f"SELECT t.its_name, {tables.json('chat_message')} FROM ({rows}) AS t "
+        'WHERE t.its_name IN {ids} ORDER BY t."createdDate", t.its_number'
     }
     if tables.has("chat_message_feedback", "messageId"):
-        rated = tables.json("chat_message_feedback", "f")
         of = tables.text('f."messageId"')
         queries["feedback"] = (
-            f"SELECT n.id, {rated} FROM chat_message AS t JOIN ({named.format(some=some)}) AS n "
-            f"ON n.flow = {flow} AND n.session = {session} JOIN chat_message_feedback AS f "
-            f"ON {of} = {tables.text('t.id')} WHERE n.id IN {{ids}}"
+            f"SELECT t.its_name, {tables.json('chat_message_feedback', 'f')} FROM ({rows}) AS t "
+            f"JOIN chat_message_feedback AS f ON {of} = "
+            f"{tables.text('t.id')} WHERE t.its_name IN {{ids}}"
         )
-    return Plan(listing=f"SELECT id FROM ({named.format(some='')}) AS n", queries=queries)
+    return Plan(listing=f"SELECT {_NAME} AS id FROM ({known}) AS t", queries=queries)
+
+
+_NAME: Final = (
+    "CASE WHEN min(t.its_flow) OVER w <> max(t.its_flow) OVER w "
+    "THEN t.its_flow || '/' || t.its_session ELSE t.its_session END"
+).replace(" w ", " (PARTITION BY t.its_session) ")
+"""What a conversation is called."""
 
 
 def unfold(conversation: str, found: Mapping[str, Sequence[Record]], *, utc: bool = False) -> Told:

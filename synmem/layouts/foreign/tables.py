@@ -58,12 +58,14 @@ class Tables:
 
     def _wanted(self, table: str, column: str, of: str) -> str:
         """Whether it is one of the ids; in a form for which an index on it is of use."""
-        kind = self._sketch.get(self._name(table), {}).get(column)
-        if not self._is_postgres or kind in ("text", "character varying"):
+        if not self._is_postgres:
             return f"{of} IN {{ids}}"
+        kind = self._sketch.get(table, {}).get(column)
         if kind == "uuid":
-            return f"{of} IN (SELECT w::uuid FROM {{ids}} AS wanted(w) WHERE w ~ '{_UUID}')"
-        return f"{of}::text IN {{ids}}"
+            ids = f"(SELECT w::uuid FROM {{ids}} AS wanted(w) WHERE w ~ '{_UUID}')"
+            return f"{of} = ANY (ARRAY{ids})"
+        text = of if kind in ("text", "character varying") else f"{of}::text"
+        return f"{text} = ANY (ARRAY{{ids}})"
 
     def json(self, table: str, row: str = "t") -> str:
         """A row, called so, as the JSON text of an object with all its columns."""
