@@ -101,6 +101,7 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
 
     about = dict(zip((*_OF_CHAT, *_JSON_OF_CHAT), others, strict=True))
     about |= {name: parsed(about[name]) for name in _JSON_OF_CHAT}
+    about |= {name: _flag(about[name]) for name in ("archived", "pinned")}
     rest = {key: value for key, value in chat.items() if key not in ("id", "title", "messages")}
     return Told(
         messages=way(found.current) if ids else there.first,
@@ -143,6 +144,7 @@ class _Nodes:
         id_ = str(id_).removeprefix(f"{chat}-")
         names = (*_OF_MESSAGE.values(), *_JSON_OF_MESSAGE.values())
         node = {**dict(zip(names, values, strict=True)), "parentId": parent}
+        node["done"] = _flag(node["done"])
         try:
             for name in _JSON_OF_MESSAGE.values():
                 node[name] = json_of(node[name], f"its {name}")
@@ -175,6 +177,11 @@ class _Nodes:
         at = take_number(node, "timestamp")
         about = {NAME: kept(node, without=("childrenIds",))}
         return [Message(role, text, created_at=at, parts=parts, extra=about)]
+
+
+def _flag(value: Any) -> Any:
+    """A truth value, for which SQLite has a number."""
+    return bool(value) if value in (0, 1) else value
 
 
 def _content(content: Any) -> tuple[str, list[JSONObject] | None]:
