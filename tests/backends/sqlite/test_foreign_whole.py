@@ -30,6 +30,7 @@ from synmem.messages import (
 )
 from synmem.store import Part, Store
 from tests.backends.sqlite.test_store import opened
+from tests.cancelling import cancelled_at
 from tests.conformance import Reading, add, contents, details, ids, items, numbered, run
 
 
@@ -209,6 +210,24 @@ def test_a_program_that_writes_beside_a_reader_never_fails(tmp_path: Path) -> No
         done.set()
         writer.join()
     assert len(written) > 3
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_who_is_cancelled_leaves_no_lock_behind_and_the_next_call_reads(
+    tmp_path: Path, at: int
+) -> None:
+    path = filled(tmp_path / "books.db", [book("a", 3)])
+
+    async def main() -> None:
+        async with opened(path) as store:
+            for turns in range(3):
+                await cancelled_at(contents(store, "a"), at, turns=turns)
+                with contextlib.closing(sqlite3.connect(path, timeout=0)) as db:
+                    db.execute("UPDATE books SET title = 'null'")
+                    db.commit()
+                assert len(await contents(store, "a")) == 3
+
+    run(main())
 
 
 def test_ids_that_cannot_be_read_are_named_and_hide_nothing(tmp_path: Path) -> None:
