@@ -11,7 +11,6 @@ from typing import Annotated, Any, TypedDict
 from uuid import UUID
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, message_to_dict
-from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 
@@ -39,7 +38,22 @@ def graph(path: str) -> Any:
     builder = StateGraph(State)
     builder.add_node("answer", answer)
     builder.add_edge(START, "answer")
-    return builder.compile(SqliteSaver(sqlite3.connect(path, check_same_thread=False)))
+    return builder.compile(saver(path))
+
+
+def saver(path: str) -> Any:
+    """Of a file, or of a PostgreSQL database by its URL; each package brings one of them."""
+    if "://" in path:
+        from langgraph.checkpoint.postgres import PostgresSaver
+        from psycopg import connect
+        from psycopg.rows import dict_row
+
+        there = PostgresSaver(connect(path, autocommit=True, row_factory=dict_row))
+        there.setup()
+        return there
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    return SqliteSaver(sqlite3.connect(path, check_same_thread=False))
 
 
 def write(path: str) -> Any:
