@@ -6,8 +6,10 @@ This file imports nothing of the tests': its Python has none of it.
 import importlib.util
 import json
 import os
+import sqlite3
 import sys
 import tempfile
+import time
 from typing import Any
 
 os.environ["LLM_USER_PATH"] = tempfile.mkdtemp()
@@ -101,6 +103,22 @@ def go_on(path: str, conversation: str) -> None:
     response.log_to_db(db)
 
 
+def live(path: str, seconds: float) -> Any:
+    """Ask and log for so long, waiting a second at most; how often, and every error."""
+    db = sqlite_utils.Database(sqlite3.connect(path, timeout=1))
+    conversation = llm.get_model("scripted").conversation()
+    errors, count, end = [], 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        response = conversation.prompt(f"live {count}")
+        response.text()
+        try:
+            response.log_to_db(db)
+            count += 1
+        except Exception as error:
+            errors.append(str(error))
+    return {"count": count, "errors": errors}
+
+
 def read(path: str, conversation: str) -> Any:
     """The messages as llm itself has them."""
     if importlib.util.find_spec("llm.logs"):
@@ -144,7 +162,7 @@ def said(role: str, text: str, calls: Any = (), images: int = 0) -> Any:
 
 for line in sys.stdin:
     asked = json.loads(line)
-    do = {"read": read, "write": write, "go_on": go_on}[asked.pop("do")]
+    do = {"read": read, "write": write, "go_on": go_on, "live": live}[asked.pop("do")]
     try:
         answer: Any = {"said": do(**asked)}
     except Exception as error:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -342,6 +343,45 @@ def test_a_file_that_the_newer_llm_goes_on_with_is_read_as_it_reads_it(tmp_path:
         expected = newer.ask("read", path=str(path), conversation=first)
     assert _as_llm_says(read(path, first)) == expected
     assert [m.content for m in read(path, first)][-2:] == ["And then?", "answer to And then?"]
+
+
+MORE = {
+    NEW: "INSERT INTO threads SELECT id || ?, '', tip_message_hash, NULL, ? FROM threads "
+    "WHERE id = 'plain'",
+    LEGACY: "INSERT INTO responses (id, conversation_id, prompt, response) "
+    "SELECT id || ?, conversation_id || ?, prompt, response FROM responses "
+    "WHERE conversation_id = 'plain'",
+}
+"""Another conversation like one that is there."""
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("packages", "fixture"), [(OLDER, LEGACY), (NEWER, NEW)])
+def test_a_live_llm_that_waits_for_a_second_never_fails_beside_a_reader(
+    tmp_path: Path, packages: Sequence[str], fixture: Path
+) -> None:
+    path = copied(fixture, tmp_path)
+    with database(path) as db:
+        db.executemany(MORE[fixture], [(n, n) for n in range(500)])
+    answer: dict[str, Any] = {}
+    with framework.running(packages, "llm_logs_program.py") as llm:
+        thread = threading.Thread(
+            target=lambda: answer.update(llm.ask("live", path=str(path), seconds=6))
+        )
+        thread.start()
+        count = 0
+        while thread.is_alive():
+            count += run(_read_all(path))
+        thread.join()
+    assert answer["errors"] == []
+    assert answer["count"] > 5
+    assert count > 1000
+
+
+async def _read_all(path: Path) -> int:
+    async with opened(path, page_size=1000) as store:
+        names = [info.id async for page in store.conversations() for info in page]
+        return sum([len(page.items) async for page in store.read(names)])
 
 
 # --- whatever stands there ------------------------------------------------------------------
