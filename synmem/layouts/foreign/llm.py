@@ -156,7 +156,9 @@ def _plan(sketch: Sketch) -> Plan:
 
 
 def _unfold(id_: str, rows: Rows) -> Told:
-    if rows.get("thread"):
+    threads, responses = rows.get("thread", ()), rows.get("responses", ())
+    # A thread that says nothing yet may go on with a conversation of older rows.
+    if threads and (threads[0][0] is not None or not responses):
         return _thread(rows)
     return _conversation(rows)
 
@@ -310,19 +312,21 @@ def _parts(content: str, files: Sequence[Record]) -> list[JSONObject] | None:
     if not files:
         return None
     parts: list[JSONObject] = [{"type": "text", "text": content}] if content else []
-    return parts + [_file(file) for file in files]
+    return parts + [part for file in files if (part := _file(file))]
 
 
-def _file(file: Record) -> JSONObject:
+def _file(file: Record) -> JSONObject | None:
+    """The part that is an attachment, which lies there or elsewhere."""
     _, kind, where, url, content = file
     kind = kind if isinstance(kind, str) else "application/octet-stream"
     if isinstance(content, bytes):
         url = f"data:{kind};base64,{as_json(content)}"
-    if not isinstance(url, str):
-        url = where
+    found = next((each for each in (url, where) if isinstance(each, str)), None)
+    if found is None:
+        return None
     if kind.startswith("image/"):
-        return image(text_of(url, "its attachment"))
-    return {"type": "file", "file": {"file_data": url, "media_type": kind}}
+        return image(found)
+    return {"type": "file", "file": {"file_data": found, "media_type": kind}}
 
 
 def _attachment(file: Record) -> JSONObject:

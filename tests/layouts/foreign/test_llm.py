@@ -263,6 +263,24 @@ def test_files_that_lie_elsewhere_are_named(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_file_that_lies_nowhere_hides_no_text(tmp_path: Path) -> None:
+    for fixture in (LEGACY, NEW):
+        path = copied(fixture, tmp_path)
+        with database(path) as db:
+            db.execute("UPDATE attachments SET content = NULL")
+        user, _ = read(path, "multipart")
+        assert user.content.startswith("What is in this picture?")
+        assert user.extra["llm"]["attachments"][0]["type"] == "image/png"
+
+
+def test_a_thread_that_says_nothing_yet_hides_nothing(tmp_path: Path) -> None:
+    path = copied(MIXED, tmp_path)
+    with database(path) as db:
+        db.execute("UPDATE threads SET tip_message_hash = NULL WHERE id = 'plain'")
+    assert [m.content for m in read(path, "plain")][-1] == "Tokyo."
+    assert read(path, "brand-new")
+
+
 def test_a_response_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     path = copied(LEGACY, tmp_path)
     with database(path) as db:

@@ -1,0 +1,122 @@
+"""What other frameworks keep by whole conversations, through every command: read as it is, copied
+with all that it has, never written; the branches of its trees; what of it cannot be read."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.moved import make, run
+from tests.cli.test_langchain import done, state
+from tests.layouts.foreign.wholes import FIXTURES, database
+
+PLACES = {
+    "agno-sqlite-v2": "agno.db",
+    "agno-sqlite-v3": "agno.db",
+    "google-adk-sqlalchemy": "sessions.db",
+    "google-adk-sqlite": "session.db",
+    "langgraph-sqlite": "checkpoints.sqlite",
+    "llm-logs-legacy": "logs.db",
+    "llm-logs-mixed": "logs.db",
+    "llm-logs-new": "logs.db",
+    "open-webui": "webui.db",
+}
+WEBUI = "open-webui"
+BRANCH = "87c88bfe-2cb0-4852-8d38-df8b3fbee10a"
+
+
+def copied(name: str, tmp_path: Path) -> Path:
+    """That fixture, to be changed."""
+    return Path(shutil.copy(FIXTURES / name / PLACES[name], tmp_path / PLACES[name]))
+
+
+def listed(path: Path, *more: str) -> Mapping[str, int]:
+    """How many messages each conversation has."""
+    found = json.loads(done("ls", "--json", "-p", path, *more))
+    return {each["conversation_id"]: each["messages"] for each in found}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_it_is_found_and_read_by_every_command_and_left_as_it_was(
+    name: str, tmp_path: Path
+) -> None:
+    path = copied(name, tmp_path)
+    before = state(path)
+    found = listed(path)
+    expected = json.loads((FIXTURES / name / "expected.json").read_text())["conversations"]
+    assert sum(found.values()) == sum(len(each["messages"]) for each in expected)
+    for conversation, count in found.items():
+        assert len(json.loads(done("show", conversation, "--json", "-p", path))) == count
+    assert done("search", "Grüße", "-p", path)
+    assert f"messages\t{sum(found.values())}" in done("stats", "-p", path)
+    assert f"conversations\t{len(found)}" in done("stats", "-p", path)
+    assert done("export", "-p", path)
+    longest = max(found, key=found.__getitem__)
+    assert done("summarize", longest, "--max-messages", "2", "-p", path)
+    assert f"{name.replace('-', '_')[:3]}" in done("profile", "test", path)
+    assert run("check", path).exit_code == 0
+    assert state(path) == before
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == [path.name]
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_it_is_copied_with_all_that_it_has_and_not_written(name: str, tmp_path: Path) -> None:
+    path, own = copied(name, tmp_path), tmp_path / "own.db"
+    done("migrate", path, own)
+    done("check", path, own)
+    assert json.loads(done("export", "--json", "-p", own)) == json.loads(
+        done("export", "--json", "-p", path)
+    )
+    before, some = state(path), next(iter(listed(path)))
+    other = make(tmp_path / "chat.db", {"b": ["x"]})
+    for command in (
+        ("add", "a", "x", "-p", path), ("clear", some, "--yes", "-p", path), ("migrate", other, path),
+    ):  # fmt: skip
+        result = run(*command)
+        assert result.exit_code != 0
+        assert "it can be read, not written" in result.stderr
+    assert state(path) == before
+
+
+def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path: Path) -> None:
+    path = copied(WEBUI, tmp_path)
+    result = run("show", BRANCH, "-p", path)
+    assert "Blue" in result.stdout
+    assert "Red" not in result.stdout
+    assert f"{BRANCH}#bran-m1" not in listed(path)
+    assert listed(path, "--branches")[f"{BRANCH}#bran-m1"] == 2
+    assert "Red" in done("show", f"{BRANCH}#bran-m1", "-p", path)
+    own = tmp_path / "own.db"
+    result = run("migrate", path, own)
+    assert "--branches" in result.stderr
+    done("migrate", path, own, "--branches")
+    assert listed(own)[f"{BRANCH}#bran-m1"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "conversation"),
+    [
+        ("agno-sqlite-v3", "UPDATE agno_runs SET run_data = '{' WHERE session_id = 'tricky'", "tricky"),
+        ("google-adk-sqlite", "UPDATE events SET event_data = '{' WHERE session_id = 'tricky'", "tricky"),
+        ("langgraph-sqlite", "UPDATE checkpoints SET checkpoint = x'c1' WHERE thread_id = 'tricky'", "tricky"),
+        ("langgraph-sqlite", "UPDATE checkpoints SET type = 'msgpack+aes' WHERE thread_id = 'tricky'", "tricky"),
+        ("llm-logs-legacy", "UPDATE responses SET response = x'00' WHERE conversation_id = 'tricky'", "tricky"),
+        ("llm-logs-new", "UPDATE parts SET payload = '{' WHERE text LIKE 'line1%'", "tricky"),
+        ("open-webui", "UPDATE chat_message SET content = '{' WHERE id LIKE '%tric-m0'", "ed50b666"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_named_and_hides_no_other(
+    name: str, spoil: str, conversation: str, tmp_path: Path
+) -> None:
+    path = copied(name, tmp_path)
+    count = len(listed(path))
+    with database(path) as db:
+        assert db.execute(spoil).rowcount > 0
+    assert len(listed(path)) == count
+    for command in (("check", path), ("export", "-p", path, "-o", tmp_path / "out.jsonl")):
+        result: Any = run(*command)
+        assert result.exit_code == 6, result.stderr
+        assert conversation in result.stdout + result.stderr
