@@ -1,9 +1,12 @@
 """What the queries find that the layouts of apps ask of PostgreSQL (Flowise's also of SQLite)."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from synmem.messages import Message
 from tests.backends.postgres.test_foreign_whole import Place, place
@@ -178,5 +181,30 @@ def test_what_is_left_of_the_ai_sdks_older_table_is_not_read_twice(place: Place)
         )
         async with place.opened() as store:
             assert await contents(store, ONE) == ["new"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(("chat", "created"), [("chatId", "createdAt"), ("chat_id", "created_at")])
+def test_a_copy_of_the_ai_sdks_table_under_another_name_is_read(
+    place: Place, chat: str, created: str
+) -> None:
+    call = {"type": "tool-f", "toolCallId": "1", "state": "output-available", "input": {}}
+    parts = json.dumps([{**call, "output": "r"}, {"type": "text", "text": "b"}])
+
+    async def main() -> None:
+        await place.sql(
+            f"""CREATE TABLE talk (id uuid, "{chat}" uuid, role text, parts jsonb,
+                "{created}" timestamp)""",
+            f"INSERT INTO talk VALUES ('{ONE}', '{ONE}', 'assistant', '{parts}', '2026-01-02')",
+            f"INSERT INTO talk VALUES ('{TWO}', '{ONE}', 'user', '[{{"
+            '"type": "text", "text": "a"'
+            "}]', '2026-01-01')",
+        )
+        async with place.opened() as store:
+            assert store.remark() == "vercel_ai's (a copy), in its table talk"
+            assert await ids(store) == [ONE]
+            assert await contents(store, ONE) == ["a", "", "r", "b"]
+            assert await contents(store, ONE, reverse=True) == ["b", "r", "", "a"]
 
     run(main())
