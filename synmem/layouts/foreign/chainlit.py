@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, beside, objects
+from synmem.layouts.foreign.tables import Tables, beside, objects, told_row
 from synmem.layouts.foreign.values import (
     kept,
     parsed,
@@ -25,19 +25,11 @@ from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "chainlit"
 
-HOLDS: Final = Holds(
-    fields=frozenset(
-        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
-    ),
-    own=False,
-    extra_of=NAME,
-)
+HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 
 _ROLES: Final = {
     "user_message": "user", "assistant_message": "assistant", "system_message": "system",
 }  # fmt: skip
-
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
 
 
 def _plan(backend: str, names: Mapping[str, str], sketch: Sketch) -> Plan:
@@ -74,7 +66,7 @@ def unfold(
     feedbacks = beside(found.get("feedbacks", ()), of_step)
     messages: list[Message | Unreadable] = []
     for step in sorted(objects(found.get("steps", ())), key=_moment):
-        messages += _said(step, elements, feedbacks)
+        messages += told_row("step", step, _messages, elements, feedbacks)
     title = text_or_none(about.pop("name", None))
     about["metadata"] = parsed(about.get("metadata")) or None
     left = kept(about, {"id"})
@@ -95,26 +87,13 @@ def _moment(step: JSONObject | ValueError) -> tuple[str, str]:
 _Beside = Mapping[Any, Sequence[JSONObject]]
 
 
-def _said(
-    step: JSONObject | ValueError, elements: _Beside, feedbacks: _Beside
-) -> list[Message | Unreadable]:
-    """The messages of a step, none where it wraps others; or why it cannot be read."""
-    if isinstance(step, ValueError):
-        return [Unreadable("step", str(step))]
-    id_ = step.get("id")
-    try:
-        kind = text_of(step.get("type"), "its type")
-        if kind != "tool" and kind not in _ROLES:
-            return []
-        if rated := [kept(each) for each in feedbacks.get(id_, ())]:
-            step["feedback"] = rated
-        return [*_messages(step, [_element(each) for each in elements.get(id_, ())])]
-    except _MALFORMED as error:
-        return [Unreadable(str(id_), f"step {id_}: {error}")]
-
-
-def _messages(left: JSONObject, files: Sequence[runs.Piece]) -> list[Message]:
-    kind, id_ = left.pop("type"), text_or_none(left.pop("id"))
+def _messages(left: JSONObject, elements: _Beside, feedbacks: _Beside) -> list[Message]:
+    """The messages of a step, none where it only wraps others."""
+    kind, id_ = text_of(left.pop("type", None), "its type"), text_or_none(left.pop("id", None))
+    if kind != "tool" and kind not in _ROLES:
+        return []
+    left["feedback"] = [kept(each) for each in feedbacks.get(id_, ())] or None
+    files = [_element(each) for each in elements.get(id_, ())]
     at = take_time(left, "startTime" if "startTime" in left else "createdAt", utc=True)
     output = left.pop("output", None)
     pieces: list[runs.Piece]

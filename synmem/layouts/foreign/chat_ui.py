@@ -21,21 +21,14 @@ from synmem.layouts.foreign.values import (
     take_time,
     text_of,
     text_or_none,
+    told,
 )
 from synmem.layouts.shapes import Gathered, Told
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "chat_ui"
 
-HOLDS: Final = Holds(
-    fields=frozenset(
-        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
-    ),
-    own=False,
-    extra_of=NAME,
-)
-
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 
 
 def unfold(conversation: str, found: Mapping[str, Sequence[JSONObject]]) -> Told:
@@ -76,17 +69,15 @@ def _node(document: Any) -> Node:
 # --- a message ------------------------------------------------------------------------------
 
 
-def _said(index: int, document: Any) -> list[Message | Unreadable]:
+def _said(index: int, document: Any) -> Sequence[Message | Unreadable]:
     """The messages that one of theirs is told as, or why it cannot be read."""
-    try:
-        return [*_messages(object_of(document, "the message"))]
-    except _MALFORMED as error:
-        named = document.get("id") if isinstance(document, dict) else None
-        place = str(as_json(named)) if named is not None else str(index)
-        return [Unreadable(place, f"message {place}: {error}")]
+    named = document.get("id") if isinstance(document, dict) else None
+    place = str(index) if named is None else str(as_json(named))
+    return told("message", place, _messages, document)
 
 
-def _messages(left: JSONObject) -> list[Message]:
+def _messages(document: Any) -> list[Message]:
+    left = object_of(document, "the message")
     role = text_of(left.pop("from", None), "its from")
     content = text_of(left.pop("content", None), "its content")
     if role == "system" and not content:

@@ -12,21 +12,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, beside, objects
+from synmem.layouts.foreign.tables import Tables, beside, objects, told_row
 from synmem.layouts.foreign.trees import LOST, Node, Paths, paths
 from synmem.layouts.foreign.values import kept, parsed, take_time, text_of, text_or_none
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.messages import Holds, JSONObject, Message
 
 NAME: Final = "dify"
 
-HOLDS: Final = Holds(
-    fields=frozenset(
-        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
-    ),
-    own=False,
-    extra_of=NAME,
-)
+HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 
 _ROOT: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -37,8 +31,6 @@ _BESIDE: Final = {
     "annotations": ("message_annotations", "t.created_at"),
 }
 """What stands beside a message, where there is such a table, and its order."""
-
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
 
 
 def _plan(sketch: Sketch) -> Plan:
@@ -68,7 +60,7 @@ def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
     rows = objects(found.get("messages", ()))
     ways = _ways(rows)
     others = {name: beside(found.get(name, ()), "message_id") for name in _BESIDE}
-    said = [_said(row, others) for row in rows]
+    said = [told_row("message", row, _messages, others) for row in rows]
     title = text_or_none(about.pop("name", None))
     left = kept(about, {"id", "is_deleted"})
     return Told(
@@ -101,33 +93,23 @@ def _node(row: JSONObject | ValueError) -> Node:
 # --- a row ----------------------------------------------------------------------------------
 
 
-def _said(
-    row: JSONObject | ValueError, others: Mapping[str, Mapping[Any, Sequence[JSONObject]]]
-) -> list[Message | Unreadable]:
-    """The messages of a row, or why it cannot be read."""
-    if isinstance(row, ValueError):
-        return [Unreadable("row", str(row))]
-    id_ = row.get("id")
-    try:
-        return [*_messages(row, {name: of.get(id_, ()) for name, of in others.items()})]
-    except _MALFORMED as error:
-        return [Unreadable(str(id_), f"message {id_}: {error}")]
-
-
-def _messages(left: JSONObject, beside: Mapping[str, Sequence[JSONObject]]) -> list[Message]:
+def _messages(
+    left: JSONObject, others: Mapping[str, Mapping[Any, Sequence[JSONObject]]]
+) -> list[Message]:
+    there = {name: of.get(left.get("id"), ()) for name, of in others.items()}
     question = text_of(left.pop("query", None), "its query")
     answer = text_of(left.pop("answer", None), "its answer")
     at, record = take_time(left, "created_at", utc=True), {"id": left.pop("id", None)}
-    files = beside["files"]
+    files = there["files"]
     asked = [_file(each) for each in files if each.get("belongs_to") != "assistant"]
     given = [_file(each) for each in files if each.get("belongs_to") == "assistant"]
-    steps = _steps(beside["thoughts"], answer)
+    steps = _steps(there["thoughts"], answer)
     if answer or not any(isinstance(each, runs.Call) for each in steps):
         steps = [*steps, runs.Text(answer)]
     for key in ("message_metadata", "override_model_configs"):
         left[key] = parsed(left.get(key))
     for key in ("feedback", "annotations"):
-        left[key] = [kept(each) for each in beside[key]] or None
+        left[key] = [kept(each) for each in there[key]] or None
     extra = kept(left, {"message", "conversation_id"})
     return [
         *runs.messages_of(

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, beside, objects
+from synmem.layouts.foreign.tables import Tables, beside, objects, told_row
 from synmem.layouts.foreign.values import (
     as_json,
     kept,
@@ -28,9 +28,7 @@ from synmem.messages import Holds, JSONObject, Message, Unreadable
 NAME: Final = "flowise"
 
 HOLDS: Final = Holds(
-    fields=frozenset(
-        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
-    ),
+    fields=runs.FIELDS,
     conversation_fields=frozenset({"extra"}),
     own=False,
     extra_of=NAME,
@@ -46,8 +44,6 @@ _JSON: Final = (
 
 _OF_ALL: Final = ("chatflowid", "chatId", "sessionId", "chatType", "memoryType")
 """What is said once, of the conversation, as its first row has it."""
-
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
 
 _SESSION: Final = """COALESCE(NULLIF(t."sessionId", ''), t."chatId")"""
 
@@ -101,26 +97,14 @@ def unfold(conversation: str, found: Mapping[str, Sequence[Record]], *, utc: boo
         if isinstance(row, dict):
             about = about or {key: row[key] for key in _OF_ALL if row.get(key) is not None}
             row = {key: item for key, item in row.items() if about.get(key, ...) != item}
-        messages += _said(row, feedback, utc)
+        messages += told_row("message", row, _messages, feedback, utc)
     return Told(messages=messages, extra={NAME: kept(about)} if about else None)
 
 
-def _said(
-    row: JSONObject | ValueError, feedback: Mapping[Any, Sequence[JSONObject]], utc: bool
-) -> list[Message | Unreadable]:
-    """The messages of a row, or why it cannot be read."""
-    if isinstance(row, ValueError):
-        return [Unreadable("row", str(row))]
-    id_ = row.get("id")
-    try:
-        if rated := [kept(each) for each in feedback.get(id_, ())]:
-            row["feedback"] = rated
-        return [*_messages(row, utc)]
-    except _MALFORMED as error:
-        return [Unreadable(str(id_), f"message {id_}: {error}")]
-
-
-def _messages(left: JSONObject, utc: bool) -> list[Message]:
+def _messages(
+    left: JSONObject, feedback: Mapping[Any, Sequence[JSONObject]], utc: bool
+) -> list[Message]:
+    left["feedback"] = [kept(each) for each in feedback.get(left.get("id"), ())] or None
     role = text_of(left.pop("role", None), "its role")
     text = text_of(left.pop("content", None), "its content")
     at = take_time(left, "createdDate", utc=True) if utc else None

@@ -20,25 +20,18 @@ from synmem.layouts.foreign.values import (
     take_time,
     text_of,
     text_or_none,
+    told,
 )
 from synmem.layouts.shapes import Gathered, Told
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "librechat"
 
-HOLDS: Final = Holds(
-    fields=frozenset(
-        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
-    ),
-    own=False,
-    extra_of=NAME,
-)
+HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 
 _ROOT: Final = "00000000-0000-0000-0000-000000000000"
 _INTERNAL: Final = frozenset({"_id", "__v", "_meiliIndex", "conversationId"})
 """What the database and the search index keep for themselves, and what is said already."""
-
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
 
 
 def unfold(conversation: str, found: Mapping[str, Sequence[JSONObject]]) -> Told:
@@ -92,17 +85,15 @@ def _extra(about: JSONObject) -> JSONObject | None:
 # --- a document -----------------------------------------------------------------------------
 
 
-def _said(index: int, document: Any) -> list[Message | Unreadable]:
+def _said(index: int, document: Any) -> Sequence[Message | Unreadable]:
     """The messages of a document, or why it cannot be read."""
-    try:
-        return [*_messages(object_of(document, "the document"))]
-    except _MALFORMED as error:
-        named = document.get("messageId") if isinstance(document, dict) else None
-        place = str(as_json(named)) if named is not None else str(index)
-        return [Unreadable(place, f"message {place}: {error}")]
+    named = document.get("messageId") if isinstance(document, dict) else None
+    place = str(index) if named is None else str(as_json(named))
+    return told("message", place, _messages, document)
 
 
-def _messages(left: JSONObject) -> list[Message]:
+def _messages(document: Any) -> list[Message]:
+    left = object_of(document, "the document")
     text_of(left.get("messageId"), "its messageId")
     role = "user" if left.pop("isCreatedByUser", None) is True else "assistant"
     at = take_time(left, "createdAt", utc=True)

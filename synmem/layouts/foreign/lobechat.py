@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, beside, objects
+from synmem.layouts.foreign.tables import Tables, beside, objects, told_row
 from synmem.layouts.foreign.values import (
     kept,
     objects_of,
@@ -24,15 +24,7 @@ from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "lobechat"
 
-HOLDS: Final = Holds(
-    fields=frozenset(
-        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
-    ),
-    own=False,
-    extra_of=NAME,
-)
-
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 
 _OWNERS: Final = {"topic_id": "", "session_id": "topic_id IS NULL"}
 """Whose a message is: the column of the conversation's id, and where it is the one that counts."""
@@ -78,7 +70,7 @@ def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
     )
     messages: list[Message | Unreadable] = []
     for row in objects(_both(found, "messages")):
-        messages.append(_said(row, plugins, files, known))
+        messages += told_row("message", row, _messages, plugins, files, known)
     title = text_or_none(about.pop("title", None))
     left = kept(about, {"id"})
     return Told(messages=messages, title=title, extra={NAME: left} if left else None)
@@ -93,20 +85,12 @@ def _both(found: Mapping[str, Sequence[Record]], name: str) -> list[Record]:
 _Beside = Mapping[Any, Sequence[JSONObject]]
 
 
-def _said(
-    row: JSONObject | ValueError, plugins: _Beside, files: _Beside, known: _Beside
-) -> Message | Unreadable:
-    """The message of a row, or why it cannot be read."""
-    if isinstance(row, ValueError):
-        return Unreadable("row", str(row))
-    id_ = row.get("id")
-    try:
-        theirs = [
-            each | next(iter(known.get(each.get("file_id"), ())), {}) for each in files.get(id_, ())
-        ]
-        return _message(row, next(iter(plugins.get(id_, ())), {}), theirs)
-    except _MALFORMED as error:
-        return Unreadable(str(id_), f"message {id_}: {error}")
+def _messages(row: JSONObject, plugins: _Beside, files: _Beside, known: _Beside) -> list[Message]:
+    theirs = [
+        each | next(iter(known.get(each.get("file_id"), ())), {})
+        for each in files.get(row.get("id"), ())
+    ]
+    return [_message(row, next(iter(plugins.get(row.get("id"), ())), {}), theirs)]
 
 
 def _message(left: JSONObject, plugin: JSONObject, files: Sequence[JSONObject]) -> Message:

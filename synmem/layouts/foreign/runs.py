@@ -8,9 +8,14 @@ is a tool message behind the message that made its call. It starts afresh with e
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from synmem.messages import JSONObject, Message, parse_json
+
+FIELDS: Final = frozenset({
+    "role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra",
+})  # fmt: skip
+"""What a message has that is told so."""
 
 
 class Text(NamedTuple):

@@ -1,12 +1,12 @@
 """Queries of whole rows, each as the JSON text of an object: the same for every version of a
 framework, which has a column more or less, and for PostgreSQL and SQLite."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from synmem.layouts.foreign.values import object_of
+from synmem.layouts.foreign.values import object_of, told
 from synmem.layouts.shapes import Columns, Record, Sketch
-from synmem.messages import JSONObject, parse_json
+from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 _UUID: Final = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 
@@ -110,3 +110,16 @@ def beside(rows: Sequence[Record], key: str) -> dict[Any, list[JSONObject]]:
         if isinstance(each, dict) and isinstance(each.get(key), str | int):
             found.setdefault(each.pop(key), []).append(each)
     return found
+
+
+def told_row(
+    what: str,
+    row: JSONObject | ValueError,
+    make: Callable[..., Sequence[Message | Unreadable]],
+    *given: Any,
+) -> Sequence[Message | Unreadable]:
+    """The messages of such a row, made of it and what is given; one `Unreadable` that names it
+    where they cannot be made."""
+    if isinstance(row, ValueError):
+        return [Unreadable(what, str(row))]
+    return told(what, row.get("id"), make, row, *given)

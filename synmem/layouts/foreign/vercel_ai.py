@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, beside, objects, quoted
+from synmem.layouts.foreign.tables import Tables, beside, objects, quoted, told_row
 from synmem.layouts.foreign.values import (
     as_json,
     kept,
@@ -28,15 +28,7 @@ from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "vercel_ai"
 
-HOLDS: Final = Holds(
-    fields=frozenset(
-        {"role", "content", "created_at", "tool_calls", "tool_call_id", "name", "parts", "extra"}
-    ),
-    own=False,
-    extra_of=NAME,
-)
-
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 
 
 def _plan(messages: str, votes: str, sketch: Sketch) -> Plan:
@@ -58,28 +50,14 @@ def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
     votes = beside(found.get("votes", ()), "messageId")
     messages: list[Message | Unreadable] = []
     for row in objects(found.get("messages", ())):
-        messages += _said(row, votes)
+        messages += told_row("message", row, _messages, votes)
     title = text_or_none(about.pop("title", None))
     left = kept(about, {"id"})
     return Told(messages=messages, title=title, extra={NAME: left} if left else None)
 
 
-def _said(
-    row: JSONObject | ValueError, votes: Mapping[Any, Sequence[JSONObject]]
-) -> list[Message | Unreadable]:
-    """The messages of a row, or why it cannot be read."""
-    if isinstance(row, ValueError):
-        return [Unreadable("row", str(row))]
-    id_ = row.get("id")
-    try:
-        if voted := [kept(each, {"chatId"}) for each in votes.get(id_, ())]:
-            row["votes"] = voted
-        return [*_messages(row)]
-    except _MALFORMED as error:
-        return [Unreadable(str(id_), f"message {id_}: {error}")]
-
-
-def _messages(left: JSONObject) -> list[Message]:
+def _messages(left: JSONObject, votes: Mapping[Any, Sequence[JSONObject]]) -> list[Message]:
+    left["votes"] = [kept(each, {"chatId"}) for each in votes.get(left.get("id"), ())] or None
     role = text_of(left.pop("role", None), "its role")
     said = parsed(left.pop("parts" if "parts" in left else "content", None))
     at = take_time(left, "createdAt", utc=True)
@@ -194,7 +172,7 @@ def _rows(chat: str, created: str) -> Rows:
     record = ("id", "role", "parts", created)
 
     def unfold_row(row: Record) -> list[Message]:
-        return _messages(dict(zip(("id", "role", "parts", "createdAt"), row, strict=True)))
+        return _messages(dict(zip(("id", "role", "parts", "createdAt"), row, strict=True)), {})
 
     def tells(row: Record) -> bool:
         parts = parsed(row[2])

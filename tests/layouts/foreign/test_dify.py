@@ -112,7 +112,7 @@ def test_the_newest_row_says_which_branch_is_current() -> None:
 def test_a_row_that_cannot_be_read_is_named_and_hides_nothing() -> None:
     said = told(row("1", "a", "b"), row("2", None, "d"), row("3", "e", "f"), "no row")
     assert said.messages[2] == Unreadable("2", "message 2: its query is no text")
-    assert said.messages[5] == Unreadable("row", "the row cannot be read: the row is no object")
+    assert said.messages[5] == Unreadable("message", "the row cannot be read: the row is no object")
     assert texts(each for each in said.messages if isinstance(each, Message)) == [*"abef"]
 
 
