@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from synmem.layouts.shapes import Columns, Plan, Rows, Shape, Sketch, Whole
 
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
+    "agent_framework": ("redis",),
     "agno": ("sqlite", "postgres"),
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),

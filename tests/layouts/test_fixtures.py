@@ -6,6 +6,7 @@ the fixture is suddenly read.
 
 import asyncio
 import contextlib
+import copy
 import filecmp
 import json
 import re
@@ -26,7 +27,7 @@ from synmem.layouts.shapes import Told
 from synmem.messages import Message, Unreadable, as_dict
 from synmem.store import ConversationInfo, Store, SupportsBranches
 from tests.backends.mongo.place import placed
-from tests.services import unique
+from tests.services import redis_json, unique
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 ORIGINALS = FIXTURES.parents[2] / "shared" / "fixtures"
@@ -52,7 +53,7 @@ ALL = [
     Fixture("synapsekit-redis", "redis.json", "redis"),
     Fixture("langchain-sql-sqlite", "message_store.db"),
     coming("agent-framework-file", ".", "no layout for Agent Framework's files", "file"),
-    coming("agent-framework-redis", "redis.json", "no layout for Agent Framework's lists", "redis"),
+    Fixture("agent-framework-redis", "redis.json", "redis"),
     Fixture("agno-sqlite-v2", "agno.db"),
     Fixture("agno-sqlite-v3", "agno.db"),
     coming("aider-history", ".aider.chat.history.md", "no layout for aider's history", "file"),
@@ -88,7 +89,7 @@ ALL = [
     coming("langchain-file", ".", "no form for LangChain's file history", "file"),
     Fixture("langchain-mongodb", "message_store.jsonl", "mongo"),
     Fixture("langchain-postgres", "chat_history.sql", "postgres"),
-    coming("langchain-redis-json", "redisjson.json", "no LangChain JSON on Redis", "redis"),
+    Fixture("langchain-redis-json", "redisjson.json", "redis"),
     Fixture("langchain-redis-list", "redis.json", "redis"),
     Fixture("langchainjs-postgres", "langchainjs-postgres.sql", "postgres"),
     Fixture("langgraph-postgres", "checkpoints.sql", "postgres"),
@@ -237,6 +238,11 @@ def _redis(place: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, C
     """The keys of a dump, in a database where no other test has any."""
     url = urlsplit(request.getfixturevalue("redis_server").url)._replace(path="/15").geturl()
     dump = json.loads(place.read_text())
+    if {kept["type"] for kept in dump.values()} == {"ReJSON-RL"}:
+        with redis_json.running() as server:
+            server.keys |= {key: kept["value"] for key, kept in dump.items()}
+            yield server.url, lambda: copy.deepcopy(server.keys)
+        return
     with redis.Redis.from_url(url) as raw:
         write = {"set": raw.sadd, "list": raw.rpush}
         try:

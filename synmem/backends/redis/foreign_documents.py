@@ -52,8 +52,8 @@ class DocumentSource:
         return keys
 
     async def _told(self, names: Sequence[str]) -> Told:
-        """What these documents say together; a document that cannot be read has no place among
-        them, and comes last."""
+        """What these documents say together; a document that does not say its place
+        among them comes last."""
         found: list[tuple[str, Any]] = []
         for some in chunks(names, _AT_ONCE):
             asked = [("JSON.GET", name.encode()) for name in some]
@@ -62,18 +62,19 @@ class DocumentSource:
         return told_by(partial(self._together, found))
 
     def _together(self, found: Sequence[tuple[str, Any]]) -> Told:
-        placed: list[tuple[Any, Sequence[Message]]] = []
+        placed: list[tuple[Any, Sequence[Message | Unreadable]]] = []
         lost: list[Unreadable] = []
         for name, text in found:
-            rest = name[len(self._prefix) :]
             try:
                 document = _document(text)
-                placed.append((self._shape.order_of(rest, document), self._shape.unfold(document)))
+                place = self._shape.order_of(name[len(self._prefix) :], document)
             except MALFORMED as error:
-                shown = (
-                    text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else None
-                )
-                lost.append(Unreadable(name, f"{name}: {error}", shown))
+                lost.append(_unreadable(name, text, error))
+                continue
+            try:
+                placed.append((place, self._shape.unfold(document)))
+            except MALFORMED as error:
+                placed.append((place, [_unreadable(name, text, error)]))
         placed.sort(key=lambda each: each[0])
         return Told(messages=[*(said for _, some in placed for said in some), *lost])
 
@@ -88,6 +89,11 @@ class DocumentSource:
     async def close(self) -> None:
         """See `Source.close`."""
         await self._server.close()
+
+
+def _unreadable(name: str, text: Any, error: Exception) -> Unreadable:
+    shown = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else None
+    return Unreadable(name, f"{name}: {error}", shown)
 
 
 def _document(text: Any) -> JSONObject:

@@ -411,7 +411,11 @@ _MEANINGS: Final[tuple[tuple[str, type[StoreError], str], ...]] = (
         StoreError,
         "it is a cluster: cluster = true, and a prefix with a hash tag",
     ),
-    (r"\bWRONGTYPE\b", CorruptData, "a key below the prefix belongs to another program"),
+    (
+        r"\bWRONGTYPE\b|wrong Redis type",
+        CorruptData,
+        "a key below the prefix belongs to another program",
+    ),
     (r"DB index is out of range", StoreError, "the URL ends with the number of the database"),
     (r"\bOOM\b", StoreError, "its memory is full; nothing of this call was written"),
     (r"\b(MISCONF|NOREPLICAS)\b", StoreError, "the server takes no writes at present"),
