@@ -20,12 +20,13 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "langchain": ("sqlite", "postgres", "mongo", "redis"),
     "langgraph": ("sqlite", "postgres"),
     "librechat": ("mongo",),
-    "llamaindex": ("sqlite", "mongo", "redis"),
+    "llamaindex": ("sqlite", "postgres", "redis", "mongo"),
     "llm": ("sqlite",),
     "lobechat": ("postgres",),
     "mem0": ("sqlite",),
     "open_webui": ("sqlite", "postgres"),
-    "openai_agents": ("sqlite", "mongo", "redis"),
+    "openai_agents": ("sqlite", "postgres", "redis", "mongo"),
+    "spring_ai": ("postgres",),
     "vercel_ai": ("postgres",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by

@@ -6,12 +6,11 @@ from datetime import date
 from typing import Any, Final
 
 from synmem.backends.paging import changed
+from synmem.backends.placing import Placing
 from synmem.backends.postgres.foreign_table import ForeignTable
 from synmem.backends.postgres.table import identifier, literal
 from synmem.backends.records import Row, position_at, spot_at
-from synmem.errors import Rejected, StoreError
-from synmem.layouts.shapes import Record
-from synmem.messages import Message
+from synmem.errors import StoreError, Unsupported
 from synmem.store import Position
 
 _AS_THEY_ARE: Final = {
@@ -31,33 +30,19 @@ class Inserted:
         self.last = last
 
 
-Values = Sequence[Any]
-"""What a new row has in the columns of the record, and in those keys that are none of these."""
-
-
-def columns_of(table: ForeignTable) -> list[str]:
-    """The columns of `Values`."""
-    record = table.shape.record
-    return [*record, *(key for key in table.keys if key not in record)]
-
-
 async def insert(
-    connection: Any,
-    table: ForeignTable,
-    rows: Sequence[tuple[str, Values]],
-    first: int | None = None,
+    connection: Any, table: ForeignTable, placing: Placing, rows: Sequence[Row], *, numbered: bool
 ) -> dict[str, Inserted]:
-    """Insert these rows, in their order, numbered by the server or from `first` on; what was
-    inserted, by conversation."""
-    names = [table.id.name, *columns_of(table)]
-    sent = [table.id.values([name for name, _ in rows])]
-    sent += ([_sent(values[i]) for _, values in rows] for i in range(len(names) - 1))
-    if first is not None:
-        names.append(table.last)
-        sent.append([*range(first, first + len(rows))])
+    """Insert these rows, in their order, with their numbers or with those that the server gives;
+    what was inserted, by conversation."""
+    names = [table.last, table.id.name, *placing.columns]
+    sent = [[*map(_sent, column)] for column in zip(*map(placing.values, rows), strict=True)]
+    sent[1] = table.id.values(sent[1])
+    if not numbered:
+        names, sent = names[1:], sent[1:]
     kinds = [table.type_of(name) for name in names]
     arrays = [f"${n}::{_AS_THEY_ARE.get(kind, 'text')}[]" for n, kind in enumerate(kinds, 1)]
-    arrays[0] = f"$1::{table.id.type}[]"
+    arrays[int(numbered)] = f"${1 + int(numbered)}::{table.id.type}[]"
     given = [f"c{n}" for n in range(len(names))]
     values = [f"{name}::{kind}" for name, kind in zip(given, kinds, strict=True)]
     for index, name in enumerate(names):
@@ -65,7 +50,7 @@ async def insert(
             values[index] = f"coalesce({values[index]}, {default})"
     found = await connection.fetch(
         f"WITH new AS (INSERT INTO {table.name} ({', '.join(map(identifier, names))}) "
-        f"{'' if first is None else 'OVERRIDING SYSTEM VALUE '}SELECT {', '.join(values)} "
+        f"{'OVERRIDING SYSTEM VALUE ' if numbered else ''}SELECT {', '.join(values)} "
         f"FROM unnest({', '.join(arrays)}) WITH ORDINALITY AS given({', '.join(given)}, nth) "
         f"ORDER BY nth RETURNING {table.columns_sql()}) "
         "SELECT DISTINCT ON (s) *, min(n) OVER (PARTITION BY s) FROM new ORDER BY s, n DESC",
@@ -78,34 +63,16 @@ def _sent(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def keyed(
-    table: ForeignTable,
-    conversation: str,
-    given: Sequence[tuple[Message, Record]],
-    low: Row | None,
-    high: Row | None,
-    done: int = 0,
-) -> list[tuple[str, Values]]:
-    """The rows of messages, from their records, between these two; Rejected names a message that
-    does not fit there. `done` messages were before them."""
-    write = table.shape.write
-    assert write is not None
-    if not table.keys or write.key is None:
-        return [(conversation, record) for _, record in given]
-    (key,) = table.keys
-    names = columns_of(table)
-    at = names.index(key)
-    rows: list[tuple[str, Values]] = []
-    last = None if low is None else low.keys[0]
-    for nth, (message, record) in enumerate(given, done):
-        try:
-            last = write.key(message, last, None if high is None else high.keys[0])
-        except ValueError as error:
-            raise Rejected([(conversation, nth, str(error))]) from error
-        values = [*record, *[None] * (len(names) - len(record))]
-        values[at] = last
-        rows.append((conversation, values))
-    return rows
+async def check_zone(connection: Any, table: ForeignTable) -> None:
+    """Unsupported, where rows are ordered by times without a zone that are not in UTC here."""
+    if not any(table.type_of(key) == "timestamp without time zone" for key in table.keys):
+        return
+    if await connection.fetchval("SELECT extract(timezone FROM now()) <> 0"):
+        raise Unsupported(
+            f"{table.database.name}: its rows are ordered by times that say no zone, and the "
+            "server's is not UTC: where a new one stands cannot be said",
+            hint="ALTER ROLE ... SET timezone TO 'UTC'",
+        )
 
 
 async def last_rows(connection: Any, table: ForeignTable, ids: Sequence[str]) -> dict[str, Row]:

@@ -69,8 +69,24 @@ class ForeignTable:
     @property
     def name(self) -> str:
         """The table, quoted and with its schema."""
-        name = identifier(self.fit.table)
+        return self.beside(self.fit.table)
+
+    def beside(self, table: str) -> str:
+        """A table that stands beside it."""
+        name = identifier(table)
         return name if self._schema is None else f"{identifier(self._schema)}.{name}"
+
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """Its name and its schema."""
+        return self.fit.table, self._schema
+
+    @property
+    def path_sql(self) -> list[str]:
+        """What lets bare names be found where it is made."""
+        if self._schema is None:
+            return []
+        return [f"SET LOCAL search_path TO {identifier(self._schema)}"]
 
     async def is_made(self) -> bool:
         """Whether it is there: another program may have made it meanwhile."""

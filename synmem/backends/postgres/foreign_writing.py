@@ -6,32 +6,32 @@ The table remembers no call of ours: where the answer to a COMMIT was lost, the 
 became of that transaction.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from synmem import messages as model
 from synmem.backends.paging import changed, opened_for_reading, storable
 from synmem.backends.patience import again
+from synmem.backends.placing import Placing
 from synmem.backends.postgres.aside import Aside
 from synmem.backends.postgres.errors import Lost, RowRefused, is_taken
 from synmem.backends.postgres.foreign_inserting import (
     behind,
     check_behind,
-    columns_of,
+    check_zone,
     cut,
     first_row,
     insert,
-    keyed,
     last_rows,
     lowest,
     trim,
 )
 from synmem.backends.postgres.foreign_table import ForeignTable
 from synmem.backends.postgres.inserting import AT_ONCE
-from synmem.backends.postgres.table import identifier, making_sql
+from synmem.backends.postgres.table import MAKING_SQL, identifier
 from synmem.backends.postgres.writing import SLOTS, locked_sql, slots_of
-from synmem.backends.records import position_at
+from synmem.backends.records import Row, position_at
 from synmem.errors import Changed, Rejected, Unsupported
 from synmem.finishing import CANCELLED_S, to_its_end
 from synmem.layouts.shapes import Write
@@ -40,7 +40,13 @@ from synmem.store import START, Part, Position
 
 T = TypeVar("T")
 
-_FRONT = SLOTS
+_THERE_SQL: Final = (
+    "SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "WHERE c.relname = $1 AND n.nspname = coalesce($2, current_schema()))"
+)
+"""Whether a table is there, as of now: `to_regclass` may answer from before its lock."""
+
+_FRONT: Final = SLOTS
 """The lock of who takes numbers below the lowest."""
 
 
@@ -69,12 +75,11 @@ class ForeignWriter:
         self, parts: Sequence[Part], keep: int | None, token: str | None
     ) -> list[Position]:
         """See `Store.append`."""
-        write = self._writing(token)
+        placing = self._writing(token)
         ids = [part.conversation.id for part in parts]
         reasons = model.refusals([(p.conversation, p.messages) for p in parts], self.refusal)
         if reasons := reasons or self._id_refusals(ids):
             raise Rejected(reasons)
-        given = [(p.conversation.id, [(m, write.fold(m)) for m in p.messages]) for p in parts]
 
         async def step(connection: Any) -> list[Position]:
             ends = await last_rows(connection, self._table, ids)
@@ -84,12 +89,17 @@ class ForeignWriter:
                     raise changed(part.conversation.id, self._name)
             rows = [
                 row
-                for name, some in given
-                for row in keyed(self._table, name, some, ends.get(name), None)
+                for part in parts
+                for row in placing.rows(
+                    part.conversation.id, part.messages, 0, before=_keys(ends, part)
+                )
             ]
-            new = [name for name, some in given if some]
+            new = [part.conversation.id for part in parts if part.messages]
             await self._beside(connection, "opens", new)
-            inserted = await insert(connection, self._table, rows) if rows else {}
+            inserted = {}
+            if rows:
+                await check_zone(connection, self._table)
+                inserted = await insert(connection, self._table, placing, rows, numbered=False)
             check_behind(self._table, ends, inserted)
             if keep is not None:
                 await trim(connection, self._table, ids, keep)
@@ -130,7 +140,7 @@ class ForeignWriter:
         token: str | None,
     ) -> None:
         """See `Store.replace`."""
-        self._writing(token)
+        placing = self._writing(token)
         if reasons := self._id_refusals([conversation.id]):
             raise Rejected(reasons)
         with Aside() as aside:
@@ -143,7 +153,7 @@ class ForeignWriter:
                 await self._check_begin(connection, conversation.id, begins)
                 if upto != START:
                     await cut(connection, self._table, conversation.id, upto)
-                await self._put_in_front(connection, conversation.id, aside)
+                await self._put_in_front(connection, placing, conversation.id, aside)
                 await self._keep_in_step(connection, [conversation.id])
 
             await self._transaction([conversation.id], step, front=True)
@@ -168,21 +178,29 @@ class ForeignWriter:
             if begins != (START if row is None else position_at(row)):
                 raise changed(conversation, self._name)
 
-    async def _put_in_front(self, connection: Any, conversation: str, aside: Aside) -> None:
+    async def _put_in_front(
+        self, connection: Any, placing: Placing, conversation: str, aside: Aside
+    ) -> None:
         """Write what was laid aside before what is left of the conversation."""
-        write = self._table.shape.write
-        assert write is not None
+        if not aside.count:
+            return
+        await check_zone(connection, self._table)
         high = await first_row(connection, self._table, conversation)
-        first = None if high is None else await lowest(connection, self._table, aside.count)
-        if aside.count:
-            await self._beside(connection, "opens", [conversation])
-        messages, done, low = aside.messages(), 0, None
-        while some := list(islice(messages, AT_ONCE)):
-            given = [(message, write.fold(message)) for message in some]
-            rows = keyed(self._table, conversation, given, low, high, done)
-            at = None if first is None else first + done
-            low = (await insert(connection, self._table, rows, at))[conversation].last
-            done += len(some)
+        first = 1 if high is None else await lowest(connection, self._table, aside.count)
+        await self._beside(connection, "opens", [conversation])
+        messages, done = aside.messages(), 0
+        before: Sequence[Any] = ()
+        while some := [*islice(messages, AT_ONCE)]:
+            rows = placing.rows(
+                conversation,
+                some,
+                first + done - 1,
+                before=before,
+                behind=() if high is None else high.keys,
+                nth=done,
+            )
+            await insert(connection, self._table, placing, rows, numbered=high is not None)
+            before, done = rows[-1].keys, done + len(rows)
 
     async def _keep_in_step(self, connection: Any, ids: Sequence[str]) -> None:
         """What stands beside these conversations, of which rows were written or removed."""
@@ -197,7 +215,7 @@ class ForeignWriter:
         write = self._table.shape.write
         beside = None if write is None else write.beside.get("postgres")
         if beside is not None and ids:
-            there = self._table.facts.refers or identifier(beside.table)
+            there = self._table.facts.refers or self._table.beside(beside.table)
             sql = getattr(beside, what).format(table=there)
             await connection.executemany(sql, [(name,) for name in ids])
 
@@ -242,7 +260,7 @@ class ForeignWriter:
             raise Lost(f"{self._name}: a write is still under way", hint="try again later")
         return bool(status == "committed")
 
-    def _writing(self, token: str | None) -> Write:
+    def _writing(self, token: str | None) -> Placing:
         """How it is written; Unsupported where it is not."""
         table, layout = self._table, self._table.fit.layout
         write = table.shape.write
@@ -257,7 +275,7 @@ class ForeignWriter:
             )
         if not self._writable:
             raise opened_for_reading(self._name)
-        return write
+        return Placing(table.shape, write)
 
     def _only_read(self, write: Write) -> str:
         """Why what becomes of a row that is written or removed cannot be said, or where a new one
@@ -265,7 +283,7 @@ class ForeignWriter:
         table = self._table
         if table.facts.watched:
             return f"{table.facts.watched}: what becomes of a row there cannot be said"
-        written = {table.id.name, table.last, *columns_of(table)}
+        written = {table.id.name, table.last, *Placing(table.shape, write).columns}
         if any(column.computed for column in table.facts.columns if column.name in written):
             return "has columns that are computed"
         numbers = [c for c in table.facts.columns if c.name == table.last and c.filled]
@@ -284,16 +302,27 @@ class ForeignWriter:
         assert write is not None
         name = self._table.fit.table
         named = Named(self._table)
-        statements = [each.format(table=named) for each in write.schema["postgres"]]
+        statements = [
+            *self._table.path_sql,  # they may name another table
+            *(each.format(table=named) for each in write.schema["postgres"]),
+        ]
 
         async def step() -> None:
             async with self._table.database.connection() as connection:
-                await connection.execute(making_sql(statements))
+                await connection.execute(MAKING_SQL)
+                found = await connection.fetchval(_THERE_SQL, *self._table.place)
+                await connection.execute("; ".join([*(() if found else statements), "COMMIT"]))
 
         await again(step, (Lost,))
         await self._table.look()
         if {column.name for column in self._table.facts.columns} < self._table.shape.columns:
             raise Changed(f"{self._name}: another program made {name} meanwhile", hint="run again")
+
+
+def _keys(ends: Mapping[str, Row], part: Part) -> Sequence[Any]:
+    """What the last row of a part's conversation is ordered by."""
+    end = ends.get(part.conversation.id)
+    return () if end is None else end.keys
 
 
 class Named:

@@ -17,8 +17,8 @@ from synmem.layouts.own.postgres_rows import Layout, Own, Row
 from synmem.messages import Holds, Message
 from synmem.store import Position
 
-_MAKING: Final = 0x73796E6D656D
-"""The advisory lock under which tables are made: two that make them at once take turns."""
+MAKING_SQL: Final = f"BEGIN; SELECT pg_advisory_xact_lock({0x73796E6D656D})"
+"""How a transaction begins in which tables are made: two that make them at once take turns."""
 
 TIMESTAMP: Final = "timestamp with time zone"
 
@@ -285,8 +285,9 @@ def _schema(table: Table) -> str:
     )
     # Ids compare by bytes: the order does not change with the system's locale, nor does the index.
     session = 'session_id text COLLATE "C" NOT NULL'
-    return making_sql(
+    return "; ".join(
         (
+            MAKING_SQL,
             f"CREATE SEQUENCE IF NOT EXISTS {table.sequence}",
             f"CREATE TABLE IF NOT EXISTS {table.rows} ({session}, id bigint NOT NULL "
             f"DEFAULT nextval({table.numbers}), {columns}, PRIMARY KEY (session_id, id))",
@@ -295,14 +296,9 @@ def _schema(table: Table) -> str:
             "value text NOT NULL, PRIMARY KEY (session_id, name))",
             f"CREATE TABLE IF NOT EXISTS {table.calls} (token uuid PRIMARY KEY, "
             "at timestamp with time zone NOT NULL DEFAULT now())",
+            "COMMIT",
         )
     )
-
-
-def making_sql(statements: Sequence[str]) -> str:
-    """These statements in one transaction, while nobody else makes tables."""
-    lock = f"SELECT pg_advisory_xact_lock({_MAKING})"
-    return "; ".join(("BEGIN", lock, *statements, "COMMIT"))
 
 
 def row_id(position: Position) -> int:

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from synmem import messages as model
 from synmem.backends.paging import changed, opened_for_reading, storable
+from synmem.backends.placing import Placing
 from synmem.backends.records import Row, items_of, position_at, spot_at
-from synmem.backends.sqlite.foreign_placing import BesideRows, Named, Placing
+from synmem.backends.sqlite.foreign_placing import BesideRows, Named
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.sqlite.place import marks
 from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsupported
+from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import RowsFit
 from synmem.messages import Conversation, Message, chunks
 from synmem.store import START, Part, Position
@@ -223,11 +225,14 @@ class ForeignWriter:
         return int(lowest) - room - 1
 
     async def _insert(self, placing: Placing, rows: Sequence[Row]) -> None:
-        into = f"{self._into(placing)} VALUES ({marks(placing.columns)})"
+        into = f"{self._into(placing)} VALUES ({marks(self._columns(placing))})"
         await self._file.many(into, [placing.values(row) for row in rows])
 
+    def _columns(self, placing: Placing) -> list[str]:
+        return [self._table.number, self._table.id, *map(quoted, placing.columns)]
+
     def _into(self, placing: Placing) -> str:
-        return f"INSERT INTO {self._table.name} ({', '.join(placing.columns)})"
+        return f"INSERT INTO {self._table.name} ({', '.join(self._columns(placing))})"
 
     async def _keys_behind(self, conversation: str, upto: Position) -> Sequence[Any]:
         """By what the row is ordered that will stand behind those of a `replace`."""
@@ -248,7 +253,7 @@ class ForeignWriter:
     ) -> int:
         """Put the new messages where nobody sees them, and the database is not locked while a slow
         source is read; tell how many."""
-        places = [f"c{index}" for index in range(len(placing.columns))]
+        places = [f"c{index}" for index in range(len(self._columns(placing)))]
         async with self._file.step():
             await self._file.execute("DROP TABLE IF EXISTS temp.staged")
             await self._file.execute(f"CREATE TEMP TABLE staged ({', '.join(places)})")
@@ -269,7 +274,7 @@ class ForeignWriter:
 
     async def _unstage(self, placing: Placing, base: int) -> None:
         """Write what was staged, numbered behind `base`."""
-        others = ", ".join(f"c{index}" for index in range(1, len(placing.columns)))
+        others = ", ".join(f"c{index}" for index in range(1, len(self._columns(placing))))
         await self._file.execute(
             f"{self._into(placing)} SELECT ? + c0, {others} FROM temp.staged ORDER BY c0", [base]
         )
@@ -301,7 +306,7 @@ class ForeignWriter:
             raise self._only_read("passes over rows (ON CONFLICT)")
         if not self._opened:
             raise opened_for_reading(self._name)
-        return Placing(self._table, write)
+        return Placing(self._table.shape, write)
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:

@@ -19,6 +19,7 @@ from synmem.layouts.foreign.openai_agents_items import (
     refusal,
     unfold,
 )
+from synmem.layouts.foreign.placing import between
 from synmem.layouts.shapes import (
     Beside,
     Documents,
@@ -40,21 +41,18 @@ def _time(message: Message) -> str | None:
     return None if at is None else at.isoformat(" ")[:19]
 
 
-def time_between(message: Message, before: Any, behind: Any) -> str:
-    """The time of a message between two rows: its own, or else now, or what is nearest to it there.
-    ValueError where its own does not fit, or the next row would come before it."""
-    now, own = datetime.now(UTC).isoformat(" ")[:19], _time(message)
-    low = before if isinstance(before, str) else ""
-    high = behind if isinstance(behind, str) else now
-    if own is None:
-        return max(low, min(now, high))
-    if own < low:
-        raise ValueError(f"by its time, it was said before the message in front of it ({low})")
-    if isinstance(behind, str) and own > behind:
-        raise ValueError(f"by its time, it was said after the message behind it ({behind})")
-    if own > now:
-        raise ValueError("it is of a time to come: what is said next would stand in front of it")
-    return own
+def _text_between(message: Message, before: Any, behind: Any) -> str:
+    """The time of a message between two rows of SQLite's."""
+    now = datetime.now(UTC).isoformat(" ")[:19]
+    low, high = (each if isinstance(each, str) else None for each in (before, behind))
+    return str(between(_time(message), now, low, high))
+
+
+def _naive_between(message: Message, before: Any, behind: Any) -> datetime:
+    """The time of a message between two rows of PostgreSQL's, in UTC as all of them."""
+    own = message.created_at and message.created_at.replace(tzinfo=None)
+    found: datetime = between(own, datetime.now(UTC).replace(tzinfo=None), before, behind)
+    return found
 
 
 def _tells(record: Record) -> bool:
@@ -125,11 +123,45 @@ _ALCHEMY: Final = structs.replace(
     write=structs.replace(
         _WRITE,
         fold=lambda message: (compact(message), None),
-        key=time_between,
+        key=_text_between,
     ),
 )
 """`SQLAlchemySession`, which reads a session by time, and of a second by id."""
 
+
+_POSTGRES: Final = structs.replace(
+    _ALCHEMY,
+    types={"session_id": frozenset({"character varying", "text"})},
+    holds=structs.replace(TIMED, stamps=True, time_us=1),
+    write=Write(
+        fold=lambda message: (compact(message), None),
+        refusal=refusal,
+        key=_naive_between,
+        schema={
+            "postgres": (
+                "CREATE TABLE IF NOT EXISTS agent_sessions (\n\tsession_id VARCHAR NOT NULL, "
+                "\n\tcreated_at TIMESTAMP WITHOUT TIME ZONE DEFAULT CURRENT_TIMESTAMP NOT NULL, "
+                "\n\tupdated_at TIMESTAMP WITHOUT TIME ZONE DEFAULT CURRENT_TIMESTAMP NOT NULL, "
+                "\n\tPRIMARY KEY (session_id)\n)",
+                "CREATE TABLE {table} (\n\tid SERIAL NOT NULL, \n\tsession_id VARCHAR NOT NULL, "
+                "\n\tmessage_data TEXT NOT NULL, "
+                "\n\tcreated_at TIMESTAMP WITHOUT TIME ZONE DEFAULT CURRENT_TIMESTAMP NOT NULL, "
+                "\n\tPRIMARY KEY (id), \n\tFOREIGN KEY(session_id) REFERENCES agent_sessions "
+                "(session_id) ON DELETE CASCADE\n)",
+                "CREATE INDEX {table:idx_*_session_time} ON {table} (session_id, created_at)",
+            )
+        },
+        beside={
+            "postgres": Beside(
+                table="agent_sessions",
+                opens="INSERT INTO {table} (session_id) VALUES ($1) ON CONFLICT DO NOTHING",
+                touches="UPDATE {table} SET updated_at = CURRENT_TIMESTAMP WHERE session_id = $1",
+                ends="DELETE FROM {table} WHERE session_id = $1",
+            )
+        },
+    ),
+)
+"""The same on PostgreSQL."""
 
 # --- branches -------------------------------------------------------------------------------
 
@@ -256,6 +288,7 @@ _LISTS: Final = Lists(
 
 SHAPES: Final = {
     "mongo": (_MONGO,),
+    "postgres": (_POSTGRES,),
     "redis": (_LISTS,),
     "sqlite": (_SQLITE, _ALCHEMY, _BRANCHES),
 }

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from synmem.layouts.foreign.llamaindex import SHAPES, json_of
+from synmem.layouts.foreign.llamaindex import SHAPES
+from synmem.layouts.foreign.llamaindex_messages import json_of
 from synmem.messages import Message, Unreadable
 from synmem.store import Part, Store
 from tests import conformance, services

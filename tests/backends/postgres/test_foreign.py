@@ -3,6 +3,7 @@ and through a pooler; what is found in a database, and what must be named."""
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -14,8 +15,10 @@ from msgspec import structs
 from synmem.backends.postgres.store import open as open_postgres
 from synmem.errors import Rejected
 from synmem.layouts.foreign.langchain import SHAPES
+from synmem.layouts.foreign.llamaindex import SHAPES as LLAMAINDEX
 from synmem.messages import Conversation, Message
 from synmem.store import Part, Store
+from tests.backends.openai_agents import WritingItems
 from tests.conformance import (
     AT,
     FULL,
@@ -35,6 +38,7 @@ from tests.services import Server, unique
 from tests.services.pooler import pooling
 from tests.services.postgres import Postgres
 
+(MEMORY,) = LLAMAINDEX["postgres"]
 COMMUNITY, UUIDS, ALCHEMY, JAVASCRIPT = SHAPES["postgres"]
 
 
@@ -215,3 +219,93 @@ def test_the_table_of_langchain_postgres_has_uuids_and_times(space: Space) -> No
     assert space.rows(
         "SELECT indexname FROM pg_indexes WHERE schemaname = $1 ORDER BY 1", values=[space.schema]
     ) == [("chat_history_pkey",), ("idx_chat_history_session_id",)]
+
+
+# --- what is ordered by times ---------------------------------------------------------------
+
+
+class TestOpenAIAgents(WritingItems):
+    timed = stamped = True
+    precise = True
+
+    @pytest.fixture(autouse=True)
+    def _space(self, space: Space) -> None:
+        self.space = space
+
+    def stores(self, tmp_path: Any) -> Opener:
+        return lambda: self.space.opened(write=True, layout="openai_agents")
+
+    def test_ids_are_opaque(self, tmp_path: Any) -> None:
+        pytest.skip("as with LangChain's: all but those with NUL")
+
+
+AT_NS = int(AT.timestamp()) * 10**9 + 123_456_789
+CALL = {"id": "call_1", "name": "f", "arguments": {"city": "Zürich", "n": 2**70}}
+LLAMAS = [
+    Message("system", "be brief"),
+    Message("user", "a\x00b \ud83d", name="alice", tool_call_id="x"),
+    Message("assistant", "", tool_calls=[CALL]),
+    Message("tool", "result", tool_call_id="call_1", name=""),
+    Message("user", "an image", parts=[{"type": "text", "text": "an image"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]),
+    Message("user", "timed", created_at=AT),
+    Message("user", "finer", created_at=AT, extra={"llamaindex": {"row": {"timestamp": AT_NS}}}),
+    Message("user", "archived", created_at=AT, extra={"llamaindex": {"row": {"status": "archived", "role": "x"}}}),
+]  # fmt: skip
+
+
+class TestLlamaIndexMemory(WritingItems):
+    """As with OpenAI Agents', each row has a time, and no metadata."""
+
+    timed = stamped = True
+
+    @pytest.fixture(autouse=True)
+    def _space(self, space: Space) -> None:
+        self.space = space
+
+    def stores(self, tmp_path: Any) -> Opener:
+        return lambda: self.space.opened(write=True, layout="llamaindex")
+
+    def can_hold(self, message: Message) -> bool:
+        assert MEMORY.write is not None
+        return MEMORY.write.refusal(message) is None
+
+    def _as_held(self, messages: list[Message]) -> list[Message]:
+        return [structs.replace(message, metadata=None) for message in messages]
+
+    def test_every_field_survives(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            found = self.without_times(await items(store, "a"), LLAMAS)
+            assert found == LLAMAS
+
+        assert all(map(self.can_hold, LLAMAS))
+        self.check(
+            tmp_path,
+            [Part(Conversation("a"), [each]) for each in LLAMAS[:1]]
+            + [Part(Conversation("a"), LLAMAS[1:])],
+            test,
+        )
+
+    def test_what_one_wrote_another_reads(self, tmp_path: Any) -> None:
+        self.test_every_field_survives(tmp_path)
+
+    def test_ids_are_opaque(self, tmp_path: Any) -> None:
+        pytest.skip("as with LangChain's: all but those with NUL")
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (5, "row"),
+        ({"timestamp": 1.5}, "row"),
+        ({"timestamp": 2**70}, "nanoseconds"),
+        ({"status": 5}, "row"),
+        ({"other": 1}, "row"),
+    ],
+)
+def test_what_no_row_of_llamaindex_has_is_refused(row: Any, why: str) -> None:
+    assert MEMORY.write is not None
+    message = Message("user", "x", created_at=AT, extra={"llamaindex": {"row": row}})
+    assert why in str(MEMORY.write.refusal(message))
+    assert MEMORY.write.refusal(Message("user", "x", created_at=AT.replace(year=2500)))
+    number = Message("assistant", "", tool_calls=[{**CALL, "arguments": {"n": math.nan}}])
+    assert MEMORY.write.refusal(number)

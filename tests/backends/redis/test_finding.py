@@ -13,7 +13,7 @@ import redis
 
 from synmem.errors import CorruptData, Unnamed, Unsupported
 from synmem.layouts.foreign.langchain_messages import json_of
-from synmem.layouts.foreign.llamaindex import json_of as llamaindex_json
+from synmem.layouts.foreign.llamaindex_messages import json_of as llamaindex_json
 from synmem.messages import Message
 from tests.backends.redis.place import opened
 from tests.backends.redis.test_rights import reader_of

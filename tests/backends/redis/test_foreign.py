@@ -19,8 +19,8 @@ from synmem.errors import Changed, CorruptData, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.foreign.langchain_messages import json_of
 from synmem.layouts.foreign.langchain_messages import refusal as langchain_refuses
-from synmem.layouts.foreign.llamaindex import json_of as llamaindex_json
-from synmem.layouts.foreign.llamaindex import refusal as llamaindex_refuses
+from synmem.layouts.foreign.llamaindex_messages import json_of as llamaindex_json
+from synmem.layouts.foreign.llamaindex_messages import refusal as llamaindex_refuses
 from synmem.layouts.foreign.openai_agents_items import refusal as agents_refuses
 from synmem.layouts.shapes import Lists
 from synmem.messages import Conversation, Holds, Message, Unreadable, as_dict, ascii_json, from_dict

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from synmem.errors import Unsupported
-from synmem.layouts.foreign.llamaindex import SHAPES, json_of, message_of
+from synmem.layouts.foreign.llamaindex import SHAPES
+from synmem.layouts.foreign.llamaindex_messages import json_of, message_of
 from synmem.layouts.shapes import Rows
 from synmem.messages import Message, Unreadable
 from synmem.store import Part, Store

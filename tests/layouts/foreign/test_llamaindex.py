@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from synmem.layouts.foreign.llamaindex import HOLDS, json_of, message_of, refusal
+from synmem.layouts.foreign.llamaindex_messages import HOLDS, json_of, message_of, refusal
 from synmem.messages import Message, canonical
 from tests.services.llamaindex import LlamaIndex, llamaindex
 
