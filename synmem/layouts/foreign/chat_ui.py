@@ -163,7 +163,7 @@ def _tells(document: JSONObject) -> bool:
         "conversationId" not in document
         and isinstance(messages, list)
         and all(isinstance(each, dict) and "from" in each for each in messages)
-        and bool(messages or document.keys() & {"rootMessageId", "sessionId", "userId"})
+        and bool(messages or document.keys() & {"rootMessageId", "title", "userId"})
     )
 
 

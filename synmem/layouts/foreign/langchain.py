@@ -245,7 +245,7 @@ def _tells_list(document: JSONObject) -> bool:
     if not isinstance(document.get("sessionId"), str) or not isinstance(messages, list):
         return False
     try:
-        return not messages or bool(parted(messages[0]))
+        return bool(messages) and bool(parted(messages[0]))
     except ValueError:
         return False
 
