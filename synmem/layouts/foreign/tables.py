@@ -78,10 +78,11 @@ class Tables:
 
 
 def _pair(name: str, row: str) -> str:
-    """A column for SQLite's function, which takes no BLOB."""
+    """A column for SQLite's function, which takes no BLOB: that is an object of its digits."""
     key = "'" + name.replace("'", "''") + "'"
     value = f"{row}.{quoted(name)}"
-    return f"{key}, CASE typeof({value}) WHEN 'blob' THEN hex({value}) ELSE {value} END"
+    digits = f"json_object('hex', hex({value}))"
+    return f"{key}, CASE typeof({value}) WHEN 'blob' THEN {digits} ELSE {value} END"
 
 
 def quoted(name: str) -> str:

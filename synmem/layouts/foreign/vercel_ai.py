@@ -59,22 +59,36 @@ def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
 def _messages(left: JSONObject, votes: Mapping[Any, Sequence[JSONObject]]) -> list[Message]:
     left["votes"] = [kept(each, {"chatId"}) for each in votes.get(left.get("id"), ())] or None
     role = text_of(left.pop("role", None), "its role")
-    said = parsed(left.pop("parts" if "parts" in left else "content", None))
     at = take_time(left, "createdAt", utc=True)
-    pieces: list[runs.Piece] = []
-    if isinstance(said, str):
-        pieces.append(runs.Text(said))
-    else:
-        if said is None:
-            raise ValueError("it has no parts")
-        for part in objects_of(said, "its parts"):
-            pieces += _of_part(as_json(part))
+    pieces = _pieces(left)
     attachments = objects_of(parsed(left.pop("attachments", None)), "its attachments")
     pieces += [_file(as_json(each)) for each in attachments]
     return runs.messages_of(
         pieces, NAME, role=role, created_at=at, record=as_json({"id": left.pop("id", None)}),
         extra=kept(left, {"chatId"}),
     )  # fmt: skip
+
+
+def _pieces(left: JSONObject) -> list[runs.Piece]:
+    """What a row says. `content` may be a text, and only looks like JSON where it is no parts."""
+    if "parts" in left:
+        said = parsed(left.pop("parts"))
+    else:
+        said = left.pop("content", None)
+        if _are_parts(parsed(said)):
+            said = parsed(said)
+        elif isinstance(said, str):
+            return [runs.Text(said)]
+    if said is None:
+        raise ValueError("it has no parts")
+    parts = objects_of(said, "its parts")
+    return [piece for part in parts for piece in _of_part(as_json(part))]
+
+
+def _are_parts(said: Any) -> bool:
+    return isinstance(said, list) and any(
+        isinstance(part, dict) and isinstance(part.get("type"), str) for part in said
+    )
 
 
 # --- a part ---------------------------------------------------------------------------------
@@ -175,10 +189,7 @@ def _rows(chat: str, created: str) -> Rows:
         return _messages(dict(zip(("id", "role", "parts", "createdAt"), row, strict=True)), {})
 
     def tells(row: Record) -> bool:
-        parts = parsed(row[2])
-        return isinstance(parts, list) and any(
-            isinstance(part, dict) and isinstance(part.get("type"), str) for part in parts
-        )
+        return _are_parts(parsed(row[2]))
 
     return Rows(
         table="messages",

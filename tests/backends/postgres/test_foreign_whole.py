@@ -13,7 +13,7 @@ import pytest
 
 from synmem.backends.postgres import foreign_whole
 from synmem.backends.postgres.store import open as open_postgres
-from synmem.errors import AccessDenied, Changed, Unsupported
+from synmem.errors import AccessDenied, Changed, CorruptData, Unnamed, Unsupported
 from synmem.messages import Conversation, Message, Unreadable, replaced
 from synmem.store import Part, Store
 from tests.conformance import (
@@ -500,5 +500,35 @@ def test_it_says_whose_it_is_and_is_not_written(place: Place) -> None:
             assert before == await store.version()
             await place.sql("""UPDATE "Chat" SET title = 'x'""")
             assert before != await store.version()
+
+    run(main())
+
+
+def test_where_several_apps_have_their_tables_each_is_chosen_by_its_name(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a", 2))
+        await place.sql(THREADS)
+        async with place.connected() as connection:
+            await threads(connection, [chat("b", 3)])
+        with pytest.raises(Unnamed, match="threads") as several:
+            async with place.opened():
+                pass
+        hint = several.value.hint or ""
+        for layout, table in (("chainlit", "threads"), ("vercel_ai", "Message_v2")):
+            assert f"layout={layout}&table={table}" in hint
+        async with place.opened(layout="chainlit") as store:
+            assert await ids(store) == ["b"]
+        async with place.opened(table="Message_v2") as store:
+            assert await ids(store) == ["a"]
+
+    run(main())
+
+
+def test_tables_of_an_unknown_version_are_said_to_look_like_it(place: Place) -> None:
+    async def main() -> None:
+        await place.sql("CREATE TABLE threads (id text)", "CREATE TABLE steps (id text)")
+        with pytest.raises(CorruptData, match=r"looks like.*chainlit"):
+            async with place.opened():
+                pass
 
     run(main())

@@ -1,14 +1,18 @@
 """Chainlit's steps: which are messages, what is kept of each; what its own data layers wrote."""
 
+import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given
 
 from synmem.layouts.foreign.chainlit import SHAPES, unfold
-from synmem.messages import Message, Unreadable
+from synmem.messages import Conversation, Message, Unreadable, replaced
+from synmem.store import Part
 from tests.layouts.foreign.odd import is_well_told
 from tests.layouts.foreign.rows import odd_rows, rows
+from tests.layouts.foreign.wholes import WholeReading
 
 AT = datetime(2026, 9, 21, 14, 13, 21, tzinfo=UTC)
 THREAD = {"id": "t", "name": "A title", "userId": "u", "metadata": '{"chat_profile": "x"}'}
@@ -111,3 +115,34 @@ def test_anything_at_all_is_told_or_named(found: Any) -> None:
     found["steps"].insert(0, ['{"id": "a", "type": "tool", "output": "b"}'])
     for shape in SHAPES["postgres"]:
         assert is_well_told(lambda shape=shape: shape.unfold("t", found))  # type: ignore[misc]
+
+
+class TestInAFile(WholeReading):
+    """The contract; SQLite has no lone surrogates."""
+
+    def fill(self, db: sqlite3.Connection, parts: Sequence[Part]) -> None:
+        for table in ("threads", "steps"):
+            db.execute(f"DROP TABLE IF EXISTS {table}")
+        db.executescript(
+            """CREATE TABLE threads (id TEXT, name TEXT, "createdAt" TEXT, "userId" TEXT, metadata TEXT);
+            CREATE TABLE steps (id TEXT, "threadId" TEXT, type TEXT, output TEXT, "createdAt" TEXT,
+                start TEXT)"""
+        )
+        for part in [*parts, Part(Conversation("nothing"), [])]:
+            id_ = part.conversation.id
+            db.execute("INSERT INTO threads (id) VALUES (?)", [id_])
+            for n, message in enumerate(part.messages):
+                values = (f"{id_} {n}", id_, _kind(message), replaced(message.content), f"{n:09}")
+                db.execute("INSERT INTO steps VALUES (?, ?, ?, ?, ?, NULL)", values)
+
+    def held(self, index: int, message: Message) -> Message:
+        role = "assistant" if message.role == "assistant" else "user"
+        own = {"id": f"a {index}", "createdAt": f"{index:09}"}
+        return Message(role, replaced(message.content), extra={"chainlit": own})
+
+    def spoil(self, db: sqlite3.Connection) -> None:
+        db.execute("UPDATE steps SET output = x'6162' WHERE id = 'a 1'")
+
+
+def _kind(message: Message) -> str:
+    return "assistant_message" if message.role == "assistant" else "user_message"

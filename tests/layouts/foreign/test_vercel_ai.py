@@ -124,6 +124,17 @@ def test_rows_from_before_there_were_parts_are_read() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["42", "null", "[1]", "{}", '["a"]', ""])
+def test_content_that_only_looks_like_json_is_text(text: str) -> None:
+    assert unfold("c", rows(messages=[{**ROW, "content": text}])).messages == [
+        said("assistant", text)
+    ]
+    parts = '[{"type": "text", "text": "a"}]'
+    assert unfold("c", rows(messages=[{**ROW, "content": parts}])).messages == [
+        said("assistant", "a")
+    ]
+
+
 def test_a_row_that_cannot_be_read_is_named_and_hides_nothing() -> None:
     found = [{**ROW, "parts": 5}, {**ROW, "parts": [{"type": 5}]}, {**ROW, "parts": []}, ROW]
     assert unfold("c", rows(messages=found)).messages == [
