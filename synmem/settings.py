@@ -28,7 +28,7 @@ KEYS: Final[dict[str, dict[str, type]]] = {
     },
     "dynamodb": {
         "table_name": str, "region": str, "endpoint_url": str, "create": bool,
-        "aws_profile": str, "layout": str, **_ROLLING,
+        "aws_profile": str, "layout": str, "attribute": str, **_ROLLING,
     },
 }  # fmt: skip
 """The keys of each backend and their types; a number is 1 or more. `window` counts pairs."""

@@ -140,7 +140,7 @@ class WholeStore:
         missing = [id_ for id_ in ids if id_ not in found and _MARK in id_]
         for id_, (trunk, leaf) in (await self._branches(missing)).items() if missing else ():
             found[id_] = msgspec.structs.replace(trunk, messages=trunk.branches[leaf], branches={})
-        return {id_: _readable(told) for id_, told in found.items() if told.messages}
+        return {id_: readable(told) for id_, told in found.items() if told.messages}
 
     async def _branches(self, ids: Sequence[str]) -> dict[str, tuple[Told, str]]:
         """Those of these that are `ID#LEAF`: what the conversation says, and the leaf. Either may
@@ -160,16 +160,10 @@ class WholeStore:
 
     def _index(self, conversation: str, said: Sequence[Said], position: Position) -> int:
         """At which index the message of a position stands now."""
-        try:
-            index, print_ = msgspec.json.decode(position, type=tuple[int, str])
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"not a position of this store: {position!r}") from error
-        if 0 <= index < len(said) and _fingerprint(said, index) == print_:
-            return index
-        found = [at for at in range(len(said)) if _fingerprint(said, at) == print_]
-        if len(found) != 1:
+        index = index_at(said, position)
+        if index is None:
             raise changed(conversation, self.name)
-        return found[0]
+        return index
 
     # --- listing ---
 
@@ -298,7 +292,7 @@ def told_by(unfold: Callable[[], Told]) -> Told:
         return Told(messages=[Unreadable("conversation", f"the conversation: {error}")])
 
 
-def _readable(told: Told) -> Told:
+def readable(told: Told) -> Told:
     """The same, in which what no message can be is unreadable."""
     return msgspec.structs.replace(
         told,
@@ -321,8 +315,26 @@ def _page(conversation: str, said: Sequence[Said], indexes: Sequence[int]) -> Pa
     return Page(
         conversation,
         [said[index] for index in indexes],
-        lambda i: ascii_json([indexes[i], _fingerprint(said, indexes[i])]),
+        lambda i: position_at(said, indexes[i]),
     )
+
+
+def position_at(said: Sequence[Said], index: int) -> Position:
+    """Where the message of that index stands in a conversation that says this."""
+    return ascii_json([index, _fingerprint(said, index)])
+
+
+def index_at(said: Sequence[Said], position: Position) -> int | None:
+    """At which index the message of a position stands now; None where it does not, or may be any
+    of several. ValueError where it is none of ours."""
+    try:
+        index, print_ = msgspec.json.decode(position, type=tuple[int, str])
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a position of this store: {position!r}") from error
+    if 0 <= index < len(said) and _fingerprint(said, index) == print_:
+        return index
+    found = [at for at in range(len(said)) if _fingerprint(said, at) == print_]
+    return found[0] if len(found) == 1 else None
 
 
 def _fingerprint(said: Sequence[Said], index: int) -> str:

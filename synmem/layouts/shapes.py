@@ -289,14 +289,15 @@ class Items(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """What the framework calls the partition key; the table's own counts."""
     messages: str
-    """The attribute that is the list."""
+    """What the framework calls the attribute that is the list; `attribute` in a profile names
+    another."""
     version: str = ""
     """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
     tells: Callable[[Any], bool]
     """Whether an element of the list is a record of this layout."""
     unfold: Callable[[Any], Sequence[Message]]
-    """The messages of an element (numbers are int or Decimal), perhaps none; ValueError says why it
-    cannot be read."""
+    """The messages of an element, perhaps none; ValueError says why it cannot be read. It is JSON,
+    but for bytes; where it is written, it is one message."""
     holds: Holds
     """What a message and a conversation have there."""
     fold: Callable[[Message], Any] | None = None

@@ -5,6 +5,7 @@ the fixture is suddenly read.
 """
 
 import asyncio
+import base64
 import contextlib
 import copy
 import filecmp
@@ -26,6 +27,7 @@ from synmem.layouts.foreign import openai_agents_items
 from synmem.layouts.shapes import Told
 from synmem.messages import Message, Unreadable, as_dict
 from synmem.store import ConversationInfo, Store, SupportsBranches
+from tests.backends.dynamodb import place as dynamodb_place
 from tests.backends.mongo.place import placed
 from tests.services import redis_json, unique
 
@@ -85,7 +87,7 @@ ALL = [
     coming("haystack-json", "messages.json", "no form for Haystack's messages", "file"),
     coming("jan-threads", "threads", "no layout for Jan's threads", "file"),
     Fixture("langchain-community-postgres", "message_store.sql", "postgres"),
-    coming("langchain-dynamodb", "SessionTable.json", "no LangChain items on DynamoDB", "dynamodb"),
+    Fixture("langchain-dynamodb", "SessionTable.json", "dynamodb"),
     coming("langchain-file", ".", "no form for LangChain's file history", "file"),
     Fixture("langchain-mongodb", "message_store.jsonl", "mongo"),
     Fixture("langchain-postgres", "chat_history.sql", "postgres"),
@@ -96,7 +98,7 @@ ALL = [
     Fixture("langgraph-sqlite", "checkpoints.sqlite"),
     coming("librechat-export", ".", "no form for LibreChat's export", "file"),
     Fixture("librechat-mongodb", "messages.jsonl", "mongo"),
-    coming("llamaindex-dynamodb", "Chats.json", "no LlamaIndex items on DynamoDB", "dynamodb"),
+    Fixture("llamaindex-dynamodb", "Chats.json", "dynamodb"),
     Fixture("llamaindex-mongo", "sessions.jsonl", "mongo"),
     coming("llamaindex-postgres", "chatstore.sql", "no LlamaIndex rows on PostgreSQL", "postgres"),
     Fixture("llamaindex-redis", "redis.json", "redis"),
@@ -344,8 +346,40 @@ def _mongo(place: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, C
         )
 
 
-LOADED = {"mongo": _mongo, "postgres": _postgres, "redis": _redis}
-"""How a dump is brought to a server; the others wait for the first layout there."""
+@contextlib.contextmanager
+def _dynamodb(
+    place: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The items of a scan, in a table of their own."""
+    url = request.getfixturevalue("dynamodb_server").url
+    dynamodb_place.credentials(request.getfixturevalue("monkeypatch"))
+    with dynamodb_place.own_table(url) as name, dynamodb_place.client(url) as boto:
+        dynamodb_place.plain_table(url, name, SessionId="S")
+        for item in json.loads(place.read_text())["Items"]:
+            boto.put_item(TableName=name, Item=_with_bytes(item))
+        yield (
+            f"dynamodb://us-east-1/{name}?endpoint_url={url}",
+            lambda: (
+                boto.scan(TableName=name)["Items"],
+                boto.describe_table(TableName=name)["Table"]["KeySchema"],
+            ),
+        )
+
+
+def _with_bytes(value: Any) -> Any:
+    """The same with bytes for what a dump has as `{"B": base64}`."""
+    if isinstance(value, list):
+        return [_with_bytes(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: base64.b64decode(each) if key == "B" and isinstance(each, str) else _with_bytes(each)
+        for key, each in value.items()
+    }
+
+
+LOADED = {"dynamodb": _dynamodb, "mongo": _mongo, "postgres": _postgres, "redis": _redis}
+"""How a dump is brought to a server."""
 
 
 # --- what is there, and what should be ------------------------------------------------------

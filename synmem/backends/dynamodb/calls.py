@@ -57,7 +57,9 @@ _DENIED: Final = {
 }  # fmt: skip
 _BUSY_S: Final = 30.0
 
-_READS: Final = {"get_item", "batch_get_item", "query", "scan", "describe_table"}
+_READS: Final = {
+    "get_item", "batch_get_item", "query", "scan", "describe_table", "describe_time_to_live",
+}  # fmt: skip
 
 
 class Client:

@@ -58,39 +58,53 @@ from synmem.backends.dynamodb.notes import Notes
 from synmem.backends.dynamodb.reading import Reader
 from synmem.backends.dynamodb.remembering import Remembering
 from synmem.backends.dynamodb.replacing import Replacer
-from synmem.backends.dynamodb.table import Table
+from synmem.backends.dynamodb.table import Table, described, is_ours
 from synmem.backends.dynamodb.writing import Writer
-from synmem.errors import Rejected, Unsupported
+from synmem.errors import Rejected
 from synmem.finishing import to_its_end
 from synmem.layouts.own.dynamodb_items import conversation_refusal, message_refusal
 from synmem.messages import Conversation, Holds, Message
-from synmem.store import START, ConversationInfo, Page, Part, Position, Step
+from synmem.store import START, ConversationInfo, Page, Part, Position, Step, Store
 
 LAYOUTS: Final = ("synmem",)
 
 
-async def open(
-    settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
-) -> "DynamoDBStore":
-    """The store in the table `settings["table_name"]`.
+async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000) -> Store:
+    """The store in the table `settings["table_name"]`: in one that has not our keys, that of
+    another framework's layout.
 
     A table that is not there is StoreNotFound, unless it is opened for writing and `create` is
     set: then the first write makes it.
     """
     layout = settings.get("layout")
-    if layout is not None and layout not in LAYOUTS:
-        raise Unsupported(f"no layout {layout!r} on DynamoDB", hint=f"there is {LAYOUTS[0]}")
+    if layout not in (None, *LAYOUTS):
+        from synmem.backends.dynamodb.finding import check_known
+
+        check_known(settings["table_name"], layout)
     client = Client(settings)
-    create = bool(settings.get("create")) and write
-    table = Table(client, create=create, write=write)
     try:
         await client.connect()
-        await table.look()
-        if not table.made and not create:
-            raise client.not_there()
+        return await _opened(client, settings, write=write, page_size=page_size)
     except BaseException:
         await to_its_end(client.close())
         raise
+
+
+async def _opened(
+    client: Client, settings: Mapping[str, Any], *, write: bool, page_size: int
+) -> Store:
+    layout, there = settings.get("layout"), await described(client)
+    is_foreign = layout is None and there is not None and not is_ours(there)
+    if is_foreign or layout not in (None, *LAYOUTS):
+        from synmem.backends.dynamodb.foreign import open_foreign
+
+        return await open_foreign(client, there, settings, write=write, page_size=page_size)
+    create = bool(settings.get("create")) and write
+    if there is None and not create:
+        raise client.not_there()
+    table = Table(client, create=create, write=write)
+    if there is not None:
+        table.see(there)
     return DynamoDBStore(table, page_size=page_size)
 
 
@@ -102,6 +116,7 @@ class DynamoDBStore:
     def __init__(self, table: Table, *, page_size: int) -> None:
         heads, items = Heads(table), Items(table)
         self.client = table.client
+        self.name = table.name  # the region, the table and a given endpoint
         self._table = table
         self._reader = Reader(table, heads, items, page_size=page_size)
         self._listing = Listing(table, heads, items, page_size=page_size)
@@ -109,11 +124,6 @@ class DynamoDBStore:
         self._replacer = Replacer(table, heads, items, self.refusal)
         self._remembering = Remembering(table, heads, items, self._replacer)
         self._notes = Notes(table, heads, items)
-
-    @property
-    def name(self) -> str:
-        """The region, the table and a given endpoint."""
-        return self._table.name
 
     def refusal(self, message: Message) -> str | None:
         """What no store can hold, and what would make an item of more than 400 KB."""

@@ -23,6 +23,10 @@ _KEYS: Final = [(CONVERSATION, "HASH", "S"), (NUMBER, "RANGE", "N")]
 _INDEX_KEYS: Final = [("listed", "HASH", "S"), (CONVERSATION, "RANGE", "S")]
 
 
+Described = dict[str, Any]
+"""What the server says of a table."""
+
+
 class Table:
     """The table's name, whether it is there, and whether it has our index."""
 
@@ -55,16 +59,9 @@ class Table:
         if not self.made:
             await self.make()
 
-    async def attempts(self) -> AsyncIterator[None]:
+    def attempts(self) -> AsyncIterator[None]:
         """Again and again, while others change the conversation between a look and a write."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            yield
-            await pause()
-        raise StoreUnavailable(
-            f"{self.name}: others change the same conversation all the time",
-            hint="try again later",
-        )
+        return attempts(self.name)
 
     async def is_there(self) -> bool:
         """Whether it is there by now: somebody else may have made it."""
@@ -74,13 +71,11 @@ class Table:
 
     async def look(self) -> None:
         """See what is there; CorruptData where it is a table of another shape."""
-        try:
-            answer = await self.client.call("describe_table", TableName=self.client.table)
-        except StoreNotFound:
-            return
-        table = answer["Table"]
-        if table["TableStatus"] == "CREATING":
-            table = await self._wait()
+        if (table := await described(self.client)) is not None:
+            self.see(table)
+
+    def see(self, table: Described) -> None:
+        """Take what the server says of the table; CorruptData where it is of another shape."""
         self._check(table)
         self.made = True
         self.indexed = any(
@@ -91,12 +86,11 @@ class Table:
             for index in table.get("GlobalSecondaryIndexes", [])
         )
 
-    def _check(self, table: dict[str, Any]) -> None:
-        keys = _keys(table, table)
-        if keys != _KEYS:
-            found = ", ".join(f"{name} ({kind}, {type_})" for name, kind, type_ in keys)
+    def _check(self, table: Described) -> None:
+        if not is_ours(table):
             raise CorruptData(
-                f"{self.client.name}: a table of somebody else's shape: its keys are {found}",
+                f"{self.client.name}: a table of somebody else's shape: its keys are "
+                f"{shown_keys(table)}",
                 hint=f"synmem's are {CONVERSATION} (HASH, S), {NUMBER} (RANGE, N)",
             )
 
@@ -108,7 +102,7 @@ class Table:
             if not self._create:
                 raise self.client.not_there()
             await self._create_table()
-            await self._wait()
+            await made(self.client)
             await self.look()
 
     async def _create_table(self) -> None:
@@ -129,23 +123,60 @@ class Table:
             ],
         )
 
-    async def _wait(self) -> dict[str, Any]:
-        deadline = time.monotonic() + MAKING_S
-        pause = 0.05
-        while time.monotonic() < deadline:
-            try:
-                answer = await self.client.call("describe_table", TableName=self.client.table)
-            except StoreNotFound:
-                pass  # what was just made is not seen everywhere at once
-            else:
-                if answer["Table"]["TableStatus"] in ("ACTIVE", "UPDATING"):
-                    table: dict[str, Any] = answer["Table"]
-                    return table
-            await asyncio.sleep(pause)
-            pause = min(2.0, pause * 2)
-        raise StoreUnavailable(
-            f"{self.client.name}: the table is still being made", hint="try again later"
-        )
+
+async def attempts(store: str) -> AsyncIterator[None]:
+    """Again and again, while others change what is there between a look and a write."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        yield
+        await pause()
+    raise StoreUnavailable(
+        f"{store}: others change the same conversation all the time", hint="try again later"
+    )
+
+
+async def described(client: Client) -> Described | None:
+    """What the server says of the table, which it may be making still; None where it is not
+    there."""
+    try:
+        answer = await client.call("describe_table", TableName=client.table)
+    except StoreNotFound:
+        return None
+    table: Described = answer["Table"]
+    return await made(client) if table["TableStatus"] == "CREATING" else table
+
+
+async def made(client: Client) -> Described:
+    """What the server says of a table that is being made, once it is there."""
+    deadline = time.monotonic() + MAKING_S
+    pause = 0.05
+    while time.monotonic() < deadline:
+        try:
+            answer = await client.call("describe_table", TableName=client.table)
+        except StoreNotFound:
+            pass  # what was just made is not seen everywhere at once
+        else:
+            table: Described = answer["Table"]
+            if table["TableStatus"] in ("ACTIVE", "UPDATING"):
+                return table
+        await asyncio.sleep(pause)
+        pause = min(2.0, pause * 2)
+    raise StoreUnavailable(f"{client.name}: the table is still being made", hint="try again later")
+
+
+def is_ours(table: Described) -> bool:
+    """Whether a table has our keys."""
+    return keys_of(table) == _KEYS
+
+
+def keys_of(table: Described) -> list[tuple[str, str, str]]:
+    """The name of each of its keys, whether it is HASH or RANGE, and its type."""
+    return _keys(table, table)
+
+
+def shown_keys(table: Described) -> str:
+    """Its keys, for a person."""
+    return ", ".join(f"{name} ({kind}, {type_})" for name, kind, type_ in keys_of(table))
 
 
 def reserved(table: Table) -> tuple[str, ...]:
@@ -162,11 +193,11 @@ def _schema(keys: list[tuple[str, str, str]]) -> list[dict[str, str]]:
     return [{"AttributeName": name, "KeyType": kind} for name, kind, _ in keys]
 
 
-def _keys(described: dict[str, Any], table: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _keys(index: Described, table: Described) -> list[tuple[str, str, str]]:
     types = {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]}
     return [
         (key["AttributeName"], key["KeyType"], types[key["AttributeName"]])
-        for key in described["KeySchema"]
+        for key in index["KeySchema"]
     ]
 
 

@@ -17,7 +17,7 @@ from synmem.layouts.foreign.langchain_messages import (
 )
 from synmem.layouts.foreign.langchain_redis import DOCUMENTS, JS_LISTS, LISTS
 from synmem.layouts.own.postgres_rows import holds_json
-from synmem.layouts.shapes import Documents, Gathered, Record, Rows, Told, Write
+from synmem.layouts.shapes import Documents, Gathered, Items, Record, Rows, Told, Write
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 
@@ -262,7 +262,29 @@ _JS: Final = Gathered(
 """`MongoDBChatMessageHistory` of @langchain/mongodb: a document a session, in whatever collection a
 program gives it."""
 
+
+def _tells_element(said: Any) -> bool:
+    try:
+        parted(said)
+    except ValueError:
+        return False
+    return True
+
+
+_DYNAMODB: Final = Items(
+    key="SessionId",
+    messages="History",
+    tells=_tells_element,
+    unfold=lambda said: [message_of(said)],
+    holds=HOLDS,
+    fold=json_of,
+    refusal=refusal,
+    expiry="expireAt",
+)
+"""`DynamoDBChatMessageHistory` of langchain-community, which reads a session's item whole."""
+
 SHAPES: Final = {
+    "dynamodb": (_DYNAMODB,),
     "mongo": (_MONGO, _JS),
     "postgres": (_COMMUNITY, _POSTGRES, _ALCHEMY, _JAVASCRIPT),
     "redis": (LISTS, DOCUMENTS, JS_LISTS),

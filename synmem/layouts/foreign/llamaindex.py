@@ -18,7 +18,7 @@ from synmem.layouts.foreign.llamaindex_messages import (
     with_extra,
 )
 from synmem.layouts.foreign.placing import between
-from synmem.layouts.shapes import Documents, Lists, Record, Rows, Write
+from synmem.layouts.shapes import Documents, Items, Lists, Record, Rows, Write
 from synmem.messages import JSONObject, Message, parse_json
 
 # --- rows -----------------------------------------------------------------------------------
@@ -240,7 +240,18 @@ _LISTS: Final = Lists(
 )
 """What `RedisChatStore` makes: the key is the conversation's bare id."""
 
+_DYNAMODB: Final = Items(
+    key="SessionId",
+    messages="History",
+    tells=tells,
+    unfold=lambda said: [message_of(said)],
+    holds=HOLDS,
+    expiry="TTL",
+)
+"""`DynamoDBChatStore`, which raises on the images that it wrote itself."""
+
 SHAPES: Final = {
+    "dynamodb": (_DYNAMODB,),
     "mongo": (_MONGO,),
     "postgres": (_MEMORY_POSTGRES,),
     "redis": (_LISTS,),

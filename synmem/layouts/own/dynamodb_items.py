@@ -46,7 +46,7 @@ MOST_BESIDE: Final = 300 * 1024
 """So large may title and extra be together, or one note: they share the head item."""
 
 LEVELS: Final = 30
-_LEVELS_OF_ATTRIBUTES: Final = 31
+LEVELS_OF_ATTRIBUTES: Final = 31
 _INTEGERS: Final = 10**38
 _EXACT: Final = Context(prec=60)
 _WRAPPED: Final = "$dynamodb"
@@ -124,7 +124,7 @@ def decode(item: Item) -> Message:
     message = join(fields, fields.pop("carried", None))
     ours = _OURS if is_of_a_call(item) else _OURS - _CALL
     if not item.keys() <= ours:
-        others = {name: _json_form(value) for name, value in item.items() if name not in ours}
+        others = {name: json_form(value) for name, value in item.items() if name not in ours}
         kept = (message.extra or {}).get(_THEIRS, {})
         if type(kept) is not dict:
             raise ValueError(f"extra has a {_THEIRS} that is not a map, beside other attributes")
@@ -266,13 +266,16 @@ def _plain(value: Value) -> Any:
     return exact if isinstance(exact, int) else float(exact)
 
 
-def _json_form(value: Value) -> Any:
-    """The JSON of an attribute of somebody else's, whatever it is: see the module's docstring."""
+def json_form(value: Value, *, keep_bytes: bool = False) -> Any:
+    """The JSON of an attribute of somebody else's, whatever it is: see the module's docstring.
+
+    With `keep_bytes`, bytes stay bytes for whoever knows what they are.
+    """
     ((kind, inner),) = value.items()
     if kind == "L":
-        return [_json_form(item) for item in inner]
+        return [json_form(item, keep_bytes=keep_bytes) for item in inner]
     if kind == "M":
-        found = {key: _json_form(item) for key, item in inner.items()}
+        found = {key: json_form(item, keep_bytes=keep_bytes) for key, item in inner.items()}
         return {_WRAPPED: {"M": found}} if found.keys() == {_WRAPPED} else found
     if kind == "N":
         exact = number(inner)
@@ -280,38 +283,38 @@ def _json_form(value: Value) -> Any:
             return exact
         as_float = float(exact)
         whole = Decimal(repr(as_float)) == exact
-        return as_float if whole else {_WRAPPED: {"N": _number_text(inner)}}
+        return as_float if whole else {_WRAPPED: {"N": number_text(inner)}}
     if kind == "B":
-        return {_WRAPPED: {"B": base64.b64encode(inner).decode()}}
+        return bytes(inner) if keep_bytes else {_WRAPPED: {"B": base64.b64encode(inner).decode()}}
     if kind == "BS":
         return {_WRAPPED: {"BS": sorted(base64.b64encode(item).decode() for item in inner)}}
     if kind == "NS":
-        return {_WRAPPED: {"NS": sorted(map(_number_text, inner))}}
+        return {_WRAPPED: {"NS": sorted(map(number_text, inner))}}
     if kind == "SS":
         return {_WRAPPED: {"SS": sorted(inner)}}
     return _plain(value)
 
 
 def _attribute(value: Any) -> Value | None:
-    """The attribute that `_json_form` makes exactly this of, or None."""
+    """The attribute that `json_form` makes exactly this of, or None."""
     try:
-        attribute = _low_level(value, _LEVELS_OF_ATTRIBUTES)
+        attribute = low_level(value, LEVELS_OF_ATTRIBUTES)
         # 1.0 would come back as 1, a set in another order, and so on: those are not attributes.
-        return attribute if ascii_json(_json_form(attribute)) == ascii_json(value) else None
+        return attribute if ascii_json(json_form(attribute)) == ascii_json(value) else None
     except (ValueError, TypeError, AttributeError, ArithmeticError):
         return None
 
 
-def _low_level(value: Any, levels: int) -> Value:
+def low_level(value: Any, levels: int) -> Value:
     """As an attribute, if it is one at all; ValueError, or what comes of wrong types, if not."""
     if type(value) is str and encodable(value):
         return {"S": value}
     if type(value) in (int, float):
-        return {"N": _number_text(repr(value))}
+        return {"N": number_text(repr(value))}
     if value is None or type(value) is bool:
         return _native(value)
     if levels > 0 and type(value) is list:
-        return {"L": [_low_level(item, levels - 1) for item in value]}
+        return {"L": [low_level(item, levels - 1) for item in value]}
     if levels > 0 and type(value) is dict:
         wrapped = value.keys() == {_WRAPPED}
         return _unwrapped(value[_WRAPPED], levels) if wrapped else _map(value, levels)
@@ -321,7 +324,7 @@ def _low_level(value: Any, levels: int) -> Value:
 def _map(value: JSONObject, levels: int) -> Value:
     if not all(key and encodable(key) for key in value):
         raise ValueError("an empty key, or one that is not UTF-8")
-    return {"M": {key: _low_level(item, levels - 1) for key, item in value.items()}}
+    return {"M": {key: low_level(item, levels - 1) for key, item in value.items()}}
 
 
 def _unwrapped(value: Any, levels: int) -> Value:
@@ -330,7 +333,7 @@ def _unwrapped(value: Any, levels: int) -> Value:
     if kind == "M":
         return _map(inner, levels)
     if kind == "N":
-        return {"N": _number_text(inner)}
+        return {"N": number_text(inner)}
     if kind == "B":
         return {"B": base64.b64decode(inner, validate=True)}
     if not inner or len(set(inner)) != len(inner):
@@ -338,13 +341,13 @@ def _unwrapped(value: Any, levels: int) -> Value:
     if kind == "BS":
         return {"BS": [base64.b64decode(item, validate=True) for item in inner]}
     if kind == "NS":
-        return {"NS": [_number_text(item) for item in inner]}
+        return {"NS": [number_text(item) for item in inner]}
     if kind == "SS" and all(encodable(item) for item in inner):
         return {"SS": list(inner)}
     raise ValueError(f"not a kind of attribute: {kind!r}")
 
 
-def _number_text(text: str) -> str:
+def number_text(text: str) -> str:
     """A number, always in the same form; ValueError or ArithmeticError where it cannot be held."""
     exact = Decimal(text).normalize(_EXACT)
     if not exact.is_finite() or len(exact.as_tuple().digits) > 38:

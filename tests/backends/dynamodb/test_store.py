@@ -227,7 +227,7 @@ def test_what_was_opened_for_reading_does_not_write(url: str, table: str) -> Non
 
 @pytest.mark.parametrize(
     "keys",
-    [{"SessionId": "S"}, {"session_id": "S"}, {"session_id": "S", "n": "S"}, {"id": "N", "n": "N"}],
+    [{"session_id": "S"}, {"session_id": "S", "n": "S"}, {"id": "N", "n": "N"}],
     ids=str,
 )
 def test_a_table_of_another_shape_is_named(url: str, table: str, keys: Any) -> None:

@@ -1,0 +1,135 @@
+"""Which layout of another framework a DynamoDB table is of, and in which attribute of its items."""
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final, NamedTuple
+
+from synmem.backends.dynamodb.calls import Client
+from synmem.backends.dynamodb.table import Described, keys_of, shown_keys
+from synmem.errors import CorruptData, Unnamed, Unsupported
+from synmem.layouts import registry
+from synmem.layouts.own.dynamodb_items import Item, Value, json_form
+from synmem.layouts.shapes import Items
+
+_SAMPLE: Final = 20
+"""So many items are looked at, and so many elements of each list."""
+
+
+class ItemsFit(NamedTuple):
+    """A table that looks like one of a layout, and the attribute in which the messages are."""
+
+    layout: str
+    shape: Items
+    attribute: str
+    keys: tuple[tuple[str, str], ...]
+    """The name and the type of each of its keys."""
+
+
+def check_known(table: str, layout: str) -> None:
+    """Unsupported, where there is no such layout on DynamoDB."""
+    known = registry.named("dynamodb")
+    if layout not in known:
+        raise Unsupported(
+            f"{table}: no layout {layout!r} on DynamoDB",
+            hint=f"there are {', '.join(('synmem', *known))}",
+        )
+
+
+async def find(
+    client: Client,
+    table: Described | None,
+    layout: str | None,
+    attribute: str | None,
+    *,
+    write: bool,
+) -> ItemsFit:
+    """The layout of this table, which may be still to be made; of that which is named, and in the
+    attribute that is named. Unnamed where several could be meant, or one must be named."""
+    shapes = dict(_shapes(layout))
+    if table is None:
+        name, shape = next(iter(shapes.items()))
+        return ItemsFit(name, shape, attribute or shape.messages, ((shape.key, "S"),))
+    keys = keys_of(table)
+    items = await _sample(client)
+    found = _fits(shapes, {name for name, _, _ in keys}, items, attribute)
+    if not found:  # no list has any element: then it may be any of those whose names it has
+        found = [
+            (name, attribute or shape.messages)
+            for name, shape in shapes.items()
+            if layout is not None or shape.key == keys[0][0]
+            if all(each.get(attribute or shape.messages) == {"L": []} for each in items)
+        ]
+    if not found or any(kind not in ("S", "N") for _, _, kind in keys):
+        raise _missing(client, table, shapes, items, layout)
+    fits = [
+        ItemsFit(name, shapes[name], where, tuple((key, kind) for key, _, kind in keys))
+        for name, where in found
+    ]
+    if len(fits) > 1 or (write and layout is None and fits[0].shape.fold is not None):
+        raise _unnamed(client, fits)
+    return fits[0]
+
+
+def _shapes(layout: str | None) -> Iterator[tuple[str, Items]]:
+    for name in registry.named("dynamodb"):
+        for shape in registry.shapes(name, "dynamodb") if layout in (None, name) else ():
+            if isinstance(shape, Items):
+                yield name, shape
+
+
+async def _sample(client: Client) -> list[Item]:
+    answer = await client.call("scan", TableName=client.table, Limit=_SAMPLE)
+    found: list[Item] = answer["Items"]
+    return found
+
+
+def _fits(
+    shapes: dict[str, Items], keys: Collection[str], items: list[Item], attribute: str | None
+) -> list[tuple[str, str]]:
+    """The layouts, and the attributes in which a list has an element of theirs."""
+    found = [
+        (layout, name)
+        for layout, shape in shapes.items()
+        for item in items
+        for name, value in item.items()
+        if "L" in value and name not in keys and attribute in (None, name)
+        if any(shape.tells(_plain(element)) for element in value["L"][:_SAMPLE])
+    ]
+    return [*dict.fromkeys(found)]
+
+
+def _plain(value: Value) -> Any:
+    return json_form(value, keep_bytes=True)
+
+
+def _missing(
+    client: Client,
+    table: Described,
+    shapes: dict[str, Items],
+    items: list[Item],
+    layout: str | None,
+) -> CorruptData:
+    """What is said where nothing fits."""
+    what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
+    seen = {name for item in items for name in item}
+    alike = [name for name, shape in shapes.items() if {shape.key, shape.messages} <= seen]
+    return CorruptData(
+        f"{client.name}: a table of somebody else's shape, with no conversations in {what}: its "
+        f"keys are {shown_keys(table)}, and its items have {', '.join(sorted(seen)) or 'nothing'}"
+        + registry.looks_like(alike),
+        hint=f"there are {', '.join(('synmem', *registry.named('dynamodb')))}",
+    )
+
+
+def _unnamed(client: Client, fits: list[ItemsFit]) -> Unnamed:
+    if len(fits) == 1:
+        return Unnamed(
+            f"{client.name}: its items are {fits[0].layout}'s: to be written, it must be named",
+            hint=f"with --layout {fits[0].layout} (of the destination of `migrate`: --to-layout), "
+            "or `layout` in the profile",
+        )
+    ways = " or ".join(f"?layout={fit.layout}&attribute={fit.attribute}" for fit in fits)
+    found = ", ".join(f"{fit.attribute} ({fit.layout})" for fit in fits)
+    return Unnamed(
+        f"{client.name}: its items may hold conversations in several ways: {found}",
+        hint=f"choose one: {ways} behind the address, in quotes",
+    )
