@@ -67,6 +67,15 @@ def unfold(
     messages: list[Message | Unreadable] = []
     for step in sorted(objects(found.get("steps", ())), key=_moment):
         messages += told_row("step", step, _messages, elements, feedbacks)
+    shown = {
+        each.extra[NAME]["id"] for each in messages if isinstance(each, Message) and each.extra
+    }
+    about["elements"] = [
+        kept({**each, of_step: step})
+        for step, some in elements.items()
+        for each in some
+        if step not in shown
+    ] or None
     title = text_or_none(about.pop("name", None))
     about["metadata"] = parsed(about.get("metadata")) or None
     left = kept(about, {"id"})

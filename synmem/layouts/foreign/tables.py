@@ -104,12 +104,12 @@ def _object(row: Record) -> JSONObject | ValueError:
 
 
 def beside(rows: Sequence[Record], key: str) -> dict[Any, list[JSONObject]]:
-    """What stands beside the messages, by the id of each under `key`; what cannot be read is left
-    out."""
+    """What stands beside the messages, by the id of each under `key`, None where it has none; what
+    cannot be read is left out."""
     found: dict[Any, list[JSONObject]] = {}
     for each in objects(rows):
-        if isinstance(each, dict) and isinstance(each.get(key), str | int):
-            found.setdefault(each.pop(key), []).append(each)
+        if isinstance(each, dict) and isinstance(each.get(key), str | int | None):
+            found.setdefault(each.pop(key, None), []).append(each)
     return found
 
 

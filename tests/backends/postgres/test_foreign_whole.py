@@ -1,6 +1,7 @@
 """Conversations that lie in several tables of a database: the contract, in the layouts of two
 frameworks; that each is read as it was at one moment, by whoever may read it, through a pooler."""
 
+import asyncio
 import contextlib
 import json
 import uuid
@@ -457,11 +458,11 @@ def test_ids_that_are_uuids_are_found_and_others_are_not_there(place: Place) -> 
         await place.sql(
             f"INSERT INTO \"Chat\" (id) VALUES ('{some}')",
             'INSERT INTO "Message_v2" (id, "chatId", role, parts) VALUES '
-            f"(gen_random_uuid(), '{some}', 'user', '\"Hi\"')",
+            f"(gen_random_uuid(), '{some}', 'assistant', '[]')",
         )
         async with place.opened() as store:
             assert await ids(store) == [some]
-            assert await contents(store, some) == ["Hi"]
+            assert await contents(store, some) == [""]
             for other in ("none", "", some.upper(), some[:-1], f"{some}\n"):
                 assert await items(store, other) == []
 
@@ -530,5 +531,26 @@ def test_tables_of_an_unknown_version_are_said_to_look_like_it(place: Place) -> 
         with pytest.raises(CorruptData, match=r"looks like.*chainlit"):
             async with place.opened():
                 pass
+
+    run(main())
+
+
+def test_who_is_cancelled_leaves_no_query_behind(place: Place) -> None:
+    async def main() -> None:
+        await made(place, chat("a", 2))
+        async with place.opened() as store, place.connected() as other:
+            async with other.transaction():
+                await other.execute('LOCK TABLE "Message_v2"')
+                reading = asyncio.ensure_future(contents(store, "a"))
+                await asyncio.sleep(0.5)
+                reading.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await reading
+                waiting = await other.fetchval(
+                    "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                    " AND relation = '\"Message_v2\"'::regclass"
+                )
+                assert waiting == 0
+            assert len(await contents(store, "a")) == 2
 
     run(main())

@@ -71,10 +71,21 @@ def test_a_tool_is_a_call_and_its_result_and_wrappers_are_nothing() -> None:
 def test_elements_are_images_or_files_of_their_step() -> None:
     image = {"forId": "1", "id": "e", "type": "image", "mime": "image/png", "url": "https://x/a"}
     file = {"forId": "1", "id": "f", "type": "file", "objectKey": "k"}
-    (message,) = unfold(
+    lists = [{"forId": run, "id": f"of {run}", "type": "tasklist"} for run in ("2", None)]
+    told = unfold(
         "t",
-        rows(threads=[THREAD], steps=[step("1", "user_message", "Hi")], elements=[image, file]),
-    ).messages
+        rows(
+            threads=[THREAD],
+            steps=[step("1", "user_message", "Hi"), step("2", "run", "")],
+            elements=[image, file, *lists],
+        ),
+    )
+    assert told.extra is not None
+    assert told.extra["chainlit"]["elements"] == [
+        {"id": "of 2", "type": "tasklist", "forId": "2"},
+        {"id": "of None", "type": "tasklist"},
+    ]
+    (message,) = told.messages
     assert isinstance(message, Message)
     assert message.parts == [
         {"type": "text", "text": "Hi"},
