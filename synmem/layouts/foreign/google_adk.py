@@ -50,11 +50,22 @@ HOLDS: Final = Holds(
     extra_of=NAME,
 )
 
-_SESSIONS: Final = (
-    "(SELECT app_name, user_id, id AS session, state, create_time, update_time, CASE "
-    "WHEN count(*) OVER (PARTITION BY id) = 1 THEN id "
-    "ELSE app_name || '/' || user_id || '/' || id END AS name FROM sessions) AS s"
+_KEY: Final = "(app_name || '/' || user_id || '/' || id)"
+
+_LISTING: Final = (
+    f"SELECT CASE WHEN count(*) OVER (PARTITION BY id) = 1 THEN id ELSE {_KEY} END AS id "
+    "FROM sessions"
 )
+
+_WANTED: Final = (
+    "(SELECT id AS name, app_name, user_id, id AS session, state, create_time, update_time "
+    "FROM (SELECT t.*, count(*) OVER (PARTITION BY t.id) AS sharing FROM sessions AS t "
+    "WHERE t.id IN {ids}) AS named WHERE sharing = 1 "
+    f"UNION ALL SELECT {_KEY}, app_name, user_id, id, state, create_time, update_time "
+    f"FROM sessions WHERE {_KEY} IN {{ids}} "
+    "AND id IN (SELECT id FROM sessions GROUP BY id HAVING count(*) > 1)) AS s"
+)
+"""The sessions of these names, without a look at what the others are called."""
 
 _OF_EVENT: Final = (
     "invocation_id", "author", "branch", "timestamp", "partial", "turn_complete", "error_code",
@@ -76,13 +87,13 @@ def _plan(sketch: Sketch) -> Plan:
     # SqliteSessionService keeps numbers and reads by rowid, the other one times and reads by id.
     ties = "e.rowid" if events["timestamp"].upper() == "REAL" else "e.id"
     return Plan(
-        listing=f"SELECT name AS id FROM {_SESSIONS}",
+        listing=_LISTING,
         queries={
             "session": "SELECT name, app_name, user_id, session, CAST(state AS TEXT), create_time, "
-            f"update_time FROM {_SESSIONS} WHERE name IN {{ids}}",
-            "events": f"SELECT s.name, e.id, {record} FROM {_SESSIONS} JOIN events AS e ON "
+            f"update_time FROM {_WANTED}",
+            "events": f"SELECT s.name, e.id, {record} FROM {_WANTED} JOIN events AS e ON "
             "e.app_name = s.app_name AND e.user_id = s.user_id AND e.session_id = s.session "
-            f"WHERE s.name IN {{ids}} ORDER BY s.name, e.timestamp, {ties}",
+            f"ORDER BY s.name, e.timestamp, {ties}",
         },
     )
 
