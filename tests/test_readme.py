@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import readme_table
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -50,3 +52,9 @@ def test_the_readme_names_every_command_and_every_exit_code() -> None:
         assert f"`{command}" in text, command
     for code in (*EXIT_CODES.values(), PARTLY, DIFFERENT, INTERRUPTED, CLOSED_PIPE):
         assert re.search(rf"\b{code}\b", text), code
+
+
+def test_the_table_of_frameworks_is_that_of_the_registry() -> None:
+    head, told, _ = readme_table.parted()
+    assert head.endswith(readme_table.BEGIN)
+    assert told == readme_table.table(), "python -m tests.readme_table writes it"

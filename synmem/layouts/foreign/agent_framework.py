@@ -20,6 +20,7 @@ from synmem.layouts.shapes import Lists
 from synmem.messages import Holds, JSONObject, Message, are_objects, ascii_json, parse_json
 
 NAME: Final = "agent_framework"
+TITLE: Final = "Agent Framework"
 
 HOLDS: Final = Holds(
     fields=frozenset({"role", "content", "tool_calls", "tool_call_id", "name", "parts", "extra"}),

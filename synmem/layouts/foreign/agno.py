@@ -30,6 +30,7 @@ from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "agno"
+TITLE: Final = "Agno"
 
 HOLDS: Final = Holds(
     fields=frozenset(

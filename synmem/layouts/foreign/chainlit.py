@@ -24,6 +24,7 @@ from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "chainlit"
+TITLE: Final = "Chainlit"
 
 HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 

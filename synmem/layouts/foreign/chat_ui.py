@@ -27,6 +27,7 @@ from synmem.layouts.shapes import Gathered, Told
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "chat_ui"
+TITLE: Final = "chat-ui (HuggingChat)"
 
 HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 

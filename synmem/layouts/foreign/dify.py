@@ -19,6 +19,7 @@ from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message
 
 NAME: Final = "dify"
+TITLE: Final = "Dify"
 
 HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 

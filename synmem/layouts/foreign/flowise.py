@@ -26,6 +26,7 @@ from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "flowise"
+TITLE: Final = "Flowise"
 
 HOLDS: Final = Holds(
     fields=runs.FIELDS,

@@ -40,6 +40,7 @@ from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "google_adk"
+TITLE: Final = "Google ADK"
 
 HOLDS: Final = Holds(
     fields=frozenset(

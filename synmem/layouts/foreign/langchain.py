@@ -20,6 +20,8 @@ from synmem.layouts.own.postgres_rows import holds_json
 from synmem.layouts.shapes import Documents, Gathered, Items, Record, Rows, Told, Write
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
+TITLE: Final = "LangChain"
+
 
 def _unfold(record: Record) -> list[Message]:
     (text,) = record

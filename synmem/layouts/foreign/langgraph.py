@@ -19,6 +19,7 @@ from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 NAME: Final = "langgraph"
+TITLE: Final = "LangGraph checkpoints"
 
 HOLDS: Final = msgspec.structs.replace(OF_MESSAGES, conversation_fields=frozenset({"extra"}))
 

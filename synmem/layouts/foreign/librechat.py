@@ -26,6 +26,7 @@ from synmem.layouts.shapes import Gathered, Told
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "librechat"
+TITLE: Final = "LibreChat"
 
 HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 

@@ -24,6 +24,9 @@ from synmem.messages import JSONObject, Message, parse_json
 # --- rows -----------------------------------------------------------------------------------
 
 
+TITLE: Final = "LlamaIndex"
+
+
 def tells(said: Any) -> bool:
     """Whether it is a message of LlamaIndex's, be it one that cannot be read."""
     return (

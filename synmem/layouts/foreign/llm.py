@@ -34,6 +34,7 @@ from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "llm"
+TITLE: Final = "llm (`logs.db`)"
 
 HOLDS: Final = Holds(
     fields=frozenset(

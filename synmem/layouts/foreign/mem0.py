@@ -12,6 +12,7 @@ from synmem.layouts.shapes import Record, Rows
 from synmem.messages import Holds, Message, parse_time
 
 NAME: Final = "mem0"
+TITLE: Final = "mem0"
 
 
 def _unfold(record: Record) -> list[Message]:

@@ -29,6 +29,7 @@ from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message, Unreadable, are_objects
 
 NAME: Final = "open_webui"
+TITLE: Final = "Open WebUI"
 
 HOLDS: Final = Holds(
     fields=frozenset({"role", "content", "created_at", "parts", "extra"}),

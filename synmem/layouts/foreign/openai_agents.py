@@ -34,6 +34,8 @@ from synmem.layouts.shapes import (
 )
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
+TITLE: Final = "OpenAI Agents"
+
 
 def _time(message: Message) -> str | None:
     """When it was said, as SQLite writes CURRENT_TIMESTAMP."""
@@ -100,6 +102,7 @@ _WRITE: Final = Write(
 _SQLITE: Final = Rows(
     table="agent_messages",
     any_name=True,
+    version="SQLiteSession",
     columns=frozenset({"id", "session_id", "message_data", "created_at"}),
     types={"session_id": frozenset({"text"})},
     without=frozenset({"message_structure"}),

@@ -13,6 +13,7 @@ from synmem.layouts.shapes import Record, Rows
 from synmem.messages import Holds, Message
 
 NAME: Final = "spring_ai"
+TITLE: Final = "Spring AI"
 
 _ROLES: Final = {"USER": "user", "ASSISTANT": "assistant", "SYSTEM": "system", "TOOL": "tool"}
 

@@ -27,6 +27,7 @@ from synmem.layouts.shapes import Plan, Record, Rows, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 NAME: Final = "vercel_ai"
+TITLE: Final = "Vercel AI SDK"
 
 HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 

@@ -1,0 +1,100 @@
+"""The README's table *Does it read mine?*, made of the registry of layouts.
+
+`python -m tests.readme_table` writes it anew.
+"""
+
+import importlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from synmem.layouts import registry
+from synmem.layouts.shapes import Documents, Items, Lists, Rows, Shape
+
+PLACES: Final = {
+    "sqlite": "SQLite", "postgres": "PostgreSQL", "redis": "Redis", "mongo": "MongoDB",
+    "dynamodb": "DynamoDB",
+}  # fmt: skip
+
+COMING: Final = (
+    ("Agent Framework", "its files"), ("aider", "its history"), ("Anthropic", "request bodies"),
+    ("AnythingLLM", "SQLite"), ("big-AGI", "its export"), ("Chatbox", "its export"),
+    ("ChatGPT", "its export"), ("Cherry Studio", "its backup"), ("Claude.ai", "its export"),
+    ("Claude Code", "its folders"), ("Cline, Roo Code", "their folders"),
+    ("Codex CLI", "its folders"), ("Continue", "its folders"), ("Copilot CLI", "its folders"),
+    ("Crush", "SQLite"), ("Cursor", "SQLite"), ("Gemini", "CLI, contents"), ("Goose", "SQLite"),
+    ("Haystack", "JSON"), ("Jan", "its folders"), ("LangChain", "file history"),
+    ("LibreChat", "its export"), ("LlamaIndex", "`SimpleChatStore`"), ("LM Studio", "its folders"),
+    ("OpenAI", "chat JSONL"), ("opencode", "SQLite, its folders"), ("Pydantic AI", "JSON"),
+    ("Qwen Code", "its folders"), ("ShareGPT", "JSON, JSONL"), ("SillyTavern", "its folders"),
+    ("Strands", "its folders"), ("text-generation-webui", "its folders"),
+    ("VS Code", "chat sessions"), ("Zed", "SQLite"),
+)  # fmt: skip
+"""What is not read yet: whose, and where it lies."""
+
+
+class Line(NamedTuple):
+    """A line of the table."""
+
+    framework: str
+    where: str
+    read: str
+    write: str
+    detected: str
+
+
+README: Final = Path(__file__).parent.parent / "README.md"
+BEGIN: Final = "<!-- does it read mine? made by tests/readme_table.py -->\n\n"
+
+
+def lines() -> Iterator[Line]:
+    """The layouts that there are, by framework, and then those that are to come."""
+    found: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    for layout, backends in registry.LAYOUTS.items():
+        title = importlib.import_module(f"synmem.layouts.foreign.{layout}").TITLE
+        for backend in backends:
+            for shape in registry.shapes(layout, backend):
+                writes = "yes" if _is_written(shape) else "no"
+                places = found.setdefault((title, layout, writes), {})
+                versions = places.setdefault(PLACES[backend], [])
+                if shape.version not in versions:
+                    versions.append(shape.version)
+    for (title, layout, writes), places in sorted(found.items(), key=_by_title):
+        where = ", ".join(_place(name, filter(None, some)) for name, some in places.items())
+        yield Line(title, where, "yes", writes, f"yes: `{layout}`")
+    for framework, where in COMING:
+        yield Line(framework, where, *["not yet"] * 3)
+
+
+def _by_title(found: tuple[tuple[str, str, str], object]) -> tuple[str, bool]:
+    (title, _, writes), _ = found
+    return title.lower(), writes == "no"
+
+
+def _place(name: str, versions: Iterable[str]) -> str:
+    told = ", ".join(versions)
+    return f"{name} ({told})" if told else name
+
+
+def _is_written(shape: Shape) -> bool:
+    if isinstance(shape, Rows):
+        return shape.write is not None
+    return isinstance(shape, Lists | Documents | Items) and shape.fold is not None
+
+
+def table() -> str:
+    """The table, as Markdown has it."""
+    rows = [("framework", "where", "read", "write", "detected"), ("---",) * 5, *lines()]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def parted() -> tuple[str, str, str]:
+    """The README's text up to the table, the table, and what follows it."""
+    before, begin, rest = README.read_text().partition(BEGIN)
+    told, blank, after = rest.partition("\n\n")
+    return before + begin, told + "\n", blank[1:] + after
+
+
+if __name__ == "__main__":
+    head, _, tail = parted()
+    README.write_text(head + table() + tail)
