@@ -76,6 +76,15 @@ async def pop(**where: Any) -> Any:
         await closed(one)
 
 
+async def clear(**where: Any) -> None:
+    """Forget all that was said so far."""
+    one = session(**where)
+    try:
+        await one.clear_session()
+    finally:
+        await closed(one)
+
+
 async def branch(turn: int, items: Any, **where: Any) -> None:
     """Make a branch of an Advanced session before the user's turn of that number, and go on there."""
     one = session("advanced", **where)
@@ -120,8 +129,8 @@ async def main() -> None:
     """Until the input ends."""
     for line in sys.stdin:
         asked = json.loads(line)
-        known = {"read": read, "add": add, "pop": pop, "branch": branch, "taken": taken}
-        do = {**known, "live": live}[asked.pop("do")]
+        known = {"read": read, "add": add, "pop": pop, "clear": clear, "taken": taken}
+        do = {**known, "branch": branch, "live": live}[asked.pop("do")]
         try:
             answer: Any = {"said": await do(**asked)}
         except Exception as error:

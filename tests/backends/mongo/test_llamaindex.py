@@ -18,6 +18,8 @@ from tests.backends.mongo.place import Place, placed
 from tests.conformance import TEXTS, contents, items, numbered, run
 from tests.layouts.foreign.odd import JSON, document
 from tests.layouts.foreign.reading import ReadingLlamaIndex
+from tests.layouts.foreign.test_llamaindex import said, text
+from tests.services.llamaindex import LlamaIndex, llamaindex
 
 (SHAPE,) = SHAPES["mongo"]
 AT = datetime(2026, 11, 21, 8, 9, 3, 347000)
@@ -75,9 +77,8 @@ class TestDocuments(ReadingLlamaIndex):
 
 def test_an_image_and_the_time_on_the_wall_are_kept(place: Place) -> None:
     image = {"block_type": "image", "image": b"aGk=", "path": None, "url": None, "image_mimetype": "image/png", "detail": None}  # fmt: skip
-    text = {"block_type": "text", "text": "what?"}
-    said = {"role": "user", "additional_kwargs": {}, "blocks": [text, image]}
-    fill(place, "a", [said], created_at=AT)
+    asked = {"role": "user", "additional_kwargs": {}, "blocks": [text("what?"), image]}
+    fill(place, "a", [asked], created_at=AT)
 
     async def main() -> None:
         async with place.opened() as store:
@@ -113,3 +114,47 @@ def test_whatever_lies_in_a_document_is_a_message_or_says_why_not(document: Any)
     assert SHAPE.tells(document) in (True, False)
     with contextlib.suppress(ValueError):
         assert all(isinstance(each, Message) for each in SHAPE.unfold(document))
+
+
+# --- the real one ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[LlamaIndex]:
+    with llamaindex("mongo") as running:
+        yield running
+
+
+TALK = [
+    said("system"), said("user", text("a"), text("b")), said("assistant", tool_calls=[]),
+    said("tool", name="f", tool_call_id="c"), said("model"), said("user", text("")),
+]  # fmt: skip
+
+
+@pytest.mark.real
+def test_what_the_real_one_writes_is_read(place: Place, real: LlamaIndex) -> None:
+    where = {"kind": "mongo", "mongo_uri": place.url, "db_name": place.name}
+    real.ask("call", method="set_messages", given={"key": "a/ü", "messages": TALK}, **where)
+    for message in TALK:
+        real.ask("call", method="add_message", given={"key": "b", "message": message}, **where)
+    before = [*place.database["sessions"].find()]
+
+    async def main() -> None:
+        async with place.opened() as store:
+            for key in ("a/ü", "b"):
+                found = await items(store, key)
+                assert all(
+                    len(each.extra["llamaindex_mongo"]["created_at"]) == 26 for each in found
+                )
+                assert [json_of(each) for each in found] == TALK
+                assert real.ask("call", method="get_messages", given={"key": key}, **where) == TALK
+
+    run(main())
+    assert [*place.database["sessions"].find()] == before
+    real.ask("call", method="delete_message", given={"key": "b", "idx": 1}, **where)
+
+    async def after() -> None:
+        async with place.opened() as store:
+            assert [json_of(each) for each in await items(store, "b")] == [TALK[0], *TALK[2:]]
+
+    run(after())

@@ -21,6 +21,7 @@ from tests.backends.mongo.place import Place, placed
 from tests.backends.openai_agents import ITEMS, ReadingItems
 from tests.conformance import add, contents, details, ids, items, numbered, run
 from tests.layouts.foreign.odd import JSON, document
+from tests.services.openai_agents import Agents, agents
 
 (SHAPE,) = SHAPES["mongo"]
 SIZES = (1, 3, 2)
@@ -209,3 +210,43 @@ def test_ids_of_documents_decide_where_two_have_the_same_number(place: Place) ->
             assert await contents(store, "a", reverse=True) == ["5", "4", "3", "2", "1"]
 
     run(main())
+
+
+# --- the real one ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Agents]:
+    with agents() as running:
+        yield running
+
+
+@pytest.mark.real
+def test_what_the_real_one_writes_is_read_and_what_it_cleared_is_not(
+    place: Place, real: Agents
+) -> None:
+    said = [json_of(message) for message in ITEMS if not _is_ours_alone(message)]
+    where = {"kind": "mongo", "place": place.url, "name": "a/ü", "database": place.name}
+    real.ask("add", items=said[:3], **where)
+    real.ask("add", items=said[3:], **where)
+    before = [*place.database["agent_messages"].find()]
+
+    async def found() -> list[Any]:
+        async with place.opened() as store:
+            return [json_of(each) for each in await items(store, "a/ü")]
+
+    assert run(found()) == said == real.ask("read", **where)
+    assert [*place.database["agent_messages"].find()] == before
+    real.ask("clear", **where)
+    assert run(found()) == []
+    place.database["agent_messages"].insert_many(before)  # as where the program died in between
+    real.ask("add", items=said[:2], **where)
+    assert run(found()) == said[:2] == real.ask("read", **where)
+    with contextlib.suppress(RuntimeError):  # neither server knows the update that it asks for
+        real.ask("pop", **where)
+        assert run(found()) == said[:1]
+
+
+def _is_ours_alone(message: Message) -> bool:
+    """Whether it has what BSON's text does not hold, or no item does."""
+    return message.created_at is not None or "\ud800" in message.content
