@@ -14,7 +14,6 @@ from agno.db.sqlite import SqliteDb
 from agno.media import Image
 from agno.models.base import Model
 from agno.models.response import ModelResponse
-from agno.session import AgentSession  # noqa: F401  # what get_session gives
 
 PIXEL = b"\x89PNG\r\n\x1a\n"
 
@@ -58,9 +57,21 @@ def weather(city: str) -> str:
     return json.dumps({"in": city, "sky": "☀️"}, ensure_ascii=False)
 
 
+def opened(path: str) -> Any:
+    """Of a file, or of a schema of a PostgreSQL database: `URL#SCHEMA`."""
+    if "://" not in path:
+        return SqliteDb(db_file=path)
+    from agno.db.postgres import PostgresDb
+
+    url, _, schema = path.partition("#")
+    return PostgresDb(
+        db_url=url.replace("postgresql://", "postgresql+psycopg://"), db_schema=schema
+    )
+
+
 def write(path: str) -> Any:
     """Some sessions; their ids."""
-    plain = {"model": Scripted(), "db": SqliteDb(db_file=path), "telemetry": False}
+    plain = {"model": Scripted(), "db": opened(path), "telemetry": False}
     one = Agent(**plain, system_message="be brief", add_history_to_context=True)
     for asked in ("Hi 👋🏽 \u2028", "again", "and again"):
         one.run(asked, session_id="one/ #")
@@ -71,7 +82,7 @@ def write(path: str) -> Any:
 
 def read(path: str, conversation: str) -> Any:
     """The messages of a session as Agno has them."""
-    session = SqliteDb(db_file=path).get_session(conversation, "agent")
+    session = opened(path).get_session(conversation, "agent")
     found = []
     seen = None
     for message in session.get_messages():

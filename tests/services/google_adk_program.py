@@ -17,9 +17,14 @@ SESSIONS = (("app", "me", "a"), ("app", "you", "b"), ("other", "me", "ü/ #"))
 
 
 def opened(path: str, service: str) -> Any:
+    """Of a file, or of a schema of a PostgreSQL database: `URL#SCHEMA`."""
     if service == "sqlite":
         return SqliteSessionService(path)
-    return DatabaseSessionService(f"sqlite+aiosqlite:///{path}")
+    if service == "database":
+        return DatabaseSessionService(f"sqlite+aiosqlite:///{path}")
+    url, _, schema = path.partition("#")
+    url = url.replace("postgresql://", "postgresql+asyncpg://")
+    return DatabaseSessionService(url, connect_args={"server_settings": {"search_path": schema}})
 
 
 async def write(path: str, service: str) -> None:

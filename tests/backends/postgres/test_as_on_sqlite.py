@@ -1,5 +1,5 @@
 """Products that have the same tables on both: a fixture from SQLite, brought to PostgreSQL in the
-types that they have there, is read as it is read from its file."""
+types that they have there, is read as it is read from its file; and what the real ones write."""
 
 import contextlib
 import sqlite3
@@ -12,8 +12,10 @@ import pytest
 from synmem.store import Store
 from tests.backends.postgres.test_foreign_whole import Place, place
 from tests.backends.sqlite.test_store import opened
-from tests.conformance import details, items, run
-from tests.layouts.foreign.test_google_adk import older
+from tests.conformance import details, ids, items, run
+from tests.layouts.foreign.test_agno import as_agno_says, packages
+from tests.layouts.foreign.test_google_adk import PACKAGES, as_adk_says, older
+from tests.services import framework
 
 __all__ = ["place"]
 
@@ -94,3 +96,38 @@ async def _said(store: Store, conversation: str) -> list[Any]:
         if (about := getattr(each, "extra", None)) and "google_adk" in about:
             about["google_adk"].pop("timestamp", None)
     return found
+
+
+@pytest.mark.real
+def test_what_adk_writes_is_read_as_adk_reads_it(place: Place) -> None:
+    where = {"path": f"{place.url}#{place.schema}", "service": "postgres"}
+    with framework.running(PACKAGES, "google_adk_program.py") as adk:
+        adk.ask("write", **where)
+        expected = adk.ask("read", **where)
+
+    async def main() -> None:
+        async with place.opened() as store:
+            assert store.remark() == "google_adk's (1), in its table sessions"
+            assert await ids(store) == sorted(expected)
+            for conversation, messages in expected.items():
+                assert as_adk_says(await items(store, conversation)) == messages
+
+    run(main())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("version", ["2.9.0", "3.1.10"])
+def test_what_agno_writes_is_read_as_agno_reads_it(place: Place, version: str) -> None:
+    path = f"{place.url}#{place.schema}"
+    with framework.running(packages(version), "agno_program.py") as agno:
+        written = agno.ask("write", path=path)
+        expected = {one: agno.ask("read", path=path, conversation=one) for one in written}
+
+    async def main() -> None:
+        async with place.opened() as store:
+            assert store.remark().startswith(f"agno's ({version[0]})")
+            assert await ids(store) == sorted(expected)
+            for conversation, messages in expected.items():
+                assert as_agno_says(await items(store, conversation)) == messages
+
+    run(main())

@@ -256,26 +256,34 @@ def test_whatever_stands_there_is_messages_or_unreadable(
 # --- what Agno itself writes ----------------------------------------------------------------
 
 
+def packages(version: str) -> Sequence[str]:
+    """Those of that version."""
+    return (f"agno=={version}", "sqlalchemy==2.1.9", "greenlet", "psycopg[binary]")
+
+
+def as_agno_says(messages: Sequence[Any]) -> list[Any]:
+    """What is read, as the program tells it."""
+    return [
+        {
+            "id": m.extra["agno"]["id"],
+            "role": m.role,
+            "text": m.content,
+            "calls": [call["name"] for call in m.tool_calls or ()],
+            "answers": m.tool_call_id,
+            "images": sum(part["type"] == "image_url" for part in m.parts or ()),
+            "at": m.created_at.timestamp(),
+        }
+        for m in messages
+    ]
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("version", ["2.9.0", "3.1.10"])
 def test_what_agno_writes_is_read_as_agno_reads_it(tmp_path: Path, version: str) -> None:
     path = tmp_path / "agno.db"
-    packages = (f"agno=={version}", "sqlalchemy==2.1.9", "greenlet")
-    with framework.running(packages, "agno_program.py") as agno:
+    with framework.running(packages(version), "agno_program.py") as agno:
         written = agno.ask("write", path=str(path))
         for conversation in written:
             expected = agno.ask("read", path=str(path), conversation=conversation)
             assert expected
-            found = [
-                {
-                    "id": m.extra["agno"]["id"],
-                    "role": m.role,
-                    "text": m.content,
-                    "calls": [call["name"] for call in m.tool_calls or ()],
-                    "answers": m.tool_call_id,
-                    "images": sum(part["type"] == "image_url" for part in m.parts or ()),
-                    "at": m.created_at.timestamp(),
-                }
-                for m in read(path, conversation)
-            ]
-            assert found == expected
+            assert as_agno_says(read(path, conversation)) == expected

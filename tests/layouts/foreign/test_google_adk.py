@@ -260,22 +260,29 @@ def test_whatever_stands_in_the_older_schema_too(
 # --- what ADK itself writes -----------------------------------------------------------------
 
 
+PACKAGES = ("google-adk[db]==2.13.0", "asyncpg")
+
+
+def as_adk_says(messages: Sequence[Any]) -> list[Any]:
+    """What is read, as the program tells it."""
+    return [
+        {
+            "author": m.extra["google_adk"]["author"],
+            "text": "" if m.role == "tool" else m.content,
+            "calls": [[call["name"], call["arguments"]] for call in m.tool_calls or ()],
+            "at": m.created_at.timestamp(),
+        }
+        for m in messages
+    ]
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("service", ["sqlite", "database"])
 def test_what_adk_writes_is_read_as_adk_reads_it(tmp_path: Path, service: str) -> None:
     path = tmp_path / "sessions.db"
-    with framework.running(["google-adk[db]==2.13.0"], "google_adk_program.py") as adk:
+    with framework.running(PACKAGES, "google_adk_program.py") as adk:
         adk.ask("write", path=str(path), service=service)
         expected = adk.ask("read", path=str(path), service=service)
     assert len(expected) == 3
     for conversation, messages in expected.items():
-        found = [
-            {
-                "author": m.extra["google_adk"]["author"],
-                "text": "" if m.role == "tool" else m.content,
-                "calls": [[call["name"], call["arguments"]] for call in m.tool_calls or ()],
-                "at": m.created_at.timestamp(),
-            }
-            for m in read(path, conversation)
-        ]
-        assert found == messages
+        assert as_adk_says(read(path, conversation)) == messages
