@@ -89,21 +89,6 @@ def _unfold_memory(record: Record) -> list[Message]:
     return [structs.replace(message, created_at=_EPOCH + timedelta(microseconds=at // 1000))]
 
 
-_MEMORY: Final = Rows(
-    table="llama_index_memory",
-    any_name=True,
-    version="SQLAlchemyChatStore",
-    columns=frozenset({"id", "key", "timestamp", "role", "status", "data"}),
-    tells=_tells,
-    conversation="key",
-    order=("timestamp", "id"),
-    record=("timestamp", "role", "status", "data"),
-    unfold=_unfold_memory,
-    holds=structs.replace(HOLDS, fields=HOLDS.fields | {"created_at"}),
-)
-"""What `Memory` keeps in `SQLAlchemyChatStore`: archived messages too, which it does not show."""
-
-
 def _parted_row(message: Message) -> tuple[Message, JSONObject]:
     """The message, and what its row says beside it."""
     own = dict((message.extra or {}).get(NAME) or {})
@@ -151,8 +136,6 @@ def _refusal_of_memory(message: Message) -> str | None:
         at = record[0]
         if at is not None and not -(2**63) <= at < 2**63:
             return "its time cannot be told in nanoseconds"
-        if "NaN" in record[-1] or "Infinity" in record[-1]:
-            json.dumps(json_of(said), allow_nan=False)
         if not all(isinstance(row.get(key, ""), str) for key in ("role", "status")):
             return f"extra.{NAME}.row is not what a row has beside"
         if not row:
@@ -160,34 +143,72 @@ def _refusal_of_memory(message: Message) -> str | None:
         (back,) = _unfold_memory((at or 0, *record[1:]))
     except (ValueError, TypeError) as error:
         return f"LlamaIndex has no such row: {error}"
-    holds = HOLDS if at is None else _MEMORY.holds
+    holds = HOLDS if at is None else _TIMED
     same = model.canonical(back, holds) == model.canonical(message, holds)
     return None if same else f"extra.{NAME}.row is not what a row has beside"
 
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+_TIMED: Final = structs.replace(HOLDS, fields=HOLDS.fields | {"created_at"}, stamps=True)
+
+_WRITE: Final = Write(
+    fold=_fold_memory,
+    refusal=_refusal_of_memory,
+    key=_moment_between,
+    schema={
+        "sqlite": (
+            'CREATE TABLE {table} (\n\tid INTEGER NOT NULL, \n\t"key" VARCHAR NOT NULL, '
+            "\n\ttimestamp BIGINT NOT NULL, \n\trole VARCHAR NOT NULL, "
+            "\n\tstatus VARCHAR NOT NULL, \n\tdata JSON NOT NULL, \n\tPRIMARY KEY (id)\n)",
+            'CREATE INDEX {table:ix_*_key} ON {table} ("key")',
+            "CREATE INDEX {table:ix_*_timestamp} ON {table} (timestamp)",
+            "CREATE INDEX {table:ix_*_status} ON {table} (status)",
+        ),
+        "postgres": (
+            "CREATE TABLE {table} (\n\tid SERIAL NOT NULL, \n\tkey VARCHAR NOT NULL, "
+            "\n\ttimestamp BIGINT NOT NULL, \n\trole VARCHAR NOT NULL, "
+            "\n\tstatus VARCHAR NOT NULL, \n\tdata JSON NOT NULL, \n\tPRIMARY KEY (id)\n)",
+            "CREATE INDEX {table:ix_*_key} ON {table} (key)",
+            "CREATE INDEX {table:ix_*_timestamp} ON {table} (timestamp)",
+            "CREATE INDEX {table:ix_*_status} ON {table} (status)",
+        ),
+    },
+)
+
+_MEMORY: Final = Rows(
+    table="llama_index_memory",
+    any_name=True,
+    version="SQLAlchemyChatStore",
+    columns=frozenset({"id", "key", "timestamp", "role", "status", "data"}),
+    tells=_tells,
+    conversation="key",
+    order=("timestamp", "id"),
+    record=("timestamp", "role", "status", "data"),
+    unfold=_unfold_memory,
+    holds=_TIMED,
+    write=_WRITE,
+)
+"""What `Memory` keeps in `SQLAlchemyChatStore`: archived messages too, which it does not show."""
+
+
+def _refusal_on_postgres(message: Message) -> str | None:
+    """As of any row; and PostgreSQL's JSON has no NaN."""
+    why = _refusal_of_memory(message)
+    if why is not None or model.plain(message):
+        return why
+    try:
+        json.dumps(json_of(_parted_row(message)[0]), allow_nan=False)
+    except ValueError as error:
+        return f"PostgreSQL has no such JSON: {error}"
+    return None
+
+
 _MEMORY_POSTGRES: Final = structs.replace(
     _MEMORY,
     types={"timestamp": frozenset({"bigint"})},
-    holds=structs.replace(_MEMORY.holds, stamps=True),
-    write=Write(
-        fold=_fold_memory,
-        refusal=_refusal_of_memory,
-        key=_moment_between,
-        schema={
-            "postgres": (
-                "CREATE TABLE {table} (\n\tid SERIAL NOT NULL, \n\tkey VARCHAR NOT NULL, "
-                "\n\ttimestamp BIGINT NOT NULL, \n\trole VARCHAR NOT NULL, "
-                "\n\tstatus VARCHAR NOT NULL, \n\tdata JSON NOT NULL, \n\tPRIMARY KEY (id)\n)",
-                "CREATE INDEX {table:ix_*_key} ON {table} (key)",
-                "CREATE INDEX {table:ix_*_timestamp} ON {table} (timestamp)",
-                "CREATE INDEX {table:ix_*_status} ON {table} (status)",
-            )
-        },
-    ),
+    write=structs.replace(_WRITE, refusal=_refusal_on_postgres),
 )
-"""The same on PostgreSQL, whose JSON has no NaN."""
 
 # --- documents ------------------------------------------------------------------------------
 

@@ -16,8 +16,9 @@ from synmem.backends.postgres.store import open as open_postgres
 from synmem.errors import Rejected
 from synmem.layouts.foreign.langchain import SHAPES
 from synmem.layouts.foreign.llamaindex import SHAPES as LLAMAINDEX
-from synmem.messages import Conversation, Message, canonical
+from synmem.messages import Conversation, Message
 from synmem.store import Part, Store
+from tests.backends.llamaindex import CALL, WritingMemory
 from tests.backends.openai_agents import WritingItems
 from tests.conformance import (
     AT,
@@ -239,24 +240,8 @@ class TestOpenAIAgents(WritingItems):
         pytest.skip("as with LangChain's: all but those with NUL")
 
 
-AT_NS = int(AT.timestamp()) * 10**9 + 123_456_789
-CALL = {"id": "call_1", "name": "f", "arguments": {"city": "Zürich", "n": 2**70}}
-LLAMAS = [
-    Message("system", "be brief"),
-    Message("user", "a\x00b \ud83d", name="alice", tool_call_id="x"),
-    Message("assistant", "", tool_calls=[CALL]),
-    Message("tool", "result", tool_call_id="call_1", name=""),
-    Message("user", "an image", parts=[{"type": "text", "text": "an image"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]),
-    Message("user", "timed", created_at=AT),
-    Message("user", "archived", created_at=AT, extra={"llamaindex": {"row": {"status": "archived", "role": "x"}}}),
-    Message("user", "finer", created_at=AT, extra={"llamaindex": {"row": {"timestamp": AT_NS}}}),
-]  # fmt: skip
-
-
-class TestLlamaIndexMemory(WritingItems):
-    """As with OpenAI Agents', each row has a time, and no metadata."""
-
-    timed = stamped = True
+class TestLlamaIndexMemory(WritingMemory):
+    backend = "postgres"
 
     @pytest.fixture(autouse=True)
     def _space(self, space: Space) -> None:
@@ -264,25 +249,6 @@ class TestLlamaIndexMemory(WritingItems):
 
     def stores(self, tmp_path: Any) -> Opener:
         return lambda: self.space.opened(write=True, layout="llamaindex")
-
-    def can_hold(self, message: Message) -> bool:
-        assert MEMORY.write is not None
-        return MEMORY.write.refusal(message) is None
-
-    def _as_held(self, messages: list[Message]) -> list[Message]:
-        return [structs.replace(message, metadata=None) for message in messages]
-
-    def test_every_field_survives(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            found = self.without_times(await items(store, "a"), LLAMAS)
-            both = ([canonical(m, MEMORY.holds) for m in some] for some in (found, LLAMAS))
-            assert next(both) == next(both)
-
-        assert all(map(self.can_hold, LLAMAS))
-        self.check(tmp_path, [Part(Conversation("a"), LLAMAS)], test)
-
-    def test_what_one_wrote_another_reads(self, tmp_path: Any) -> None:
-        self.test_every_field_survives(tmp_path)
 
     def test_ids_are_opaque(self, tmp_path: Any) -> None:
         pytest.skip("as with LangChain's: all but those with NUL")

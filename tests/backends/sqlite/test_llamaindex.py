@@ -19,8 +19,9 @@ from synmem.layouts.foreign.llamaindex_messages import json_of, message_of
 from synmem.layouts.shapes import Rows
 from synmem.messages import Message, Unreadable
 from synmem.store import Part, Store
+from tests.backends.llamaindex import WritingMemory
 from tests.backends.sqlite.test_store import opened
-from tests.conformance import add, contents, details, items, numbered, run
+from tests.conformance import Opener, add, contents, details, items, numbered, run
 from tests.layouts.foreign.reading import ReadingLlamaIndex
 from tests.layouts.foreign.test_llamaindex import json_values, said, text, theirs
 from tests.services.llamaindex import LlamaIndex, llamaindex
@@ -85,6 +86,13 @@ class TestMemory(ReadingLlamaIndex):
             yield store
 
 
+class TestMemoryWritten(WritingMemory):
+    backend = "sqlite"
+
+    def stores(self, tmp_path: Any) -> Opener:
+        return lambda: opened(tmp_path / "memory.db", write=True, layout="llamaindex")
+
+
 def test_rows_are_ordered_by_time_and_then_by_number_and_archived_ones_say_so(
     tmp_path: Path,
 ) -> None:
@@ -113,7 +121,7 @@ def test_rows_are_ordered_by_time_and_then_by_number_and_archived_ones_say_so(
     ("column", "value", "why"),
     [
         ("data", "{oops", "not JSON"), ("data", "5", "no text"), ("data", "[]", "not an object"),
-        ("data", "null", "not an object"), ("data", b"{}", "no text"), ("data", '{"role": "user", "blocks": 5}', "not a list"),
+        ("data", "null", "not an object"), ("data", b"{}", "no role"), ("data", '{"role": "user", "blocks": 5}', "not a list"),
         ("data", '{"role": "user", "blocks": [], "row": 1}', "'row'"), ("timestamp", "soon", "timestamp"), ("timestamp", 1.5, "timestamp"),
     ],
 )  # fmt: skip
@@ -148,12 +156,12 @@ def test_a_table_of_that_shape_with_other_things_in_it_is_not_taken_for_one(tmp_
         run(main())
 
 
-def test_it_is_not_written_and_says_so(tmp_path: Path) -> None:
+def test_a_chat_store_is_not_written_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "chatstore.db"
     query(path, CHAT_STORE)
 
     async def main() -> None:
-        async with opened(path, layout="llamaindex", write=True) as store:
+        async with opened(path, layout="llamaindex", table="data_chatstore", write=True) as store:
             with pytest.raises(Unsupported, match="only be read"):
                 await add(store, "a", numbered(1))
 
