@@ -154,7 +154,7 @@ class _Nodes:
         there = self._nodes.get(id_)
         node = {key: value for key, value in node.items() if value is not None}
         merged = {**there, **node} if isinstance(there, dict) else {"id": id_, **node}
-        self._take(id_, merged, parent)
+        self._take(id_, merged, merged.get("parentId"))
 
     def _take(self, id_: str, node: Any, parent: Any) -> None:
         self._nodes[id_] = node

@@ -141,6 +141,13 @@ def test_what_newer_versions_write_to_a_table_of_their_own_wins(tmp_path: Path) 
     assert [m.content for m in rest][-2:] == ["Kyoto.", "one\ntwo"]
 
 
+def test_a_row_that_does_not_say_what_it_follows_is_where_the_chat_has_it(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    with database(path) as db:
+        db.execute("UPDATE chat_message SET parent_id = NULL")
+    assert len(read(path, PLAIN)) == 5
+
+
 def test_an_older_file_lacks_that_table_and_columns(tmp_path: Path) -> None:
     path = tmp_path / "webui.db"
     with database(path) as db, database(Path(shutil.copy(WEBUI, tmp_path / "there.db"))) as there:
