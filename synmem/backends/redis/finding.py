@@ -91,6 +91,8 @@ async def find(
     if layout is None and _has_own(seen, prefix):
         return None
     found = await _fits(server, seen, layout, prefix)
+    if layout is not None:  # whoever means lists of any name says so by an empty prefix
+        found = [fit for fit in found if fit.prefix] or found
     if len(found) == 1 and not (write and layout is None):
         return found[0]
     if found:

@@ -122,7 +122,7 @@ def test_of_several_layouts_one_must_be_chosen(there: Database) -> None:
         assert each in said
     for layout, id_ in (("openai_agents", "b"), ("llamaindex", "c")):
         assert there.listed(layout=layout)[1] == [id_]
-    assert "?layout=langchain&prefix=" in there.unnamed(layout="langchain")
+    assert there.listed(layout="langchain")[1] == ["a"]
     assert there.listed(layout="langchain", prefix="message_store:")[1] == ["a"]
     assert there.listed(layout="langchain", prefix="")[1] == ["d", "message_store:a"]
 
