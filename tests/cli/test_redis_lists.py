@@ -363,7 +363,7 @@ def test_what_the_real_agent_framework_writes_is_read(there: Database) -> None:
         program.ask(
             "add",
             url=there.url,
-            session="x" * 300,
+            session="Ü" * 300,
             messages=talk[:1],
             application_id="app",
             tenant_id="t",

@@ -113,4 +113,4 @@ for line in sys.stdin:
         answer: Any = {"said": do(**asked)}
     except Exception as error:
         answer = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(answer, default=_text), flush=True)
