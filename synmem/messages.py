@@ -436,7 +436,7 @@ class Holds(msgspec.Struct, frozen=True):
     layout's name, the column's); those of `defaults` the store fills where a message says nothing.
     `extra_of` names the layout whose key of `extra` is all of it that a foreign store holds.
     `unread` are somebody's own columns that no message has, since the layout has no place for them.
-    `stamps` is whether a message that says no time gets one.
+    `stamps` is whether a message that says no time gets one: no time is then compared.
     """
 
     fields: frozenset[str] = frozenset(FIELDS)
@@ -495,7 +495,7 @@ def canonical(message: Message, holds: Holds = EVERYTHING) -> bytes:
     """
     fields = holds.fields
     if fields is EVERYTHING.fields and not (
-        message.metadata or message.tool_calls or message.parts or message.extra
+        holds.stamps or message.metadata or message.tool_calls or message.parts or message.extra
         or message.name is not None or message.tool_call_id is not None
     ):  # fmt: skip
         # The common message, written out: the same bytes as below (a test compares them).
@@ -509,6 +509,8 @@ def canonical(message: Message, holds: Holds = EVERYTHING) -> bytes:
         value = getattr(message, field)
         if field in fields and value not in _ABSENT:
             data[field] = _canonical_time(value, holds.time_us) if field == "created_at" else value
+    if holds.stamps:
+        data.pop("created_at", None)
     if holds.defaults and "extra" in data:
         _drop_defaults(data, holds.defaults)
     if holds.extra_of and (kept := (data.pop("extra", None) or {}).get(holds.extra_of)):

@@ -225,6 +225,9 @@ def test_a_time_that_a_store_gives_by_itself_is_not_compared_with_a_message_that
     assert "created_at" not in EVERYTHING.common(stamping).fields
     assert "created_at" in stamping.common(EVERYTHING).fields
     assert "created_at" in stamping.common(stamping).fields
+    timed = Message("user", "x", created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    for holds in (stamping, Holds(fields=EVERYTHING.fields - {"metadata"}, stamps=True)):
+        assert canonical(timed, holds) == canonical(Message("user", "x"), holds)
 
 
 def test_a_time_that_is_not_utc_is_refused() -> None:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from tests.backends.sqlite.test_openai_agents import alchemy
 from tests.cli.moved import run
 from tests.services import Given, unique
 from tests.services.proxy import Proxy
 
 BACKENDS = ("sqlite", "redis", "postgres", "mongo", "dynamodb")
+LAYOUTS = ("synapsekit", "langchain", "openai_agents", "sqlalchemy")
+"""Others that are written, and one of them where times order its rows."""
+EVERY = (*BACKENDS, *LAYOUTS)
 
 
 class Places:
@@ -36,6 +40,16 @@ class Places:
         if isinstance(server, Given):
             self._made.append(place)
         return place
+
+    def of(self, kind: str) -> str:
+        """The same, or one in an SQLite file of a layout that is not our own."""
+        if kind in BACKENDS:
+            return self.new(kind)
+        path = self.new("sqlite")
+        if kind == "sqlalchemy":
+            alchemy(Path(path))
+            kind = "openai_agents"
+        return f"sqlite:///{path}?layout={kind}"
 
     def server(self, backend: str) -> Any:
         """The session's server for this backend."""

@@ -16,11 +16,9 @@ import pytest
 from synmem.operations.keeping import backups
 from tests import services
 from tests.cli.moved import run
-from tests.cli.places import BACKENDS, Places, proxied
+from tests.cli.places import BACKENDS, EVERY, Places, proxied
 from tests.cli.processes import start
 
-LAYOUTS = ("synapsekit", "langchain")
-EVERY = (*BACKENDS, *LAYOUTS)
 KILLS = 60
 """On each store: half of them in what destroys, half in undo."""
 DOUBLES = 12
@@ -100,12 +98,6 @@ def undo_all(place: str) -> None:
     raise AssertionError("there is always more to undo")
 
 
-def place_on(places: Places, backend: str) -> str:
-    if backend in LAYOUTS:
-        return f"sqlite:///{places.new('sqlite')}?layout={backend}"
-    return places.new(backend)
-
-
 def filled(place: str, tmp_path: Path) -> dict[str, list[object]]:
     (tmp_path / "said.jsonl").write_text(lines("", 30))
     (tmp_path / "other.jsonl").write_text(lines("other ", 11))
@@ -119,7 +111,7 @@ def filled(place: str, tmp_path: Path) -> dict[str, list[object]]:
 def test_killed_at_any_step_nothing_is_lost_or_doubled(
     places: Places, tmp_path: Path, backend: str
 ) -> None:
-    place = place_on(places, backend)
+    place = places.of(backend)
     said = filled(place, tmp_path)
     killer = Killer(backend, tmp_path)
     trial = 0
@@ -143,7 +135,7 @@ def test_killed_at_any_step_nothing_is_lost_or_doubled(
 def test_the_same_undo_twice_at_once_is_one_undo(
     places: Places, tmp_path: Path, backend: str
 ) -> None:
-    place = place_on(places, backend)
+    place = places.of(backend)
     said = filled(place, tmp_path)
     for number in range(DOUBLES):
         what = ("clear", "trim", "replace")[number % 3]
