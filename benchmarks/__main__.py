@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import benchmarks.servers  # noqa: F401 - it registers its own
+import benchmarks.foreign
+import benchmarks.servers  # noqa: F401 - both register their own
 from benchmarks import data, native
 from benchmarks.bench import BENCHMARKS, Bench, benchmark
 from benchmarks.measure import (

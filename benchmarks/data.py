@@ -107,6 +107,65 @@ def synapsekit_file(path: Path, messages: int, conversations: int) -> Path:
     return path
 
 
+def langchain_file(path: Path, messages: int, conversations: int) -> Path:
+    """A file as SQLChatMessageHistory of langchain-community 0.4.2 writes it."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "CREATE TABLE message_store (\n\tid INTEGER NOT NULL, \n\tsession_id TEXT, "
+            "\n\tmessage TEXT, \n\tPRIMARY KEY (id)\n)"
+        )
+        db.executemany(
+            "INSERT INTO message_store (session_id, message) VALUES (?, ?)",
+            [
+                (name, _langchain(role, text))
+                for name, role, text, _ in rows(messages, conversations)
+            ],
+        )
+    return path
+
+
+def _langchain(role: str, text: str) -> str:
+    kind = "ai" if role == "assistant" else "human"
+    about = {"content": text, "additional_kwargs": {}, "response_metadata": {}, "type": kind}
+    calls = {"tool_calls": [], "invalid_tool_calls": [], "usage_metadata": None}
+    own = {"name": None, "id": None, **(calls if kind == "ai" else {})}
+    return json.dumps({"type": kind, "data": {**about, **own}})
+
+
+def agents_file(path: Path, messages: int, conversations: int) -> Path:
+    """A file as SQLiteSession of openai-agents 0.24.0 writes it."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(
+            "CREATE TABLE agent_sessions (session_id TEXT PRIMARY KEY, created_at TIMESTAMP DEFAULT"
+            " CURRENT_TIMESTAMP, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
+        )
+        db.execute(
+            "CREATE TABLE agent_messages (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT"
+            " NULL, message_data TEXT NOT NULL, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
+        )
+        db.execute("CREATE INDEX idx_agent_messages_session_id ON agent_messages (session_id, id)")
+        db.executemany(
+            "INSERT INTO agent_messages (session_id, message_data) VALUES (?, ?)",
+            [
+                (name, _item(role, text, n))
+                for n, (name, role, text, _) in enumerate(rows(messages, conversations))
+            ],
+        )
+        db.execute(
+            "INSERT INTO agent_sessions (session_id) SELECT DISTINCT session_id FROM agent_messages"
+        )
+    return path
+
+
+def _item(role: str, text: str, number: int) -> str:
+    if role == "user":
+        return json.dumps({"content": text, "role": role})
+    content = [{"annotations": [], "text": text, "type": "output_text", "logprobs": []}]
+    item = {"id": f"msg_{number:048}", "content": content, "role": role, "status": "completed"}
+    return json.dumps({**item, "type": "message"})
+
+
 def own_file(path: Path, source: Path) -> Path:
     """The same messages in a file that synmem made."""
     subprocess.run(

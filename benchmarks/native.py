@@ -184,3 +184,43 @@ with ThreadPoolExecutor(16) as pool:
 """
     + _TELL
 )
+
+
+_SESSIONS = """
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1])
+sessions = [row[0] for row in db.execute("SELECT DISTINCT session_id FROM {}")]
+db.close()
+def spent():
+    return time.perf_counter(), time.process_time()
+"""
+
+LANGCHAIN_READ = (
+    _SESSIONS.format("message_store")
+    + """
+from langchain_community.chat_message_histories import SQLChatMessageHistory
+from sqlalchemy import create_engine
+engine = create_engine(f"sqlite:///{sys.argv[1]}")
+start = spent()
+for session in sessions:
+    for message in SQLChatMessageHistory(session, connection=engine).messages:
+        message.content
+"""
+    + _TELL
+)
+
+AGENTS_READ = (
+    _SESSIONS.format("agent_messages")
+    + """
+import asyncio
+from agents import SQLiteSession
+async def main():
+    for name in sessions:
+        session = SQLiteSession(name, sys.argv[1])
+        await session.get_items()
+        session.close()
+start = spent()
+asyncio.run(main())
+"""
+    + _TELL
+)

@@ -29,7 +29,7 @@ MEMORY_TIMES = 5
 def postgres(b: Bench) -> Iterator[Result]:
     """Against `sqlite3 -csv | psql \\copy`."""
     url, table = b.server("postgres").url, unique("b")
-    sql = partial(_psql, url)
+    sql = partial(psql, url)
     make = (
         f'CREATE TABLE {table}_copied (session_id text COLLATE "C", id bigserial, role text NOT'
         " NULL, content text NOT NULL, metadata jsonb, PRIMARY KEY (session_id, id))"
@@ -38,7 +38,7 @@ def postgres(b: Bench) -> Iterator[Result]:
     select = "SELECT conversation_id, role, content, metadata FROM messages ORDER BY id"
     copy = f"\\copy {table}_copied (session_id, role, content, metadata) FROM STDIN CSV"
     dump = shlex.join(["sqlite3", "-csv", str(b.source), select])
-    pipe = f"{dump} | {shlex.join([_program('psql'), '-q', url, '-c', copy])}"
+    pipe = f"{dump} | {shlex.join([program('psql'), '-q', url, '-c', copy])}"
     try:
         yield b.compare(
             "migrate to PostgreSQL / sqlite3 | psql \\copy",
@@ -120,7 +120,7 @@ def postgres_memory(b: Bench) -> Iterator[Result]:
     try:
         peak = peak_mb(b.synmem("migrate", "-q", large, f"{url}?table={table}"))
     finally:
-        _psql(url, f"DROP TABLE IF EXISTS {table}, {table}_meta, {table}_calls")
+        psql(url, f"DROP TABLE IF EXISTS {table}, {table}_meta, {table}_calls")
         remove(large)
     yield Result(f"peak MB to PostgreSQL, {count:,} / 150", peak, 150, peak / 150, None, 1.0, 0.67, False)  # fmt: skip
 
@@ -156,12 +156,14 @@ def _fresh(clear: Callable[[], object], arguments: list[str]) -> Work:
     return prepared(lambda: (clear(), sync()), command(arguments))
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Where a program is; Missing where it is not."""
     found = shutil.which(name)
     if found is None:
         raise Missing(f"no {name} on PATH")
     return found
 
 
-def _psql(url: str, statement: str) -> None:
-    subprocess.run([_program("psql"), "-q", url, "-c", f"SET client_min_messages = error; {statement}"], check=True)  # fmt: skip
+def psql(url: str, statement: str) -> None:
+    """Run a statement, or a command of psql's own."""
+    subprocess.run([program("psql"), "-q", url, "-c", f"SET client_min_messages = error; {statement}"], check=True)  # fmt: skip

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from synmem.backends.whole import MALFORMED
 from synmem.layouts.shapes import Record
 from synmem.messages import Message, Unreadable, ascii_json, parse_json, refusal
@@ -18,7 +20,7 @@ _ENTIRE: Final = -1
 """In a `Spot`: behind all messages of its row."""
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A row of a conversation: its number, by what it is ordered before that, and its record."""
 
     conversation: Any
@@ -36,7 +38,7 @@ class Spot(NamedTuple):
     hash: str
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """A message, or a record that cannot be read; of which row it is, and which of it, from 0."""
 
     said: Message | Unreadable
@@ -53,10 +55,14 @@ def items_of(
         said: Sequence[Message | Unreadable]
         try:
             said = unfold(row.record)
-            if why := next(filter(None, map(refusal, said)), None):
-                raise ValueError(why)
+            for each in said:
+                if why := refusal(each):
+                    raise ValueError(why)
         except MALFORMED as error:
             said = [_unreadable(row, error)]
+        if len(said) == 1:  # as of most rows
+            found.append(Item(said[0], row, 0))
+            continue
         items = [Item(each, row, index) for index, each in enumerate(said)]
         found += reversed(items) if reverse else items
     return found

@@ -1,7 +1,7 @@
 """Reading a table of another framework: pages by key, many conversations in a query, nothing held
 between."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -96,19 +96,50 @@ class ForeignReader:
         while waiting:
             async with self._table.file.step():
                 known = _fitting(await self._sweep.numbers(waiting), most)
-                rows = await self._numbered(known)
-                # Numbers that are no column of the table may be given anew to all of its rows.
-                anew = not (self._table.is_numbered or await self._sweep.is_current())
-            runs = {name: [*run] for name, run in groupby(rows, attrgetter("conversation"))}
-            for name, numbers in known.items():
-                run = runs.get(name, [])
-                if numbers is None or len(run) != len(numbers) or anew:
-                    # It has many, or somebody has written meanwhile: it is read by itself.
-                    yield name, Fetched(None, START)
-                    continue
-                for page in self._pages(run):
-                    yield name, Fetched(page, None)
+                name, numbers = next(iter(known.items()))
+                if numbers is not None and len(numbers) <= most:
+                    rows = await self._numbered(known)
+                    # Numbers that are no column of the table may be given anew to all of its rows.
+                    anew = not (self._table.is_numbered or await self._sweep.is_current())
             waiting = waiting[len(known) :]
+            if numbers is None:
+                yield name, Fetched(None, START)  # more than are remembered: it is read by itself
+            elif len(numbers) > most:
+                async for found in self._in_chunks(name, numbers, most):
+                    yield name, found
+            else:
+                for each in self._found(known, [] if anew else rows):
+                    yield each
+
+    def _found(
+        self, known: Mapping[str, list[Any] | None], rows: Sequence[Row]
+    ) -> Iterator[tuple[str, Fetched]]:
+        """These conversations; one of which not all rows are there is read by itself: somebody has
+        written meanwhile."""
+        runs = {name: [*run] for name, run in groupby(rows, attrgetter("conversation"))}
+        for name, numbers in known.items():
+            run = runs.get(name, [])
+            if len(run) != len(numbers or ()):
+                yield name, Fetched(None, START)
+                continue
+            for page in self._pages(run):
+                yield name, Fetched(page, None)
+
+    async def _in_chunks(
+        self, name: str, numbers: Sequence[Any], size: int
+    ) -> AsyncGenerator[Fetched, None]:
+        """A conversation of many rows; once somebody has written, it is read on by itself."""
+        last = START
+        for some in chunks(numbers, size):
+            async with self._table.file.step():
+                rows = await self._numbered({name: [*some]})
+                current = await self._sweep.is_current()
+            if not current or len(rows) != len(some):
+                yield Fetched(None, last)
+                return
+            for page in self._pages(rows):
+                yield Fetched(page, None)
+                last = page.position(-1)
 
     async def _numbered(self, known: Mapping[str, list[Any] | None]) -> list[Row]:
         """The rows of these numbers, if they are of these conversations; within a step."""
@@ -149,11 +180,11 @@ class ForeignReader:
 
 def _fitting(known: dict[str, list[Any] | None], most: int) -> dict[str, list[Any] | None]:
     """The first of these conversations that have no more rows than that together, with their
-    numbers; None with one that has more by itself."""
+    numbers; or the first one alone, which has more, None with it where they are not known."""
     some: dict[str, list[Any] | None] = {}
     for name, found in known.items():
         if found is None or len(found) > most or len(some) == _KEYS_A_QUERY:
-            return some or {name: None}
+            return some or {name: found}
         most -= len(found)
         some[name] = found
     return some

@@ -13,7 +13,8 @@ _ROWS: Final = 200_000
 
 
 class Sweep:
-    """The numbers of the rows of conversations that follow each other in the order of their ids."""
+    """The numbers of the rows of conversations that follow each other in the order of their ids, as
+    each is read."""
 
     def __init__(self, table: ForeignTable) -> None:
         self._table = table
@@ -51,7 +52,7 @@ class Sweep:
         where, at = table.from_id(first, ">=")
         rows = await table.file.forgiving(
             f"SELECT {table.id}, {table.number} FROM {table.name} WHERE {where}{table.live} "
-            f"ORDER BY {table.by_id} LIMIT ?",
+            f"ORDER BY {table.by_id}, {table.order()} LIMIT ?",
             [at, _ROWS],
         )
         runs: dict[Any, list[Any] | None] = {

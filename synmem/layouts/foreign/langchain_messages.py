@@ -68,7 +68,8 @@ def message_of(said: Any) -> Message:
     )
     own: JSONObject = {} if kind == _TYPES.get(message.role, "chat") else {"type": kind}
     usual = _usual(message, kind)
-    own |= {key: value for key, value in data.items() if key not in usual or usual[key] != value}
+    if data != usual:
+        own |= {k: value for k, value in data.items() if k not in usual or usual[k] != value}
     if message.tool_calls and "tool_calls" not in data:
         own["tool_calls"] = []  # LangChain finds them elsewhere, as here
     if own:
@@ -130,7 +131,8 @@ def _calls(data: JSONObject) -> list[JSONObject] | None:
     """The tool calls; of an older message those that LangChain finds in its additional_kwargs."""
     calls = data.get("tool_calls")
     if not calls and not data.get("invalid_tool_calls") and not data.get("tool_call_chunks"):
-        return _older_calls(data.get("additional_kwargs"))
+        more = data.get("additional_kwargs")
+        return _older_calls(more) if more else None
     if not are_objects(calls):
         return None
     return [_call(call) for call in calls] or None

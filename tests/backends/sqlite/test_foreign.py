@@ -16,7 +16,7 @@ import pytest
 from msgspec import structs
 
 from synmem.backends.sqlite import foreign_sweep
-from synmem.errors import Unsupported
+from synmem.errors import Changed, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.foreign.langchain_messages import refusal as REFUSES
 from synmem.layouts.shapes import Record, Rows
@@ -114,6 +114,53 @@ def test_many_are_read_as_they_are_now_also_where_no_index_finds_their_rows(
                 await writer.delete("c3")
                 sizes.update(c5=sizes["c5"] + 2, c3=0)
                 assert await found(one) == sizes
+
+    run(main())
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_long_one_that_is_written_meanwhile_is_read_on_from_where_it_was(
+    tmp_path: Path, at: int
+) -> None:
+    path = tmp_path / "message_store.db"
+
+    async def main() -> None:
+        async with (
+            opened(path, write=True, layout="langchain") as one,
+            opened(path, write=True, layout="langchain") as two,
+        ):
+            for name in "ab":
+                await add(one, name, numbered(7))
+            found: dict[str, list[str]] = {"a": [], "b": []}
+            pages = 0
+            async for page in one.read(["a", "b"]):
+                found[page.conversation] += [said.content for said in page.items]
+                pages += 1
+                if pages == at:
+                    await add(two, "b", numbered(1, 7))
+            said = [f"message {n}" for n in range(8)]
+            assert found["a"] == said[:7]
+            assert found["b"] == said or (at == 8 and found["b"] == said[:7])
+
+    run(main())
+
+
+def test_of_a_long_one_whose_place_is_gone_a_reader_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "message_store.db"
+
+    async def main() -> None:
+        async with (
+            opened(path, write=True, layout="langchain") as one,
+            opened(path, write=True, layout="langchain") as two,
+        ):
+            for name in "ab":
+                await add(one, name, numbered(7))
+            await add(two, "c", numbered(1))
+            pages = one.read(["a", "b"])
+            await anext(pages)
+            await two.delete("a")
+            with pytest.raises(Changed):
+                await anext(pages)
 
     run(main())
 
