@@ -69,6 +69,17 @@ def write(path: str) -> Any:
     return ["one/ #", "two"]
 
 
+def fork(path: str, conversation: str) -> None:
+    """Ask something else than what was asked last, where that was asked."""
+    threads = graph(path)
+    before = [
+        state
+        for state in threads.get_state_history({"configurable": {"thread_id": conversation}})
+        if not state.next
+    ]
+    threads.invoke({"talk": [HumanMessage("instead")]}, before[1].config)
+
+
 def read(path: str, conversation: str) -> Any:
     """The messages of a thread, as LangChain stores them elsewhere."""
     state = graph(path).get_state({"configurable": {"thread_id": conversation}})
@@ -81,7 +92,7 @@ def _text(value: Any) -> str:
 
 for line in sys.stdin:
     asked = json.loads(line)
-    do = {"read": read, "write": write}[asked.pop("do")]
+    do = {"read": read, "write": write, "fork": fork}[asked.pop("do")]
     try:
         answered: Any = {"said": do(**asked)}
     except Exception as error:

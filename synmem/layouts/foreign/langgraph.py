@@ -4,17 +4,27 @@ They are in the channel `messages`, or else in the one that holds a list of them
 call it otherwise. A checkpoint is MessagePack, in which objects are extensions: of these only
 the fields are taken, and nothing is made of them, called or unpickled. On PostgreSQL each channel
 has a row of its own. No message has a time; that of the checkpoint is in the conversation's
-`extra["langgraph"]`.
+`extra["langgraph"]`. Where a thread went on from an earlier checkpoint, what it left behind is a
+branch, by the id of its last one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from synmem.layouts.foreign.langchain_messages import HOLDS as OF_MESSAGES
 from synmem.layouts.foreign.langchain_messages import message_of
-from synmem.layouts.foreign.values import as_json, json_of, kept, object_of, parsed, told
+from synmem.layouts.foreign.sql import by_first
+from synmem.layouts.foreign.values import (
+    MALFORMED,
+    as_json,
+    json_of,
+    kept,
+    object_of,
+    parsed,
+    told,
+)
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
@@ -25,11 +35,16 @@ HOLDS: Final = msgspec.structs.replace(OF_MESSAGES, conversation_fields=frozense
 
 _CHANNEL: Final = "messages"
 
-_FROM_NEWEST: Final = (
+_LEAVES: Final = (
     "FROM checkpoints AS c WHERE c.thread_id IN {ids} AND c.checkpoint_ns = '' "
-    "AND c.checkpoint_id = (SELECT max(n.checkpoint_id) FROM checkpoints AS n "
-    "WHERE n.thread_id = c.thread_id AND n.checkpoint_ns = '')"
+    "AND (c.checkpoint_id = (SELECT max(n.checkpoint_id) FROM checkpoints AS n "
+    "WHERE n.thread_id = c.thread_id AND n.checkpoint_ns = '') "
+    # Some do not say what they follow: these are not a branch each.
+    "OR c.parent_checkpoint_id IS NOT NULL AND c.checkpoint_id NOT IN "
+    "(SELECT p.parent_checkpoint_id FROM checkpoints AS p WHERE p.thread_id IN {ids} "
+    "AND p.checkpoint_ns = '' AND p.parent_checkpoint_id IS NOT NULL))"
 )
+"""The newest checkpoint of each thread, and others that none follows."""
 
 _LISTING: Final = "SELECT DISTINCT thread_id AS id FROM checkpoints WHERE checkpoint_ns = ''"
 
@@ -42,12 +57,18 @@ class _Made(dict[str, Any]):
 
 
 def _plan(sketch: Sketch) -> Plan:
-    newest = "c.thread_id, c.checkpoint_id, CAST(c.metadata AS TEXT), c.type, c.checkpoint"
-    return Plan(listing=_LISTING, queries={"newest": f"SELECT {newest} {_FROM_NEWEST}"})
+    leaves = "c.thread_id, c.checkpoint_id, CAST(c.metadata AS TEXT), c.type, c.checkpoint"
+    return Plan(
+        listing=_LISTING,
+        queries={"leaves": f"SELECT {leaves} {_LEAVES} ORDER BY c.thread_id, c.checkpoint_id"},
+    )
 
 
 def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
-    ((checkpoint_id, metadata, kind, data),) = rows["newest"]
+    return _tree({row[0]: _readable(_of_row, *row) for row in rows["leaves"]})
+
+
+def _of_row(checkpoint_id: Any, metadata: Any, kind: Any, data: Any) -> Told:
     checkpoint = object_of(_decoded(kind, data), "its checkpoint")
     values = object_of(checkpoint.get("channel_values"), "its channel_values")
     return _told(checkpoint_id, metadata, checkpoint, values)
@@ -57,13 +78,14 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
 
 
 def _plan_of_blobs(sketch: Sketch) -> Plan:
-    newest = "c.thread_id, c.checkpoint_id, CAST(c.metadata AS TEXT), CAST(c.checkpoint AS TEXT)"
+    leaves = "c.thread_id, c.checkpoint_id, CAST(c.metadata AS TEXT), CAST(c.checkpoint AS TEXT)"
     return Plan(
         listing=_LISTING,
         queries={
-            "newest": f"SELECT {newest} {_FROM_NEWEST}",
-            "blobs": "SELECT b.thread_id, b.channel, b.type, b.blob FROM checkpoint_blobs AS b "
-            f"JOIN (SELECT c.thread_id, c.checkpoint {_FROM_NEWEST}) AS t "
+            "leaves": f"SELECT {leaves} {_LEAVES} ORDER BY c.thread_id, c.checkpoint_id",
+            "blobs": "SELECT b.thread_id, t.checkpoint_id, b.channel, b.type, b.blob "
+            "FROM checkpoint_blobs AS b "
+            f"JOIN (SELECT c.thread_id, c.checkpoint_id, c.checkpoint {_LEAVES}) AS t "
             "ON t.thread_id = b.thread_id AND b.checkpoint_ns = '' "
             "AND b.version = t.checkpoint -> 'channel_versions' ->> b.channel",
         },
@@ -71,11 +93,15 @@ def _plan_of_blobs(sketch: Sketch) -> Plan:
 
 
 def _unfold_blobs(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
-    ((checkpoint_id, metadata, text),) = rows["newest"]
+    blobs = by_first(rows["blobs"])
+    return _tree({row[0]: _readable(_of_blobs, *row, blobs[row[0]]) for row in rows["leaves"]})
+
+
+def _of_blobs(checkpoint_id: Any, metadata: Any, text: Any, blobs: Sequence[Record]) -> Told:
     checkpoint = object_of(json_of(text, "its checkpoint"), "its checkpoint")
     values = object_of(checkpoint.get("channel_values") or {}, "its channel_values")
     unread: list[Message | Unreadable] = []
-    for channel, kind, blob in rows["blobs"]:
+    for channel, kind, blob in blobs:
         try:
             values[channel] = _decoded(kind, blob)
         except ValueError as error:
@@ -87,7 +113,28 @@ def _unfold_blobs(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
     return found if found.messages else msgspec.structs.replace(found, messages=unread)
 
 
-# --- a checkpoint ---------------------------------------------------------------------------
+# --- a checkpoint, and those that none follows ----------------------------------------------
+
+
+def _readable(make: Callable[..., Told], checkpoint_id: Any, *given: Any) -> Told:
+    """What a checkpoint says; one `Unreadable` that names it where that cannot be read."""
+    try:
+        return make(checkpoint_id, *given)
+    except MALFORMED as error:
+        why = Unreadable(str(checkpoint_id), f"checkpoint {checkpoint_id}: {error}")
+        return Told(messages=[why])
+
+
+def _tree(leaves: Mapping[Any, Told]) -> Told:
+    """The newest checkpoint is the last of these; of the others those that say something else."""
+    *others, newest = leaves
+    found = leaves[newest]
+    branches = {
+        str(each): leaves[each].messages
+        for each in others
+        if leaves[each].messages != found.messages[: len(leaves[each].messages)]
+    }
+    return msgspec.structs.replace(found, branches=branches)
 
 
 def _told(checkpoint_id: Any, metadata: Any, checkpoint: JSONObject, values: JSONObject) -> Told:

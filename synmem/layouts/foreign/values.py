@@ -15,7 +15,7 @@ from synmem.messages import (
     parse_time,
 )
 
-_MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
 """On what is come to grief that meets a value of a kind that is not expected."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -168,6 +168,6 @@ def told(
     cannot be made."""
     try:
         return make(*given)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         return [Unreadable(str(id_), f"{what} {id_}: {why}")]

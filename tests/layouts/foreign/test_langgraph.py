@@ -155,6 +155,40 @@ def test_the_newest_checkpoint_counts_and_those_of_graphs_within_do_not(tmp_path
     run(main())
 
 
+def test_what_a_thread_left_behind_where_it_went_on_from_earlier_is_a_branch(
+    tmp_path: Path,
+) -> None:
+    path = thread(tmp_path / "c.db", {"messages": [human("one")]})
+    with database(path) as db:
+        for n, parent, texts in (
+            (1, 0, ["one", "two"]),
+            (2, 1, ["one", "two", "three"]),
+            (3, 0, ["one"]),  # says nothing that the newest does not
+            (4, 0, ["one", "other"]),
+            (5, 4, ["one", "other", "last"]),
+        ):
+            values = {"messages": [human(text) for text in texts]}
+            put(db, "a", "msgpack", encode({"channel_values": values}))
+            db.execute(
+                "UPDATE checkpoints SET parent_checkpoint_id = ? WHERE checkpoint_id = ?",
+                (f"{parent:05}", f"{n:05}"),
+            )
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert await contents(store, "a") == ["one", "other", "last"]
+            assert store.passed_over() == 1
+            assert await contents(store, "a#00002") == ["one", "two", "three"]
+        with database(path) as db:
+            db.execute("UPDATE checkpoints SET type = 'pickle' WHERE checkpoint_id = '00005'")
+        async with opened(path) as store:
+            (only,) = await items(store, "a")
+            assert "checkpoint 00005" in only.reason
+            assert await contents(store, "a#00002") == ["one", "two", "three"]
+
+    run(main())
+
+
 def test_values_of_other_classes_are_what_they_are_made_of(tmp_path: Path) -> None:
     odd = {
         "when": msgspec.msgpack.Ext(3, encode(["datetime", "datetime", "2026-01-01T00:00:00", "fromisoformat"])),
@@ -216,22 +250,28 @@ def test_a_message_that_cannot_be_read_stands_in_its_place(tmp_path: Path) -> No
 
 def test_on_postgres_each_channel_has_a_row_of_its_own() -> None:
     """What the server does with the queries is in the tests of its driver."""
-    newest = ["c", '{"step": 1}', json.dumps({"ts": "now", "channel_values": {"n": 1}})]
+    leaf = ["c", '{"step": 1}', json.dumps({"ts": "now", "channel_values": {"n": 1}})]
     other, mine = (
         ["talk", "msgpack", encode([human("x")])],
         ["messages", "msgpack", encode([human("y")])],
     )
     locked = ["talk", "msgpack+aes", b"\x00"]
     unfold = langgraph._unfold_blobs
-    (message,) = unfold("a", {"newest": [newest], "blobs": [other, mine]}).messages
+
+    def of(*blobs: list[Any]) -> list[list[Any]]:
+        return [["c", *blob] for blob in blobs]
+
+    (message,) = unfold("a", {"leaves": [leaf], "blobs": of(other, mine)}).messages
     assert message == message_of(said("human", content="y"))
-    (message,) = unfold("a", {"newest": [newest], "blobs": [locked, mine]}).messages
+    (message,) = unfold("a", {"leaves": [leaf], "blobs": of(locked, mine)}).messages
     assert isinstance(message, Message)
-    (message,) = unfold("a", {"newest": [newest], "blobs": [locked]}).messages
+    (message,) = unfold("a", {"leaves": [leaf], "blobs": of(locked)}).messages
     assert isinstance(message, Unreadable)
     assert "only its key opens it" in message.reason
-    with pytest.raises(ValueError, match="only its key"):
-        unfold("a", {"newest": [newest], "blobs": [["messages", "msgpack+aes", b"\x00"]]})
+    (message,) = unfold(
+        "a", {"leaves": [leaf], "blobs": of(["messages", "msgpack+aes", b""])}
+    ).messages
+    assert "only its key opens it" in message.reason
 
 
 # --- whatever stands there ------------------------------------------------------------------
@@ -273,7 +313,7 @@ def test_whatever_objects_there_are_in_a_checkpoint_too(value: Any, cut: bytes) 
     for values in ({"messages": value}, {"messages": [value, human("x")]}, value):
         whole = encode({"channel_values": values})
         for data in (whole, whole[: -len(cut) or None], whole + cut):
-            check(langgraph._unfold, "a", {"newest": [["c", None, "msgpack", data]]})
+            check(langgraph._unfold, "a", {"leaves": [["c", None, "msgpack", data]]})
 
 
 @settings(max_examples=100, deadline=None)
@@ -282,9 +322,11 @@ def test_whatever_objects_there_are_in_a_checkpoint_too(value: Any, cut: bytes) 
     some.sampled_from(["msgpack", "json"]),
 )
 def test_whatever_bytes_there_are_too(data: bytes, kind: str) -> None:
-    check(langgraph._unfold, "a", {"newest": [["c", None, kind, data]]})
-    newest = ["c", None, '{"channel_values": {}}']
-    check(langgraph._unfold_blobs, "a", {"newest": [newest], "blobs": [["messages", kind, data]]})
+    check(langgraph._unfold, "a", {"leaves": [["c", None, kind, data]]})
+    leaf = ["c", None, '{"channel_values": {}}']
+    check(
+        langgraph._unfold_blobs, "a", {"leaves": [leaf], "blobs": [["c", "messages", kind, data]]}
+    )
 
 
 # --- what LangGraph itself writes -----------------------------------------------------------
@@ -301,3 +343,16 @@ def test_what_langgraph_writes_is_read_as_it_reads_it(tmp_path: Path) -> None:
             expected = graph.ask("read", path=str(path), conversation=conversation)
             assert len(expected) in (4, 8)
             assert [json_of(message) for message in read(path, conversation)] == expected
+        (first, *_) = written
+        left = read(path, first)
+        graph.ask("fork", path=str(path), conversation=first)
+        expected = graph.ask("read", path=str(path), conversation=first)
+
+    async def main() -> None:
+        async with opened(path, branches=True) as store:
+            assert [json_of(message) for message in await items(store, first)] == expected
+            (branch,) = [name for name in await ids(store) if name.startswith(f"{first}#")]
+            assert await items(store, branch) == left
+
+    run(main())
+    assert expected[4]["data"]["content"] == "instead"
