@@ -111,7 +111,12 @@ async def migrate(
 
 def _same(ours: "Profile", theirs: "Profile") -> bool:
     """Whether both are one store: by name, or as one file that has two (a hard link). Two tables
-    of a file that are both named are two."""
+    of a file that are both named are two, and so are two layouts in one place."""
+    from synmem.settings import OWN_LAYOUTS
+
+    layouts = {each.settings.get("layout") for each in (ours, theirs)}
+    if len(layouts - {None}) == 2 and not layouts <= {*OWN_LAYOUTS}:
+        return False
     one_table, other_table = (str(each.settings.get("table", "")) for each in (ours, theirs))
     if one_table and other_table and one_table.lower() != other_table.lower():
         return False

@@ -168,6 +168,18 @@ def test_several_layouts_are_named_and_our_own_says_that_there_are_others(there:
     assert f"?layout={there.layout}" in result.stderr
 
 
+def test_two_layouts_of_a_database_are_two_stores(there: Database) -> None:
+    there.fill({"a": there.talk})
+    own = f"{there.url}?layout=synapsekit"
+    done("migrate", there.named, own)
+    done("check", there.named, own)
+    assert done("ls", "-p", there.url) == "a\n"
+    assert there.raw.llen("synapsekit:memory:a:messages") == len(there.talk)
+    result = run("migrate", own, there.url)
+    assert result.exit_code == 2
+    assert "are the same store" in result.stderr
+
+
 def test_a_record_that_cannot_be_read_hides_nothing(there: Database, tmp_path: Path) -> None:
     there.fill({"a": there.talk, "b": there.talk[:1]})
     there.raw.lset(there.key("a"), 1, '{"type": oops')

@@ -380,7 +380,7 @@ _REACH_TLS: Final = (
     "is the server running, does it speak TLS, and does it want a certificate (ssl_certfile)?"
 )
 _CREDENTIALS: Final = "check user and password"
-_RIGHTS: Final = "the user needs scripts, SCAN, and the keys below the prefix"
+_RIGHTS: Final = "the user needs the keys below the prefix, +@read to read, and scripts to write"
 
 _MEANINGS: Final[tuple[tuple[str, type[StoreError], str], ...]] = (
     (r"\bNOPERM\b|\bno permissions\b|executing the script can't", AccessDenied, _RIGHTS),

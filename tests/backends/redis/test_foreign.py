@@ -7,14 +7,19 @@ import contextlib
 import itertools
 import json
 import sys
+from base64 import b32encode
 from collections.abc import AsyncIterator, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
+from hypothesis import given
+from hypothesis import strategies as some
 from msgspec import structs
 
+from synmem.backends.redis.finding import ListsFit
+from synmem.backends.redis.foreign_lists import ForeignLists
 from synmem.errors import Changed, CorruptData, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.foreign.langchain_messages import json_of
@@ -23,7 +28,16 @@ from synmem.layouts.foreign.llamaindex_messages import json_of as llamaindex_jso
 from synmem.layouts.foreign.llamaindex_messages import refusal as llamaindex_refuses
 from synmem.layouts.foreign.openai_agents_items import refusal as agents_refuses
 from synmem.layouts.shapes import Lists
-from synmem.messages import Conversation, Holds, Message, Unreadable, as_dict, ascii_json, from_dict
+from synmem.messages import (
+    Conversation,
+    Holds,
+    Message,
+    Unreadable,
+    as_dict,
+    ascii_json,
+    from_dict,
+    refusal,
+)
 from synmem.store import START, Part, Store, once
 from tests.backends.redis.place import drop, opened
 from tests.backends.redis.test_rights import reader_of
@@ -238,6 +252,11 @@ class TestAgents(Prefixed, Writing):
         self.check(tmp_path, parts, test)
 
 
+FIELDS = (
+    "type", "data", "content", "role", "blocks", "block_type", "additional_kwargs", "contents",
+    "text", "call_id", "arguments", "output", "summary", "tool_calls", "item", "uri", "result",
+)  # fmt: skip
+
 # --- TTLs -----------------------------------------------------------------------------------
 
 
@@ -417,6 +436,63 @@ class TestSeveralMessagesAnItemNewestFirst(Turns):
 del Turns
 
 
+class TestAgentFramework(Reading):
+    """Of a session its newer key says more than its id, so that only all keys tell where it is."""
+
+    @pytest.fixture(autouse=True)
+    def server(self, redis_server: Any) -> Iterator[None]:
+        self.url, self.prefix = redis_server.url, unique()
+        with redis.Redis.from_url(self.url) as self.raw:
+            yield
+        drop(self.url, self.prefix)
+
+    @contextlib.asynccontextmanager
+    async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
+        for part in parts:
+            said = [
+                {
+                    "type": "message",
+                    "role": m.role,
+                    "contents": [{"type": "text", "text": m.content}],
+                }
+                for m in part.messages
+            ]
+            code = b32encode(part.conversation.id.encode()).decode().rstrip("=").lower()
+            for key in (f"|v2|~none|app|~none|s|~redis-session-{code}", f":{part.conversation.id}"):
+                self.raw.rpush(self.prefix + key, *map(ascii_json, said))
+        async with opened(
+            self.url, write=False, layout="agent_framework", prefix=self.prefix
+        ) as store:
+            yield store
+
+    def conversation_fields(self) -> frozenset[str]:
+        return frozenset()
+
+    def _as_held(self, messages: list[Message]) -> list[Message]:
+        return [Message(message.role, message.content) for message in messages]
+
+    test_metadata_survives_exactly = None  # type: ignore[assignment]
+    test_every_field_survives = None  # type: ignore[assignment]
+    test_details_of_conversations = None  # type: ignore[assignment]
+
+    def test_a_session_that_comes_meanwhile_is_read_too(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            assert await ids(store) == ["a"]
+            self.raw.rpush(
+                self.prefix + ":later",
+                '{"type": "message", "role": "user", "contents": []}',
+                "{oops",
+            )
+            found, bad = await items(store, "later")
+            assert found == Message("user", "")
+            assert isinstance(bad, Unreadable)
+            assert await ids(store) == ["a", "later"]
+            self.raw.delete(self.prefix + ":later")
+            assert await items(store, "later") == []
+
+        self.check(tmp_path, [Part(Conversation("a"), numbered(3))], test)
+
+
 # --- what is changed under the reader -------------------------------------------------------
 
 
@@ -486,3 +562,26 @@ def test_hostile_ids_are_their_keys(redis_server: Any, layout: str) -> None:
 
     run(main())
     drop(url, prefix)
+
+
+# --- whatever lies there --------------------------------------------------------------------
+
+JSON = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=3),
+    lambda inner: (
+        some.lists(inner, max_size=3)
+        | some.dictionaries(some.sampled_from(FIELDS) | some.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("layout", ["agent_framework", "langchain", "llamaindex", "openai_agents"])
+@given(item=some.binary(max_size=20) | JSON.map(lambda each: json.dumps(each).encode()))
+def test_whatever_lies_in_a_list_is_messages_or_says_why_not(layout: str, item: bytes) -> None:
+    for shape in registry.shapes(layout, "redis"):
+        if isinstance(shape, Lists):
+            shape.tells(item)
+            lists = ForeignLists(None, ListsFit(layout, shape, shape.prefix), "x")  # type: ignore[arg-type]
+            for said in lists.said(item, 0):
+                assert isinstance(said, Unreadable) or refusal(said) is None
