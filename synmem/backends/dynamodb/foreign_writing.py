@@ -123,8 +123,9 @@ class ForeignWriter:
             change = _Change(there, [*there.elements, *new], len(new))
             if keep is not None and len(change.elements) > keep:
                 change = _Change(there, change.elements[len(change.elements) - keep :])
-            if why := self._too_large(change):
-                reasons.append((part.conversation.id, max(0, len(new) - 1), why))
+                new = new[max(0, len(new) - keep) :]
+            left = change.elements[: len(change.elements) - len(new)]
+            reasons += self._no_room(there, left, new, len(part.messages) - len(new))
             changes.append(change)
         if reasons:
             raise Rejected(reasons)
@@ -165,10 +166,10 @@ class ForeignWriter:
             if begins is not None:
                 self._check_begin(seen, begins)
             cut = 0 if upto == START else self._index(seen, upto) + 1
-            change = _Change(seen, [*new, *seen.elements[cut:]])
-            if why := self._too_large(change):
-                raise Rejected([(conversation.id, max(0, len(new) - 1), why)])
-            if await self._write([change]):
+            left = seen.elements[cut:]
+            if reasons := self._no_room(seen, left, new):
+                raise Rejected(reasons)
+            if await self._write([_Change(seen, [*new, *left])]):
                 return
 
     async def _gathered(
@@ -176,15 +177,13 @@ class ForeignWriter:
     ) -> list[Value]:
         """The elements of all these messages; Rejected as soon as they are too many."""
         found: list[Value] = []
-        size = 0
+        nothing = _Seen(conversation.id, {}, [], [])
         async for page in messages:
             if reasons := model.refusals([(conversation, page)], self.refusal):
                 raise Rejected([(i, len(found) + n, why) for i, n, why in reasons])
-            new = self._elements(page)
-            size += sum(map(size_of, new))
-            if size > LARGEST:
-                raise Rejected([(conversation.id, len(found), _too_many(size))])
-            found += new
+            found += self._elements(page)
+            if reasons := self._no_room(nothing, [], found):
+                raise Rejected(reasons)
         return found
 
     async def expire(self, left_s: Mapping[str, float]) -> None:
@@ -279,14 +278,20 @@ class ForeignWriter:
         said = self._said(change.elements)
         return position_at(said, len(said) - 1) if said else START
 
-    def _too_large(self, change: _Change) -> str | None:
-        item = {
-            **(self._items.key_of(change.seen.conversation) or {}),
-            **change.seen.item,
-            self._fit.attribute: {"L": change.elements},
-        }
+    def _no_room(
+        self, seen: _Seen, left: Sequence[Value], new: Sequence[Value], nth: int = 0
+    ) -> list[tuple[str, int, str]]:
+        """The first of these new elements for which the item has no room beside what is left in it,
+        and why; they are the messages from the `nth` on."""
+        item = {**(self._items.key_of(seen.conversation) or {}), **seen.item}
+        item[self._fit.attribute] = {"L": left}
         size = sum(len(name.encode()) + size_of(value) for name, value in item.items())
-        return _too_many(size) if size > LARGEST else None
+        sizes = [*itertools.accumulate((1 + size_of(each) for each in new), initial=size)]
+        for index, size in enumerate(sizes[1:]):
+            if size > LARGEST:
+                why = f"takes its conversation to {size:,} bytes; an item of DynamoDB's has"
+                return [(seen.conversation, nth + index, f"{why} {LARGEST:,}")]
+        return []
 
     async def _write(self, changes: Sequence[_Change]) -> bool:
         """Make these changes, or none of them; False where something is not as it was seen."""
@@ -353,7 +358,3 @@ def _for_one(changes: Sequence[_Change]) -> list[_Change]:
     return [
         c for n, (c, size) in enumerate(zip(changes, sizes, strict=True)) if not n or size < BYTES
     ]
-
-
-def _too_many(size: int) -> str:
-    return f"takes its conversation to {size:,} bytes: an item of DynamoDB's holds {LARGEST:,}"
