@@ -11,9 +11,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from synmem.backends.csv_rows import Csv
 from synmem.backends.paging import Paging, storable
 from synmem.backends.postgres.changes import VERSION
 from synmem.backends.postgres.finding import check_known, find
+from synmem.backends.postgres.foreign_csv import CsvMaker
 from synmem.backends.postgres.foreign_listing import ForeignListing
 from synmem.backends.postgres.foreign_reading import ForeignReader
 from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
@@ -68,6 +70,7 @@ class ForeignStore:
         self._paging = Paging(reader, page_size, IDS_A_QUERY)
         self._listing = ForeignListing(table, reader, self._paging, page_size=page_size)
         self._writer = ForeignWriter(table, writable=write)
+        self._csv = CsvMaker(table)
 
     @property
     def holds(self) -> Holds:
@@ -121,6 +124,10 @@ class ForeignStore:
 
     async def fingerprints(self, upto: Mapping[str, Position]) -> None:
         """See `SupportsChanges.fingerprints`: it cannot tell."""
+
+    async def csv(self, conversations: Sequence[str]) -> tuple[list[Csv], list[str]]:
+        """See `MakesCsv.csv`."""
+        return await self._csv.csv(conversations)
 
     async def append(
         self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None

@@ -22,7 +22,7 @@ from synmem.errors import (
     Unnamed,
     Unsupported,
 )
-from synmem.messages import Message, Unreadable
+from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import Store
 from tests.conformance import add, contents, ids, items, numbered, run
 from tests.services import Server, unique
@@ -537,3 +537,30 @@ def test_a_sequence_that_is_behind_writes_nothing(base: Base) -> None:
             assert await contents(store, "a") == said({"a": 6})["a"]
 
     run(again())
+
+
+# --- as CSV ---------------------------------------------------------------------------------
+
+
+def test_plain_conversations_are_copied_as_csv_and_the_others_left(base: Base) -> None:
+    base.fill("message_store", {'a"b,c': 3, "d": 2, "tools": 2, "broken": 2, "é\n": 1})
+    call = json.dumps({"type": "ai", "data": {"content": "", "tool_calls": [{"name": "f", "args": {}, "id": "1"}]}})  # fmt: skip
+    for name, text in (("tools", call), ("broken", "[]"), ("d", human('"\n,\\ \u2028'))):
+        base.run("INSERT INTO message_store (session_id, message) VALUES ($1, $2)", values=[name, text])  # fmt: skip
+
+    async def main() -> None:
+        async with base.opened() as source, base.opened(write=True, layout="synmem") as dest:
+            names = await ids(source)
+            copied, left = await dest.copy(source, [Conversation(name) for name in names])
+            assert sorted(each.conversation for each in copied) == ['a"b,c', "d", "é\n"]
+            assert left == []
+            told = {each.conversation: each.digest for each in copied}
+            assert await dest.digests([*told]) == told
+            for each in copied:
+                assert await items(dest, each.conversation) == await items(
+                    source, each.conversation
+                )
+                end = [page.position(-1) async for page in source.read([each.conversation])][-1]
+                assert each.source_end == end
+
+    run(main())
