@@ -8,6 +8,7 @@ What has no word of ours lies in `extra["chainlit"]` under its own key.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from synmem.layouts.foreign.values import (
     take_time,
     text_of,
     text_or_none,
+    time_of,
 )
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message, Unreadable
@@ -83,13 +85,16 @@ def unfold(
     return Told(messages=messages, title=title, extra={NAME: left} if left else None)
 
 
-def _moment(step: JSONObject | ValueError) -> tuple[str, str]:
-    """What steps are sorted by; text, which sorts as the times do."""
-    if isinstance(step, ValueError):
-        return "", ""
-    if "startTime" in step:
-        return str(step["startTime"]), str(step.get("createdAt") or "")
-    return str(step.get("createdAt") or ""), str(step.get("start") or "")
+def _moment(step: JSONObject | ValueError) -> list[tuple[datetime, str]]:
+    """What steps are sorted by: times, of which the text alone would missort those that have no
+    fraction of a second."""
+    there = {} if isinstance(step, ValueError) else step
+    keys = ("startTime", "createdAt") if "startTime" in there else ("createdAt", "start")
+    texts = [str(there.get(key) or "") for key in keys]
+    return [(time_of(text, utc=True) or _NEVER, text) for text in texts]
+
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 # --- a step ---------------------------------------------------------------------------------

@@ -68,6 +68,13 @@ def test_a_tool_is_a_call_and_its_result_and_wrappers_are_nothing() -> None:
     ]  # fmt: skip
 
 
+def test_a_whole_second_comes_before_its_fractions() -> None:
+    at = ("2026-09-21T14:13:21Z", "2026-09-21T14:13:21.500000Z", "2026-09-21T14:13:22Z")
+    steps = [step(str(n), "user_message", str(n)) | {"createdAt": at[n]} for n in (2, 1, 0)]
+    told = unfold("t", rows(threads=[THREAD], steps=steps))
+    assert [each.content for each in told.messages if isinstance(each, Message)] == ["0", "1", "2"]
+
+
 def test_elements_are_images_or_files_of_their_step() -> None:
     image = {"forId": "1", "id": "e", "type": "image", "mime": "image/png", "url": "https://x/a"}
     file = {"forId": "1", "id": "f", "type": "file", "objectKey": "k"}
