@@ -39,6 +39,12 @@ def is_address(target: str) -> bool:
 def parse(target: str) -> Address:
     """What a URL or a path says; ProfileError where no store can be there."""
     scheme = _scheme(target)
+    if target.lower().startswith("jdbc:"):  # its parameters may be secret: nothing of it is shown
+        raise AddressError(
+            "an address that begins with jdbc: is not one of a store",
+            hint="leave that out, and put user and password before the host: "
+            "postgresql://USER:PASSWORD@HOST/DATABASE",
+        )
     if scheme is None:
         return _from_path(target)
     backend = backend_of(scheme)

@@ -188,6 +188,7 @@ def test_a_question_mark_may_be_part_of_a_file_name(here: Path) -> None:
         ("dynamodb://eu", "dynamodb://REGION/TABLE"),
         ("sqlite+aiosqlite://", "sqlite:///FILE"),
         ("sqlite+pysqlcipher:///x.db", "leave out +pysqlcipher, if sqlite:// leads there too"),
+        ("jdbc:postgresql://h/d?user=u&password=hunter2@", "before the host"),
         ("redis+sentinel://u:hunter2@h", "leave out +sentinel, if redis:// leads there too"),
         ("sqlite:///chat.db?laiout=x", "laiout"),
         ("chat.db?laiout=x", "sqlite has no key 'laiout'"),
