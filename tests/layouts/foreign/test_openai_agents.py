@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from synmem.layouts.foreign.openai_agents import time_between
+from synmem.layouts.foreign.openai_agents import SHAPES
+from synmem.layouts.shapes import Rows
 from synmem.messages import Message
 
+[_, BY_TIME, *_] = SHAPES["sqlite"]
 OLD = "2026-01-02 03:04:05"
 ODD = "2026-01-02T03:04:05Z"
 
@@ -17,6 +19,14 @@ def at(text: str | None) -> Message:
     return Message(
         "user", "x", created_at=text and datetime.fromisoformat(text).replace(tzinfo=UTC)
     )  # type: ignore[arg-type]
+
+
+def time_between(message: Message, before: Any, behind: Any) -> Any:
+    """What SQLAlchemySession's rows are ordered by."""
+    assert isinstance(BY_TIME, Rows)
+    assert BY_TIME.write is not None
+    assert BY_TIME.write.key is not None
+    return BY_TIME.write.key(message, before, behind)
 
 
 def now() -> str:
