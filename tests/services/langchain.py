@@ -10,6 +10,8 @@ from tests.services.framework import Framework
 PACKAGES = ("langchain-community==0.4.2", "langchain-core==1.7.2", "greenlet")
 """Those that wrote the fixtures."""
 
+POSTGRES = (*PACKAGES, "langchain-postgres==0.0.19", "psycopg[binary]")
+
 LangChain = Framework
 
 
@@ -17,6 +19,13 @@ LangChain = Framework
 def langchain() -> Iterator[LangChain]:
     """It, until the end."""
     with framework.running(PACKAGES, "langchain_program.py") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def langchain_on_postgres() -> Iterator[LangChain]:
+    """It and its histories on PostgreSQL, until the end."""
+    with framework.running(POSTGRES, "langchain_postgres_program.py") as running:
         yield running
 
 

@@ -147,9 +147,20 @@ async def _fits(
     for space, sketch in {"": together}.items() if on_path else schemas.items():
         for fit in registry.fits("postgres", sketch, layout, table):
             each = Found(fit, space or spaces[fit.table], on_path)
+            if any(_is_same(each, other) for other in found):
+                continue  # of an empty table several shapes may be true
             if _has_columns(fit, sketch) and await _tells(database, each, sketch[fit.table]):
                 found.append(each)
     return found
+
+
+def _is_same(one: Found, other: Found) -> bool:
+    """Whether both are of one layout in one table."""
+    return (one.fit.layout, one.fit.table, one.schema) == (
+        other.fit.layout,
+        other.fit.table,
+        other.schema,
+    )
 
 
 def _has_columns(fit: Fit, sketch: Sketch) -> bool:
