@@ -47,7 +47,10 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
 
 def items_of(
-    unfold: Callable[[Record], Sequence[Message]], rows: Sequence[Row], *, reverse: bool = False
+    unfold: Callable[[Record], Sequence[Message | Unreadable]],
+    rows: Sequence[Row],
+    *,
+    reverse: bool = False,
 ) -> list[Item]:
     """The messages of these rows; a row that cannot be read is one item."""
     found: list[Item] = []
@@ -56,7 +59,7 @@ def items_of(
         try:
             said = unfold(row.record)
             for each in said:
-                if why := refusal(each):
+                if isinstance(each, Message) and (why := refusal(each)):
                     raise ValueError(why)
         except MALFORMED as error:
             said = [_unreadable(row, error)]

@@ -116,8 +116,9 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     single: bool = True
     """Whether each record is exactly one message or unreadable, so that counting rows counts
     messages."""
-    unfold: Callable[[Record], Sequence[Message]]
-    """The messages of a record, perhaps none; ValueError says why it cannot be read."""
+    unfold: Callable[[Record], Sequence[Message | Unreadable]]
+    """The messages of a record, perhaps none; ValueError says why it cannot be read. Where it is
+    several, what cannot be read of it stands in its place."""
     holds: Holds
     """What a message and a conversation have there."""
     write: Write | None = None

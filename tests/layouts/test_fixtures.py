@@ -100,7 +100,7 @@ ALL = [
     Fixture("librechat-mongodb", "messages.jsonl", "mongo"),
     Fixture("llamaindex-dynamodb", "Chats.json", "dynamodb"),
     Fixture("llamaindex-mongo", "sessions.jsonl", "mongo"),
-    coming("llamaindex-postgres", "chatstore.sql", "no LlamaIndex rows on PostgreSQL", "postgres"),
+    Fixture("llamaindex-postgres", "chatstore.sql", "postgres"),
     Fixture("llamaindex-redis", "redis.json", "redis"),
     coming("llamaindex-simple-json", "chat_store.json", "no form for LlamaIndex's chat store", "file"),
     coming("llamaindex-simple-json-legacy", "chat_store.json", "no form for LlamaIndex's older chat store", "file"),

@@ -11,7 +11,7 @@ from synmem.backends.paging import storable
 from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.records import Row, position_at
 from synmem.backends.whole import MALFORMED
-from synmem.messages import format_time, plain
+from synmem.messages import Message, format_time, plain
 
 _MOST: Final = 10_000
 """So many messages are told in one call: they are held until they are written."""
@@ -50,7 +50,7 @@ class CsvMaker:
         try:
             for row in rows:
                 (message,) = self._table.shape.unfold(row.record)
-                if not plain(message) or message.metadata:
+                if not isinstance(message, Message) or not plain(message) or message.metadata:
                     return None
                 at = "" if message.created_at is None else format_time(message.created_at)
                 lines.append(f'{begin}{message.role}",{_quoted(message.content)},,{at}\n')

@@ -19,7 +19,7 @@ from synmem.layouts.foreign.llamaindex_messages import (
 )
 from synmem.layouts.foreign.placing import between
 from synmem.layouts.shapes import Documents, Items, Lists, Record, Rows, Write
-from synmem.messages import JSONObject, Message, parse_json
+from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 # --- rows -----------------------------------------------------------------------------------
 
@@ -210,6 +210,49 @@ _MEMORY_POSTGRES: Final = structs.replace(
     write=structs.replace(_WRITE, refusal=_refusal_on_postgres),
 )
 
+
+def _unfold_list(record: Record) -> list[Message | Unreadable]:
+    """The messages of an array of JSON; one that cannot be read hides no other."""
+    (value,) = record
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ValueError("its value is no array")
+    return [_message_at(index, text) for index, text in enumerate(value)]
+
+
+def _message_at(index: int, text: Any) -> Message | Unreadable:
+    try:
+        message = message_of(_parsed(text))
+        if why := model.refusal(message):
+            raise ValueError(why)
+    except ValueError as error:
+        place = f"message {index}"
+        return Unreadable(place, f"{place}: {error}", text if isinstance(text, str) else None)
+    return message
+
+
+def _tells_list(record: Record) -> bool:
+    (value,) = record
+    return isinstance(value, list) and (not value or any(_tells((text,)) for text in value))
+
+
+_ARRAYS: Final = Rows(
+    table="chatstore",
+    any_name=True,
+    version="PostgresChatStore",
+    columns=frozenset({"id", "key", "value"}),
+    types={"value": frozenset({"json[]", "jsonb[]"})},
+    tells=_tells_list,
+    conversation="key",
+    order=("id",),
+    record=("value",),
+    single=False,
+    unfold=_unfold_list,
+    holds=structs.replace(HOLDS, lasting_positions=False),
+)
+"""What `PostgresChatStore` makes: a row a session, which it writes anew with each message."""
+
 # --- documents ------------------------------------------------------------------------------
 
 _BESIDE: Final = "llamaindex_mongo"
@@ -277,7 +320,7 @@ _DYNAMODB: Final = Items(
 SHAPES: Final = {
     "dynamodb": (_DYNAMODB,),
     "mongo": (_MONGO,),
-    "postgres": (_MEMORY_POSTGRES,),
+    "postgres": (_MEMORY_POSTGRES, _ARRAYS),
     "redis": (_LISTS,),
     "sqlite": (_MEMORY, _CHAT_STORE),
 }

@@ -39,7 +39,7 @@ from tests.services import Server, unique
 from tests.services.pooler import pooling
 from tests.services.postgres import Postgres
 
-(MEMORY,) = LLAMAINDEX["postgres"]
+MEMORY = LLAMAINDEX["postgres"][0]
 COMMUNITY, UUIDS, ALCHEMY, JAVASCRIPT = SHAPES["postgres"]
 
 
