@@ -143,7 +143,7 @@ async def _fits(
     """What fits there. By bare names tables are found in several schemas, as if they were one."""
     spaces = {name: space for space, tables in schemas.items() for name in tables}
     together: Sketch = {name: schemas[space][name] for name, space in spaces.items()}
-    found = []
+    found: list[Found] = []
     for space, sketch in {"": together}.items() if on_path else schemas.items():
         for fit in registry.fits("postgres", sketch, layout, table):
             each = Found(fit, space or spaces[fit.table], on_path)
