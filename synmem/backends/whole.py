@@ -202,7 +202,7 @@ class WholeStore:
 
     async def _named(self, conversation: str, told: Told) -> dict[str, Sequence[Said]]:
         """Its branches, by the ids that they are read by; not those whose id is another's."""
-        branches = {leaf: said for leaf, said in told.branches.items() if said}
+        branches = {leaf: _checked(said) for leaf, said in told.branches.items() if said}
         names = {f"{conversation}{_MARK}{leaf}": leaf for leaf in branches}
         others = await self._source.told([*names]) if names else {}
         read = await self._branches([name for name in names if name.count(_MARK) > 1])
@@ -293,12 +293,8 @@ def told_by(unfold: Callable[[], Told]) -> Told:
 
 
 def readable(told: Told) -> Told:
-    """The same, in which what no message can be is unreadable."""
-    return msgspec.structs.replace(
-        told,
-        messages=_checked(told.messages),
-        branches={leaf: _checked(said) for leaf, said in told.branches.items()},
-    )
+    """The same, in which what no message can be is unreadable; other branches as they are."""
+    return msgspec.structs.replace(told, messages=_checked(told.messages))
 
 
 def _checked(said: Sequence[Said]) -> list[Said]:

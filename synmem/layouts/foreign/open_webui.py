@@ -122,6 +122,7 @@ class _Nodes:
         self._nodes: dict[str, Any] = {}
         self._odd: dict[str, str] = {}
         """Why the record of a message cannot be read."""
+        self._said: dict[str, Sequence[Message | Unreadable]] = {}
 
     def take_history(self, chat: JSONObject) -> None:
         """Those of the chat's own JSON. A chat from before it had branches is a list."""
@@ -161,8 +162,10 @@ class _Nodes:
         self.parents[id_] = parent if isinstance(parent, str) else LOST if parent else None
 
     def said(self, id_: str) -> Sequence[Message | Unreadable]:
-        """The message of that id."""
-        return told("message", id_, self._message, id_)
+        """The message of that id, which may be in many branches."""
+        if id_ not in self._said:
+            self._said[id_] = told("message", id_, self._message, id_)
+        return self._said[id_]
 
     def _message(self, id_: str) -> list[Message]:
         if id_ in self._odd:
