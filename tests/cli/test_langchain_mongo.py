@@ -147,8 +147,11 @@ def test_beside_our_own_documents_it_is_another_store(place: Place) -> None:
     url = place.cli_url
     done("add", "ours", "x", "-p", url)
     done("add", "theirs", "y", "-p", f"{url}{LAYOUT}")
-    assert done("ls", "-p", url) == "ours\n"
-    assert done("ls", "-p", f"{url}{LAYOUT}") == "theirs\n"
+    result = run("ls", "-p", url)
+    assert result.stdout == "ours\n"
+    assert "other layouts' conversations (message_store: ?layout=langchain)" in result.stderr
+    result = run("ls", "-p", f"{url}{LAYOUT}")
+    assert (result.stdout, result.stderr) == ("theirs\n", "")
 
 
 def test_a_record_that_cannot_be_read_hides_nothing_and_one_of_nobody_is_named(

@@ -61,7 +61,8 @@ async def find(place: Place, settings: Mapping[str, Any], *, write: bool) -> Fit
             f"{place.name}: no layout {layout!r} on MongoDB",
             hint=f"there are {', '.join([LAYOUT, *known])}",
         )
-    sketch = await _sketch(place, collection)
+    databases = [place.named] if place.named else await _databases(place)
+    sketch = await _sketch(place, databases, collection)
     fits = [*_fits(sketch, layout, collection)]
     if len(fits) == 1 and not (write and layout is None and _must_be_named(place, fits[0])):
         return fits[0]
@@ -78,6 +79,12 @@ async def find(place: Place, settings: Mapping[str, Any], *, write: bool) -> Fit
     raise _missing(place, sketch, layout, ours)
 
 
+async def others(place: Place) -> list[str]:
+    """Collections of other layouts in the database of our own, and how each is named."""
+    fits = [*_fits(await _sketch(place, [place.messages.database.name]), None, None)]
+    return [f"{fit.collection}: {_way(place, fit, len(fits))}" for fit in fits]
+
+
 def _shapes(layout: str) -> Sequence[Documents | Gathered]:
     found: Sequence[Any] = registry.shapes(layout, "mongo")
     return found
@@ -91,11 +98,12 @@ def _must_be_named(place: Place, fit: Fit) -> bool:
 # --- what is there --------------------------------------------------------------------------
 
 
-async def _sketch(place: Place, collection: str | None) -> dict[Where, list[Document]]:
-    """Of the database that is named, or of all, the collections; of the one that is named, or of
-    all, the first documents."""
+async def _sketch(
+    place: Place, databases: Sequence[str], collection: str | None = None
+) -> dict[Where, list[Document]]:
+    """Of these databases the collections; of the one that is named, or of all, the first
+    documents."""
     turns = asyncio.Semaphore(_AT_ONCE)
-    databases = [place.named] if place.named else await _databases(place)
 
     async def first(where: Where) -> tuple[Where, list[Document]]:
         there = place.client[where[0]].get_collection(where[1], LENIENT)

@@ -19,7 +19,6 @@ from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
-from bson.regex import Regex
 from bson.timestamp import Timestamp
 
 from synmem.backends.mongo.finding import Fit
@@ -46,14 +45,10 @@ _KINDS: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
     ((bool,), "bool"),
     ((DatetimeMS,), "date"),
     ((Timestamp,), "timestamp"),
-    ((Regex,), "regex"),
+    ((), "regex"),
 )
 """Kinds of values in their order, behind null, and what a filter calls each; an array is ordered
-by one of its elements, and has no place."""
-
-
-ONE: Final[Document] = {"$not": {"$type": "array"}}
-"""A filter for a value takes a list that holds it as well, but with this."""
+by one of its elements, and has no place. With a regular expression nothing is compared."""
 
 
 class Row(NamedTuple):
@@ -113,15 +108,15 @@ class ForeignDocuments:
         ids = [id_ for id_ in ids if await self.holds_id(id_)]
         if not ids:
             return {"_id": {"$in": []}}
-        where: Document = dict.fromkeys(self.fields[:-1], ONE)
+        among: Document = {self.id: ids[0] if len(ids) == 1 else {"$in": ids}}
+        # A filter for a value takes a list that holds it as well.
+        lists = [{field: {"$type": "array"}} for field in (self.id, *self.fields[:-1])]
         if self.shape.live is None:
-            return {self.id: {"$in": ids, **ONE}, **where}
-        found = await self.server.found(self._beside, {self.id: {"$in": ids}}, None)
+            return {**among, "$nor": lists}
+        found = await self.server.found(self._beside, among, None)
         beside = {each.get(self.id): each for each in found if type(each.get(self.id)) is str}
-        ways = [
-            {self.id: {"$eq": id_, **ONE}, **self.shape.live(_told(beside.get(id_)))} for id_ in ids
-        ]
-        return {**where, "$or": ways} if len(ids) > 1 else {**where, **ways[0]}
+        ways = [{self.id: id_, **self.shape.live(_told(beside.get(id_)))} for id_ in ids]
+        return {**(ways[0] if len(ids) == 1 else {"$or": ways}), "$nor": lists}
 
     async def rows(self, where: Document, order: list[tuple[str, int]], size: int) -> list[Row]:
         """So many documents, at most, in this order; also those of nobody."""
@@ -139,35 +134,48 @@ class ForeignDocuments:
         self, conversation: str, keys: Sequence[Any] | None, reverse: bool, size: int
     ) -> list[Row]:
         """So many documents of a conversation, all or from the one that has these keys on."""
-        where = await self.of([conversation])
-        if keys is not None:
-            where = {"$and": [where, self.from_keys(keys, reverse=reverse)]}
-        return await self.rows(where, self.order(reverse=reverse), size)
+        where, order = await self.of([conversation]), self.order(reverse=reverse)
+        if keys is None:
+            return await self.rows(where, order, size)
+        rows: list[Row] = []
+        for bound in self.bounds(keys, reverse=reverse):
+            if len(rows) < size:
+                rows += await self.rows({**where, "$and": [bound]}, order, size - len(rows))
+        return rows
 
     def from_keys(self, keys: Sequence[Any], *, reverse: bool = False) -> Document:
         """The filter of what does not come before the document that has these keys."""
-        same = [{field: {"$eq": key}} for field, key in zip(self.fields, keys, strict=True)]
-        ways: list[Document] = [{"$and": same}]
-        for index, (field, key) in enumerate(zip(self.fields, keys, strict=True)):
-            for behind in self._behind(field, key, reverse):
-                ways.append({"$and": [*same[:index], behind]})
-        return {"$or": ways}
+        return {"$or": self.bounds(keys, reverse=reverse)}
 
-    def _behind(self, field: str, key: Any, reverse: bool) -> list[Document]:
-        """The filters of what comes behind a value."""
+    def bounds(self, keys: Sequence[Any], *, reverse: bool) -> list[Document]:
+        """The same in parts that follow one another, each such that an index can go by it."""
+        found: list[Document] = []
+        for index in reversed(range(len(keys))):
+            same = [{self.fields[n]: {"$eq": keys[n]}} for n in range(index)]
+            is_last = index == len(keys) - 1
+            for bound in self._from(self.fields[index], keys[index], reverse, is_last):
+                found.append({"$and": [*same, bound]} if same else bound)
+        return found
+
+    def _from(self, field: str, key: Any, reverse: bool, itself: bool) -> list[Document]:
+        """The filters of what comes behind a value, in their order; before that of `itself`."""
         if key is None:
-            return [] if reverse else [{field: {"$ne": None}}]
+            same: list[Document] = [{field: None}] if itself else []
+            return same if reverse else [*same, {field: {"$ne": None}}]
         at = next((i for i, (kinds, _) in enumerate(_KINDS) if type(key) in kinds), None)
         if at is None:
             raise CorruptData(
                 f"{self.server.name}: in {self.fit.called} a document's {field} is a "
                 f"{type(key).__name__}: what comes behind it cannot be asked for"
             )
-        ways: list[Document] = [{field: {"$lt" if reverse else "$gt": key}}]
+        ways: list[Document] = []
         if isinstance(key, float) and math.isnan(key):  # the lowest number, and never compared
-            ways = [] if reverse else [{field: {"$gte": -math.inf}}]
+            ways += [{field: {"$eq": key}}] if itself else []
+            ways += [] if reverse else [{field: {"$gte": -math.inf}}]
         elif reverse and at == 0:
-            ways = [{field: {"$type": "number", "$not": {"$gte": key}}}]
+            ways.append({field: {"$type": "number", "$not": {"$gt" if itself else "$gte": key}}})
+        else:
+            ways.append({field: {f"${'lt' if reverse else 'gt'}{'e' if itself else ''}": key}})
         if others := [name for _, name in (_KINDS[:at] if reverse else _KINDS[at + 1 :])]:
             ways.append({field: {"$type": others}})
         return [*ways, {field: None}] if reverse else ways

@@ -168,13 +168,11 @@ class ForeignWriter:
     ) -> AsyncIterator[list[Row]]:
         """The documents behind one, or all, to the one that is the end now, in pages."""
         while end is not None and (behind is None or behind.keys != end.keys):
-            ways = [
-                await self._documents.of([conversation]),
-                self._documents.from_keys(end.keys, reverse=True),
-            ]
+            where = await self._documents.of([conversation])
+            where["$and"] = [self._documents.from_keys(end.keys, reverse=True)]
             if behind is not None:
-                ways.append(self._documents.from_keys(behind.keys))
-            rows = await self._documents.rows({"$and": ways}, [("_id", 1)], self._page_size + 1)
+                where["$and"].append(self._documents.from_keys(behind.keys))
+            rows = await self._documents.rows(where, [("_id", 1)], self._page_size + 1)
             if behind is not None and (not rows or rows[0].keys != behind.keys):
                 raise self._documents.changed(conversation)
             rows = rows[0 if behind is None else 1 :]
@@ -186,9 +184,7 @@ class ForeignWriter:
     async def _row_at(self, conversation: str, position: Position) -> Row:
         """The document of a position; Changed where it is not there any more."""
         spot = spot_at(position)
-        where = {
-            "$and": [await self._documents.of([conversation]), {"_id": {"$eq": spot.keys[-1]}}]
-        }
+        where = {**await self._documents.of([conversation]), "_id": {"$eq": spot.keys[-1]}}
         rows = await self._documents.rows(where, [("_id", 1)], 1)
         if not rows or hash_of(rows[0]) != spot.hash:
             raise self._documents.changed(conversation)
@@ -336,7 +332,7 @@ class ForeignWriter:
         """Delete a conversation, or its front up to this document."""
         where = await self._documents.of([conversation])
         if at is not None:
-            where = {"$and": [where, self._documents.from_keys(at.keys, reverse=True)]}
+            where["$and"] = [self._documents.from_keys(at.keys, reverse=True)]
         await self._delete(where)
 
     async def _delete(self, where: Document) -> None:

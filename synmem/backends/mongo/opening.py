@@ -144,6 +144,14 @@ class Place(Server):
             found.update((row["_id"], row) for row in rows)
         return found
 
+    async def has_more(self) -> bool:
+        """Whether the database has other collections than ours, so far as we may see them."""
+        try:
+            names = await self.ask(self.messages.database.list_collection_names)
+        except AccessDenied:
+            return False
+        return bool({*names} - {self.messages.name, self.meta.name})
+
     def broken(self, conversation: str, why: str) -> CorruptData:
         """What concerns a conversation that cannot be read."""
         name = conversation_of(conversation)

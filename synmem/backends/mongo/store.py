@@ -207,6 +207,14 @@ class MongoStore:
         number, or one that is below the first message."""
         return await damage(self._place, self._heads, self._page_size * KEYS_A_PAGE)
 
+    async def others(self) -> list[str]:
+        """See `SupportsOthers.others`: sought where there are more collections than ours."""
+        if not await self._place.has_more():
+            return []
+        from synmem.backends.mongo.finding import others
+
+        return await others(self._place)
+
     async def close(self) -> None:
         """See `Store.close`."""
         await self._place.close()

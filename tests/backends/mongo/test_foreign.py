@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from bson import Binary, DatetimeMS, Int64, ObjectId, Timestamp
+from hypothesis import given
+from hypothesis import strategies as some
 from msgspec import structs
 
 from synmem.backends.mongo.foreign_ids import id_behind
 from synmem.errors import Changed, CorruptData, Rejected, Unsupported
+from synmem.layouts.foreign.langchain import SHAPES
 from synmem.layouts.foreign.langchain_messages import refusal as REFUSES
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import Part, Store, once
@@ -33,6 +36,7 @@ from tests.conformance import (
     numbered,
     run,
 )
+from tests.layouts.foreign.odd import JSON, document
 
 
 @pytest.fixture
@@ -304,6 +308,14 @@ def test_a_document_that_cannot_be_read_stands_in_its_place(place: Place, histor
             assert (await details(store))["a"].messages == 5
 
     run(main())
+
+
+@given(document("SessionId", "History", "_id") | some.builds(lambda said: {"SessionId": "a", "History": said}, JSON | JSON.map(json.dumps)))  # fmt: skip
+def test_whatever_lies_in_a_document_is_a_message_or_says_why_not(document: Any) -> None:
+    shape = SHAPES["mongo"][0]
+    assert shape.tells(document) in (True, False)
+    with contextlib.suppress(ValueError):
+        assert all(isinstance(each, Message) for each in shape.unfold(document))
 
 
 def test_a_document_that_is_written_anew_is_changed_for_a_reader(place: Place) -> None:
