@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
 
 from synmem.backends.dynamodb.calls import Client
-from synmem.backends.dynamodb.table import Described, keys_of, shown_keys
+from synmem.backends.dynamodb.table import Described, is_ours, keys_of, shown_keys
 from synmem.errors import CorruptData, Unnamed, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.own.dynamodb_items import Item, Value, json_form
@@ -58,7 +58,7 @@ async def find(
             if layout is not None or shape.key == keys[0][0]
             if all(each.get(attribute or shape.messages) == {"L": []} for each in items)
         ]
-    if not found or any(kind not in ("S", "N") for _, _, kind in keys):
+    if not found or is_ours(table) or any(kind not in ("S", "N") for _, _, kind in keys):
         raise _missing(client, table, shapes, items, layout)
     fits = [
         ItemsFit(name, shapes[name], where, tuple((key, kind) for key, _, kind in keys))

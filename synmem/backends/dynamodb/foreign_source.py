@@ -110,8 +110,12 @@ class ForeignItems:
 
     async def told(self, ids: Sequence[str]) -> Mapping[str, Told]:
         """See `Source.told`."""
-        items = await self.items(ids, whole=False)
-        return {conversation: self.told_by(item) for conversation, item in items.items()}
+        items = await self.items(ids, self.fit.attribute)
+        return {
+            conversation: self.told_by(item)
+            for conversation, item in items.items()
+            if self.fit.attribute in item
+        }
 
     def told_by(self, item: Item) -> Told:
         """What an item says that has the attribute."""
@@ -129,23 +133,24 @@ class ForeignItems:
             except MALFORMED as error:
                 yield Unreadable(f"element {index}", f"element {index}: {error}")
 
-    async def items(self, ids: Sequence[str], *, whole: bool) -> dict[str, Item]:
-        """The items of these conversations that have the attribute, with that and their keys, or
-        all that is in them."""
-        keys = [key for each in ids if (key := self.key_of(each)) is not None]
+    async def items(self, ids: Sequence[str], *attributes: str) -> dict[str, Item]:
+        """The items of these conversations: their keys, and which they have of these attributes,
+        or, where none is named, all that they have."""
+        # Two ids may be one number, and no call may ask for an item twice.
+        keys = {_one(key): key for each in ids if (key := self.key_of(each)) is not None}
         found: dict[str, Item] = {}
-        for some in chunks(keys if self.made else [], _AT_ONCE):
-            async for item in self._get(some, whole=whole):
-                if self.fit.attribute in item:
-                    found[self.id_of(item)] = item
+        for some in chunks([*keys.values()] if self.made else [], _AT_ONCE):
+            async for item in self._get(some, attributes):
+                found[self.id_of(item)] = item
         return {conversation: found[conversation] for conversation in ids if conversation in found}
 
-    async def _get(self, keys: Sequence[Item], *, whole: bool) -> AsyncIterator[Item]:
+    async def _get(self, keys: Sequence[Item], attributes: Sequence[str]) -> AsyncIterator[Item]:
         """The items of these keys; those that the server had no room or no time for are asked for
         again."""
-        names = {f"#a{n}": name for n, name in enumerate(self._names())}
         how: dict[str, Any] = {"ConsistentRead": True}
-        if not whole:
+        if attributes:
+            wanted = [*(name for name, _ in self.fit.keys), *attributes]
+            names = {f"#a{n}": name for n, name in enumerate(wanted)}
             how |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
         table, deadline = self.client.table, time.monotonic() + _PATIENCE_S
         asked: Any = {table: {"Keys": keys, **how}}
@@ -159,9 +164,6 @@ class ForeignItems:
                 raise StoreUnavailable(f"{self.name}: the server is busy", hint="try again later")
             if asked and not answer["Responses"].get(table):
                 await pause()
-
-    def _names(self) -> list[str]:
-        return [*(name for name, _ in self.fit.keys), self.fit.attribute]
 
     async def strays(self) -> list[Damage]:
         """See `Source.strays`: items whose key no id can be, as of when all were last listed."""
@@ -178,7 +180,7 @@ class ForeignItems:
     async def expiring(self, ids: Sequence[str]) -> dict[str, float]:
         """See `SupportsExpiry.expiring`."""
         attribute, now = await self.expiry(), time.time()
-        items = await self.items(ids, whole=True)
+        items = await self.items(ids, attribute)
         return {
             conversation: max(0.0, float(item[attribute]["N"]) - now)
             for conversation, item in items.items()
@@ -197,3 +199,9 @@ class ForeignItems:
     async def close(self) -> None:
         """See `Source.close`."""
         await self.client.close()
+
+
+def _one(key: Item) -> str:
+    """What is the same for keys that are one to DynamoDB."""
+    parts = ([kind, text] for value in key.values() for kind, text in value.items())
+    return repr([number_text(text) if kind == "N" else text for kind, text in parts])

@@ -41,7 +41,7 @@ class _Seen(msgspec.Struct, frozen=True):
 
     conversation: str
     item: Item
-    """What is in its item; nothing where there is none, or none with the list."""
+    """What is in its item; nothing where there is none."""
     elements: Sequence[Value]
     said: Sequence[Said]
 
@@ -239,7 +239,7 @@ class ForeignWriter:
 
     async def _look(self, ids: Sequence[str]) -> list[_Seen]:
         """These conversations as they are; CorruptData where it cannot be said what one holds."""
-        items = await self._items.items(ids, whole=True)
+        items = await self._items.items(ids)
         found = []
         for conversation in ids:
             item = items.get(conversation, {})

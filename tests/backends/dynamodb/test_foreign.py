@@ -9,8 +9,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from msgspec import structs
 
+from synmem.backends.dynamodb.calls import Client
+from synmem.backends.dynamodb.finding import ItemsFit
+from synmem.backends.dynamodb.foreign_source import ForeignItems
 from synmem.errors import (
     Changed,
     CorruptData,
@@ -20,8 +25,10 @@ from synmem.errors import (
     Unnamed,
     Unsupported,
 )
+from synmem.layouts import registry
 from synmem.layouts.foreign import langchain, llamaindex
-from synmem.layouts.own.dynamodb_items import low_level, size_of
+from synmem.layouts.own.dynamodb_items import json_form, low_level, size_of
+from synmem.layouts.shapes import Items
 from synmem.messages import STRAY, Conversation, Message, Unreadable
 from synmem.store import START, Part, Store
 from tests.backends.dynamodb import place as dynamodb_place
@@ -157,8 +164,8 @@ class TestLangChain(Writing):
         async def test(store: Store) -> None:
             found = await details(store)
             assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
-            some = [i.id async for page in store.conversations(["b", "none"]) for i in page]
-            assert some == ["b"]
+            found_of = [i.id async for page in store.conversations(["b", "none"]) for i in page]
+            assert found_of == ["b"]
 
         parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
         self.check(tmp_path, parts, test)
@@ -296,6 +303,36 @@ def test_an_id_is_the_key_or_both_of_them(url: str, types: Any, keys: Any, id_: 
         run(main())
 
 
+def test_two_ids_that_are_one_number_are_asked_for_once(url: str) -> None:
+    with dynamodb_place.own_table(url) as table, client(url) as boto:
+        plain_table(url, table, Who="N")
+        history = {"L": [low_level(said("human"), 30)]}
+        boto.put_item(TableName=table, Item={"Who": {"N": "5"}, "History": history})
+
+        async def main() -> None:
+            async with opened(url, table, write=False) as store:
+                asked = ["5", "5.0", "+5", "5", "7"]
+                found = [i.id async for page in store.conversations(asked) for i in page]
+                assert found == ["5"]
+                assert await store.expiring(asked) == {}
+
+        run(main())
+
+
+def test_our_own_table_is_not_given_to_another_layout(url: str) -> None:
+    with dynamodb_place.own_table(url) as table:
+
+        async def main() -> None:
+            async with opened(url, table, create=True) as store:
+                await add(store, "a", numbered(1))
+                await store.delete("a")
+            with pytest.raises(CorruptData, match="langchain"):
+                async with opened(url, table, layout="langchain"):
+                    pass
+
+        run(main())
+
+
 def test_a_table_whose_keys_are_bytes_is_of_no_layout(url: str) -> None:
     with dynamodb_place.own_table(url) as table:
         plain_table(url, table, SessionId="B")
@@ -405,6 +442,52 @@ def test_numbers_come_back_as_they_were_or_are_refused(url: str, table: str) -> 
             assert await items(store, "a") == good
 
     run(main())
+
+
+texts = some.text(max_size=3)
+attributes = some.recursive(
+    some.one_of(
+        some.builds(lambda text: {"S": text}, texts),
+        some.sampled_from([{"N": "5"}, {"N": "0.1"}, {"N": "1E+120"}, {"N": "0.1234567890123456789"}]),
+        some.sampled_from([{"BOOL": True}, {"NULL": True}, {"SS": ["a"]}, {"NS": ["1"]}, {"BS": [b"a"]}]),
+        some.builds(lambda data: {"B": data}, some.binary(max_size=3)),
+    ),
+    lambda inner: some.builds(lambda each: {"L": each}, some.lists(inner, max_size=3))
+    | some.builds(
+        lambda each: {"M": each},
+        some.dictionaries(
+            texts | some.sampled_from(["type", "data", "content", "role", "blocks", "additional_kwargs", "$dynamodb"]),
+            inner,
+            max_size=3,
+        ),
+    ),
+    max_leaves=8,
+)  # fmt: skip
+messages_or_not = some.one_of(
+    attributes,
+    some.builds(
+        lambda kind, data: {"M": {"type": {"S": kind}, "data": data}},
+        some.sampled_from(["human", "ai", "tool", "chat"]),
+        attributes,
+    ),
+    some.builds(
+        lambda role, blocks: {"M": {"role": {"S": role}, "blocks": blocks}}, texts, attributes
+    ),
+)
+
+
+@given(some.lists(messages_or_not, max_size=4) | attributes)
+def test_whatever_a_history_holds_it_is_read_or_says_why_not(history: Any) -> None:
+    value = {"L": history} if isinstance(history, list) else history
+    for layout in ("langchain", "llamaindex"):
+        [shape] = registry.shapes(layout, "dynamodb")
+        assert isinstance(shape, Items)
+        fit = ItemsFit(layout, shape, "History", (("SessionId", "S"),))
+        store = ForeignItems(Client({"table_name": "none"}), fit, made=False, page_size=2)
+        told = store.told_by({"SessionId": {"S": "a"}, "History": value})
+        assert len(told.messages) == (len(value["L"]) if "L" in value else 1)
+        for element in value.get("L", []):
+            assert shape.tells(json_form(element, keep_bytes=True)) in (True, False)
 
 
 # --- 400 KB, and what else is in an item ----------------------------------------------------
