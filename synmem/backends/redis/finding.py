@@ -35,6 +35,8 @@ _SAMPLE: Final = 20
 _LARGE_SAMPLE: Final = 1000
 """So many, where only an item tells."""
 
+_AT_ONCE: Final = 100
+
 
 class ListsFit(NamedTuple):
     """Keys that are of a layout."""
@@ -176,7 +178,7 @@ def _candidates(layout: str | None, prefix: str | None) -> Iterator[ListsFit]:
 async def _tells(server: Server, fit: ListsFit, names: Sequence[str]) -> bool:
     """Whether any of the first records under these names is of the layout."""
     most = _SAMPLE if fit.shape.prefix else _LARGE_SAMPLE
-    for some in chunks(names[:most], _SAMPLE):
+    for some in chunks(names[:most], _AT_ONCE):
         keys = [name.encode() for name in some]
         if isinstance(fit.shape, Keys):
             documents = await server.ask_all([("JSON.GET", key) for key in keys])
@@ -216,11 +218,14 @@ async def others(server: Server, own: OwnKeys) -> list[str]:
 
 
 def _check_likeness(store: str, seen: Seen, prefix: str | None) -> None:
-    """CorruptData, where keys have the names of a layout's, and none of it tells."""
+    """CorruptData, where lists have the names of a layout's, and none of them tells; documents
+    called `chat:` may be anybody's."""
     like: Mapping[str, list[str]] = {
         fit.layout: names
         for fit in _candidates(None, prefix)
-        if fit.shape.prefix and (names := seen.of(fit.shape, fit.prefix))
+        if isinstance(fit.shape, Lists)
+        and fit.shape.prefix
+        and (names := seen.of(fit.shape, fit.prefix))
     }
     if like:
         names = [name for some in like.values() for name in some[:3]]

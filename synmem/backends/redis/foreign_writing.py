@@ -54,7 +54,9 @@ class ForeignWriter:
         reasons = model.refusals([(p.conversation, p.messages) for p in parts], self.refusal)
         if reasons:
             raise Rejected(reasons)
-        for _ in range(_LOOKS if parts else 0):
+        if not parts:
+            return []
+        for _ in range(_LOOKS):
             expected = await self._expected(parts)
             answer, tries = await self._appended(parts, expected, keep)
             if answer[0] != b"changed":
@@ -62,8 +64,6 @@ class ForeignWriter:
             told = {part.conversation.id for part in parts if part.expect is not None}
             if answer[1].decode() in told or tries > 1:
                 break
-        if not parts:
-            return []
         raise changed(answer[1].decode(), self._name)
 
     async def _expected(self, parts: Sequence[Part]) -> list[Position]:

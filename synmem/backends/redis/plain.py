@@ -79,14 +79,12 @@ async def _fill(
     if last:  # after the items: what comes meanwhile makes an index too high, and it is sought
         commands += [("LLEN", keys[place]) for place in places]
     answers = allowed(await ask(commands))
-    for n, place in enumerate(places):
-        items = answers[n]
-        if not items or isinstance(items, CorruptData):
+    lengths = answers[len(places) :] if last else [0] * len(places)
+    for place, items, length in zip(places, answers, lengths, strict=False):
+        if not items or isinstance(items, CorruptData) or isinstance(length, CorruptData):
             found[place] = None
             continue
-        first = (
-            max(0, answers[len(places) + n] - len(items)) if len(items) == wanted and last else 0
-        )
+        first = max(0, length - wanted) if len(items) == wanted else 0
         before = max(0, len(items) - size) if last else 0
         found[place] = Stretch(first, _oldest_first(items, newest_first), before)
 

@@ -68,6 +68,29 @@ class TestCluster(Writing):
             spoil(raw, self.prefix, conversation, field)
 
 
+@pytest.mark.parametrize("layout", ["langchain", "openai_agents"])
+def test_lists_of_another_framework_are_found_read_and_written_in_their_slot(
+    nodes: list[Redis], layout: str
+) -> None:
+    prefix = prefix_on(1)
+
+    async def main() -> None:
+        where = {"prefix": prefix, "cluster": True}
+        async with opened(nodes[0].url, layout=layout, **where) as store:
+            end = await add(store, "a", numbered(3))
+            await store.append([Part(Conversation(n), numbered(2), START) for n in "bc"])
+            assert await store.delete("a", upto=end) is True
+            await add(store, "a", numbered(5))
+        found = {} if layout == "langchain" else {"layout": layout}  # its lists are called as ours
+        async with opened(nodes[2].url, write=False, **where, **found) as store:
+            assert layout in store.remark()
+            assert await ids(store) == ["a", "b", "c"]
+            assert await contents(store, "a") == [f"message {n}" for n in range(5)]
+            assert await store.damage() == []
+
+    run(main())
+
+
 def test_a_store_lies_where_its_slot_is_whichever_node_is_named(nodes: list[Redis]) -> None:
     prefix = prefix_on(2)
 
