@@ -178,6 +178,11 @@ def test_two_layouts_of_a_database_are_two_stores(there: Database) -> None:
     result = run("migrate", own, there.url)
     assert result.exit_code == 2
     assert "are the same store" in result.stderr
+    done("add", "a", "pineapple", "-p", own)
+    done("add", "b", "pineapple", "-p", there.named)
+    for _ in range(2):
+        assert done("search", "pineapple", "-p", own).split()[0] == "a"
+        assert done("search", "pineapple", "-p", there.named).split()[0] == "b"
 
 
 def test_a_record_that_cannot_be_read_hides_nothing(there: Database, tmp_path: Path) -> None:

@@ -2,16 +2,18 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import redis
 
-from synmem.errors import AccessDenied, Changed
+from synmem.errors import AccessDenied, Changed, StoreError
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import Part, Step, Store
 from tests.backends.redis.place import Place, drop, opened
+from tests.backends.redis.test_faults import private
 from tests.conformance import FULL, Reading, add, contents, details, ids, items, numbered, run
 from tests.services import unique
 
@@ -142,3 +144,20 @@ def test_who_may_not_run_scripts_cannot_write(place: Place) -> None:
             assert await ids(store) == []
 
     run(main())
+
+
+def test_a_server_that_has_no_scripts_at_all_is_read(tmp_path: Path) -> None:
+    names = [word for name in ("EVAL", "EVALSHA") for word in ("--rename-command", name, "")]
+    with private(tmp_path, *names) as server, redis.Redis.from_url(server.url) as raw:
+        raw.rpush("synapsekit:memory:a:messages", '{"role": "user", "content": "x"}')
+        raw.sadd("synapsekit:memory:conversations", "a")
+
+        async def main() -> None:
+            async with opened(server.url) as store:
+                assert await ids(store) == ["a"]
+                assert await contents(store, "a") == ["x"]
+                with pytest.raises(StoreError, match="unknown command"):
+                    await add(store, "a", numbered(1))
+                assert await contents(store, "a") == ["x"]
+
+        run(main())
