@@ -1,7 +1,8 @@
 """CSV of a table of another framework, where its messages are of a role, a content and perhaps a
 time: of whole conversations, which another store loads as it is."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -16,12 +17,19 @@ from synmem.messages import Message, format_time, plain
 _MOST: Final = 10_000
 """So many messages are told in one call: they are held until they are written."""
 
+_NUMBERS: Final = 200_000
+"""So many numbers of rows are remembered, at most: some 10 MB."""
+
+_FRESH_S: Final = 10.0
+"""So long they are: what is added meanwhile is not told, as if it had come behind the read."""
+
 
 class CsvMaker:
     """Makes CSV of messages that have nothing else."""
 
     def __init__(self, table: ForeignTable) -> None:
         self._table = table
+        self._sweep = Sweep(table)
         self._pays = True
         """False once it could be made of less than half of what was read: what follows is likely
         of the same kind, and then each would be read twice."""
@@ -31,16 +39,38 @@ class CsvMaker:
         waiting = sorted(storable(conversations))
         if not waiting or not self._pays or not self._table.shape.single:
             return [], []
-        ids = waiting[:IDS_A_QUERY]
-        rows = await self._table.first_rows(ids, _MOST)
-        runs = [[*run] for _, run in groupby(rows, attrgetter("conversation"))]
-        done = len(ids)
-        if len(rows) == _MOST:  # the last one may go on; if it is the only one, it is large
-            done = ids.index(runs[-1][0].conversation) + (len(runs) == 1)
-            runs.pop()
+        if self._table.is_indexed or not self._table.is_numbered or self._table.keys:
+            runs, done = await self._first_of(waiting[:IDS_A_QUERY])
+        else:
+            runs, done = await self._swept(waiting)
         found = [each for run in runs if (each := self._csv_of(run)) is not None]
         self._pays = 2 * len(found) >= len(runs)
         return found, waiting[done:]
+
+    async def _first_of(self, ids: Sequence[str]) -> tuple[list[list[Row]], int]:
+        """Whole conversations, the first of these, and how many of these have been looked at."""
+        rows = await self._table.first_rows(ids, _MOST)
+        runs = [[*run] for _, run in groupby(rows, attrgetter("conversation"))]
+        if len(rows) < _MOST:
+            return runs, len(ids)
+        # The last one may go on; if it is the only one, it is large.
+        done = ids.index(runs[-1][0].conversation) + (len(runs) == 1)
+        return runs[:-1], done
+
+    async def _swept(self, ids: Sequence[str]) -> tuple[list[list[Row]], int]:
+        """The same where no index finds their rows: by their numbers."""
+        known = await self._sweep.numbers(ids)
+        some: dict[str, Sequence[int]] = {}
+        room = _MOST
+        for name in ids:
+            if name not in known or (some and len(known[name]) > room):
+                break
+            some[name] = known[name] if len(known[name]) <= room else ()
+            room -= len(some[name])
+        rows = await self._table.numbered_rows([*some], [n for each in some.values() for n in each])
+        runs = [[*run] for _, run in groupby(rows, attrgetter("conversation"))]
+        whole = [run for run in runs if len(run) == len(some[run[0].conversation])]
+        return whole, len(some)
 
     def _csv_of(self, rows: Sequence[Row]) -> Csv | None:
         """That of a conversation's rows; None where it says more, or cannot be read."""
@@ -57,6 +87,40 @@ class CsvMaker:
         except MALFORMED:
             return None
         return Csv(name, len(lines), "".join(lines).encode(), position_at(rows[-1]))
+
+
+class Sweep:
+    """The numbers of the rows of conversations that follow each other in the order of their ids:
+    one look through the table tells those of many."""
+
+    def __init__(self, table: ForeignTable) -> None:
+        self._table = table
+        self._until = 0.0
+        self._from = ""
+        self._upto: str | None = ""
+        """Up to which id they are known; None: all behind the first."""
+        self._numbers: Mapping[str, Sequence[int]] = {}
+
+    async def numbers(self, ids: Sequence[str]) -> dict[str, Sequence[int]]:
+        """Of these, which are sorted, the numbers of the first conversation's rows, and of as many
+        others as are known; none of one that has more than are remembered."""
+        if time.monotonic() > self._until or not self._covers(ids[0]):
+            await self._look(ids[0])
+        return {name: self._numbers.get(name, ()) for name in ids if self._covers(name)}
+
+    def _covers(self, name: str) -> bool:
+        return self._from <= name and (self._upto is None or name <= self._upto)
+
+    async def _look(self, first: str) -> None:
+        """Look through the table for the conversations from this one on."""
+        self._until = time.monotonic() + _FRESH_S
+        runs = dict(await self._table.numbers_from(first, _NUMBERS))
+        self._from, self._upto = first, None
+        if sum(map(len, runs.values())) == _NUMBERS:
+            last, _ = runs.popitem()  # it may go on
+            runs = runs or {last: []}
+            self._upto = max(runs)
+        self._numbers = runs
 
 
 def _quoted(text: str) -> str:

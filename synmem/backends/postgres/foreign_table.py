@@ -242,6 +242,30 @@ class ForeignTable:
             connection,
         )
 
+    async def numbers_from(self, first: str, most: int) -> list[tuple[str, list[int]]]:
+        """The numbers of the first so many rows of the conversations from this one on, in the order
+        of their ids' bytes, by conversation."""
+        if not await self.is_made():
+            return []
+        rows = self.selected(f'{self.id.text} COLLATE "C" >= $1')
+        some = f'SELECT s, n FROM ({rows}) AS found ORDER BY s COLLATE "C", n LIMIT $2'
+        return [
+            (name, numbers)
+            for name, numbers in await self.database.fetch(
+                f'SELECT s, array_agg(n) FROM ({some}) AS swept GROUP BY s ORDER BY s COLLATE "C"',
+                first,
+                most,
+            )
+        ]
+
+    async def numbered_rows(self, ids: Sequence[str], numbers: Sequence[int]) -> list[Row]:
+        """The rows of these conversations that have these numbers, one after another."""
+        return await self.rows(
+            f'SELECT * FROM ({{}}) AS found ORDER BY s COLLATE "C", {self.order()}',
+            f"{self.id.among('$1')} AND {identifier(self.last)} = ANY($2::bigint[])",
+            [self.id.values(ids), numbers],
+        )
+
     async def _rows_of_each(
         self,
         ids: Sequence[str],

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from synmem.backends.postgres import foreign_csv
 from synmem.backends.postgres.store import open as open_postgres
 from synmem.errors import (
     AccessDenied,
@@ -562,5 +563,31 @@ def test_plain_conversations_are_copied_as_csv_and_the_others_left(base: Base) -
                 )
                 end = [page.position(-1) async for page in source.read([each.conversation])][-1]
                 assert each.source_end == end
+
+    run(main())
+
+
+@pytest.mark.parametrize("index", ["", "CREATE INDEX ON message_store (session_id)"])
+@pytest.mark.parametrize(("numbers", "most"), [(1, 5), (3, 2), (7, 100), (1000, 6)])
+def test_csv_is_of_whole_conversations_however_few_rows_are_known_at_once(
+    base: Base, monkeypatch: pytest.MonkeyPatch, numbers: int, most: int, index: str
+) -> None:
+    monkeypatch.setattr(foreign_csv, "_NUMBERS", numbers)
+    monkeypatch.setattr(foreign_csv, "_MOST", most)
+    base.fill("message_store", TALKS)
+    base.run(index or "SELECT", "SELECT")
+
+    async def main() -> None:
+        async with base.opened() as source, base.opened(write=True, layout="synmem") as dest:
+            for _ in range(2):
+                waiting = [Conversation(name) for name in reversed(TALKS)]
+                while waiting:
+                    before = len(waiting)
+                    _, waiting = await dest.copy(source, waiting)
+                    assert len(waiting) < before
+                found = await together(dest, await ids(dest))
+                assert all(said(TALKS)[name] == told for name, told in found.items())
+                small = {name for name, size in TALKS.items() if size < min(numbers, most)}
+                assert small <= found.keys()
 
     run(main())
