@@ -589,8 +589,8 @@ def test_a_schema_or_a_database_that_is_not_there(place: Place) -> None:
 
 
 def test_another_layout_is_refused(place: Place) -> None:
-    with pytest.raises(Unsupported, match="langchain"):
-        run(opening(place, layout="langchain"))
+    with pytest.raises(Unsupported, match="no layout 'synapsekit' on PostgreSQL"):
+        run(opening(place, layout="synapsekit"))
 
 
 def test_a_database_in_another_encoding_can_be_read_and_not_written(place: Place) -> None:

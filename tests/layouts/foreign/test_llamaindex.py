@@ -283,7 +283,7 @@ def check_theirs(theirs: Any) -> None:
         return
     if refusal(message) is None:
         written = json.loads(json.dumps(json_of(message)))
-        same = {"additional_kwargs": {}, **theirs}
+        same = {"additional_kwargs": {}, "blocks": [], **theirs}
         if isinstance(theirs.get("content"), str):
             same["blocks"] = [text(theirs["content"])]
         same.pop("content", None)
