@@ -22,7 +22,7 @@ def _unfold(record: Record) -> list[Message]:
     content, kind, at = record
     if not isinstance(content, str):
         raise ValueError("its content is no text")
-    if kind not in _ROLES:
+    if not isinstance(kind, str) or kind not in _ROLES:
         raise ValueError(f"there is no type {kind!r}")
     if not isinstance(at, str | datetime):
         raise ValueError("its timestamp is no time")
