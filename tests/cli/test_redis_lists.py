@@ -322,14 +322,12 @@ def test_a_live_program_never_fails_beside_our_reader(
     answer: dict[str, Any] = {}
 
     def live() -> None:
+        url = f"{there.url}?socket_timeout=1"
         if there.layout == "langchain":
-            answer.update(
-                langchain.ask(
-                    "live", url=there.url, session="live", prefix="message_store:", seconds=8
-                )
-            )
+            where = {"url": url, "session": "live", "prefix": "message_store:"}
+            answer.update(langchain.ask("live", seconds=8, **where))
         else:
-            answer.update(agents.ask("live", kind="redis", place=there.url, name="live", seconds=8))
+            answer.update(agents.ask("live", kind="redis", place=url, name="live", seconds=8))
 
     thread = threading.Thread(target=live)
     thread.start()

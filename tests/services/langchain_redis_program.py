@@ -30,9 +30,8 @@ def add(messages: Any, **where: Any) -> None:
 
 
 def live(seconds: float, **where: Any) -> Any:
-    """Add and read for so long, with a timeout of a second; how often, and every error."""
+    """Add and read for so long; how often, and every error."""
     session, errors, count = history(**where), [], 0
-    session.redis_client.connection_pool.connection_kwargs["socket_timeout"] = 1
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:

@@ -24,6 +24,7 @@ class Documents(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.keys: dict[str, Any] = {}
+        self.left_ms: dict[str, int] = {}
         self.asked: list[list[str]] = []
 
     @property
@@ -39,6 +40,9 @@ class Documents(socketserver.ThreadingTCPServer):
                 return b"+OK\r\n"
             case "TYPE":
                 return f"+{self._kind(rest[0])}\r\n".encode()
+            case "PTTL":
+                left = self.left_ms.get(rest[0], -1) if rest[0] in self.keys else -2
+                return b":%d\r\n" % left
             case "JSON.GET":
                 return self._document(rest[0])
             case "LINDEX":

@@ -32,11 +32,10 @@ def store_of(
     """The store of what was found."""
     if isinstance(fit.shape, Lists):
         return ForeignStore(server, fit, name, ttl_s=ttl_s, write=write, page_size=page_size)
-    from synmem.backends.redis.foreign_documents import DocumentSource
-    from synmem.backends.whole import WholeStore
+    from synmem.backends.redis.foreign_documents import DocumentSource, DocumentStore
 
     source = DocumentSource(server, fit, name, page_size=page_size)
-    return WholeStore(source, fit.shape.holds, fit.remark, branches=False, page_size=page_size)
+    return DocumentStore(source, fit, page_size=page_size)
 
 
 class ForeignStore:

@@ -4,20 +4,38 @@ Their order is known when all of a conversation are: a conversation is read whol
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from math import inf
+from typing import Any, Final
 
+from synmem.backends.paging import storable
 from synmem.backends.redis.finding import ListsFit
 from synmem.backends.redis.keys import decoded, escaped
 from synmem.backends.redis.opening import Server
 from synmem.backends.redis.plain import allowed
-from synmem.backends.whole import MALFORMED, told_by
-from synmem.errors import CorruptData
+from synmem.backends.whole import MALFORMED, WholeStore, told_by
+from synmem.errors import CorruptData, Unsupported
 from synmem.layouts.shapes import Keys, Told
 from synmem.messages import Damage, JSONObject, Message, Unreadable, chunks, parse_json
 
-_AT_ONCE = 500
+_AT_ONCE: Final = 500
+
+
+class DocumentStore(WholeStore):
+    """A store of such documents: each of them may pass by itself."""
+
+    def __init__(self, source: "DocumentSource", fit: ListsFit, *, page_size: int) -> None:
+        super().__init__(source, fit.shape.holds, fit.remark, branches=False, page_size=page_size)
+        self._documents = source
+
+    async def expiring(self, conversations: Sequence[str]) -> dict[str, float]:
+        """See `SupportsExpiry.expiring`: a conversation passes with its last message."""
+        return await self._documents.expiring(storable(conversations))
+
+    async def expire(self, left_s: Mapping[str, float]) -> None:
+        """Unsupported."""
+        raise Unsupported(f"{self.name}: its documents can only be read")
 
 
 class DocumentSource:
@@ -40,6 +58,18 @@ class DocumentSource:
         """See `Source.told`; which documents there are is looked for each time."""
         keys = await self._keys()
         return {id_: await self._told(keys[id_]) for id_ in ids if id_ in keys}
+
+    async def expiring(self, ids: Sequence[str]) -> dict[str, float]:
+        """How many seconds it takes until the last document of each has passed; those that have
+        one which stays are left out."""
+        keys, left = await self._keys(), dict[str, float]()
+        for id_ in ids:
+            for some in chunks(keys.get(id_, []), _AT_ONCE):
+                asked = [("PTTL", name.encode()) for name in some]
+                found = allowed(await self._server.ask_all(asked))
+                stays = any(ms == -1 for ms in found) or left.get(id_) == inf
+                left[id_] = inf if stays else max(left.get(id_, 0), max(found) / 1000)
+        return {id_: seconds for id_, seconds in left.items() if 0 < seconds < inf}
 
     async def _keys(self) -> dict[str, list[str]]:
         """The keys of each conversation's documents."""

@@ -115,6 +115,17 @@ class TestLangChain(Reading):
 
         self.check(tmp_path, [_part("a", 6)], test)
 
+    def test_it_passes_with_its_last_message(self, tmp_path: Any) -> None:
+        async def test(store: Any) -> None:
+            keys = [*self.server.keys]
+            self.server.left_ms |= {key: 1000 * n for n, key in enumerate(sorted(keys), 1)}
+            del self.server.left_ms[f"chat:b:{ulid(1)}"]
+            assert await store.expiring(["a", "b", "none"]) == {"a": 3.0}
+            with pytest.raises(Unsupported):
+                await store.expire({"a": 5.0})
+
+        self.check(tmp_path, [_part("a", 3), _part("b", 3)], test)
+
     def test_what_is_changed_under_the_reader(self, tmp_path: Any) -> None:
         async def test(store: Store) -> None:
             positions = [
