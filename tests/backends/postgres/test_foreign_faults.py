@@ -284,9 +284,7 @@ class TestSpringAi:
         run(main())
 
 
-def test_a_type_that_spring_ai_does_not_have_is_named(
-    space: Space, postgres_server: Server
-) -> None:
+def test_a_type_that_spring_ai_does_not_have_is_named(space: Space) -> None:
     space.rows(
         "CREATE TABLE spring_ai_chat_memory (conversation_id text, content text, type text, "
         '"timestamp" timestamp)',
