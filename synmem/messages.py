@@ -484,6 +484,7 @@ class Holds(msgspec.Struct, frozen=True):
 
 
 EVERYTHING: Final = Holds()
+_ALWAYS: Final = frozenset({"role", "content"})
 
 
 def canonical(message: Message, holds: Holds = EVERYTHING) -> bytes:
@@ -494,13 +495,13 @@ def canonical(message: Message, holds: Holds = EVERYTHING) -> bytes:
     `\\`, and the control characters below U+0020), numbers as Python's `repr` writes them.
     """
     fields = holds.fields
-    if fields is EVERYTHING.fields and not (
-        holds.stamps or message.metadata or message.tool_calls or message.parts or message.extra
+    if fields >= _ALWAYS and not (
+        message.metadata or message.tool_calls or message.parts or message.extra
         or message.name is not None or message.tool_call_id is not None
     ):  # fmt: skip
         # The common message, written out: the same bytes as below (a test compares them).
         line = f'{{"content":{encode_basestring(message.content)},'
-        if message.created_at is not None:
+        if message.created_at is not None and "created_at" in fields and not holds.stamps:
             line += f'"created_at":"{_canonical_time(message.created_at, holds.time_us)}",'
         line += f'"role":{encode_basestring(message.role)}}}'
         return line.encode("utf-8", "surrogatepass")

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from synmem.messages import (
     EVERYTHING,
+    FIELDS,
     Digest,
     Holds,
     Message,
@@ -72,6 +74,15 @@ def test_the_canonical_line_is_sorted_compact_json(message: Message) -> None:
     data = json.loads(line.decode("utf-8", "surrogatepass"))
     again = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     assert line == again.encode("utf-8", "surrogatepass")
+
+
+@given(messages, st.frozensets(st.sampled_from(FIELDS[2:])))
+def test_the_canonical_line_over_some_fields_is_that_of_a_message_of_these(
+    message: Message, some: frozenset[str]
+) -> None:
+    held = frozenset({"role", "content"}) | some
+    rest = dict.fromkeys({*FIELDS} - held)
+    assert canonical(message, Holds(fields=held)) == canonical(structs.replace(message, **rest))
 
 
 @given(json_values)

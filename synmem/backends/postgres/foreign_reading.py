@@ -22,7 +22,7 @@ from synmem.backends.records import (
 from synmem.messages import chunks
 from synmem.store import START, Page, Position
 
-_SWEEP: Final = 10
+_SWEEP: Final = 20
 """So many pages are fetched at once, where each fetch looks through the whole table."""
 
 
