@@ -1,6 +1,7 @@
 """Reading a table of another framework: pages by key, many conversations in a query, nothing held
 between."""
 
+import sqlite3
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -24,7 +25,8 @@ from synmem.backends.sqlite.place import marks
 from synmem.messages import chunks
 from synmem.store import START, Page, Position
 
-_KEYS_A_QUERY: Final = 450  # and as many conversations: SQLite before 3.32 takes 999 parameters
+_KEYS_A_QUERY: Final = 10_000 if sqlite3.sqlite_version_info >= (3, 32) else 450
+"""And as many conversations; SQLite takes 32,766 parameters, or 999."""
 
 
 class ForeignReader:
