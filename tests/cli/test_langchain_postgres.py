@@ -105,6 +105,17 @@ def test_its_way_through_other_stores_and_back(table: Table, tmp_path: Any) -> N
     assert columns == [(0,)]
 
 
+def test_beside_our_own_table_it_is_said_to_be_there(base: Base) -> None:
+    table = Table(base, "community")
+    done("add", "ours", "x", "-p", f"{base.url}?layout=synmem")
+    assert "other layouts" not in run("ls", "-p", f"{table.named}").stderr
+    table.put({"theirs": TALK[:1]})
+    result = run("ls", "-p", base.url)
+    assert result.stdout == "ours\n"
+    assert "histories: ?layout=langchain&table=histories" in result.stderr
+    assert done("ls", "-p", table.named) == "theirs\n"
+
+
 def test_what_is_idle_is_cleared_where_rows_have_times(base: Base) -> None:
     table = Table(base, "uuids")
     table.put({"old": TALK[:2], "new": TALK[:2]})

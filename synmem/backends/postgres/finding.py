@@ -90,6 +90,12 @@ async def find(
     raise _missing(database.name, seen, layout, table)
 
 
+async def others(database: Database) -> list[str]:
+    """Tables of other layouts in a database that has our own, and how each is named."""
+    found = await _fits(database, await _sketch(database, None), None, None, on_path=True)
+    return [f"{each.fit.table}: {_way(each, table=True)}" for each in found]
+
+
 def _made_as(layout: str, table: str | None) -> Shape:
     """In which shape a layout is made: the one whose table is called so, else its first."""
     shapes = registry.shapes(layout, "postgres")

@@ -209,6 +209,14 @@ class PostgresStore:
         """See `SupportsStrays.strays`: those that a listing has met, or whose id is empty."""
         return await strays(self._table, self._reader.strange)
 
+    async def others(self) -> list[str]:
+        """See `SupportsOthers.others`: sought where there are more tables than ours."""
+        if not await self._table.has_more():
+            return []
+        from synmem.backends.postgres.finding import others
+
+        return await others(self._table.database)
+
     async def damage(self) -> list[Damage]:
         """See `SupportsDamage.damage`: rows of no conversation, a sequence that is behind."""
         return await damage(self._table)

@@ -156,6 +156,11 @@ class Table:
             await self.look()
         return self.made
 
+    async def has_more(self) -> bool:
+        """Whether a bare name finds other tables than ours in this database."""
+        ours = [self.name + ending for ending in ("", *self._beside)]
+        return bool(await self.database.fetch(_MORE, ours))
+
     async def look(self) -> None:
         """Find our tables; CorruptData where others stand in their place."""
         names = [self.name + ending for ending in self._beside]
@@ -252,6 +257,13 @@ def literal(text: str) -> str:
 
 
 _CITEXT: Final = re.compile(r"^session_id (.*\.)?citext$")
+
+_MORE: Final = """
+SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_'
+    AND n.nspname <> 'information_schema' AND pg_table_is_visible(c.oid)
+    AND c.relname <> ALL ($1::text[]) LIMIT 1
+"""
 
 _LOOK: Final = """
 SELECT current_setting('server_encoding') AS encoding, n.nspname::text AS schema,
