@@ -162,7 +162,9 @@ return {'done', '1'}
 EXPIRE: Final = writing(
     """
 -- KEYS: lists, and the hashes beside them;  ARGV: how many milliseconds each has left
-for i, key in ipairs(KEYS) do call('PEXPIRE', key, ARGV[i]) end
+for i, key in ipairs(KEYS) do
+  if not misfit(key, 'list') or not misfit(key, 'hash') then call('PEXPIRE', key, ARGV[i]) end
+end
 return 'done'
 """
 )

@@ -130,6 +130,8 @@ class ForeignWriter:
             if reasons := model.refusals([(conversation, page)], self.refusal):
                 raise Rejected([(i, len(items) + n, why) for i, n, why in reasons])
             items += [self._shape.fold(message) for message in page]
+        if (size := sum(map(len, items))) > MOST_ITEM_BYTES:
+            raise Unsupported(f"{self._name}: {size:,} bytes are more than Redis takes at once")
         await self._cut(conversation.id, upto, begins, items)
 
     async def _cut(
@@ -162,7 +164,7 @@ class ForeignWriter:
         ask, newest = self._lists.server.ask_all, self._shape.newest_first
         [length] = allowed(await ask([("LLEN", key)]))
         if isinstance(length, CorruptData):  # the script says of which type it is
-            return 0, 0, b""
+            return -1, 0, b""
         if upto is None or length == 0:
             if upto:
                 raise changed(conversation, self._name)

@@ -546,6 +546,32 @@ def test_a_key_that_is_no_list_is_named_and_hides_nothing(redis_server: Any) -> 
 
 
 @pytest.mark.parametrize("layout", ["langchain", "openai_agents"])
+def test_a_key_of_another_type_is_written_by_nobody(redis_server: Any, layout: str) -> None:
+    url, prefix = redis_server.url, unique() + ":"
+    key = f"{prefix}:text:messages" if layout == "openai_agents" else f"{prefix}text"
+
+    async def main() -> None:
+        with redis.Redis.from_url(url) as raw:
+            raw.set(key, "x")
+            async with opened(url, prefix=prefix, layout=layout) as store:
+                for attempt in (
+                    add(store, "text", numbered(1)),
+                    store.append([Part(Conversation("new"), numbered(1)), Part(Conversation("text"), numbered(1), START)]),
+                    store.delete("text"),
+                    store.replace(Conversation("text"), once(numbered(1)), upto=START),
+                ):  # fmt: skip
+                    with pytest.raises(CorruptData, match="is a string") as caught:
+                        await attempt
+                    assert caught.value.conversation == "text"
+                await store.expire({"text": 5.0})
+                assert await ids(store) == []
+            assert (raw.get(key), raw.ttl(key)) == (b"x", -1)
+
+    run(main())
+    drop(url, prefix)
+
+
+@pytest.mark.parametrize("layout", ["langchain", "openai_agents"])
 def test_hostile_ids_are_their_keys(redis_server: Any, layout: str) -> None:
     url, prefix = redis_server.url, unique() + ":"
 
