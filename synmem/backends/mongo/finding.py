@@ -68,10 +68,11 @@ async def find(place: Place, settings: Mapping[str, Any], *, write: bool) -> Fit
         return fits[0]
     if fits:
         raise _unnamed(place, fits)
-    if layout is not None and (write or not any(sketch.values())):
+    if layout is not None:
         shape = _shapes(layout)[0]
         where = place.named or shape.database, collection or shape.collection
-        if isinstance(shape, Documents) and not sketch.get(where):
+        can_be_empty = write or not sketch or where in sketch
+        if isinstance(shape, Documents) and can_be_empty and not sketch.get(where):
             return Fit(layout, shape, *where, made=where in sketch)
     ours = sketch.get((place.messages.database.name, place.messages.name))
     if layout is None and not ours:
@@ -150,7 +151,7 @@ def _fits(sketch: Sketch, layout: str | None, collection: str | None) -> Iterato
                 if (
                     _is_called(shape, each, collection)
                     and any(_tells(shape, document) for document in documents)
-                    and all((database, name) in sketch for name in _beside(shape))
+                    and all((database, other) in sketch for other in _beside(shape))
                 ):
                     yield Fit(name, shape, database, each, _others(shape, documents))
 

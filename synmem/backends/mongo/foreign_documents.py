@@ -91,21 +91,14 @@ class ForeignDocuments:
         database = server.client[fit.database]
         self.collection = database.get_collection(fit.collection, OPTIONS)
         self._beside = database.get_collection(fit.shape.beside or fit.collection, OPTIONS)
-        self._is_real: bool | None = None
 
     def order(self, *, reverse: bool = False) -> list[tuple[str, int]]:
         """What the documents of a conversation are sorted by."""
         return [(field, -1 if reverse else 1) for field in self.fields]
 
-    async def holds_id(self, id_: str) -> bool:
-        """Whether the server can have a conversation of this id: not all hold NUL."""
-        if "\0" in id_ and self._is_real is None:
-            self._is_real = await self.server.is_real()
-        return "\0" not in id_ or bool(self._is_real)
-
     async def of(self, ids: Sequence[str]) -> Document:
         """The filter of the live documents of these conversations."""
-        ids = [id_ for id_ in ids if await self.holds_id(id_)]
+        ids = [id_ for id_ in ids if await self.server.holds(id_)]
         if not ids:
             return {"_id": {"$in": []}}
         among: Document = {self.id: ids[0] if len(ids) == 1 else {"$in": ids}}

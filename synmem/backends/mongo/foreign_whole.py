@@ -11,6 +11,7 @@ from synmem.backends.mongo.foreign_values import as_json
 from synmem.backends.mongo.odd import MOST, NO_TEXT
 from synmem.backends.mongo.server import LENIENT, OPTIONS, Document, Documents, Server
 from synmem.backends.whole import told_by
+from synmem.errors import CorruptData
 from synmem.layouts.own.mongo_documents import called
 from synmem.layouts.shapes import Gathered, Told
 from synmem.messages import STRAY, Damage, encodable
@@ -34,20 +35,30 @@ class Gathering:
         return self._server.client[self._fit.database].get_collection(name, OPTIONS)
 
     async def ids(self) -> AsyncIterator[list[str]]:
-        """See `Source.ids`: first those that are text, then ObjectIds that no text is."""
+        """See `Source.ids`: first those that are text, then those that are ObjectIds."""
+        for low in ("", ObjectId(b"\0" * 12)):
+            async for page in self._ids_above(low):
+                yield page
+
+    async def _ids_above(self, low: str | ObjectId) -> AsyncIterator[list[str]]:
+        """Those of one kind."""
         field, collection = self._shape.conversation, self._collection(self._fit.collection)
-        for last, kind in (("", str), (ObjectId(b"\0" * 12), ObjectId)):
-            than, at = "$gt" if kind is str else "$gte", last
-            while True:
-                found = await self._server.found(
-                    collection, {field: {than: at}}, {field: 1, "_id": int(field == "_id")},
-                    sort=[(field, 1)], limit=self._page_size, batch_size=self._page_size,
-                )  # fmt: skip
-                some = [each[field] for each in found if isinstance(each.get(field), kind)]
-                yield sorted({str(each) for each in some if encodable(str(each))})
-                if len(found) < self._page_size or not some:
-                    break
-                than, at = "$gt", some[-1]
+        lists, fields = [{field: {"$type": "array"}}], {field: 1, "_id": int(field == "_id")}
+        while True:
+            found = await self._server.found(
+                collection, {field: {"$gt": low}, "$nor": lists}, fields,
+                sort=[(field, 1)], limit=self._page_size, batch_size=self._page_size,
+            )  # fmt: skip
+            some = [each[field] for each in found if encodable(str(each[field]))]
+            yield [*dict.fromkeys(map(str, some))]
+            if len(found) < self._page_size:
+                return
+            if not some:
+                raise CorruptData(
+                    f"{self.name}: in {self._fit.called} there are {len(found):,} documents of "
+                    f"which the {field} is not UTF-8"
+                )
+            low = some[-1]
 
     async def told(self, ids: Sequence[str]) -> Mapping[str, Told]:
         """See `Source.told`."""
@@ -68,7 +79,7 @@ class Gathering:
 
     async def _of(self, name: str, field: str, ids: Sequence[str]) -> dict[str, list[Document]]:
         """The documents of these conversations in a collection, by conversation."""
-        values: list[Any] = [*ids]
+        values: list[Any] = [id_ for id_ in ids if await self._server.holds(id_)]
         values += [
             ObjectId(id_) for id_ in ids if len(id_) == _HEX_DIGITS and ObjectId.is_valid(id_)
         ]

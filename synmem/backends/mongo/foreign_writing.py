@@ -78,8 +78,9 @@ class ForeignWriter:
             self._number(mine, ends.get(name))
         await self._insert(written, {p.conversation.id for p in parts if p.expect is not None})
         ends.update((name, self._documents.row(mine[-1])) for name, mine in written.items() if mine)
-        for name in ids if keep is not None else ():
-            await self._trim(name, keep)
+        if keep is not None:
+            for name in ids:
+                await self._trim(name, keep)
         return [_position(ends.get(name)) for name in ids]
 
     async def delete(
@@ -219,7 +220,7 @@ class ForeignWriter:
 
     async def _id_refusals(self, ids: Sequence[str]) -> list[tuple[str, int, str]]:
         why = "the id holds NUL, which this server does not"
-        return [(id_, 0, why) for id_ in ids if not await self._documents.holds_id(id_)]
+        return [(id_, 0, why) for id_ in ids if not await self._server.holds(id_)]
 
     def _number(self, mine: Sequence[Document], behind: Row | None) -> None:
         """Give documents of one conversation their ids, behind this one."""
@@ -323,8 +324,8 @@ class ForeignWriter:
 
     # --- removing ---------------------------------------------------------------------------
 
-    async def _trim(self, conversation: str, keep: int | None) -> None:
-        last = await self._end(conversation, skip=keep or 0)
+    async def _trim(self, conversation: str, keep: int) -> None:
+        last = await self._end(conversation, skip=keep)
         if last is not None:
             await self._cut(conversation, last)
 

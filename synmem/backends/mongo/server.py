@@ -64,6 +64,7 @@ class Server:
         self.name = mask_with(uri, settings, "db_name", "collection_name")
         self._secrets = secrets_of(settings) | secrets_of({"uri": uri})
         self._closed = False
+        self._is_real: bool | None = None
         with self.translating(), warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             try:
@@ -116,6 +117,12 @@ class Server:
         except StoreError:
             return False
         return not any(key.lower().startswith("ferretdb") for key in about)
+
+    async def holds(self, text: str) -> bool:
+        """Whether it can have this text: not all of its kind hold NUL."""
+        if "\0" in text and self._is_real is None:
+            self._is_real = await self.is_real()
+        return "\0" not in text or bool(self._is_real)
 
     async def close(self) -> None:
         """Give the connections back; twice is once."""

@@ -201,6 +201,16 @@ def test_what_is_not_known_is_said_with_what_was_seen(place: Place) -> None:
         run(told(place, layout="synmem"))
 
 
+def test_a_collection_that_is_named_and_not_there_is_said_to_be_missing(place: Place) -> None:
+    fill(place, "langchain")
+    with pytest.raises(CorruptData, match=r"its collections: .*message_store"):
+        run(told(place, layout="langchain", collection_name="nope"))
+    with pytest.raises(CorruptData, match="no conversations in the layout llamaindex"):
+        run(told(place, layout="llamaindex"))
+    place.database["message_store"].delete_many({})
+    assert run(told(place, layout="langchain")) == ""
+
+
 def test_a_collection_without_what_stands_beside_it_is_not_taken_for_one(place: Place) -> None:
     for layout in ("openai_agents", "librechat"):
         name, document = TALK[layout]

@@ -177,7 +177,8 @@ def test_an_object_id_is_an_id_like_a_text(place: Place) -> None:
                 i: f"of {text}" for i, text in expected.items()
             }
             assert [each.position for each in await store.strays()] == ["document 5"]
-            assert await contents(store, "0" * 24) == []
+            for nobody in ("0" * 24, "nul\0", "\ud800"):
+                assert await contents(store, nobody) == []
 
     run(main())
 
