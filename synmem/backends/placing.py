@@ -2,13 +2,16 @@
 before these; what several drivers share."""
 
 import contextlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
-from synmem.backends.records import Row
+from synmem.backends.records import Row, items_of
 from synmem.errors import Rejected
 from synmem.layouts.shapes import Rows, Write
 from synmem.messages import Message
+
+_PAGE: Final = 1000
+"""So many rows at once are tried out."""
 
 
 class Placing:
@@ -16,6 +19,7 @@ class Placing:
 
     def __init__(self, shape: Rows, write: Write) -> None:
         self._write = write
+        self._unfold = shape.unfold
         self._key = shape.order[0] if write.key else None
         self._record = shape.record
         beside = (self._key,) if self._key and self._key not in shape.record else ()
@@ -78,3 +82,26 @@ class Placing:
         """What is written of a row."""
         keys = () if self._key in self._record else row.keys
         return (row.number, row.conversation, *row.record, *keys)
+
+    async def misplaced(
+        self,
+        conversation: str,
+        rows_from: Callable[[str, Any, bool, int], Awaitable[Sequence[Row]]],
+    ) -> str | None:
+        """Why the messages of a conversation, written again, would not have their places; None
+        where they would. `rows_from` gives so many rows, all or from the one of a number on."""
+        number: Any = None
+        before: Sequence[Any] = ()
+        while self._key is not None:
+            read = await rows_from(conversation, number, False, _PAGE)
+            rows = read if number is None else read[1:]
+            said = [item.said for item in items_of(self._unfold, rows)]
+            messages = [each for each in said if isinstance(each, Message)]
+            try:
+                placed = self.rows(conversation, messages, 0, before=before)
+            except Rejected as error:
+                return error.reasons[0][2]
+            if len(read) < _PAGE:
+                break
+            number, before = read[-1].number, placed[-1].keys if placed else before
+        return None

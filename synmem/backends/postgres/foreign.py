@@ -160,8 +160,8 @@ class ForeignStore:
 
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsTrial.refuses_back`: what stands in columns that the layout does not know
-        would not come back."""
-        return self._writer.refuses_back(conversations)
+        would not come back, nor what is out of its place."""
+        return await self._writer.refuses_back(conversations)
 
     async def close(self) -> None:
         """See `Store.close`."""

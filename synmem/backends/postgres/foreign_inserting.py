@@ -63,11 +63,12 @@ def _sent(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-async def check_zone(connection: Any, table: ForeignTable) -> None:
-    """Unsupported, where rows are ordered by times without a zone that are not in UTC here."""
+async def check_zone(place: Any, table: ForeignTable) -> None:
+    """Unsupported, where rows are ordered by times without a zone that are not in UTC here: asked
+    of a connection or of the database."""
     if not any(table.type_of(key) == "timestamp without time zone" for key in table.keys):
         return
-    if await connection.fetchval("SELECT extract(timezone FROM now()) <> 0"):
+    if await place.fetch("SELECT WHERE extract(timezone FROM now()) <> 0"):
         raise Unsupported(
             f"{table.database.name}: its rows are ordered by times that say no zone, and the "
             "server's is not UTC: where a new one stands cannot be said",

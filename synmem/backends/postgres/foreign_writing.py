@@ -158,14 +158,17 @@ class ForeignWriter:
 
             await self._transaction([conversation.id], step, front=True)
 
-    def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
+    async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsTrial.refuses_back`."""
-        self._writing(None)
+        placing = self._writing(None)
+        await check_zone(self._table.database, self._table)
+        names = storable(conversations)
         if not self._table.others:
-            return {}
+            told = [(name, await placing.misplaced(name, self._table.rows_from)) for name in names]
+            return {name: why for name, why in told if why is not None}
         others = ", ".join(column.name for column in self._table.others)
         why = f"its table has columns that are not {self._table.fit.layout}'s ({others})"
-        return dict.fromkeys(storable(conversations), f"{why}: they would not come back")
+        return dict.fromkeys(names, f"{why}: they would not come back")
 
     # --- within a transaction ---
 

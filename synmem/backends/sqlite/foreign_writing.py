@@ -8,7 +8,7 @@ from typing import Any, Final
 from synmem import messages as model
 from synmem.backends.paging import changed, opened_for_reading, storable
 from synmem.backends.placing import Placing
-from synmem.backends.records import Row, items_of, position_at, spot_at
+from synmem.backends.records import Row, position_at, spot_at
 from synmem.backends.sqlite.foreign_placing import BesideRows, Named
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.sqlite.place import marks
@@ -19,9 +19,6 @@ from synmem.messages import Conversation, Message, chunks
 from synmem.store import START, Part, Position
 
 _HIGHEST: Final = 2**63 - 1
-
-_PAGE: Final = 1000
-"""So many rows at once are tried out."""
 
 
 class ForeignWriter:
@@ -135,29 +132,11 @@ class ForeignWriter:
             await self._check_unwatched()
         names = storable(conversations)
         if not self._table.others:
-            return {name: why for name in names if (why := await self._misplaced(placing, name))}
+            told = [(name, await placing.misplaced(name, self._table.rows_from)) for name in names]
+            return {name: why for name, why in told if why is not None}
         others = ", ".join(column.name for column in self._table.others)
         why = f"its table has columns that are not {self._fit.layout}'s ({others})"
         return dict.fromkeys(names, f"{why}: they would not come back")
-
-    async def _misplaced(self, placing: Placing, conversation: str) -> str | None:
-        """Why its messages, written again, would not have their places; None where they would."""
-        if self._table.is_numbered:
-            return None
-        number: int | None = None
-        before: Sequence[Any] = ()
-        while True:
-            read = await self._table.rows_from(conversation, number, False, _PAGE)
-            rows = read if number is None else read[1:]
-            said = [item.said for item in items_of(self._table.shape.unfold, rows)]
-            messages = [each for each in said if isinstance(each, Message)]
-            try:
-                placed = placing.rows(conversation, messages, 0, before=before)
-            except Rejected as error:
-                return error.reasons[0][2]
-            if len(read) < _PAGE:
-                return None
-            number, before = read[-1].number, placed[-1].keys if placed else before
 
     # --- within a transaction ---
 

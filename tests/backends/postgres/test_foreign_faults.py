@@ -95,6 +95,25 @@ def test_writers_that_put_in_front_at_once_take_no_number_twice(space: Space) ->
     run(main())
 
 
+def test_what_would_not_have_its_place_again_is_not_removed(space: Space) -> None:
+    async def main() -> None:
+        async with space.opened(write=True, layout="openai_agents") as store:
+            await add(store, "a", numbered(3))
+            await add(store, "b", numbered(3))
+            assert await store.refuses_back(["a", "b", "none"]) == {}
+
+    run(main())
+    space.rows("UPDATE agent_messages SET created_at = now() + interval '1 day' WHERE id = 3", "SELECT")  # fmt: skip
+
+    async def told() -> None:
+        async with space.opened(write=True, layout="openai_agents") as store:
+            (why,) = (await store.refuses_back(["a", "b"])).items()
+            assert why[0] == "a"
+            assert "time to come" in why[1]
+
+    run(told())
+
+
 # --- rows with anything in them -------------------------------------------------------------
 
 _text = some.text(some.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
