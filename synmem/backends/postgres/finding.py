@@ -82,8 +82,8 @@ async def find(
     if layout is None and (write or (table is not None and table not in seen)):
         return None
     if schema is None:
-        others = await _sketch(database, None, elsewhere=True)
-        if found := await _fits(database, others, layout, table):
+        elsewhere = await _sketch(database, None, elsewhere=True)
+        if found := await _fits(database, elsewhere, layout, table):
             raise _unnamed(database.name, found, elsewhere=True)
     if layout is None and not seen:
         return None
@@ -107,9 +107,9 @@ def _is_writable(found: Found) -> bool:
     return isinstance(found.fit, RowsFit) and found.fit.shape.write is not None
 
 
-def readable(column: str, kind: str, row: str = "") -> str:
-    """A column of that type as a layout gets it: of the row that a statement names so."""
-    name = f"{row}.{identifier(column)}" if row else identifier(column)
+def readable(column: str, kind: str) -> str:
+    """A column of that type as a layout gets it."""
+    name = identifier(column)
     return name if kind in _AS_THEY_ARE else f"{name}::text"
 
 
@@ -239,5 +239,6 @@ def _missing(name: str, seen: Sketch, layout: str | None, table: str | None) -> 
     like = registry.looks_like(registry.likeness("postgres", seen))
     return CorruptData(
         f"{name}: no conversations in {what}{where} ({tables}){like}",
-        hint=f"name one with ?layout={'|'.join(_known())}, or another table with ?table=",
+        hint=f"name one with ?layout={'|'.join(_known())}, or another table with ?table=; "
+        "`synmem add` makes one of our own",
     )

@@ -220,7 +220,7 @@ class ForeignWriter:
         if beside is not None and ids:
             there = self._table.facts.refers or self._table.beside(beside.table)
             sql = getattr(beside, what).format(table=there)
-            await connection.executemany(sql, [(name,) for name in ids])
+            await connection.executemany(sql, [(name,) for name in sorted(ids)])
 
     # --- around one ---
 
@@ -318,7 +318,7 @@ class ForeignWriter:
 
         await again(step, (Lost,))
         await self._table.look()
-        if {column.name for column in self._table.facts.columns} < self._table.shape.columns:
+        if not self._table.shape.columns <= {c.name for c in self._table.facts.columns}:
             raise Changed(f"{self._name}: another program made {name} meanwhile", hint="run again")
 
 

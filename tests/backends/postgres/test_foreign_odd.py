@@ -4,6 +4,8 @@ roles that only read, under policies, of other types; what must be named, and wh
 import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -165,6 +167,42 @@ def test_our_own_table_keeps_its_place(base: Base) -> None:
         assert base.opens(write=True, **settings) == "own"
     assert "langchain" in base.opens(layout="langchain")
     assert "langchain" in base.opens(table="message_store")
+
+
+def test_our_own_table_is_opened_without_a_look_at_other_layouts(base: Base) -> None:
+    async def main() -> None:
+        async with base.opened(write=True) as store:
+            await add(store, "a", numbered(1))
+
+    run(main())
+    code = (
+        "import asyncio, sys; from synmem.backends import open_store\n"
+        "async def main():\n"
+        f"    async with open_store('postgres', {{'dsn': {base.url!r}}}, write=True) as store:\n"
+        "        async for page in store.read(['a']): pass\n"
+        "        await store.delete('a')\n"
+        "asyncio.run(main())\n"
+        "print(*[m for m in sys.modules if 'foreign' in m or 'registry' in m or 'shapes' in m])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_another_program_may_make_the_table_meanwhile(base: Base) -> None:
+    async def main() -> None:
+        async with base.opened(write=True, layout="langchain") as store:
+            assert await ids(store) == []
+            assert await items(store, "a") == []
+            connection = await asyncpg.connect(base.url)
+            await connection.execute(DDL.format("message_store"))
+            await connection.execute(
+                "INSERT INTO message_store (session_id, message) VALUES ('a', $1)", human("theirs")
+            )
+            await connection.close()
+            await add(store, "a", numbered(1))
+            assert await contents(store, "a") == ["theirs", "message 0"]
+
+    run(main())
 
 
 def test_what_is_written_must_be_named(base: Base) -> None:
