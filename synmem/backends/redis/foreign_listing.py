@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from synmem.backends.paging import storable
 from synmem.backends.redis.foreign_lists import ForeignLists
+from synmem.backends.redis.keys import decoded
 from synmem.backends.redis.place import IDS_A_CALL
 from synmem.backends.redis.plain import allowed
 from synmem.errors import CorruptData
@@ -126,8 +127,8 @@ class ForeignListing:
         for some in chunks(named, IDS_A_CALL):
             kinds = await self._ask("TYPE", some)
             wrong += [
-                Damage(STRAY, repr(decoded_key), f"is a {kind.decode()}, not a list")
-                for decoded_key, kind in zip(some, kinds, strict=True)
+                Damage(STRAY, repr(decoded(key)), f"is a {kind.decode()}, not a list")
+                for key, kind in zip(some, kinds, strict=True)
                 if kind.decode() not in known
             ]
         return wrong[:_MOST_DAMAGE]

@@ -72,7 +72,7 @@ class ForeignReader:
         if begun is None:
             return END
         if isinstance(begun, bytes):
-            why = f"{key!r} is a {begun.decode()}, not a list"
+            why = f"{key.decode()!r} is a {begun.decode()}, not a list"
             page = Page(conversation, [Unreadable("key", why)], lambda _: _NOT_A_LIST)
             return Fetched(page, None)
         count = len(begun.items)

@@ -9,6 +9,7 @@ from synmem import messages as model
 from synmem.backends.paging import changed, opened_for_reading, storable
 from synmem.backends.redis.foreign_lists import ForeignLists, parted
 from synmem.backends.redis.foreign_scripts import APPEND, CUT, EXPIRE
+from synmem.backends.redis.keys import decoded
 from synmem.backends.redis.lua import ANY, Script
 from synmem.backends.redis.place import IDS_A_CALL
 from synmem.backends.redis.plain import Stretch, allowed, beginnings, behind
@@ -219,7 +220,8 @@ class ForeignWriter:
     def _returned(self, answer: Sequence[bytes]) -> bytes:
         if answer[0] == b"kind":
             raise CorruptData(
-                f"{self._name}: {answer[1]!r} is a {answer[2].decode()}; nothing was written",
+                f"{self._name}: {decoded(answer[1])!r} is a {answer[2].decode()}: nothing was "
+                "written",
                 hint="another program uses this key",
                 conversation=self._lists.id_in(answer[1]),
             )
