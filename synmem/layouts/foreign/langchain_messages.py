@@ -56,11 +56,10 @@ _OF_STREAM: Final[JSONObject] = {"tool_call_chunks": [], "chunk_position": None}
 
 def message_of(said: Any) -> Message:
     """The message of the JSON object that LangChain stores; ValueError says why there is none."""
+    if (ordinary := _ordinary(said)) is not None:
+        return ordinary
     kind, data = parted(said)
-    text = data.get("content")
-    if type(text) is str and {**data, "content": ""} == _ORDINARY.get(kind):
-        return Message(_ROLES[kind], text)  # what most are, in a quarter of the time
-    content, parts = _content(text)
+    content, parts = _content(data.get("content"))
     message = Message(
         _role(kind, data),
         content,
@@ -81,6 +80,18 @@ def message_of(said: Any) -> Message:
             message.name, parts, {NAME: own},
         )  # fmt: skip
     return message
+
+
+def _ordinary(said: Any) -> Message | None:
+    """What most are, in a fifth of the time: a message that has nothing but a text."""
+    try:
+        kind, data = said["type"], said["data"]
+        text = data["content"]
+        if type(text) is str and {**data, "content": ""} == _ORDINARY[kind]:
+            return Message(_ROLES[kind], text)
+    except (TypeError, LookupError):
+        pass  # what follows says what is wrong
+    return None
 
 
 def parted(said: Any) -> tuple[str, JSONObject]:
