@@ -7,10 +7,10 @@ token, and one that is made has the framework's own indexes and no others.
 Written is where documents are ordered by `_id`, an ObjectId: a new one has the time of the last one
 of its conversation, a hash of the conversation's id that is higher than what programs draw, and a
 number. So it stands behind the last, and of two writers of ours who look at the same end one finds
-its place taken. A new conversation begins with the day's first second. A framework that reads its
-documents as they were written, and does not sort them (LangChain), sees the same order; a program
-of its own that writes in the same second as the message before ours, after it, comes behind ours
-there and before it here.
+its place taken. A new conversation begins with the day's first second: two who begin the same one
+on either side of midnight are both let in. A framework that reads its documents as they were
+written, and does not sort them (LangChain), sees the same order; a program of its own that writes
+in the same second as the message before ours, after it, comes behind ours there and before it here.
 
 Less than the contract holds, since single servers have no transactions: a call of `append` may be
 seen in part, each conversation's messages from the first on, and is trimmed (`keep`) by a second

@@ -12,7 +12,7 @@ from synmem.backends.paging import Paging, storable
 from synmem.errors import CorruptData
 from synmem.layouts.own.mongo_documents import called
 from synmem.messages import STRAY, Damage, Message, chunks
-from synmem.store import ConversationInfo
+from synmem.store import START, ConversationInfo
 
 _IDS_A_PAGE: Final = 20
 """So many pages of nothing but ids are asked for at once."""
@@ -75,11 +75,11 @@ class ForeignListing:
 
     async def _infos(self, names: Sequence[str], details: bool) -> list[ConversationInfo]:
         """These conversations as a listing tells them; one without messages is none."""
-        if self._documents.shape.single and not details:
-            return [ConversationInfo(id=name) for name in names]
+        if not details:
+            return [ConversationInfo(id=name) for name in await self._saying(names)]
         counts = await self._counts(names)
         times: list[dict[str, Any]] = [{}, {}]
-        if details and "created_at" in self._documents.shape.holds.fields:
+        if "created_at" in self._documents.shape.holds.fields:
             times = [await self._times([*counts], reverse=reverse) for reverse in (False, True)]
         first, last = times
         return [
@@ -87,18 +87,22 @@ class ForeignListing:
                 id=name, messages=counts[name], first_at=first.get(name), last_at=last.get(name)
             )
             for name in names
-            if counts.get(name)
+            if counts[name]
         ]
+
+    async def _saying(self, names: Sequence[str]) -> list[str]:
+        """Those of these that have messages."""
+        if self._documents.shape.single:
+            return [*names]
+        return [page.conversation for page in await self._reader.ends(names, False, 1)]
 
     async def _counts(self, names: Sequence[str]) -> dict[str, int]:
         """How many messages each of these has."""
-        documents = self._documents
+        documents, counts = self._documents, dict.fromkeys(names, 0)
         if not documents.shape.single:
-            return {
-                name: sum([len(page.items) async for page in self._paging.one(name)])
-                for name in names
-            }
-        counts: dict[str, int] = {}
+            async for page in self._paging.read(names, START, False, None):
+                counts[page.conversation] += len(page.items)
+            return counts
         for chunk in chunks(names, IDS_A_QUERY):
             stages: list[Document] = [
                 {"$match": await documents.of(chunk)},
