@@ -94,7 +94,7 @@ _INSERT = (
 
 @benchmark
 def foreign_memory(b: Bench) -> Iterator[Result]:
-    """Peak memory of `export`: five times the messages against a twentieth of that, in megabytes."""
+    """Peak memory of `export`: five times the messages against half of that, in megabytes."""
     count = b.messages * MEMORY_TIMES
     makers: dict[str, Callable[[Path, int, int], Path]] = {
         "LangChain": data.langchain_file,
@@ -102,12 +102,12 @@ def foreign_memory(b: Bench) -> Iterator[Result]:
     }
     for name, make in makers.items():
         peaks = []
-        for messages in (count, count // 20):
+        for messages in (count, count // 2):
             path = make(b.folder / f"large-{messages}.db", messages, messages // 20)
             peaks.append(peak_mb(b.synmem("export", "-q", "-p", path)))
             remove(path)
         large, small = peaks
-        yield Result(f"peak MB, {name}, {count:,} / a twentieth", large, small, large / small, None, 1.2, 1.1, False)  # fmt: skip
+        yield Result(f"peak MB, {name}, {count:,} / half", large, small, large / small, None, 1.2, 1.1, False)  # fmt: skip
 
 
 def _loop(b: Bench, python: Path, name: str, path: Path) -> Work:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from synmem.layouts.foreign.values import text_of, text_or_none
 from synmem.layouts.shapes import Record, Rows
-from synmem.messages import Holds, Message, parse_time
+from synmem.messages import Holds, JSONObject, Message, parse_time
 
 NAME: Final = "mem0"
 TITLE: Final = "mem0"
@@ -17,12 +17,15 @@ TITLE: Final = "mem0"
 
 def _unfold(record: Record) -> list[Message]:
     id_, role, content, name, created_at = record
+    own: JSONObject = {"id": id_} if isinstance(id_, str) else {}
+    if content is None:
+        own["content"] = None  # it has tool calls, which mem0 does not keep
     message = Message(
         text_of(role, "its role"),
-        text_of(content, "its content"),
+        "" if content is None else text_of(content, "its content"),
         created_at=_time(created_at),
         name=text_or_none(name),
-        extra={NAME: {"id": id_}} if isinstance(id_, str) else None,
+        extra={NAME: own} if own else None,
     )
     return [message]
 

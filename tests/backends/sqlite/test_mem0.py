@@ -1,8 +1,10 @@
 """mem0's messages in SQLite: the contract; the order of a batch; broken rows."""
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from synmem.store import Part, Store
 from tests.backends.sqlite.test_store import opened
 from tests.conformance import AT, TEXTS, Reading, add, contents, details, items, numbered, run
 from tests.layouts.foreign.test_openai_agents_items import json_values
+from tests.services import framework
 
 MEM0 = (
     "CREATE TABLE history (id TEXT PRIMARY KEY)",
@@ -94,7 +97,7 @@ def test_time_orders_before_the_row_and_what_cannot_be_read_is_named(tmp_path: P
     path = mem0(tmp_path / "history.db", [Part(Conversation("a"), numbered(3))])
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("INSERT INTO messages VALUES ('x', 'a', 'user', 'first', NULL, '2020-01-01T00:00:00+00:00')")  # fmt: skip
-        db.execute("UPDATE messages SET content = NULL WHERE content = 'message 1'")
+        db.execute("UPDATE messages SET content = x'00' WHERE content = 'message 1'")
         db.commit()
 
     async def main() -> None:
@@ -105,6 +108,11 @@ def test_time_orders_before_the_row_and_what_cannot_be_read_is_named(tmp_path: P
             assert found[2].reason == "row 2: its content is no text"
 
     run(main())
+
+
+def test_a_message_without_content_says_nothing() -> None:
+    (message,) = SHAPES["sqlite"][0].unfold(("1", "assistant", None, None, None))
+    assert message == Message("assistant", "", extra={"mem0": {"id": "1", "content": None}})
 
 
 def test_it_is_only_read(tmp_path: Path) -> None:
@@ -123,4 +131,28 @@ def test_it_is_only_read(tmp_path: Path) -> None:
 def test_whatever_lies_in_a_row_is_a_message_or_a_reason(record: tuple[Any, ...]) -> None:
     with contextlib.suppress(ValueError):
         (message,) = SHAPES["sqlite"][0].unfold(record)
-        assert (message.role, message.content) == record[1:3]
+        assert (message.role, message.content) == (record[1], record[2] or "")
+
+
+@pytest.mark.real
+def test_what_the_real_one_saves_is_read_as_it_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    batches = [
+        [{"role": "user", "content": f"{n}"} for n in range(4)],
+        [{"role": "assistant", "content": None}, {"role": "tool", "content": "ü", "name": "f"}],
+    ]
+
+    async def messages() -> list[Any]:
+        async with opened(path) as store:
+            return await items(store, "user_id=a&run_id=1")
+
+    with framework.running(("mem0ai==2.2.1",), "mem0_program.py") as real:
+        for batch in batches:
+            real.ask("add", path=str(path), scope="user_id=a&run_id=1", messages=batch)
+        theirs = real.ask("read", path=str(path), scope="user_id=a&run_id=1")
+    ours = asyncio.run(messages())
+    assert len(theirs) == 6
+    for message, said in zip(ours, theirs, strict=True):
+        assert (message.role, message.name) == (said["role"], said["name"])
+        assert message.content == (said["content"] or "")
+        assert message.created_at == datetime.fromisoformat(said["created_at"])
