@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from synmem.backends.dynamodb.calls import Client
 from synmem.backends.dynamodb.table import Described, is_ours, keys_of, shown_keys
@@ -127,7 +128,7 @@ def _unnamed(client: Client, fits: list[ItemsFit]) -> Unnamed:
             hint=f"with --layout {fits[0].layout} (of the destination of `migrate`: --to-layout), "
             "or `layout` in the profile",
         )
-    ways = " or ".join(f"?layout={fit.layout}&attribute={fit.attribute}" for fit in fits)
+    ways = " or ".join(f"?layout={fit.layout}&attribute={quote(fit.attribute)}" for fit in fits)
     found = ", ".join(f"{fit.attribute} ({fit.layout})" for fit in fits)
     return Unnamed(
         f"{client.name}: its items may hold conversations in several ways: {found}",

@@ -5,6 +5,9 @@ A conversation is read at one moment, in one look at its item. An item of which 
 over is listed and read until DynamoDB removes it: that is how its framework reads it too. Nothing
 of ours is put into the table, and other attributes of an item stay as they are. A conversation has
 room for 400 KB: an append that would take it beyond is refused before anything is written.
+
+LangChain itself writes a whole session anew, without a condition: what anybody adds between its
+look and its write is gone.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence

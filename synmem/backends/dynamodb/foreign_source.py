@@ -63,12 +63,15 @@ class ForeignItems:
         found = {name: {kind: text} for text, (name, kind) in zip(texts, keys, strict=True)}
         return found if self.id_of(found) == conversation else None
 
-    def id_refusal(self) -> str:
-        """Why `key_of` finds none."""
+    def id_refusal(self, conversation: str) -> str | None:
+        """Why no item would have that id, or None."""
+        key = self.key_of(conversation)
+        if key is not None and _one(key) == _texts(key):
+            return None
         shown = ", ".join(f"{name} ({kind})" for name, kind in self.fit.keys)
         if len(self.fit.keys) > 1:
             return f"an id is a JSON array there, of the texts of {shown}"
-        return f"the table's key {shown} cannot be that"
+        return f"the table's key {shown} cannot be that, or would be another text"
 
     # --- whole conversations ---
 
@@ -137,7 +140,7 @@ class ForeignItems:
         """The items of these conversations: their keys, and which they have of these attributes,
         or, where none is named, all that they have."""
         # Two ids may be one number, and no call may ask for an item twice.
-        keys = {_one(key): key for each in ids if (key := self.key_of(each)) is not None}
+        keys = {(*_one(key),): key for each in ids if (key := self.key_of(each)) is not None}
         found: dict[str, Item] = {}
         for some in chunks([*keys.values()] if self.made else [], _AT_ONCE):
             async for item in self._get(some, attributes):
@@ -201,7 +204,11 @@ class ForeignItems:
         await self.client.close()
 
 
-def _one(key: Item) -> str:
+def _one(key: Item) -> list[str]:
     """What is the same for keys that are one to DynamoDB."""
-    parts = ([kind, text] for value in key.values() for kind, text in value.items())
-    return repr([number_text(text) if kind == "N" else text for kind, text in parts])
+    pairs = [pair for value in key.values() for pair in value.items()]
+    return [number_text(text) if kind == "N" else text for kind, text in pairs]
+
+
+def _texts(key: Item) -> list[str]:
+    return [text for value in key.values() for text in value.values()]

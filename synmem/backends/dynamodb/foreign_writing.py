@@ -76,7 +76,7 @@ class ForeignWriter:
         said = shape.fold(message)
         try:
             value = low_level(said, _LEVELS)
-        except (ValueError, ArithmeticError) as error:
+        except (ValueError, ArithmeticError, TypeError, AttributeError) as error:
             return f"DynamoDB cannot hold it: {error}"
         if ascii_json(json_form(value)) != ascii_json(said):
             return "a number in it would be another one: in DynamoDB 1.0 is 1"
@@ -216,8 +216,8 @@ class ForeignWriter:
         reasons = model.refusals(parts, self.refusal)
         known = {conversation for conversation, _, _ in reasons}
         for conversation, _ in parts:
-            if conversation.id not in known and self._items.key_of(conversation.id) is None:
-                reasons.append((conversation.id, 0, self._items.id_refusal()))
+            if conversation.id not in known and (why := self._items.id_refusal(conversation.id)):
+                reasons.append((conversation.id, 0, why))
         if reasons:
             raise Rejected(reasons)
 

@@ -315,6 +315,11 @@ def test_two_ids_that_are_one_number_are_asked_for_once(url: str) -> None:
                 found = [i.id async for page in store.conversations(asked) for i in page]
                 assert found == ["5"]
                 assert await store.expiring(asked) == {}
+            async with opened(url, table, layout="langchain") as store:
+                for other in ("5.0", "05", "1e1"):
+                    with pytest.raises(Rejected, match="another text"):
+                        await add(store, other, numbered(1))
+                await add(store, "5", numbered(1))
 
         run(main())
 
@@ -432,7 +437,7 @@ def test_numbers_come_back_as_they_were_or_are_refused(url: str, table: str) -> 
         return Message("assistant", "x", tool_calls=[{"id": "1", "name": "f", "arguments": args}])
 
     good = [called(a=0.1, b=-1.5e-7, c=10**37, d=[True, None, {}, ""]), called(n=-0.5)]
-    bad = [called(a=1.0), called(a=float("nan")), called(a=10**38 + 1), called(a=1e-200), called(a=-0.0), called(**{"": 1})]  # fmt: skip
+    bad = [called(a=1.0), called(a=float("nan")), called(a=10**38 + 1), called(a=1e-200), called(a=-0.0), called(**{"": 1}), called(**{"$dynamodb": 5}), called(**{"$dynamodb": {"B": 5}}), called(**{"$dynamodb": {"SS": [5]}})]  # fmt: skip
 
     async def main() -> None:
         async with opened(url, table, layout="langchain") as store:
