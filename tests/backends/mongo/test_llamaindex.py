@@ -1,11 +1,13 @@
 """LlamaIndex's chat store in MongoDB: the contract on its documents; odd ones; images and times."""
 
 import contextlib
+import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -114,6 +116,38 @@ def test_whatever_lies_in_a_document_is_a_message_or_says_why_not(document: Any)
     assert SHAPE.tells(document) in (True, False)
     with contextlib.suppress(ValueError):
         assert all(isinstance(each, Message) for each in SHAPE.unfold(document))
+
+
+KINDS: list[Any] = [
+    None, -1, 0, 0.5, 2**40, "", "a", {}, {"a": 1}, b"", b"a", ObjectId("0" * 24), ObjectId("f" * 24),
+    False, True, datetime(1960, 1, 1), datetime(2026, 1, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_they_are_ordered_by_every_page_goes_on_where_the_last_one_ended(
+    place: Place, seed: int
+) -> None:
+    rng = random.Random(seed)
+    for n in range(40):
+        index = {"index": rng.choice(KINDS)} if n % 9 else {}
+        said = json_of(Message("user", f"message {n}"))
+        place.database["sessions"].insert_one({"session_id": "a", **index, "message": said})
+    place.database["sessions"].insert_one({"session_id": "a", "index": 0, "message": said})
+
+    async def main() -> None:
+        async with place.opened(layout="llamaindex", page_size=1000) as store:
+            whole = [m.content async for p in store.read(["a"]) for m in p.items]
+            assert len(whole) == 41
+        async with place.opened(layout="llamaindex") as store:
+            assert await contents(store, "a") == whole
+            assert await contents(store, "a", reverse=True) == whole[::-1]
+            at = [p.position(i) async for p in store.read(["a"]) for i in range(len(p.items))]
+            for n in rng.sample(range(41), 8):
+                assert await contents(store, "a", after=at[n]) == whole[n + 1 :]
+                assert await contents(store, "a", after=at[n], reverse=True) == whole[:n][::-1]
+
+    run(main())
 
 
 # --- the real one ---------------------------------------------------------------------------
