@@ -68,8 +68,10 @@ class CsvMaker:
             some[name] = known[name] if len(known[name]) <= room else ()
             room -= len(some[name])
         rows = await self._table.numbered_rows([*some], [n for each in some.values() for n in each])
-        runs = [[*run] for _, run in groupby(rows, attrgetter("conversation"))]
-        whole = [run for run in runs if len(run) == len(some[run[0].conversation])]
+        runs: dict[str, list[Row]] = {name: [] for name in some}
+        for row in rows:
+            runs[row.conversation].append(row)
+        whole = [run for name, run in runs.items() if run and len(run) == len(some[name])]
         return whole, len(some)
 
     def _csv_of(self, rows: Sequence[Row]) -> Csv | None:

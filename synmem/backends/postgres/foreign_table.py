@@ -259,9 +259,9 @@ class ForeignTable:
         ]
 
     async def numbered_rows(self, ids: Sequence[str], numbers: Sequence[int]) -> list[Row]:
-        """The rows of these conversations that have these numbers, one after another."""
+        """The rows of these conversations that have these numbers, by which they come."""
         return await self.rows(
-            f'SELECT * FROM ({{}}) AS found ORDER BY s COLLATE "C", {self.order()}',
+            "SELECT * FROM ({}) AS found ORDER BY n",
             f"{self.id.among('$1')} AND {identifier(self.last)} = ANY($2::bigint[])",
             [self.id.values(ids), numbers],
         )
