@@ -137,6 +137,16 @@ def test_the_row_of_a_session_is_found_where_the_items_refer_to_it(tmp_path: Pat
         assert db.execute("SELECT session_id FROM talks").fetchall() == [("a",), ("b",)]
 
 
+def test_where_there_are_no_rows_of_sessions_nothing_is_written(tmp_path: Path) -> None:
+    path = filled(tmp_path / "sessions.db", {"a": TALK})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE agent_sessions")
+    result = run("add", "a", "x", "-p", f"{path}{LAYOUT}")
+    assert result.exit_code == 1
+    assert "no table agent_sessions, which has a row for each conversation" in result.stderr
+    assert stored(path, "a") == TALK
+
+
 def test_a_session_is_touched_by_what_is_written_and_its_row_stays_as_long_as_it_has_any(
     tmp_path: Path,
 ) -> None:

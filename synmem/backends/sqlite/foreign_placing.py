@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
+from synmem.errors import CorruptData
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.shapes import Beside
 from synmem.messages import chunks
@@ -20,12 +21,20 @@ class BesideRows:
         self._beside = beside
 
     async def name(self) -> str:
-        """What the table is called: the one that the rows' own refer to, where they do."""
-        shape, file = self._table.shape, self._file
+        """What the table is called: the one that the rows' own refer to, where they do. CorruptData
+        where it is not there."""
+        shape, file, name = self._table.shape, self._file, self._beside.table
         for told in await file.look(f"PRAGMA foreign_key_list({self._table.name})"):
             if told[3].lower() == shape.conversation.lower():
-                return str(told[2])
-        return self._beside.table
+                name = str(told[2])
+        if not await file.look(
+            "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?)", [name]
+        ):
+            raise CorruptData(
+                f"{file.path}: no table {name}, which has a row for each conversation",
+                hint="its framework makes it when it opens the file",
+            )
+        return name
 
     async def open(self, conversations: Sequence[str]) -> None:
         """Before rows of these are written."""
