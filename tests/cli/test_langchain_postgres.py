@@ -15,7 +15,7 @@ from tests.cli.moved import make, run
 from tests.cli.test_langchain import TALK, done
 from tests.services.langchain import LangChain, langchain_on_postgres
 
-_ = base  # a fixture
+__all__ = ["base"]  # a fixture
 
 COMMUNITY, UUIDS, ALCHEMY, _JAVASCRIPT = SHAPES["postgres"]
 KINDS = {"community": COMMUNITY, "uuids": UUIDS, "sqlalchemy": ALCHEMY}

@@ -21,7 +21,7 @@ from tests.backends.postgres.test_foreign import Space, space
 from tests.conformance import AT, Reading, add, contents, details, ids, items, numbered, run
 from tests.services.proxy import Proxy
 
-_ = space  # a fixture
+__all__ = ["space"]  # a fixture
 
 # --- an answer that was lost ----------------------------------------------------------------
 

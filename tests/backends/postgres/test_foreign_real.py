@@ -17,7 +17,7 @@ from tests.services.llamaindex import llamaindex
 from tests.services.openai_agents import agents
 
 pytestmark = pytest.mark.real
-_ = base  # a fixture
+__all__ = ["base"]  # a fixture
 
 TALK = [
     {"role": "system", "content": "be brief"},
