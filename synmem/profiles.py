@@ -104,10 +104,14 @@ class Profile(msgspec.Struct, frozen=True):
         parts = [f"{key}={mask(settings[key])}" for key in inner if key in settings]
         return " ".join([f"{self.backend}:{place}", *parts])
 
-    def covers(self, identity: str) -> bool:
-        """Whether this is the store of that identity, or the file in which it is a table."""
+    def covers(self, identity: str, layout: str | None = None) -> bool:
+        """Whether this is the store of that identity, or the place in which it is a table; or a
+        table of that layout, in the place of that identity."""
         own = self.identity
-        return identity == own or (self.file is not None and identity.startswith(f"{own} table="))
+        if identity == own or identity.startswith(f"{own} table="):
+            return True
+        is_alike = layout is not None and layout == self.settings.get("layout")
+        return is_alike and own.startswith(f"{identity} table=")
 
     @property
     def file(self) -> Path | None:

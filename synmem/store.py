@@ -304,10 +304,10 @@ class SupportsRemark(Protocol):
 class SupportsBranches(Protocol):
     """A store whose conversations may be trees, of which it gives the current branch."""
 
-    def passed_over(self) -> int:
-        """How many other branches the conversations have that were read so far; where it was opened
-        with `branches`, so that each is a conversation of its own, `ID#LEAF`, those of which that
-        id is another conversation's."""
+    def passed_over(self, listed: Collection[str] | None = None) -> int:
+        """How many other branches the conversations have that were read so far, or of those that
+        were listed these; where it was opened with `branches`, so that each is a conversation of
+        its own, `ID#LEAF`, those of which that id is another conversation's."""
 
 
 @runtime_checkable

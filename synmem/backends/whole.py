@@ -12,6 +12,7 @@ from collections.abc import (
     AsyncIterable,
     AsyncIterator,
     Callable,
+    Collection,
     Mapping,
     Sequence,
 )
@@ -86,7 +87,8 @@ class WholeStore:
         self._page_size = page_size
         self._with_branches = branches
         self._passed: dict[str, int] = {}
-        """Of the conversations that were read, how many other branches each has."""
+        """Of the conversations that were looked at, how many other branches each has."""
+        self._were_read: set[str] = set()
 
     # --- reading ---
 
@@ -109,6 +111,7 @@ class WholeStore:
         found = False
         async for conversation, told in self._tellings(ids):
             found, said = True, [*told.messages]
+            self._were_read.add(conversation)
             start = 0 if after == START else self._index(conversation, said, after) + 1
             order = range(len(said))
             if reverse:
@@ -212,9 +215,10 @@ class WholeStore:
             if name not in others and (name not in read or read[name][1] == leaf)
         }
 
-    def passed_over(self) -> int:
+    def passed_over(self, listed: Collection[str] | None = None) -> int:
         """See `SupportsBranches.passed_over`."""
-        return sum(self._passed.values())
+        ids = self._were_read if listed is None else listed
+        return sum(self._passed.get(id_, 0) for id_ in ids)
 
     # --- what lies there ---
 
@@ -246,7 +250,7 @@ class WholeStore:
 
     def refusal(self, message: Message) -> str | None:
         """See `Store.refusal`: it is only read."""
-        return f"what lies there is {self._remark}: it can be read, not written"
+        return f"{self._remark}: it can be read, not written"
 
     async def append(
         self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
@@ -279,7 +283,7 @@ class WholeStore:
 
     def _only_read(self) -> StoreError:
         return Unsupported(
-            f"{self.name} is {self._remark}: it can be read, not written",
+            f"{self.name} ({self._remark}) can be read, not written",
             hint="copy it to another store with `synmem migrate`",
         )
 

@@ -105,6 +105,10 @@ async def _sound(session: Session, store: "Store", match: "Match") -> int | None
                 where = "" if each.position is None else f"message {each.position:,}: "
                 listed.add("!", each.conversation_id, where + each.reason)
     name_damage(store.name, found.damage)
+    if columns := store.holds.unread:
+        session.note(f"not read: somebody's own columns: {', '.join(columns)}")
+    if match is None:
+        await session.tell_others(store)
     whose = store.remark() if isinstance(store, SupportsRemark) else None
     if session.json:
         listed.end(

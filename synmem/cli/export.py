@@ -106,12 +106,15 @@ async def export(
     async with session.open_profile(profile) as opened_store:
         store = _rescued(opened_store) if rescue else opened_store
         job, places = await _write(session, store, form, make, target, **chosen)
-        damaged = False if conversations or match else await _name_damage(store)
+        damaged = False
+        if not conversations and not match:
+            damaged = await _name_damage(store)
+            await session.tell_others(opened_store)
     for each in job.unreadable:
         where, why = map(render.visible_line, (each.conversation_id, each.reason))
         render.note(f"{where}: message {each.position:,} cannot be read: {why}")
     if columns := opened_store.holds.unread:
-        render.note(f"not in it: what stands in {', '.join(columns)}, which no message has")
+        render.note(f"not in it: somebody's own columns: {', '.join(columns)}")
     for conversation, reason in job.bare.items():
         name = render.visible_line(conversation)
         render.note(f"{name}: written without: {render.visible_line(reason)}")

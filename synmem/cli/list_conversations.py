@@ -73,10 +73,8 @@ async def list_conversations(
         raise UsageError("--limit is 0 or more")
     before = _before(idle)
     details = form != "ids" or sort != "id"
-    found, strays = await _found(session, match, before, details)
-    _sort(found, sort)
-    if limit is not None:
-        del found[limit:]
+    cut = functools.partial(_cut, sort=sort, limit=limit)
+    found, strays = await _found(session, match, before, details, cut)
     return print_conversations(found, form, null) or (PARTLY if strays else None)
 
 
@@ -97,13 +95,22 @@ def _before(idle: str | None) -> "datetime | None":
     return optional_moment(idle, option="--idle")
 
 
+def _cut(found: "list[ConversationInfo]", sort: str, limit: int | None) -> None:
+    _sort(found, sort)
+    if limit is not None:
+        del found[limit:]
+
+
 async def _found(
-    session: Session, match: "Match", before: "datetime | None", details: bool
+    session: Session,
+    match: "Match",
+    before: "datetime | None",
+    details: bool,
+    cut: "Callable[[list[ConversationInfo]], None]",
 ) -> "tuple[list[ConversationInfo], bool]":
     """The conversations; and whether there are records that belong to none, which are named."""
     from synmem.cli.damage import name_strays
     from synmem.operations.listing import listing
-    from synmem.store import SupportsOthers
 
     profile = session.resolve()
     found: list[ConversationInfo] = []
@@ -114,10 +121,10 @@ async def _found(
         async with session.open_profile(profile) as store:
             async for page in pages(store, details=details):
                 found += page
+            cut(found)
             strays = match is None and await name_strays(store)
-            others = await store.others() if isinstance(store, SupportsOthers) else []
-            if others:
-                session.note(f"left out: other layouts' conversations ({', '.join(others)})")
+            session.tell_branches(store, [info.id for info in found])
+            await session.tell_others(store)
     except StoreNotFound:
         if not session.nothing_yet(profile):
             raise

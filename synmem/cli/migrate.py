@@ -106,6 +106,8 @@ async def migrate(
     check_files(order, [ours.file], theirs.file)
     _ask(ours, theirs, order, yes=yes, confirmed=confirm)
     async with session.open_profile(ours, write=move and not dry_run) as store:
+        if match is None:
+            await session.tell_others(store)
         return await run(session, store, theirs, order)
 
 

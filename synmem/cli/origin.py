@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 from synmem.cli.run import Session
 from synmem.errors import ProfileError, ProfileNotFound, UsageError
 
+WITHIN = ("layout", "table")
+"""The keys that say what of a place is meant."""
+
 if TYPE_CHECKING:
+    from synmem.messages import JSONObject
     from synmem.operations.keeping.backups import Manifest, Origin
     from synmem.profiles import Profile
 
@@ -22,8 +26,6 @@ def origin_of(session: Session, profile: "Profile", command: str) -> "Origin":
 
     named = profile.origins.get("backend") != "flag"
     settings = None
-    if named and profile.origins.get("layout") == "flag":
-        settings = {"layout": profile.settings["layout"]}
     if not named and not has_secret(profile.settings):
         settings = dict(profile.settings)
         for key in ("db_path", "path"):
@@ -39,7 +41,30 @@ def origin_of(session: Session, profile: "Profile", command: str) -> "Origin":
         named=named,
         config=config,
         settings=settings,
+        within={key: profile.settings[key] for key in WITHIN if key in profile.settings} or None,
     )
+
+
+def is_of(profile: "Profile", origin: "Origin") -> bool:
+    """Whether a backup comes from the store of this profile: of its layout, where it has one."""
+    from synmem.settings import OWN_LAYOUTS
+
+    asked, layout = profile.settings.get("layout"), _within(origin).get("layout", OWN_LAYOUTS[0])
+    is_meant = asked in (None, layout) or {asked, layout} <= {*OWN_LAYOUTS}
+    return is_meant and profile.covers(origin.identity, layout)
+
+
+def _within(origin: "Origin") -> "JSONObject":
+    """What of its place the store is; backups from before have it among their settings."""
+    if origin.within is not None:
+        return origin.within
+    return {key: value for key, value in (origin.settings or {}).items() if key in WITHIN}
+
+
+def _with(profile: "Profile", origin: "Origin") -> "Profile":
+    """The profile, with what of its place is meant where that is not said."""
+    within = {k: v for k, v in _within(origin).items() if k not in profile.settings}
+    return profile.given(**within)
 
 
 def typed_profile(session: Session) -> str | None:
@@ -51,11 +76,10 @@ def profile_of(session: Session, manifest: "Manifest") -> "Profile":
     """The store that a backup goes back to: the one it comes from, or the one typed with -p."""
     if (typed := typed_profile(session)) is not None:
         profile = session.resolve(typed)
-        if not profile.covers(manifest.origin.identity):
+        if not is_of(profile, manifest.origin):
             session.note(f"backup {manifest.id} comes from another store, {manifest.origin.where}")
-        elif profile.file is not None and manifest.origin.settings is not None:
-            return _remembered(session, manifest)  # which knows its layout and table
-        return profile
+            return profile
+        return _with(profile, manifest.origin)
     profile = _remembered(session, manifest)
     if profile.identity != manifest.origin.identity:
         raise ProfileError(
@@ -70,7 +94,7 @@ def _remembered(session: Session, manifest: "Manifest") -> "Profile":
     from synmem.profiles import Profile, resolve
 
     origin = manifest.origin
-    if origin.settings is not None and not origin.named:
+    if origin.settings is not None:
         flags = dict.fromkeys(["backend", *origin.settings], "flag")
         return Profile(origin.target, origin.backend, origin.settings, False, flags)
     if not origin.named:
@@ -80,7 +104,7 @@ def _remembered(session: Session, manifest: "Manifest") -> "Profile":
         )
     config = session.config or (Path(origin.config) if origin.config else None)
     try:
-        return resolve(origin.target, config).given(**origin.settings or {})
+        return _with(resolve(origin.target, config), origin)
     except ProfileNotFound as error:
         raise ProfileNotFound(
             f"backup {manifest.id} comes from profile {origin.target!r}, {origin.where}, and there "

@@ -7,7 +7,15 @@ import inspect
 import itertools
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -94,15 +102,23 @@ class Session:
             if self.verbose:
                 render.note(f"{profile.name}: {store.name}")
             yield store
-            self._tell_branches(store)
+            self.tell_branches(store)
 
-    def _tell_branches(self, store: "Store") -> None:
-        """How many branches were left out, once it is known."""
+    def tell_branches(self, store: "Store", listed: Collection[str] | None = None) -> None:
+        """How many branches were left out of what was read, or of those that are listed."""
         from synmem.store import SupportsBranches
 
-        if isinstance(store, SupportsBranches) and (others := store.passed_over()):
+        if isinstance(store, SupportsBranches) and (others := store.passed_over(listed)):
             what = "another branch" if others == 1 else f"{others:,} other branches"
             self.note(f"left out: {what} (--branches: each as a conversation of its own)")
+
+    async def tell_others(self, store: "Store") -> None:
+        """What other layouts' conversations lie beside ours, which are not shown."""
+        from synmem.store import SupportsOthers
+
+        others = await store.others() if isinstance(store, SupportsOthers) else []
+        if others:
+            self.note(f"left out: other layouts' conversations ({', '.join(others)})")
 
     def nothing_yet(self, profile: "Profile") -> bool:
         """Whether the first `add` makes this profile's file, which is told then.

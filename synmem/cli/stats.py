@@ -47,6 +47,7 @@ async def _counted(session: Session) -> "tuple[str, Stats, bool]":
     profile = session.resolve()
     try:
         async with session.open_profile(profile) as store:
+            await session.tell_others(store)
             return store.name, await stats(store), await name_strays(store)
     except StoreNotFound:
         if not session.nothing_yet(profile):

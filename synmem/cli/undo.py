@@ -83,6 +83,8 @@ def _chosen(session: Session, backup_id: str | None) -> "Manifest":
 
     if backup_id is not None:
         return find(backup_id)
+    from synmem.cli.origin import is_of
+
     typed = _typed(session)
     sound, damaged = every()
     if hiding := [each for each in damaged if each.hides]:
@@ -92,7 +94,7 @@ def _chosen(session: Session, backup_id: str | None) -> "Manifest":
             hint=by_hand(hiding[0].id),
         )
     for manifest in sound:
-        meant = typed is None or typed.covers(manifest.origin.identity)
+        meant = typed is None or is_of(typed, manifest.origin)
         if meant and not is_undone(manifest):
             return manifest
     raise SynmemError("there is nothing to undo", hint="`synmem undo --list` lists the backups")
@@ -195,11 +197,12 @@ class _Result:
 
 
 def _list(session: Session) -> int | None:
+    from synmem.cli.origin import is_of
     from synmem.operations.keeping.backups import by_hand, damage, every, is_undone, sequence_damage
 
     sound, damaged = every()
     if (typed := _typed(session)) is not None:
-        sound = [each for each in sound if typed.covers(each.origin.identity)]
+        sound = [each for each in sound if is_of(typed, each.origin)]
     wrong = {each.id: each for each in (*damaged, *filter(None, map(damage, sound)))}
     rows = [(each, each.id not in wrong and is_undone(each)) for each in sound]
     if session.json:

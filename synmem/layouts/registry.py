@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from synmem.errors import Unnamed
 from synmem.layouts.shapes import Columns, Plan, Rows, Shape, Sketch, Whole
 
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
@@ -31,6 +32,12 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by
 backend, the shapes in which it may lie there."""
+
+
+NAMES: Final = {
+    "sqlite": "SQLite", "postgres": "PostgreSQL", "redis": "Redis", "mongo": "MongoDB",
+    "dynamodb": "DynamoDB",
+}  # fmt: skip
 
 
 class RowsFit(NamedTuple):
@@ -58,6 +65,20 @@ def named(backend: str) -> list[str]:
     return [name for name, backends in LAYOUTS.items() if backend in backends]
 
 
+def check_known(where: str, layout: str, backend: str, own: Sequence[str]) -> None:
+    """Unnamed, where there is no such layout on this backend, neither of our own nor another."""
+    if layout not in (known := [*own, *named(backend)]):
+        raise Unnamed(
+            f"{where}: no layout {layout!r} on {NAMES[backend]}",
+            hint=f"there are {', '.join(known)}",
+        )
+
+
+def whose(layout: str, version: str, place: str) -> str:
+    """How a person is told whose conversations these are, and where they lie."""
+    return f"layout {layout}{f' ({version})' if version else ''}, {place}"
+
+
 def shapes(layout: str, backend: str) -> Sequence[Shape]:
     """In which shapes a layout may lie on this backend; the first is how it is made."""
     module = importlib.import_module(f"synmem.layouts.foreign.{layout}")
@@ -79,6 +100,21 @@ def fits(
                     yield RowsFit(name, shape, each)
                 if isinstance(shape, Whole) and _is_whole(shape, each.lower(), tables):
                     yield WholeFit(name, shape, each, shape.plan(sketch))
+
+
+def meant(looks: Sequence[tuple[Fit, bool]], sketch: Sketch) -> list[Fit]:
+    """Of the tables in a sketch that look like a layout's, and whether each has rows: those that
+    are read where none is named. One without rows is none beside others that have some, and of a
+    name that anybody may have chosen it tells nothing, unless it is the only table there."""
+    full = [fit for fit, has_rows in looks if has_rows]
+    return full or [
+        fit
+        for fit, _ in looks
+        if isinstance(fit, WholeFit)
+        or not fit.shape.any_name
+        or len(sketch) == 1
+        or fit.table.lower() == fit.shape.table.lower()
+    ]
 
 
 def likeness(backend: str, sketch: Sketch) -> list[str]:
@@ -112,7 +148,7 @@ def _lowered(columns: Columns) -> dict[str, str]:
 def _fits(shape: Rows, table: str, columns: Columns, tables: Sketch) -> bool:
     """Whether a table is of that shape, in so far as columns tell."""
     return (
-        (shape.any_name or table == shape.table.lower())
+        (table.startswith(shape.begins) if shape.any_name else table == shape.table.lower())
         and columns.keys() >= {column.lower() for column in shape.columns}
         and columns.keys().isdisjoint(column.lower() for column in shape.lacks)
         and all(_kind(columns, name) in kinds for name, kinds in shape.types.items())

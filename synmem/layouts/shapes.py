@@ -86,6 +86,8 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """What the framework calls the table."""
     any_name: bool = False
     """Whether its users may call it otherwise."""
+    begins: str = ""
+    """What any name of it begins with, in small letters."""
     version: str = ""
     """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
     columns: frozenset[str]

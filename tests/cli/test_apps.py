@@ -81,7 +81,7 @@ def test_it_is_copied_with_all_that_it_has_and_not_written(place: Place, tmp_pat
     ):
         result = run(*command)
         assert result.exit_code != 0
-        assert "it can be read, not written" in result.stderr
+        assert "can be read, not written" in result.stderr
     assert place.state() == before
 
 

@@ -77,7 +77,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(tmp_path: Path
     assert done("summarize", "a", "--max-messages", "2", "-p", path)
     assert done("export", "-p", path).count("\n") == 10
     assert run("check", path).exit_code == 0
-    assert "langchain's, in its table message_store" in done("profile", "test", path)
+    assert "layout langchain, table message_store" in done("profile", "test", path)
     assert state(path) == before
     assert [each.name for each in tmp_path.iterdir() if each.suffix != ""] == [path.name]
 
@@ -150,14 +150,14 @@ def test_the_layout_of_the_destination_and_that_of_a_profile_are_options(tmp_pat
     done("undo")  # which knows the layout that the profile does not name
     assert stored(path, "a") == stored(new, "a")
     result = run("ls", "-p", path, "--layout", "nope")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no layout 'nope' on SQLite" in result.stderr
     assert run("ls", "-p", "memory:", "--layout", "langchain").exit_code == 1
 
 
 def test_whose_it_is_and_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     path = store(tmp_path / "message_store.db", {"a": TALK})
-    whose = "langchain's, in its table message_store"
+    whose = "layout langchain, table message_store"
     assert whose in done("profile", "test", path)
     assert whose in run("check", path).stderr
     assert json.loads(run("check", path, "--json").stdout)["remark"] == whose
@@ -189,6 +189,24 @@ def test_of_several_tables_one_must_be_chosen(tmp_path: Path) -> None:
     assert "brought back 1 conversation, 8" in run("undo", "-p", f"{path}{LAYOUT}&table=message_store").stderr  # fmt: skip
     assert "brought back 1 conversation, 1" in run("undo", "-p", named).stderr
     assert done("ls", "-p", named) == "b\n"
+
+
+def test_an_empty_table_of_a_common_form_is_none_beside_conversations(tmp_path: Path) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE settings (id INTEGER PRIMARY KEY, key TEXT, value TEXT)")
+        db.execute("CREATE TABLE audit (id INTEGER PRIMARY KEY, session_id TEXT, message TEXT)")
+    assert done("ls", "-p", path) == "a\n"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE message_store")
+    result = run("ls", "-p", path)
+    assert result.exit_code == 1
+    assert (
+        "no conversations in a layout that synmem knows (its tables: settings, audit)"
+        in result.stderr
+    )
+    result = run("add", "a", "x", "-p", path, "--layout", "llm")
+    assert "what llm stores can only be read" in result.stderr
 
 
 def test_beside_our_own_tables_it_is_another_store(tmp_path: Path) -> None:
@@ -296,6 +314,15 @@ def test_undo_finds_what_was_removed_however_the_file_is_named(
     assert done("show", "a", "--json", "-p", path) == before
 
 
+def test_undo_finds_it_by_a_table_that_was_not_named_then(tmp_path: Path) -> None:
+    path = store(make(tmp_path / "chat.db", {"a": ["ours"]}), {"a": TALK})
+    before = stored(path, "a")
+    done("clear", "a", "--yes", "-p", path, "--layout", "langchain")
+    assert run("undo", "-p", f"{path}?layout=synapsekit").exit_code == 1  # nothing of that
+    done("undo", "-p", f"{path}{LAYOUT}&table=message_store")
+    assert stored(path, "a") == before
+
+
 def test_what_is_derived_goes_with_what_it_was_derived_from(tmp_path: Path) -> None:
     """Who reads the file names no layout; who clears it does."""
     path = store(tmp_path / "message_store.db", {"a": TALK * 8})
@@ -339,6 +366,7 @@ def test_columns_that_are_not_langchains_are_said_to_stay(tmp_path: Path) -> Non
     assert "column rating" in result.stderr
     assert "column rating" in run("check", path, tmp_path / "chat.db").stderr
     assert "rating" in run("export", "-p", path).stderr
+    assert "columns: rating" in run("check", path).stderr
 
 
 @pytest.mark.parametrize("place", ["?layout=langchain", "?layout=synapsekit", "?table=hist"])

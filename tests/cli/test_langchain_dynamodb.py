@@ -86,7 +86,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(url: str, tabl
     assert done("summarize", "a", "--max-messages", "2", "-p", place)
     assert done("export", "-p", place).count("\n") == 10
     assert run("check", place).exit_code == 0
-    assert "langchain's, in the attribute History of its items" in done("profile", "test", place)
+    assert "layout langchain, attribute History" in done("profile", "test", place)
     assert state(url, table) == before
 
 

@@ -69,7 +69,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(place: Place) 
     assert done("summarize", "a", "--max-messages", "2", "-p", url)
     assert done("export", "-p", url).count("\n") == 10
     assert run("check", url).exit_code == 0
-    assert f"langchain's, in its collection {place.name}.message_store" in done("profile", "test", url)  # fmt: skip
+    assert f"layout langchain, collection {place.name}.message_store" in done("profile", "test", url)  # fmt: skip
     assert state(place) == before
 
 

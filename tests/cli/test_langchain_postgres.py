@@ -72,7 +72,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(table: Table) 
     assert done("export", "-p", place).count("\n") == 10
     assert run("check", place).exit_code == 0
     told = done("profile", "test", place)
-    assert f"langchain's ({KINDS[table.kind].version}), in its table histories" in told
+    assert f"layout langchain ({KINDS[table.kind].version}), table histories" in told
     assert table.base.run(f"SELECT *, xmin FROM {table.name} ORDER BY id") == before
     assert len(table.base.run("SELECT FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")) == 1  # fmt: skip
 

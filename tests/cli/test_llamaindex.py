@@ -72,7 +72,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(tmp_path: Path
     assert done("export", "-p", path).count("\n") == 10
     assert run("check", path).exit_code == 0
     said = done("profile", "test", path)
-    assert "llamaindex's (SQLAlchemyChatStore), in its table llama_index_memory" in said
+    assert "layout llamaindex (SQLAlchemyChatStore), table llama_index_memory" in said
     assert state(path) == before
 
 

@@ -122,7 +122,7 @@ def test_the_items_may_lie_in_a_table_of_any_name(tmp_path: Path, table: str) ->
     done("add", "a", "x", "-p", place)
     done("add", "a", "y", "-p", place)
     assert done("show", "a", "-p", tmp_path / "new.db") == "User: x\nUser: y\n"
-    assert f"openai_agents's (SQLiteSession), in its table {table}" in done(
+    assert f"layout openai_agents (SQLiteSession), table {table}" in done(
         "profile", "test", tmp_path / "new.db"
     )
     assert sessions(tmp_path / "new.db") == ["a"]

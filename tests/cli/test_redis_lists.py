@@ -91,7 +91,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(
         assert done("summarize", "a", "--max-messages", "2", "-p", place)
         assert done("export", "-p", place).count("\n") == len(there.talk) + 2
         assert run("check", place).exit_code == 0
-        assert f"{there.layout}'s, in lists" in done("profile", "test", place)
+        assert f"layout {there.layout}, lists" in done("profile", "test", place)
         done("migrate", place, tmp_path / "chat.db")
     assert there.state() == before
 

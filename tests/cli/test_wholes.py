@@ -77,7 +77,7 @@ def test_it_is_copied_with_all_that_it_has_and_not_written(name: str, tmp_path: 
     ):  # fmt: skip
         result = run(*command)
         assert result.exit_code != 0
-        assert "it can be read, not written" in result.stderr
+        assert "can be read, not written" in result.stderr
     assert state(path) == before
 
 

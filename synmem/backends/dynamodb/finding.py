@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from synmem.backends.dynamodb.calls import Client
 from synmem.backends.dynamodb.table import Described, is_ours, keys_of, shown_keys
-from synmem.errors import CorruptData, Unnamed, Unsupported
+from synmem.errors import CorruptData, Unnamed
 from synmem.layouts import registry
 from synmem.layouts.own.dynamodb_items import Item, Value, json_form
 from synmem.layouts.shapes import Items
@@ -23,16 +23,6 @@ class ItemsFit(NamedTuple):
     attribute: str
     keys: tuple[tuple[str, str], ...]
     """The name and the type of each of its keys."""
-
-
-def check_known(table: str, layout: str) -> None:
-    """Unsupported, where there is no such layout on DynamoDB."""
-    known = registry.named("dynamodb")
-    if layout not in known:
-        raise Unsupported(
-            f"{table}: no layout {layout!r} on DynamoDB",
-            hint=f"there are {', '.join(('synmem', *known))}",
-        )
 
 
 async def find(

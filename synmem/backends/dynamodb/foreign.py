@@ -21,6 +21,7 @@ from synmem.backends.dynamodb.foreign_source import ForeignItems
 from synmem.backends.dynamodb.foreign_writing import ForeignWriter
 from synmem.backends.dynamodb.table import Described
 from synmem.backends.whole import WholeStore
+from synmem.layouts import registry
 from synmem.messages import Conversation, Damage, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position
 
@@ -44,9 +45,7 @@ async def open_foreign(
 
 
 def _remark(fit: ItemsFit) -> str:
-    """Whose items they are."""
-    version = f" ({fit.shape.version})" if fit.shape.version else ""
-    return f"{fit.layout}'s{version}, in the attribute {fit.attribute} of its items"
+    return registry.whose(fit.layout, fit.shape.version, f"attribute {fit.attribute}")
 
 
 class ForeignStore:

@@ -78,9 +78,9 @@ async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: i
     """
     layout = settings.get("layout")
     if layout not in (None, *LAYOUTS):
-        from synmem.backends.dynamodb.finding import check_known
+        from synmem.layouts.registry import check_known
 
-        check_known(settings["table_name"], layout)
+        check_known(settings["table_name"], layout, "dynamodb", ["synmem"])
     client = Client(settings)
     try:
         await client.connect()

@@ -15,7 +15,6 @@ from synmem.errors import (
     StoreError,
     StoreUnavailable,
     Unnamed,
-    Unsupported,
 )
 from synmem.layouts import registry
 from synmem.layouts.shapes import Documents, Gathered
@@ -55,12 +54,8 @@ async def find(place: Place, settings: Mapping[str, Any], *, write: bool) -> Fit
     collection that is named. None where nothing lies where our own documents would. Unnamed where
     several could be meant, or none is named and one must be."""
     layout, collection = settings.get("layout"), settings.get("collection_name")
-    known = registry.named("mongo")
-    if layout is not None and layout not in known:
-        raise Unsupported(
-            f"{place.name}: no layout {layout!r} on MongoDB",
-            hint=f"there are {', '.join([LAYOUT, *known])}",
-        )
+    if layout is not None:
+        registry.check_known(place.name, layout, "mongo", [LAYOUT])
     databases = [place.named] if place.named else await _databases(place)
     sketch = await _sketch(place, databases, collection)
     fits = [*_fits(sketch, layout, collection)]

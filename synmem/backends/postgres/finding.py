@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
-from synmem.errors import CorruptData, Unnamed, Unsupported
+from synmem.errors import CorruptData, Unnamed
 from synmem.layouts import registry
 from synmem.layouts.registry import Fit, RowsFit, WholeFit
 from synmem.layouts.shapes import Rows, Shape, Sketch
@@ -40,14 +40,6 @@ class Found(NamedTuple):
     """Where it stands; None: where a new table of a bare name is made."""
     on_path: bool
     """Whether its bare name finds it."""
-
-
-def check_known(name: str, layout: str) -> None:
-    """Unsupported, where there is no such layout on PostgreSQL."""
-    if layout not in _known():
-        raise Unsupported(
-            f"{name}: no layout {layout!r} on PostgreSQL", hint=f"there are {', '.join(_known())}"
-        )
 
 
 def _known() -> list[str]:
@@ -149,15 +141,21 @@ async def _fits(
     """What fits there. By bare names tables are found in several schemas, as if they were one."""
     spaces = {name: space for space, tables in schemas.items() for name in tables}
     together: Sketch = {name: schemas[space][name] for name, space in spaces.items()}
-    found: list[Found] = []
+    looks: list[tuple[Found, bool]] = []
     for space, sketch in {"": together}.items() if on_path else schemas.items():
         for fit in registry.fits("postgres", sketch, layout, table):
             each = Found(fit, space or spaces[fit.table], on_path)
-            if any(_is_same(each, other) for other in found):
+            if any(_is_same(each, other) for other, _ in looks):
                 continue  # of an empty table several shapes may be true
-            if _has_columns(fit, sketch) and await _tells(database, each, sketch[fit.table]):
-                found.append(each)
-    return found
+            told = None
+            if _has_columns(fit, sketch):
+                told = await _tells(database, each, sketch[fit.table])
+            if told is not None:
+                looks.append((each, told))
+    if layout is not None or table is not None:
+        return [each for each, _ in looks]
+    meant = registry.meant([(each.fit, has_rows) for each, has_rows in looks], together)
+    return [each for each, _ in looks if any(each.fit is fit for fit in meant)]
 
 
 def _is_same(one: Found, other: Found) -> bool:
@@ -181,15 +179,16 @@ def _has_columns(fit: Fit, sketch: Sketch) -> bool:
     return sketch[fit.table].keys() >= columns
 
 
-async def _tells(database: Database, found: Found, columns: Mapping[str, str]) -> bool:
-    """Whether any of the first records is of the layout, where there are records."""
+async def _tells(database: Database, found: Found, columns: Mapping[str, str]) -> bool | None:
+    """Whether there are records; None where there are, and none of the first is of the layout."""
     fit = found.fit
-    if isinstance(fit, WholeFit) or fit.shape.tells is None:
-        return True
-    record = ", ".join(readable(name, columns[name]) for name in fit.shape.record)
+    tells, record = None, "1"
+    if isinstance(fit, RowsFit) and fit.shape.tells is not None:
+        tells = fit.shape.tells
+        record = ", ".join(readable(name, columns[name]) for name in fit.shape.record)
     place = f"{identifier(found.schema or '')}.{identifier(fit.table)}"
     rows: list[Any] = await database.fetch(f"SELECT {record} FROM {place} LIMIT {_SAMPLE}")
-    return not rows or any(map(fit.shape.tells, rows))
+    return None if rows and tells is not None and not any(map(tells, rows)) else bool(rows)
 
 
 # --- what is said ---------------------------------------------------------------------------
@@ -208,7 +207,10 @@ def _unnamed(name: str, found: Sequence[Found], *, elsewhere: bool = False) -> U
     why = f"several of its tables hold conversations: {tables}"
     if elsewhere:
         why = f"conversations lie in schemas that are not on the search path: {tables}"
-    return Unnamed(f"{name}: {why}", hint=f"choose one: {ways} behind the URL, in quotes")
+    return Unnamed(
+        f"{name}: {why}",
+        hint=f"choose one: {ways} behind the URL, in quotes, or these keys in a profile",
+    )
 
 
 def _place(found: Found) -> str:
@@ -239,6 +241,6 @@ def _missing(name: str, seen: Sketch, layout: str | None, table: str | None) -> 
     like = registry.looks_like(registry.likeness("postgres", seen))
     return CorruptData(
         f"{name}: no conversations in {what}{where} ({tables}){like}",
-        hint=f"name one with ?layout={'|'.join(_known())}, or another table with ?table=; "
+        hint=f"it knows, in PostgreSQL, {', '.join(_known())}; ?table= names another table, and "
         "`synmem add` makes one of our own",
     )

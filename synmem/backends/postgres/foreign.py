@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from synmem.backends.csv_rows import Csv
 from synmem.backends.paging import Paging, storable
 from synmem.backends.postgres.changes import VERSION
-from synmem.backends.postgres.finding import check_known, find
+from synmem.backends.postgres.finding import find
 from synmem.backends.postgres.foreign_csv import CsvMaker
 from synmem.backends.postgres.foreign_listing import ForeignListing
 from synmem.backends.postgres.foreign_reading import ForeignReader
 from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.postgres.foreign_writing import ForeignWriter
 from synmem.backends.postgres.opening import Database
+from synmem.layouts import registry
 from synmem.layouts.registry import Fit, RowsFit
 from synmem.messages import Conversation, Damage, Holds, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position, Store
@@ -32,8 +33,8 @@ async def opened(
     """The store of another framework's that is there, or is to be made; None where there is none
     and our own may be made."""
     layout = settings.get("layout")
-    if layout is not None and layout != "synmem":
-        check_known(database.name, layout)
+    if layout is not None:
+        registry.check_known(database.name, layout, "postgres", ["synmem"])
     found = await find(database, layout, settings.get("table"), settings.get("schema"), write=write)
     if found is None:
         return None
@@ -55,9 +56,7 @@ async def opened(
 
 
 def _remark(fit: Fit) -> str:
-    """Whose tables they are."""
-    version = f" ({fit.shape.version})" if fit.shape.version else ""
-    return f"{fit.layout}'s{version}, in its table {fit.table}"
+    return registry.whose(fit.layout, fit.shape.version, f"table {fit.table}")
 
 
 class ForeignStore:

@@ -17,7 +17,6 @@ from synmem.errors import (
     StoreError,
     StoreUnavailable,
     Unnamed,
-    Unsupported,
 )
 from synmem.layouts import registry
 from synmem.layouts.shapes import Keys, Lists
@@ -54,8 +53,7 @@ class ListsFit(NamedTuple):
     @property
     def remark(self) -> str:
         """Whose they are, for a person."""
-        version = f" {self.shape.version}" if self.shape.version else ""
-        return f"{self.layout}'s{version}, in {self.words}"
+        return registry.whose(self.layout, self.shape.version, self.words)
 
 
 class Seen(NamedTuple):
@@ -70,13 +68,6 @@ class Seen(NamedTuple):
         return [
             name for name in names if name.startswith(prefix) and shape.id_of(name[len(prefix) :])
         ]
-
-
-def check_known(store: str, layout: str) -> None:
-    """Unsupported, where there is no such layout on Redis."""
-    if layout != OWN and layout not in registry.named("redis"):
-        known = ", ".join([OWN, *registry.named("redis")])
-        raise Unsupported(f"{store}: no layout {layout!r} on Redis", hint=f"there are {known}")
 
 
 async def find(

@@ -71,9 +71,9 @@ async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: i
     """
     layout, name = settings.get("layout"), mask_with(settings["url"], settings, "prefix")
     if layout not in (None, OWN):
-        from synmem.backends.redis.finding import check_known
+        from synmem.layouts.registry import check_known
 
-        check_known(name, layout)
+        check_known(name, layout, "redis", [OWN])
     prefix, cluster = checked_settings(settings, PREFIX)
     server = Server(settings["url"], cluster=cluster)
     ttl_s = settings.get("ttl_seconds") or 0

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import Final
 
 from synmem.backends.sqlite.file import File
@@ -11,19 +10,11 @@ from synmem.backends.sqlite.shape import TABLES
 from synmem.errors import CorruptData, Unnamed, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.own.sqlite_columns import quoted
-from synmem.layouts.registry import Fit, RowsFit, WholeFit
+from synmem.layouts.registry import Fit, RowsFit
 from synmem.layouts.shapes import Rows, Sketch
 
 _SAMPLE: Final = 20
 """So many records are looked at, where columns do not tell a layout."""
-
-
-def check_known(path: Path, layout: str) -> None:
-    """Unsupported, where there is no such layout on SQLite."""
-    if layout not in _known():
-        raise Unsupported(
-            f"{path}: no layout {layout!r} on SQLite", hint=f"there are {', '.join(_known())}"
-        )
 
 
 def _known() -> list[str]:
@@ -36,7 +27,10 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
     sketch = await _sketch(file)
     if table is not None:  # SQLite's names know no capitals
         table = next((name for name in sketch if name.lower() == table.lower()), table)
-    fits = await _fits(file, sketch, layout, table)
+    looks = await _looks(file, sketch, layout, table)
+    fits = [fit for fit, _ in looks]
+    if layout is None and table is None:
+        fits = registry.meant(looks, sketch)
     if len(fits) == 1 and not (write and layout is None and _is_writable(fits[0])):
         file.made = True
         return fits[0]
@@ -44,6 +38,8 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
         raise _unnamed(file, fits)
     if layout in registry.LAYOUTS and (write or not sketch):
         shape = registry.shapes(layout, "sqlite")[0]
+        if write and not (isinstance(shape, Rows) and shape.write is not None):
+            raise Unsupported(f"{file.path}: what {layout} stores can only be read")
         if isinstance(shape, Rows) and (table or shape.table).lower() not in {
             *map(str.lower, sketch)
         }:
@@ -54,14 +50,18 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
 
 async def others(file: File) -> list[str]:
     """Tables of other layouts in a file that has our own, and how each is named; within a step."""
-    return [f"{fit.table}: {_way(fit)}" for fit in await _fits(file, await _sketch(file))]
+    looks = await _looks(file, await _sketch(file), None, None)
+    return [f"{fit.table}: {_way(fit)}" for fit, has_rows in looks if has_rows]
 
 
-async def _fits(
-    file: File, sketch: Sketch, layout: str | None = None, table: str | None = None
-) -> list[Fit]:
-    found = registry.fits("sqlite", sketch, layout, table)
-    return [fit for fit in found if await _tells(file, fit)]
+async def _looks(
+    file: File, sketch: Sketch, layout: str | None, table: str | None
+) -> list[tuple[Fit, bool]]:
+    """The tables that look like a layout's, and whether each has rows."""
+    found = [
+        (fit, await _tells(file, fit)) for fit in registry.fits("sqlite", sketch, layout, table)
+    ]
+    return [(fit, told) for fit, told in found if told is not None]
 
 
 def _way(fit: Fit) -> str:
@@ -94,7 +94,7 @@ def _missing(file: File, sketch: Sketch, layout: str | None, table: str | None) 
     alike = registry.looks_like(registry.likeness("sqlite", sketch) if layout is None else ())
     return CorruptData(
         f"{file.path}: no conversations in {what}{where} ({tables}){alike}",
-        hint=f"name one with ?layout={'|'.join(_known())}" if layout is None else None,
+        hint=f"it knows, in an SQLite file, {', '.join(_known())}" if layout is None else None,
     )
 
 
@@ -108,14 +108,13 @@ async def _sketch(file: File) -> dict[str, dict[str, str]]:
     return {name: {row[1]: row[2] for row in some} for name, some in groupby(rows, itemgetter(0))}
 
 
-async def _tells(file: File, fit: Fit) -> bool:
-    """Whether any of the first records is of the layout, where there are records."""
-    if isinstance(fit, WholeFit) or fit.shape.tells is None:
-        return True
-    columns = ", ".join(map(quoted, fit.shape.record))
-    sql = f"SELECT {columns} FROM {quoted(fit.table)} LIMIT {_SAMPLE}"
-    rows = await file.look_at_all(sql)
-    return not rows or any(map(fit.shape.tells, rows))
+async def _tells(file: File, fit: Fit) -> bool | None:
+    """Whether there are records; None where there are, and none of the first is of the layout."""
+    tells, columns = None, "1"
+    if isinstance(fit, RowsFit) and fit.shape.tells is not None:
+        tells, columns = fit.shape.tells, ", ".join(map(quoted, fit.shape.record))
+    rows = await file.look_at_all(f"SELECT {columns} FROM {quoted(fit.table)} LIMIT {_SAMPLE}")
+    return None if rows and tells is not None and not any(map(tells, rows)) else bool(rows)
 
 
 def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
@@ -130,5 +129,6 @@ def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
     tables = ", ".join(f"{fit.table} ({fit.layout})" for fit in fits)
     return Unnamed(
         f"{file.path}: several of its tables hold conversations: {tables}",
-        hint=f"choose one: {' or '.join(ways)} behind the path, in quotes",
+        hint=f"choose one: {' or '.join(ways)} behind the path, in quotes, or these keys in a "
+        "profile",
     )

@@ -21,6 +21,7 @@ from synmem.backends.sqlite.foreign_listing import ForeignListing
 from synmem.backends.sqlite.foreign_reading import ForeignReader
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable, table_of
 from synmem.backends.sqlite.foreign_writing import ForeignWriter
+from synmem.layouts import registry
 from synmem.layouts.registry import Fit, RowsFit
 from synmem.messages import Conversation, Damage, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position, Store
@@ -45,9 +46,7 @@ async def open_foreign(
 
 
 def _remark(fit: Fit) -> str:
-    """Whose tables they are."""
-    version = f" ({fit.shape.version})" if fit.shape.version else ""
-    return f"{fit.layout}'s{version}, in its table {fit.table}"
+    return registry.whose(fit.layout, fit.shape.version, f"table {fit.table}")
 
 
 class ForeignStore:

@@ -82,9 +82,9 @@ async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: i
     path = Path(settings["db_path"])
     layout, name = settings.get("layout"), settings.get("table")
     if layout is not None and layout not in TABLES:
-        from synmem.backends.sqlite.finding import check_known
+        from synmem.layouts.registry import check_known
 
-        check_known(path, layout)
+        check_known(str(path), layout, "sqlite", [*TABLES])
     file = File(path)
     try:
         with translating(str(path), temporary=not write):

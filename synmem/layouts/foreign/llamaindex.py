@@ -55,6 +55,7 @@ def _tells(record: Record) -> bool:
 _CHAT_STORE: Final = Rows(
     table="data_chatstore",
     any_name=True,
+    begins="data_",
     version="SQLiteChatStore",
     columns=frozenset({"id", "key", "value"}),
     tells=_tells,

@@ -37,8 +37,8 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `target` is the profile's name and `where` its masked address, for people; `identity` tells
     two stores apart. `config` is the configuration file that was named. A store that no profile
-    names (`named` is False) has its `settings` here, or None where they hold a secret; one that a
-    profile names, those that were given beside it.
+    names (`named` is False) has its `settings` here, or None where they hold a secret. `within` is
+    what of the place is meant: its layout, its table.
     """
 
     command: str
@@ -49,6 +49,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     named: bool = True
     config: str | None = None
     settings: JSONObject | None = None
+    within: JSONObject | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -211,7 +211,7 @@ def test_the_two_layouts_of_the_same_names_are_told_apart(url: str, table: str) 
 
     async def main() -> None:
         async with opened(url, table, write=False) as store:
-            assert store.remark() == "llamaindex's, in the attribute History of its items"
+            assert store.remark() == "layout llamaindex, attribute History"
             with pytest.raises(Unsupported, match="only be read"):
                 await store.delete("b")
         async with opened(url, table, write=True) as store:  # nobody could write it anyway

@@ -70,7 +70,7 @@ def test_a_database_that_holds_one_layout_is_that(place: Place, layout: str) -> 
 
 def test_a_collection_of_another_name_is_found_by_what_is_in_it(place: Place) -> None:
     place.database["mine"].insert_many([{"other": n} for n in range(5)] + [theirs("a", "x")])
-    assert run(told(place)) == f"langchain's, in its collection {place.name}.mine"
+    assert run(told(place)) == f"layout langchain, collection {place.name}.mine"
     place.database["mine"].drop()
     place.database["mine"].insert_many([{"other": n} for n in range(25)] + [theirs("a", "x")])
     assert run(told(place)) == ""
@@ -150,7 +150,7 @@ def test_without_a_database_in_the_url_the_whole_server_is_looked_at(tmp_path: A
 
         assert run(remark()) == "ours"
         fill(one, "langchain")
-        assert run(remark()) == f"langchain's, in its collection {one.name}.message_store"
+        assert run(remark()) == f"layout langchain, collection {one.name}.message_store"
         with pytest.raises(Unnamed) as caught:
             run(remark(write=True))
         assert f"?layout=langchain&db_name={one.name} " in str(caught.value.hint)

@@ -89,7 +89,7 @@ def test_chainlits_official_layer_is_ordered_by_when_a_step_began(place: Place) 
                 VALUES ('f', '2', 'user_feedback', 1, 'good')""",
         )
         async with place.opened() as store:
-            assert store.remark() == "chainlit's (the official one), in its table Thread"
+            assert store.remark() == "layout chainlit (the official one), table Thread"
             assert await ids(store) == ["t"]
             one, two = await items(store, "t")
             assert (one.content, two.content) == ("one", "two")
@@ -202,7 +202,7 @@ def test_a_copy_of_the_ai_sdks_table_under_another_name_is_read(
             "}]', '2026-01-01')",
         )
         async with place.opened() as store:
-            assert store.remark() == "vercel_ai's (a copy), in its table talk"
+            assert store.remark() == "layout vercel_ai (a copy), table talk"
             assert await ids(store) == [ONE]
             assert await contents(store, ONE) == ["a", "", "r", "b"]
             assert await contents(store, ONE, reverse=True) == ["b", "r", "", "a"]

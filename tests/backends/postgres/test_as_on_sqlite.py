@@ -107,7 +107,7 @@ def test_what_adk_writes_is_read_as_adk_reads_it(place: Place) -> None:
 
     async def main() -> None:
         async with place.opened() as store:
-            assert store.remark() == "google_adk's (1), in its table sessions"
+            assert store.remark() == "layout google_adk (1), table sessions"
             assert await ids(store) == sorted(expected)
             for conversation, messages in expected.items():
                 assert as_adk_says(await items(store, conversation)) == messages
@@ -125,7 +125,7 @@ def test_what_agno_writes_is_read_as_agno_reads_it(place: Place, version: str) -
 
     async def main() -> None:
         async with place.opened() as store:
-            assert store.remark().startswith(f"agno's ({version[0]})")
+            assert store.remark().startswith(f"layout agno ({version[0]})")
             assert await ids(store) == sorted(expected)
             for conversation, messages in expected.items():
                 assert as_agno_says(await items(store, conversation)) == messages

@@ -200,7 +200,7 @@ def test_the_table_of_langchain_postgres_has_uuids_and_times(space: Space) -> No
             for name in names:
                 await add(store, name, numbered(3))
                 await add(store, name, [Message("user", "timed", created_at=AT)])
-            assert store.remark() == "langchain's (langchain-postgres), in its table chat_history"
+            assert store.remark() == "layout langchain (langchain-postgres), table chat_history"
             assert await ids(store) == sorted(names)
             found = await details(store)
             assert {info.last_at for info in found.values()} == {AT}

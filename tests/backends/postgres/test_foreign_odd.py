@@ -149,7 +149,7 @@ TALKS = {name: n % 7 + 1 for n, name in enumerate(NAMES)}
 def test_it_is_found_and_an_empty_database_is_an_empty_store(base: Base) -> None:
     assert base.opens() == "own"
     base.fill("message_store", TALKS)
-    assert base.opens() == "langchain's (langchain-community), in its table message_store"
+    assert base.opens() == "layout langchain (langchain-community), table message_store"
     assert base.contents() == said(TALKS)
     assert sorted(base.contents()) == sorted(TALKS)
 
@@ -244,7 +244,7 @@ def test_other_schemas_are_named_and_chosen(base: Base) -> None:
     assert "My chats.message_store" in str(caught.value)
     assert "?layout=langchain&schema=My%20chats" in str(caught.value.hint)
     assert base.contents(schema="My chats") == said(TALKS)
-    assert base.opens(schema="My chats") == "langchain's (langchain-community), in its table message_store"  # fmt: skip
+    assert base.opens(schema="My chats") == "layout langchain (langchain-community), table message_store"  # fmt: skip
     with pytest.raises(StoreNotFound):
         base.opens(schema="other")
     assert base.opens(write=True) == "own"  # what is elsewhere is no reason not to make our own

@@ -92,7 +92,7 @@ def test_an_element_that_cannot_be_read_stands_in_its_place(filled: Space) -> No
 
     async def main() -> None:
         async with filled.opened() as store:
-            assert store.remark() == "llamaindex's (PostgresChatStore), in its table chatstore"
+            assert store.remark() == "layout llamaindex (PostgresChatStore), table chatstore"
             assert await ids(store) == ["a"]
             for reverse in (False, True):
                 found = await items(store, "a", reverse=reverse)

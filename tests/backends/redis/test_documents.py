@@ -87,7 +87,7 @@ class TestLangChain(Reading):
         async def test(_: Store) -> None:
             self.server.keys["chat:other"] = "text"
             async with opened(self.server.url, write=False) as store:
-                assert store.remark() == "langchain's RedisJSON, in JSON documents chat:..."
+                assert store.remark() == "layout langchain (RedisJSON), JSON documents chat:..."
                 assert await ids(store) == ["a"]
                 with pytest.raises(Unsupported):
                     await add(store, "a", numbered(1))

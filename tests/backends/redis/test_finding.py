@@ -65,10 +65,10 @@ def there(redis_server: Any) -> Iterator[Database]:
 @pytest.mark.parametrize(
     ("key", "item", "remark", "id_"),
     [
-        ("message_store:a:b", LANGCHAIN, "langchain's, in lists message_store:...", "a:b"),
-        ("agents:session:a:messages", AGENTS, "openai_agents's, in lists agents:session...", "a"),
-        ("bare", LLAMAINDEX, "llamaindex's, in lists of any name", "bare"),
-        ("bare", LANGCHAIN, "langchain's LangChain.js, in lists of any name", "bare"),
+        ("message_store:a:b", LANGCHAIN, "layout langchain, lists message_store:...", "a:b"),
+        ("agents:session:a:messages", AGENTS, "layout openai_agents, lists agents:session...", "a"),
+        ("bare", LLAMAINDEX, "layout llamaindex, lists of any name", "bare"),
+        ("bare", LANGCHAIN, "layout langchain (LangChain.js), lists of any name", "bare"),
     ],
 )
 def test_the_only_layout_that_is_there_is_found(
@@ -129,7 +129,7 @@ def test_of_several_layouts_one_must_be_chosen(there: Database) -> None:
 
 def test_lists_that_are_one_layouts_by_name_are_nobodys_whose_may_have_any(there: Database) -> None:
     there.raw.rpush("message_store:a", LANGCHAIN)
-    assert there.listed() == ("langchain's, in lists message_store:...", ["a"])
+    assert there.listed() == ("layout langchain, lists message_store:...", ["a"])
     assert there.listed(layout="langchain")[1] == ["a"]
 
 
@@ -138,7 +138,7 @@ def test_a_prefix_names_another(there: Database) -> None:
     there.raw.rpush("agents:b:messages", AGENTS)
     there.raw.hset("agents:b", mapping={"session_id": "b"})
     assert there.listed(layout="langchain", prefix="talks:") == (
-        "langchain's, in lists talks:...",
+        "layout langchain, lists talks:...",
         ["a"],
     )
     assert there.listed(prefix="talks:")[1] == ["a"]

@@ -411,7 +411,7 @@ class Turns(Reading):
                 push(f"turns:{part.conversation.id}", ascii_json([*map(as_dict, record)]))
         async with opened(self.url, write=False) as store:
             if parts:
-                assert store.remark() == "turns's, in lists turns:..."
+                assert store.remark() == "layout turns, lists turns:..."
                 yield store
             else:
                 yield store

@@ -305,7 +305,7 @@ def test_it_says_whose_it_is_and_is_not_written(tmp_path: Path) -> None:
     async def main() -> None:
         for settings in ({}, {"layout": "books"}, {"table": "books"}, {"table": "BOOKS"}):
             async with opened(path, write=True, **settings) as store:
-                assert store.remark() == "books's (bound), in its table books"
+                assert store.remark() == "layout books (bound), table books"
                 with pytest.raises(Unsupported, match="not written"):
                     await add(store, "a", numbered(1))
 

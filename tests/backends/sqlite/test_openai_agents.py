@@ -121,9 +121,7 @@ def test_branches_are_apart_and_a_session_of_a_plain_program_is_whole(tmp_path: 
 
     async def main() -> None:
         async with opened(path) as store:
-            assert store.remark().endswith(
-                "(AdvancedSQLiteSession), in its table message_structure"
-            )
+            assert store.remark().endswith("(AdvancedSQLiteSession), table message_structure")
             assert await ids(store) == ["a", "b", "plain"]
             assert await contents(store, "a") == ["message 0", "message 1", "message 2"]
             assert await contents(store, "b") == ["message 0", "message 1"]

@@ -234,7 +234,7 @@ def test_what_cannot_be_read_is_named_and_hides_nothing(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with opened(path) as store:
-            assert store.remark() == "agno's (2), in its table agno_sessions"
+            assert store.remark() == "layout agno (2), table agno_sessions"
             (only,) = await items(store, "plain")
             assert "no list" in only.reason
             assert len(await ids(store)) == 7

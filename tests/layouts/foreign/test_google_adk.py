@@ -186,7 +186,7 @@ def test_the_older_schema_is_read_and_nothing_in_it_unpickled(
 
     async def main() -> None:
         async with opened(path) as store:
-            assert store.remark() == "google_adk's (0), in its table sessions"
+            assert store.remark() == "layout google_adk (0), table sessions"
 
     run(main())
     user, call, result, odd = read(path, "a")

@@ -211,7 +211,7 @@ def test_an_older_file_lacks_tables_and_columns(tmp_path: Path) -> None:
         async with opened(path) as store:
             (info,) = (await details(store)).values()
             assert info.extra == {"llm": {"name": "Hi", "model": "m"}}
-            assert store.remark() == "llm's (older), in its table responses"
+            assert store.remark() == "layout llm (older), table responses"
             system, user, answer = await items(store, "a")
             assert (system.role, user.content, answer.content) == ("system", "Hi", "Hello")
             assert answer.created_at.isoformat() == "2024-01-01T00:00:00+00:00"
@@ -305,7 +305,7 @@ def test_a_response_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
 def test_of_a_conversation_that_both_have_the_thread_wins(tmp_path: Path) -> None:
     async def main() -> None:
         async with opened(copied(MIXED, tmp_path)) as store:
-            assert store.remark() == "llm's (newer), in its table threads"
+            assert store.remark() == "layout llm (newer), table threads"
             assert len(await ids(store)) == 8
             assert (await contents(store, "plain"))[-1] == "Oslo."
             assert (await contents(store, "tricky"))[0].startswith("line1")
