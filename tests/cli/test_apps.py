@@ -60,7 +60,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(place: Place) 
     assert done("export", "-p", place.url)
     longest = max(found, key=found.__getitem__)
     assert done("summarize", longest, "--max-messages", "2", "-p", place.url)
-    assert "'s" in done("profile", "test", place.url)
+    assert ", layout " in done("profile", "test", place.url)
     assert run("check", place.url).exit_code == 0
     assert place.state() == before
 

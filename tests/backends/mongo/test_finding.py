@@ -62,7 +62,7 @@ async def told(place: Place, **settings: Any) -> str:
 def test_a_database_that_holds_one_layout_is_that(place: Place, layout: str) -> None:
     fill(place, layout)
     said = run(told(place))
-    assert said.startswith(f"{layout.split()[0]}'s")
+    assert said.startswith(f"layout {layout.split()[0]}")
     assert said.endswith(f"in its collection {place.name}.{TALK[layout][0]}")
     assert run(told(place, layout=layout.split()[0])) == said
     assert run(told(place, collection_name=TALK[layout][0])) == said
@@ -88,8 +88,8 @@ def test_of_several_one_must_be_chosen_and_each_can_be(place: Place) -> None:
         ("openai_agents", "agent_messages"),
     ):
         assert f"?layout={layout}&collection_name={name}" in str(caught.value.hint)
-        assert run(told(place, layout=layout, collection_name=name)).startswith(layout)
-    assert run(told(place, layout="llamaindex")).startswith("llamaindex")
+        assert run(told(place, layout=layout, collection_name=name)).startswith(f"layout {layout}")
+    assert run(told(place, layout="llamaindex")).startswith("layout llamaindex")
     with pytest.raises(Unnamed):
         run(told(place, layout="langchain"))
     assert run(told(place, layout="synmem")) == ""
@@ -180,7 +180,7 @@ def test_who_may_not_list_finds_what_has_its_usual_name(
         raise AccessDenied("not authorized")
 
     monkeypatch.setattr("pymongo.asynchronous.database.AsyncDatabase.list_collection_names", denied)
-    assert run(told(place)).startswith("langchain")
+    assert run(told(place)).startswith("layout langchain")
 
 
 def test_what_is_not_known_is_said_with_what_was_seen(place: Place) -> None:
@@ -260,4 +260,4 @@ def test_a_view_that_cannot_be_read_hinders_nothing(
         return found
 
     monkeypatch.setattr(finding.Place, "ask", asked)
-    assert run(told(place)).startswith("langchain")
+    assert run(told(place)).startswith("layout langchain")
