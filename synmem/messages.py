@@ -437,6 +437,7 @@ class Holds(msgspec.Struct, frozen=True):
     `extra_of` names the layout whose key of `extra` is all of it that a foreign store holds.
     `unread` are somebody's own columns that no message has, since the layout has no place for them.
     `stamps` is whether a message that says no time gets one: no time is then compared.
+    `written` is False where nothing can be written at all.
     """
 
     fields: frozenset[str] = frozenset(FIELDS)
@@ -452,6 +453,7 @@ class Holds(msgspec.Struct, frozen=True):
     extra_of: str = ""
     unread: tuple[str, ...] = ()
     stamps: bool = False
+    written: bool = True
 
     def common(self, other: "Holds") -> "Holds":
         """What both sides hold: the ground on which they can be compared; without what the other

@@ -9,12 +9,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from synmem.layouts import registry
-from synmem.layouts.shapes import Documents, Items, Lists, Rows, Shape
-
-PLACES: Final = {
-    "sqlite": "SQLite", "postgres": "PostgreSQL", "redis": "Redis", "mongo": "MongoDB",
-    "dynamodb": "DynamoDB",
-}  # fmt: skip
 
 COMING: Final = (
     ("Agent Framework", "its files"), ("aider", "its history"), ("Anthropic", "request bodies"),
@@ -54,9 +48,9 @@ def lines() -> Iterator[Line]:
         title = importlib.import_module(f"synmem.layouts.foreign.{layout}").TITLE
         for backend in backends:
             for shape in registry.shapes(layout, backend):
-                writes = "yes" if _is_written(shape) else "no"
+                writes = "yes" if registry.is_written(shape) else "no"
                 places = found.setdefault((title, layout, writes), {})
-                versions = places.setdefault(PLACES[backend], [])
+                versions = places.setdefault(registry.NAMES[backend], [])
                 if shape.version not in versions:
                     versions.append(shape.version)
     for (title, layout, writes), places in sorted(found.items(), key=_by_title):
@@ -74,12 +68,6 @@ def _by_title(found: tuple[tuple[str, str, str], object]) -> tuple[str, bool]:
 def _place(name: str, versions: Iterable[str]) -> str:
     told = ", ".join(versions)
     return f"{name} ({told})" if told else name
-
-
-def _is_written(shape: Shape) -> bool:
-    if isinstance(shape, Rows):
-        return shape.write is not None
-    return isinstance(shape, Lists | Documents | Items) and shape.fold is not None
 
 
 def table() -> str:

@@ -81,7 +81,7 @@ class WholeStore:
         self, source: Source, holds: Holds, remark: str, *, branches: bool, page_size: int
     ) -> None:
         self.name = source.name
-        self.holds = holds
+        self.holds = msgspec.structs.replace(holds, written=False)
         self._source = source
         self._remark = remark
         self._page_size = page_size

@@ -11,7 +11,7 @@ from synmem.cli import render
 from synmem.cli.options import ConfirmOption, ConversationsArgument, MatchOption, YesOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count, span
-from synmem.errors import UsageError
+from synmem.errors import Unsupported, UsageError
 
 if TYPE_CHECKING:
     from synmem.operations.keeping.backup import Backup
@@ -83,6 +83,8 @@ async def clear(
     # Looking creates no file and takes no lock: the store is opened for writing only once it is
     # known that something goes, and agreed.
     async with session.open_profile(profile) as store:
+        if not store.holds.written:
+            raise _only_read(store)
         doomed, spared = await _plan(session, store, choice, trim)
         strays = every and await name_strays(store)  # nothing removes what belongs nowhere
         if choice.ids is None and doomed:
@@ -128,6 +130,16 @@ def _choice(ids: list[str] | None, match: "Match", idle: str | None, every: bool
     if not (ids or every or match is not None or idle is not None):
         raise UsageError("what shall go?", hint="name conversations, or --match, --idle or --all")
     return _Choice(ids or None, match, optional_moment(idle, option="--idle", removes=True))
+
+
+def _only_read(store: "Store") -> Unsupported:
+    """What is said before anybody is asked whether it shall go."""
+    from synmem.store import SupportsRemark
+
+    whose = f" ({store.remark()})" if isinstance(store, SupportsRemark) else ""
+    return Unsupported(
+        f"{store.name}{whose} can be read, not written", hint="nothing can be removed there"
+    )
 
 
 def _trim(older_than: str | None, keep_last: int | None, *, exact: bool) -> "Trim":

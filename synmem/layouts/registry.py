@@ -8,7 +8,17 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from synmem.errors import Unnamed
-from synmem.layouts.shapes import Columns, Plan, Rows, Shape, Sketch, Whole
+from synmem.layouts.shapes import (
+    Columns,
+    Documents,
+    Items,
+    Lists,
+    Plan,
+    Rows,
+    Shape,
+    Sketch,
+    Whole,
+)
 
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "agent_framework": ("redis",),
@@ -100,6 +110,13 @@ def fits(
                     yield RowsFit(name, shape, each)
                 if isinstance(shape, Whole) and _is_whole(shape, each.lower(), tables):
                     yield WholeFit(name, shape, each, shape.plan(sketch))
+
+
+def is_written(shape: Shape) -> bool:
+    """Whether what lies in that shape is written too: its framework reads it back."""
+    if isinstance(shape, Rows):
+        return shape.write is not None
+    return isinstance(shape, Lists | Documents | Items) and shape.fold is not None
 
 
 def meant(looks: Sequence[tuple[Fit, bool]], sketch: Sketch) -> list[Fit]:

@@ -76,8 +76,9 @@ def test_it_is_copied_with_all_that_it_has_and_not_written(name: str, tmp_path: 
         ("add", "a", "x", "-p", path), ("clear", some, "--yes", "-p", path), ("migrate", other, path),
     ):  # fmt: skip
         result = run(*command)
-        assert result.exit_code != 0
+        assert result.exit_code == 1
         assert "can be read, not written" in result.stderr
+        assert "--no-backup" not in result.stderr
     assert state(path) == before
 
 
@@ -87,6 +88,10 @@ def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path:
     assert "Blue" in result.stdout
     assert "Red" not in result.stdout
     assert f"{BRANCH}#bran-m1" not in listed(path)
+    assert "left out: another branch" in run("ls", "-p", path).stderr
+    other = next(id_ for id_ in listed(path) if id_ != BRANCH)
+    for command in (("ls", "--match", other), ("export", other), ("show", other)):
+        assert run(*command, "-p", path).stderr == ""
     assert listed(path, "--branches")[f"{BRANCH}#bran-m1"] == 2
     assert "Red" in done("show", f"{BRANCH}#bran-m1", "-p", path)
     own = tmp_path / "own.db"

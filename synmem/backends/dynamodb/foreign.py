@@ -56,7 +56,7 @@ class ForeignStore:
         self.holds = replace(
             items.fit.shape.holds,
             call_messages=5_000, call_bytes=16_000_000, atomic_messages=100,
-            lasting_positions=False,
+            lasting_positions=False, written=registry.is_written(items.fit.shape),
         )  # fmt: skip
         self._items = items
         self._whole = WholeStore(

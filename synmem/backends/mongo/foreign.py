@@ -69,6 +69,7 @@ class ForeignStore:
             atomic_messages=0,
             lasting_positions=False,
             unread=fit.others,
+            written=registry.is_written(fit.shape),
         )
         self._remark = remark_of(fit)
         self._server = server

@@ -75,7 +75,9 @@ class ForeignStore:
     def holds(self) -> Holds:
         """What the layout does; columns that it does not know are not read."""
         return replace(
-            self._table.shape.holds, unread=tuple(column.name for column in self._table.others)
+            self._table.shape.holds,
+            unread=tuple(column.name for column in self._table.others),
+            written=registry.is_written(self._table.shape),
         )
 
     def refusal(self, message: Message) -> str | None:

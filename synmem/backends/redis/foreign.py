@@ -21,6 +21,7 @@ from synmem.backends.redis.foreign_reading import ForeignReader
 from synmem.backends.redis.foreign_writing import ForeignWriter
 from synmem.backends.redis.opening import Server
 from synmem.backends.redis.place import IDS_A_CALL
+from synmem.layouts import registry
 from synmem.layouts.shapes import Lists
 from synmem.messages import Conversation, Damage, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position, Store
@@ -54,7 +55,11 @@ class ForeignStore:
         lists = ForeignLists(server, fit, name)
         self.name = name
         self.holds = replace(
-            fit.shape.holds, call_messages=10_000, call_bytes=32_000_000, lasting_positions=False
+            fit.shape.holds,
+            call_messages=10_000,
+            call_bytes=32_000_000,
+            lasting_positions=False,
+            written=registry.is_written(fit.shape),
         )
         self._remark = fit.remark
         self._server = server

@@ -55,7 +55,7 @@ class ForeignStore:
     def __init__(self, table: ForeignTable, fit: RowsFit, *, write: bool, page_size: int) -> None:
         self.name = table.file.name
         others = tuple(column.name for column in table.others)
-        self.holds = replace(fit.shape.holds, unread=others)
+        self.holds = replace(fit.shape.holds, unread=others, written=registry.is_written(fit.shape))
         self._remark = _remark(fit)
         self._file = table.file
         self._table = table

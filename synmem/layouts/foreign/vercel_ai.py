@@ -195,7 +195,7 @@ def _rows(chat: str, created: str) -> Rows:
     return Rows(
         table="messages",
         any_name=True,
-        version="a copy",
+        version="a copy under another name",
         columns=frozenset({chat, *record}),
         without=frozenset({"Message_v2"}),
         tells=tells,
@@ -210,10 +210,10 @@ def _rows(chat: str, created: str) -> Rows:
 
 SHAPES: Final = {
     "postgres": (
-        _whole("Message_v2", "parts", "Vote_v2"),
+        _whole("Message_v2", "parts", "Vote_v2", version="Message_v2"),
         _whole(
             "Message", "content", "Vote", without=frozenset({"Message_v2"}),
-            version="from before there were parts",
+            version="Message, before SDK 5",
         ),
         _rows("chatId", "createdAt"),
         _rows("chat_id", "created_at"),

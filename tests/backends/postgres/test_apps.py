@@ -202,7 +202,7 @@ def test_a_copy_of_the_ai_sdks_table_under_another_name_is_read(
             "}]', '2026-01-01')",
         )
         async with place.opened() as store:
-            assert store.remark() == "layout vercel_ai (a copy), table talk"
+            assert store.remark() == "layout vercel_ai (a copy under another name), table talk"
             assert await ids(store) == [ONE]
             assert await contents(store, ONE) == ["a", "", "r", "b"]
             assert await contents(store, ONE, reverse=True) == ["b", "r", "", "a"]

@@ -493,7 +493,7 @@ def test_it_says_whose_it_is_and_is_not_written(place: Place) -> None:
         await made(place, chat("a"))
         for settings in ({}, {"layout": "vercel_ai"}, {"table": "Message_v2"}):
             async with place.opened(write=True, **settings) as store:
-                assert store.remark() == "layout vercel_ai, table Message_v2"
+                assert store.remark() == "layout vercel_ai (Message_v2), table Message_v2"
                 with pytest.raises(Unsupported, match="not written"):
                     await add(store, "a", numbered(1))
         async with place.opened() as store:
