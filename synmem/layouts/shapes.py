@@ -169,7 +169,8 @@ class Lists(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
     id_of: Callable[[str], str | None]
-    """The conversation of the list with this key, less the prefix; None where it is none."""
+    """The conversation of the list with this key, less the prefix; None where it is none, and empty
+    where it would be one, of no id."""
     key_of: Callable[[str], str] | None = None
     """The key, less the prefix, of a conversation's list; None where `keys_of` must tell."""
     keys_of: Callable[[Sequence[str]], Mapping[str, str]] | None = None

@@ -66,7 +66,9 @@ class Seen(NamedTuple):
         """Those that have the name of one of a layout's."""
         names = self.lists if isinstance(shape, Lists) else self.documents
         return [
-            name for name in names if name.startswith(prefix) and shape.id_of(name[len(prefix) :])
+            name
+            for name in names
+            if name.startswith(prefix) and shape.id_of(name[len(prefix) :]) is not None
         ]
 
 

@@ -98,6 +98,10 @@ class ForeignStore:
         """Keys that have the name of a conversation's list, and are none."""
         return await self._listing.damage()
 
+    async def strays(self) -> list[Damage]:
+        """See `SupportsStrays.strays`: lists of which the id can be none."""
+        return await self._listing.strays()
+
     async def append(
         self, parts: Sequence[Part], *, keep: int | None = None, token: str | None = None
     ) -> list[Position]:

@@ -15,6 +15,7 @@ from synmem.store import ConversationInfo
 
 _MOST_DAMAGE: Final = 1000
 _SAMPLE: Final = 20
+_SHOWN: Final = 60
 
 
 class ForeignListing:
@@ -114,8 +115,25 @@ class ForeignListing:
             left.update({id_: ms / 1000 for id_, ms in zip(some, found, strict=True) if ms >= 0})
         return left
 
+    async def strays(self) -> list[Damage]:
+        """See `SupportsStrays.strays`: lists of which the id is none. Where any key may be one,
+        only those of which an item tells that it is."""
+        reasons = await self._lists.strays()
+        names = {repr(key): key for key in sorted(reasons)}
+        if not self._lists.prefix:
+            for other in await self._untold(names, [(0, 0)]):
+                del names[other]
+        return [
+            Damage(STRAY, name[:_SHOWN], reasons[key])
+            for name, key in list(names.items())[:_MOST_DAMAGE]
+        ]
+
     async def damage(self) -> list[Damage]:
-        """Keys that have the name of a conversation's list, and are none."""
+        """Those, and keys that have the name of a conversation's list, and are no list."""
+        found = [*await self.strays(), *await self._no_lists()]
+        return found[:_MOST_DAMAGE]
+
+    async def _no_lists(self) -> list[Damage]:
         lists = self._lists
         if not lists.prefix:
             return []
@@ -131,4 +149,4 @@ class ForeignListing:
                 for key, kind in zip(some, kinds, strict=True)
                 if kind.decode() not in known
             ]
-        return wrong[:_MOST_DAMAGE]
+        return wrong

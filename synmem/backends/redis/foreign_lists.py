@@ -15,7 +15,14 @@ from synmem.backends.redis.plain import Stretch
 from synmem.backends.redis.positions import checked, position_of
 from synmem.backends.whole import MALFORMED
 from synmem.layouts.shapes import Lists
-from synmem.messages import Message, Unreadable, refusal
+from synmem.messages import (
+    Conversation,
+    Message,
+    Unreadable,
+    conversation_refusal,
+    encodable,
+    refusal,
+)
 from synmem.store import Page, Position
 
 
@@ -41,13 +48,21 @@ class ForeignLists:
         self.pattern = escaped(fit.prefix.encode()) + b"*"
         self._keys: dict[str, bytes] = {}
         """Where only a look at all keys tells them."""
+        self._strays: dict[bytes, str] | None = None
 
     def id_in(self, key: bytes) -> str | None:
         """Whose list it would be; None where it is none's."""
-        name = decoded(key)
-        if not name or not name.startswith(self.prefix):
+        id_ = self._named(key)
+        return None if id_ is None or _refusal(id_) else id_
+
+    def _named(self, key: bytes) -> str | None:
+        """What its name has for an id, which none need be; None where it has none. What is not
+        UTF-8 is the whole name."""
+        name = key.decode("utf-8", "surrogateescape")
+        if not name.startswith(self.prefix):
             return None
-        return self.shape.id_of(name[len(self.prefix) :])
+        id_ = self.shape.id_of(name[len(self.prefix) :])
+        return id_ if id_ is None or encodable(name) else name
 
     async def scanned(self) -> list[bytes]:
         """The keys of all lists that may be conversations."""
@@ -55,7 +70,16 @@ class ForeignLists:
         if self.prefix:
             options = ("MATCH", self.pattern, *options)
         found = await self.server.scan(self.prefix.encode(), "SCAN", options=options)
-        return [key for key in found if self.id_in(key)]
+        named = [(key, id_) for key in found if (id_ := self._named(key)) is not None]
+        self._strays = {key: why for key, id_ in named if (why := _refusal(id_))}
+        return [key for key, _ in named if key not in self._strays]
+
+    async def strays(self) -> dict[bytes, str]:
+        """The keys of lists that have a conversation's name but for its id, and why it is none; as
+        of when all were last scanned."""
+        if self._strays is None:
+            await self.scanned()
+        return self._strays or {}
 
     async def all_keys(self) -> dict[str, bytes]:
         """The key of each conversation that there may be."""
@@ -95,6 +119,10 @@ class ForeignLists:
             text = item.decode("utf-8", "backslashreplace")
             return [Unreadable(f"item {where}", str(error), text)]
         return said
+
+
+def _refusal(id_: str) -> str | None:
+    return conversation_refusal(Conversation(id_))
 
 
 def page_of(conversation: str, stretch: Stretch, items: Sequence[Item]) -> Page:

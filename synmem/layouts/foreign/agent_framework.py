@@ -164,7 +164,7 @@ def _id_of(rest: str) -> str | None:
     if rest.startswith(_SCOPED):
         scope = rest.removeprefix(_SCOPED).split("|")
         return _decoded(scope[-1]) if len(scope) == 5 else None
-    return rest[1:] or None if rest.startswith(":") else None
+    return rest[1:] if rest.startswith(":") else None
 
 
 def _decoded(segment: str) -> str:

@@ -38,7 +38,7 @@ def _tells(item: bytes) -> bool:
 
 LISTS: Final = Lists(
     prefix="message_store:",
-    id_of=lambda rest: rest or None,
+    id_of=str,
     key_of=str,
     newest_first=True,
     tells=_tells,

@@ -272,8 +272,8 @@ _MESSAGES: Final = ":messages"
 
 
 def _id_of(rest: str) -> str | None:
-    is_list = rest.startswith(":") and rest.endswith(_MESSAGES)
-    return rest[1 : -len(_MESSAGES)] or None if is_list else None
+    is_list = rest.startswith(":") and rest[1:].endswith(_MESSAGES)
+    return rest[1 : -len(_MESSAGES)] if is_list else None
 
 
 _LISTS: Final = Lists(

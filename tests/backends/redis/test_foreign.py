@@ -41,6 +41,7 @@ from synmem.messages import (
 from synmem.store import START, Part, Store, once
 from tests.backends.redis.place import drop, opened
 from tests.backends.redis.test_rights import reader_of
+from tests.cli.moved import run as cli
 from tests.conformance import (
     AT,
     FULL,
@@ -542,6 +543,76 @@ def test_a_key_that_is_no_list_is_named_and_hides_nothing(redis_server: Any) -> 
             assert found["a"] == [Message("user", "x")]
 
     run(main())
+    drop(url, prefix)
+
+
+@pytest.mark.parametrize("layout", ["agent_framework", "langchain", "openai_agents"])
+def test_a_list_of_which_the_id_can_be_none_is_named_as_a_stray(
+    redis_server: Any, layout: str
+) -> None:
+    url, prefix = redis_server.url, unique()
+    before, behind = {"langchain": (b"", b""), "openai_agents": (b":", b":messages")}.get(
+        layout, (b":", b"")
+    )
+    named = {
+        b"": "the id has 0 bytes of UTF-8, not 1 to 1,024",
+        b"\xff": "the id is not UTF-8",
+        b"x" * 1025: "the id has 1025 bytes of UTF-8, not 1 to 1,024",
+    }
+    keys = [prefix.encode() + before + id_ + behind for id_ in named]
+
+    async def main() -> None:
+        with redis.Redis.from_url(url) as raw:
+            for key in (*keys, prefix.encode() + before + b"a" + behind):
+                raw.rpush(key, b"{}")
+            raw.rpush(prefix + "-another's", b"{}")
+            raw.set(prefix.encode() + before + b"b\xff" + behind, "no list")
+        async with opened(url, prefix=prefix, layout=layout, write=False) as store:
+            listed = {"a", "-another's"} if layout == "langchain" else {"a"}
+            expected = {repr(key)[:60]: why for key, why in zip(keys, named.values(), strict=True)}
+            assert {each.position: each.reason for each in await store.strays()} == expected
+            assert {*await ids(store)} == listed
+            assert {each.position: each.reason for each in await store.strays()} == expected
+            found = {each.position: each.reason for each in await store.damage()}
+            assert found.items() >= expected.items()
+
+    run(main())
+    drop(url, prefix)
+
+
+def test_where_any_list_may_be_a_conversation_only_one_that_tells_is_a_stray(
+    redis_server: Any,
+) -> None:
+    url = redis_server.url.removesuffix("/0") + "/12"
+    item = ascii_json(llamaindex_json(Message("user", "x")))
+
+    async def main() -> None:
+        async with opened(url, layout="llamaindex", prefix="", write=False) as store:
+            assert await ids(store) == ["a"]
+            assert [(each.position, each.reason) for each in await store.strays()] == [
+                ("b'a\\xff'", "the id is not UTF-8")
+            ]
+
+    with redis.Redis.from_url(url) as raw:
+        raw.flushdb()
+        for key in (b"a", b"a\xff"):
+            raw.rpush(key, item)
+        raw.rpush(b"queue\xff", b"\x80\x04N.")
+        raw.rpush("message_store:", ascii_json(json_of(Message("user", "LangChain's"))))
+        run(main())
+        raw.flushdb()
+
+
+def test_a_stray_list_is_named_by_each_command_that_looks_at_all(redis_server: Any) -> None:
+    url, prefix = redis_server.url, unique() + ":"
+    with redis.Redis.from_url(url) as raw:
+        raw.rpush(prefix + "a", ascii_json(json_of(Message("user", "x"))))
+        raw.rpush(prefix, ascii_json(json_of(Message("user", "lost"))))
+        place = f"{url}?layout=langchain&prefix={prefix}"
+        for command in ("ls", "check", "export"):
+            result = cli(command, "-p", place)
+            assert result.exit_code == 6
+            assert "the id has 0 bytes of UTF-8, not 1 to 1,024" in result.stderr
     drop(url, prefix)
 
 

@@ -109,7 +109,7 @@ def test_whatever_lies_there_is_messages_or_says_why_not(theirs: Any) -> None:
 def test_a_key_says_its_session() -> None:
     encoded = "~redis-session-ovzwk4r2gqzc7q54n3b26y3pmrssbyu4sm"
     for rest, id_ in (
-        (":user:42", "user:42"), (":", None), ("", None), ("other", None),
+        (":user:42", "user:42"), (":", ""), ("", None), ("other", None),
         ("|v2|~none|app|~none|redis_memory|plain", "plain"),
         (f"|v2|t|app|a|s|{encoded}", "user:42/ünïcode ✓"),
         ("|v2|t|app|a|s|~redis-session-sha256-00", "~redis-session-sha256-00"),
