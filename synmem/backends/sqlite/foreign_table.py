@@ -16,6 +16,7 @@ from synmem.backends.sqlite.shape import row_number
 from synmem.errors import CorruptData
 from synmem.layouts.own.sqlite_columns import NUMBER, affinity, quoted
 from synmem.layouts.registry import RowsFit
+from synmem.messages import chunks
 
 IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
 
@@ -71,6 +72,7 @@ class ForeignTable:
         """Whether a new row can be given its place."""
         self.is_numbered = not self._keys
         """Whether their numbers alone order the rows, so that a new one has its place."""
+        self._may_collate = "collate" in sql.lower()
         self.passes_over = "on conflict" in " ".join(sql.lower().split())
         """Whether it may leave out or replace a row without an error."""
         self.live = f" AND ({shape.live})" if shape.live else ""
@@ -116,6 +118,21 @@ class ForeignTable:
         if not self._is_utf8 and not {"\ufffe", "\uffff"}.isdisjoint(id_):
             return "SQLite makes other characters of U+FFFE and U+FFFF in a file of UTF-16"
         return None
+
+    async def namesakes(self, ids: Sequence[str]) -> dict[str, str]:
+        """Of these ids those that the column takes for another one that is in it too, as by COLLATE
+        NOCASE, and which; within a step."""
+        found: dict[str, str] = {}
+        for some in chunks(ids if self._may_collate else (), IDS_A_QUERY):
+            asked = ", ".join(["(?)"] * len(some))
+            # By the column's own comparison: it stands on the left.
+            sql = (
+                f"SELECT asked.column1, {self.id} FROM (VALUES {asked}) AS asked, {self.name} "
+                f"WHERE {self.id} = asked.column1 AND {self.id} COLLATE BINARY <> asked.column1 "
+                f"AND typeof({self.id}) = 'text'{self.live} GROUP BY 1"
+            )
+            found.update(await self.file.forgiving(sql, some))
+        return found
 
     def from_id(self, id_: str | bytes, than: str) -> tuple[str, str | bytes]:
         """The condition that an id is text and comes so (`>`, `>=`) behind this one, and what goes

@@ -72,6 +72,7 @@ class ForeignWriter:
                 if rows:
                     await self._insert(placing, rows)
                     ends[name], number = rows[-1], rows[-1].number
+            await self._check_alone(ids)
             if keep is not None:
                 await self._trim(ids, keep)
                 written = [name for name in dict.fromkeys(ids) if name in ends]
@@ -90,6 +91,7 @@ class ForeignWriter:
         async with self._transaction():
             if not await self._first(conversation):
                 return False
+            await self._check_alone([conversation])
             await self._check_begin(conversation, begins)
             await self._cut(conversation, upto)
             await self._settle([conversation])
@@ -122,18 +124,24 @@ class ForeignWriter:
                 if count:
                     await self._open([name])
                     await self._unstage(placing, base)
+                await self._check_alone([name])
                 if count or upto != START:
                     await self._settle([name])
 
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsTrial.refuses_back`."""
         placing = self._writing(None)
+        names = storable(conversations)
         async with self._file.step():
             await self._check_unwatched()
-        names = storable(conversations)
+            taken = await self._table.namesakes(names)
         if not self._table.others:
-            told = [(name, await placing.misplaced(name, self._table.rows_from)) for name in names]
-            return {name: why for name, why in told if why is not None}
+            found = {name: self._taken_for(other) for name, other in taken.items()}
+            for name in names:
+                why = await placing.misplaced(name, self._table.rows_from)
+                if why is not None:
+                    found[name] = why
+            return found
         others = ", ".join(column.name for column in self._table.others)
         why = f"its table has columns that are not {self._fit.layout}'s ({others})"
         return dict.fromkeys(names, f"{why}: they would not come back")
@@ -159,6 +167,15 @@ class ForeignWriter:
             rows = await self._first(conversation)
             if begins != (position_at(rows[0]) if rows else START):
                 raise changed(conversation, self._name)
+
+    async def _check_alone(self, ids: Sequence[str]) -> None:
+        """Rejected, where who asks the table for one of these gets another one too."""
+        if taken := await self._table.namesakes(ids):
+            raise Rejected([(name, 0, self._taken_for(other)) for name, other in taken.items()])
+
+    def _taken_for(self, other: str) -> str:
+        column = self._fit.shape.conversation
+        return f"{self._name}: its id and {other!r} are one to the table's column {column!r}"
 
     async def _cut(self, conversation: str, upto: Position | None) -> None:
         """Delete a conversation, or its front; Changed where no message stands at its end."""

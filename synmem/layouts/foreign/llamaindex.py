@@ -119,12 +119,20 @@ def _moment(message: Message) -> int | None:
 
 def _moment_between(message: Message, before: Any, behind: Any) -> int:
     """Whole microseconds where the message says no time, if any lies between."""
+    for beside in (before, behind):
+        if beside is not None and type(beside) is not int:
+            raise ValueError(
+                f"the timestamp of the message beside it is no whole number: {beside!r}"
+            )
     own = _moment(message)
     if own is None:
         whole = None if before is None else -(-before // 1000) * 1000
         before = before if behind is not None and (whole or 0) > behind else whole
         behind = behind if behind is None or (whole or 0) > behind else behind // 1000 * 1000
-    return int(between(own, time.time_ns() // 1000 * 1000, before, behind))
+    at: int = between(own, time.time_ns() // 1000 * 1000, before, behind)
+    if at >= 2**63:
+        raise ValueError("the message in front of it has the last timestamp that there is")
+    return at
 
 
 def _refusal_of_memory(message: Message) -> str | None:

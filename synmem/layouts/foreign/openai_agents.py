@@ -44,7 +44,12 @@ def _time(message: Message) -> str | None:
 
 
 def _text_between(message: Message, before: Any, behind: Any) -> str:
-    """The time of a message between two rows of SQLite's."""
+    """The time of a message between two rows of SQLite's, which may have anything for a time: to
+    SQLite, numbers come before all text, and bytes behind it."""
+    if isinstance(before, bytes):
+        raise ValueError("the time of the message in front of it is a BLOB: no text comes behind")
+    if isinstance(behind, int | float):
+        raise ValueError("the time of the message behind it is a number: no text comes before")
     now = datetime.now(UTC).isoformat(" ")[:19]
     low, high = (each if isinstance(each, str) else None for each in (before, behind))
     return str(between(_time(message), now, low, high))

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 from synmem.backends.sqlite import foreign_sweep
 from synmem.backends.sqlite.foreign_sweep import Sweep
 from synmem.errors import CorruptData, Rejected, StoreError, Unsupported
-from synmem.messages import Unreadable
+from synmem.messages import Conversation, Message, Unreadable
+from synmem.store import START, Part
 from tests.backends.sqlite.test_ids import ids, moved, read_as
 from tests.backends.sqlite.test_store import opened
 from tests.conformance import add, items, numbered
@@ -369,6 +370,55 @@ def test_ids_are_told_apart_by_their_bytes_whatever_their_collation(
             assert await store.strays() == []
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
+@pytest.mark.parametrize(("collation", "other"), [("NOCASE", "Bob"), ("RTRIM", "bob ")])
+def test_what_the_table_takes_for_another_conversation_is_not_written(
+    tmp_path: Path, collation: str, other: str, encoding: str
+) -> None:
+    path = tmp_path / "m.db"
+    columns = f"id INTEGER PRIMARY KEY, session_id TEXT COLLATE {collation}, message TEXT"
+    more = [f"PRAGMA encoding='{encoding}'"]
+    expected = filled(path, columns, [(None, name, name) for name in (other, "c", "C ")], more)
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", write=True) as store:
+            parts = [Part(Conversation(name), numbered(1)) for name in ("new", "new ", "NEW")]
+            for write in (
+                add(store, "bob", numbered(1)),
+                store.append(parts),
+                store.replace(Conversation("bob"), _pages(numbered(1)), upto=START),
+            ):
+                with pytest.raises(Rejected, match="are one to the table's column 'session_id'"):
+                    await write
+            await read_as(store, expected)
+            await add(store, other, numbered(1))
+            await add(store, "d", numbered(1))
+            assert await store.refuses_back([other, "d"]) == {}
+
+    asyncio.run(main())
+
+
+def test_one_of_two_conversations_that_the_table_takes_for_one_is_not_removed(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "m.db"
+    columns = "id INTEGER PRIMARY KEY, session_id TEXT COLLATE NOCASE, message TEXT"
+    expected = filled(path, columns, [(None, name, name) for name in ("Bob", "bob")])
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", write=True) as store:
+            assert {*await store.refuses_back(["bob", "d"])} == {"bob"}
+            with pytest.raises(Rejected, match=r"'bob'.*'Bob' are one"):
+                await store.delete("bob")
+            await read_as(store, expected)
+
+    asyncio.run(main())
+
+
+async def _pages(messages: Sequence[Message]) -> AsyncIterator[Sequence[Message]]:
+    yield messages
 
 
 def test_names_know_no_capitals_and_what_is_computed_is_not_asked_for(tmp_path: Path) -> None:

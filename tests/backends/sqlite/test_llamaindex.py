@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from synmem.errors import Unsupported
+from synmem.errors import Rejected, Unsupported
 from synmem.layouts.foreign.llamaindex import SHAPES
 from synmem.layouts.foreign.llamaindex_messages import json_of, message_of
 from synmem.layouts.shapes import Rows
@@ -141,6 +141,25 @@ def test_a_row_that_cannot_be_read_stands_in_its_place(tmp_path: Path, column: s
             assert left == [f"message {n}" for n in (0, 1, 3, 4)]
 
     run(main())
+
+
+@pytest.mark.parametrize("at", ["x", b"a", 1e300, 2**63 - 1])
+def test_where_no_timestamp_comes_behind_the_last_one_nothing_is_written(tmp_path: Path, at: Any) -> None:  # fmt: skip
+    path = tmp_path / "memory.db"
+    query(path, MEMORY)
+    for n in range(2):
+        remember(path, "a", Message("user", str(n)), NOW + n)
+    query(path, "UPDATE llama_index_memory SET timestamp = ? WHERE id = 2", at)
+    before = query(path, "SELECT * FROM llama_index_memory")
+
+    async def main() -> None:
+        async with opened(path, layout="llamaindex", write=True) as store:
+            with pytest.raises(Rejected, match=r"'a', message 1: .*timestamp"):
+                await add(store, "a", numbered(1))
+            await add(store, "b", numbered(1))
+
+    run(main())
+    assert query(path, "SELECT * FROM llama_index_memory WHERE \"key\" = 'a'") == before
 
 
 def test_a_table_of_that_shape_with_other_things_in_it_is_not_taken_for_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from synmem.errors import Unsupported
+from synmem.errors import Rejected, Unsupported
 from synmem.layouts.foreign.openai_agents import SHAPES
 from synmem.layouts.foreign.openai_agents_items import json_of
 from synmem.layouts.shapes import Whole
@@ -104,6 +104,33 @@ class TestAdvanced(ReadingItems):
         told = {(part.conversation.id, "main"): [*part.messages] for part in parts}
         async with opened(advanced(tmp_path / "advanced.db", told)) as store:
             yield store
+
+
+@pytest.mark.parametrize(("at", "fits"), [(b"2026", False), (b"\xff", False), (12345, True)])
+def test_what_would_come_before_the_last_row_is_not_written(
+    tmp_path: Path, at: Any, fits: bool
+) -> None:
+    """To SQLite a number comes before each text, and a BLOB behind."""
+    path = alchemy(tmp_path / "sessions.db")
+
+    async def main() -> None:
+        async with opened(path, layout="openai_agents", write=True) as store:
+            await add(store, "a", numbered(2))
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                db.execute("UPDATE agent_messages SET created_at = ? WHERE id = 2", (at,))
+                db.commit()
+            if fits:
+                await add(store, "a", numbered(1, 2))
+            else:
+                with pytest.raises(Rejected, match=r"'a', message 1: .* is a BLOB"):
+                    await add(store, "a", numbered(1, 2))
+            await add(store, "b", numbered(1))
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            order = "SELECT id FROM agent_messages WHERE session_id = 'a' ORDER BY created_at, id"
+            found = [row[0] for row in db.execute(order)]
+            assert found == ([2, 1, 3] if fits else [1, 2])
+
+    run(main())
 
 
 def test_branches_are_apart_and_a_session_of_a_plain_program_is_whole(tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ def test_its_own_time_is_written_in_seconds() -> None:
         ("2026-01-02 03:04:06", None, "before the message in front"),
         (ODD, None, "before the message in front"),
         (None, "2026-01-02 03:04:04", "after the message behind"),
+        (b"x", None, "is a BLOB"),
+        (None, 5, "is a number"),
     ],
 )
 def test_its_own_time_must_fit(before: Any, behind: Any, why: str) -> None:
