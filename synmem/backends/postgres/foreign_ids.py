@@ -17,10 +17,12 @@ _INTEGERS: Final = ("smallint", "integer", "bigint")
 class IdColumn:
     """The column of that name and type. Ids are compared by their bytes, whatever its collation."""
 
-    def __init__(self, name: str, kind: str, *, exact: bool) -> None:
-        """`exact`: whether texts that are equal there are the same."""
+    def __init__(self, name: str, kind: str, *, exact: bool, most: int | None) -> None:
+        """`exact`: whether texts that are equal there are the same. `most`: so many characters an
+        id has at most."""
         self.name = name
         self._kind = kind
+        self._most = most
         column = identifier(name)
         self.text = column if kind in _TEXTS and exact else f'({column}::text COLLATE "C")'
         """The id as text."""
@@ -50,6 +52,10 @@ class IdColumn:
             return f"it is no UUID in small letters, as the column {self.name!r} has them"
         if self._kind in _INTEGERS and _INTEGER.fullmatch(id_) is None:
             return f"it is no number, as the column {self.name!r} has them"
+        if self._most is not None and len(id_) > self._most:
+            return (
+                f"it is longer than {self._most} characters, as the column {self.name!r} has them"
+            )
         if "\x00" in id_:
             return "it has NUL, which no text in PostgreSQL can hold"
         return None

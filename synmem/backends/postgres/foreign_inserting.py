@@ -10,7 +10,7 @@ from synmem.backends.placing import Placing
 from synmem.backends.postgres.foreign_table import ForeignTable
 from synmem.backends.postgres.table import identifier, literal
 from synmem.backends.records import Row, position_at, spot_at
-from synmem.errors import StoreError, Unsupported
+from synmem.errors import Rejected, StoreError, Unsupported
 from synmem.store import Position
 
 _AS_THEY_ARE: Final = {
@@ -34,7 +34,7 @@ async def insert(
     connection: Any, table: ForeignTable, placing: Placing, rows: Sequence[Row], *, numbered: bool
 ) -> dict[str, Inserted]:
     """Insert these rows, in their order, with their numbers or with those that the server gives;
-    what was inserted, by conversation."""
+    what was inserted, by conversation. Rejected lists the ids that are others there."""
     names = [table.last, table.id.name, *placing.columns]
     sent = [[*map(_sent, column)] for column in zip(*map(placing.values, rows), strict=True)]
     sent[1] = table.id.values(sent[1])
@@ -56,7 +56,11 @@ async def insert(
         "SELECT DISTINCT ON (s) *, min(n) OVER (PARTITION BY s) FROM new ORDER BY s, n DESC",
         *sent,
     )
-    return {row[0]: Inserted(row[-1], table.as_row(row)) for row in found}
+    inserted = {row[0]: Inserted(row[-1], table.as_row(row)) for row in found}
+    if changed_ids := {row.conversation for row in rows} - inserted.keys():
+        why = f"the table's column {table.id.name!r} does not keep the id as it is"
+        raise Rejected([(id_, 0, why) for id_ in sorted(changed_ids)])
+    return inserted
 
 
 def _sent(value: Any) -> Any:

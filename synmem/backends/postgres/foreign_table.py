@@ -37,6 +37,8 @@ class ColumnInfo(msgspec.Struct, frozen=True, array_like=True):
     """Whether only the server gives it one."""
     default: str | None
     """What that is, as SQL."""
+    most: int | None
+    """So many characters it has at most, where it says so."""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -107,7 +109,12 @@ class ForeignTable:
         known = {shape.conversation, *shape.order, *shape.record}
         self.others = [each for each in facts.columns if each.name not in known]
         """The columns that the layout does not know."""
-        self.id = IdColumn(shape.conversation, self.type_of(shape.conversation), exact=facts.exact)
+        self.id = IdColumn(
+            shape.conversation,
+            self.type_of(shape.conversation),
+            exact=facts.exact,
+            most=self.most_of(shape.conversation),
+        )
         *self.keys, self.last = shape.order
         self.is_numbered = self._is_number(self.last)
         """Whether the last column of the order numbers the rows of a conversation."""
@@ -124,8 +131,13 @@ class ForeignTable:
         found = self._columns.get(column)
         return None if found is None or not found.required else found.default
 
+    def most_of(self, column: str) -> int | None:
+        """How many characters a column has at most; None where it does not say so."""
+        found = self._columns.get(column)
+        return None if found is None else found.most
+
     def type_of(self, column: str) -> str:
-        """The type of a column, as the server calls it."""
+        """The type of a column, as the server calls it: a cast to it cuts nothing."""
         found = self._columns.get(column)
         return "text" if found is None else found.type
 
@@ -310,9 +322,11 @@ def _parsed(text: str, kind: Any) -> Any:
 
 _LOOK: Final = """
 SELECT n.nspname::text, c.relkind::text,
-    (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, NULL), a.attnotnull,
+    (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, -1), a.attnotnull,
             a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '',
-            pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)::text
+            pg_get_expr(d.adbin, d.adrelid), CASE WHEN a.atttypmod >= 4 AND a.atttypid
+            IN ('bpchar'::regtype, 'varchar'::regtype) THEN a.atttypmod - 4 END
+            ) ORDER BY a.attnum)::text
         FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
             LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),

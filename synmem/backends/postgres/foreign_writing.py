@@ -69,7 +69,19 @@ class ForeignWriter:
                     f"the table's column {column.name!r} must have a value, and none of its own "
                     f"is {fit.layout}'s"
                 )
-        return fit.shape.write.refusal(message)
+        return fit.shape.write.refusal(message) or self._too_long(fit.shape.write, message)
+
+    def _too_long(self, write: Write, message: Message) -> str | None:
+        """Which column is too short for the message."""
+        limits = [self._table.most_of(name) for name in self._table.shape.record]
+        if not any(limits):
+            return None
+        for name, most, value in zip(
+            self._table.shape.record, limits, write.fold(message), strict=True
+        ):
+            if most is not None and isinstance(value, str) and len(value) > most:
+                return f"the table's column {name!r} has room for {most} characters only"
+        return None
 
     async def append(
         self, parts: Sequence[Part], keep: int | None, token: str | None
