@@ -29,6 +29,8 @@ _AS_THEY_ARE: Final = frozenset({
 """The types that a layout gets as the driver has them: JSON as text, times as datetimes. Others it
 gets as text, which the server makes of them: the driver would have to ask for their form."""
 
+TIMES: Final = ("timestamp with time zone", "timestamp without time zone", "date")
+
 Schemas = Mapping[str, Sketch]
 
 
@@ -185,7 +187,11 @@ async def _tells(database: Database, found: Found, columns: Mapping[str, str]) -
     tells, record = None, "1"
     if isinstance(fit, RowsFit) and fit.shape.tells is not None:
         tells = fit.shape.tells
-        record = ", ".join(readable(name, columns[name]) for name in fit.shape.record)
+        # Not a time as one: it may be out of what the driver has, and tells nothing.
+        kinds = {name: columns[name] for name in fit.shape.record}
+        record = ", ".join(
+            readable(name, "" if kind in TIMES else kind) for name, kind in kinds.items()
+        )
     place = f"{identifier(found.schema or '')}.{identifier(fit.table)}"
     rows: list[Any] = await database.fetch(f"SELECT {record} FROM {place} LIMIT {_SAMPLE}")
     return None if rows and tells is not None and not any(map(tells, rows)) else bool(rows)

@@ -7,20 +7,23 @@ query, within their conversation, and the table can only be read.
 """
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
 
-from synmem.backends.postgres.finding import ROW_ID, readable
+from synmem.backends.postgres.finding import ROW_ID, TIMES, readable
 from synmem.backends.postgres.foreign_ids import IdColumn
 from synmem.backends.postgres.opening import Database
-from synmem.backends.postgres.table import identifier
+from synmem.backends.postgres.table import identifier, is_time_sql
 from synmem.backends.records import Row
 from synmem.layouts.registry import RowsFit
 
 IDS_A_QUERY: Final = 1000
 
-_TIMES: Final = ("timestamp with time zone", "timestamp without time zone", "date")
+_ENDS: Final = frozenset({datetime.min, datetime.max, date.min, date.max})
+"""What the driver makes of an infinite time."""
+
 _INTEGERS: Final = ("smallint", "integer", "bigint")
 
 
@@ -124,6 +127,12 @@ class ForeignTable:
             columns[0] == shape.conversation for _, columns in facts.indexes
         )
         """Whether an index finds the rows of a conversation: else each look is through them all."""
+        self._told = [*self.keys, *shape.record]
+        keys = [f"k{n}" for n in range(len(self.keys))]
+        self._letters = ["s", "n", *keys, *(f"r{n}" for n in range(len(shape.record)))]
+        kinds = [self.type_of(column) for column in self._told]
+        self._times = [n for n, kind in enumerate(kinds, 2) if kind in TIMES]
+        """Which of what is selected are times."""
         self.live = f" AND ({shape.live})" if shape.live else ""
 
     def default_of(self, column: str) -> str | None:
@@ -156,22 +165,17 @@ class ForeignTable:
 
     # --- queries ---
 
-    def selected(self, where: str, *, times_as_text: bool = False) -> str:
+    def selected(self, where: str) -> str:
         """A query of rows: `s` is the conversation's id, `n` the number, `k0`... what stands before
         it in the order, `r0`... the record."""
-        columns = self.columns_sql(times_as_text=times_as_text)
-        return f"SELECT {columns} FROM {self.name} WHERE {where}{self.live}"
+        return f"SELECT {self.columns_sql()} FROM {self.name} WHERE {where}{self.live}"
 
-    def columns_sql(self, *, times_as_text: bool = False) -> str:
+    def columns_sql(self) -> str:
         """What such a query selects."""
-        columns = [f"{self.id.text} AS s", f"{self._number()} AS n"]
-        for letter, names in (("k", self.keys), ("r", self.shape.record)):
-            for index, name in enumerate(names):
-                kind = self.type_of(name)
-                as_text = "text" if times_as_text and kind in _TIMES else kind
-                column = f"{identifier(name)}::text" if as_text != kind else readable(name, kind)
-                columns.append(f"{column} AS {letter}{index}")
-        return ", ".join(columns)
+        told = [readable(column, self.type_of(column)) for column in self._told]
+        values = [self.id.text, self._number(), *told]
+        named = zip(values, self._letters, strict=True)
+        return ", ".join(f"{value} AS {letter}" for value, letter in named)
 
     def _number(self) -> str:
         if self.is_numbered:
@@ -297,19 +301,42 @@ class ForeignTable:
     async def rows(
         self, sql: str, where: str, values: Sequence[Any], connection: Any = None
     ) -> list[Row]:
-        """The rows of a query, in which `{}` is that of all rows that fulfil this."""
+        """The rows of a query, in which `{}` is that of all rows that fulfil this. A time that is
+        no datetime is text: one outside the years 1 to 9999, or an infinity."""
         place = connection or self.database
+        query = sql.replace("{}", self.selected(where))
         try:
-            found = await place.fetch(sql.replace("{}", self.selected(where)), *values)
-        except OverflowError:  # a time outside the years 1 to 9999
-            texts = self.selected(where, times_as_text=True)
-            found = await place.fetch(sql.replace("{}", texts), *values)
-        return [self.as_row(row) for row in found]
+            found = await place.fetch(query, *values)
+            if not self._has_ends(found):
+                return [self.as_row(row) for row in found]
+        except OverflowError:
+            pass
+        odd = await place.fetch(self._with_odd_times(query), *values)
+        width = len(self._letters)
+        return [self.as_row([*map(_either, row[:width], row[width:])]) for row in odd]
+
+    def _has_ends(self, rows: Sequence[Any]) -> bool:
+        """Whether a time may be infinite: the driver has the first and the last for these."""
+        return any(row[n] in _ENDS for n in self._times for row in rows)
+
+    def _with_odd_times(self, query: str) -> str:
+        """The same rows, each of the columns twice: then as text, where it is no datetime."""
+        texts = ["NULL"] * len(self._letters)
+        values = [*self._letters]
+        for n in self._times:
+            letter = self._letters[n]
+            values[n] = f"CASE WHEN {is_time_sql(letter)} THEN {letter} END"
+            texts[n] = f"CASE WHEN NOT ({is_time_sql(letter)}) THEN {letter}::text END"
+        return f"SELECT {', '.join([*values, *texts])} FROM ({query}) AS told"
 
     def as_row(self, row: Any) -> Row:
         """What `selected` gives."""
         record = 2 + len(self.keys)
         return Row(row[0], row[1], row[2:record], row[record : record + len(self.shape.record)])
+
+
+def _either(value: Any, text: str | None) -> Any:
+    return value if text is None else text
 
 
 _NOTHING: Final = Facts("r", [], [], exact=True, watched="", refers=None)

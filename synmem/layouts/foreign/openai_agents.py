@@ -57,6 +57,11 @@ def _text_between(message: Message, before: Any, behind: Any) -> str:
 
 def _naive_between(message: Message, before: Any, behind: Any) -> datetime:
     """The time of a message between two rows of PostgreSQL's, in UTC as all of them."""
+    for beside in (before, behind):
+        if isinstance(beside, str):
+            raise ValueError(
+                f"the time of the message beside it is none that can be read: {beside}"
+            )
     own = message.created_at and message.created_at.replace(tzinfo=None)
     found: datetime = between(own, datetime.now(UTC).replace(tzinfo=None), before, behind)
     return found

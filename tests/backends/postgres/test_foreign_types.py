@@ -1,12 +1,15 @@
 """Tables of other frameworks whose columns are of types that somebody chose: which ids and texts
 they cut or hold to be the same, and times that Python has none of."""
 
+import json
+from uuid import UUID
+
 import pytest
 
 from synmem.errors import Rejected
-from synmem.messages import Message
+from synmem.messages import Message, Unreadable
 from tests.backends.postgres.test_foreign_odd import Base, base, human, said
-from tests.conformance import add, numbered, run
+from tests.conformance import add, items, numbered, run
 
 __all__ = ["base"]  # a fixture
 
@@ -60,3 +63,121 @@ def test_a_message_that_its_column_has_no_room_for_is_refused(base: Base) -> Non
 
     run(main())
     assert base.contents() == said({"a": 2})
+
+
+# --- times that Python has none of ----------------------------------------------------------
+
+ODD = ["infinity", "-infinity", "10000-01-01", "0044-03-15 BC"]
+
+AGENTS = (
+    "CREATE TABLE agent_messages (id SERIAL PRIMARY KEY, session_id VARCHAR NOT NULL, "
+    "message_data TEXT NOT NULL, created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+)
+SESSIONS = (
+    "CREATE TABLE agent_sessions (session_id VARCHAR PRIMARY KEY, "
+    "created_at TIMESTAMP NOT NULL DEFAULT now(), updated_at TIMESTAMP NOT NULL DEFAULT now())"
+)
+SPRING = (
+    "CREATE TABLE spring_ai_chat_memory (conversation_id VARCHAR(36) NOT NULL, content TEXT "
+    'NOT NULL, type VARCHAR(10) NOT NULL, "timestamp" TIMESTAMP NOT NULL)'
+)
+
+
+def item(text: str) -> str:
+    """A message as OpenAI Agents stores it."""
+    return json.dumps({"role": "user", "content": text})
+
+
+def in_order_of(base: Base, odd: str, *good: str) -> list[str]:
+    """What is said, in order, where one message is of an odd time."""
+    rows = base.run(
+        "SELECT n FROM unnest($1::text[]) WITH ORDINALITY AS given(at, n) ORDER BY at::timestamp",
+        values=[[odd, *good]],
+    )
+    return ["odd" if n == 1 else f"message {n - 2}" for (n,) in rows]
+
+
+@pytest.mark.parametrize("index", ["", "CREATE INDEX ON agent_messages (session_id, created_at)"])
+@pytest.mark.parametrize("odd", ODD)
+def test_one_odd_time_of_openai_agents_hides_no_other_message(
+    base: Base, odd: str, index: str
+) -> None:
+    times = ["2024-01-01", "2024-01-02 10:00:00.5", "2024-01-03"]
+    base.run(SESSIONS, AGENTS, index or "SELECT", "SELECT")
+    for n, at in enumerate([odd, *times], -1):
+        base.run(
+            "INSERT INTO agent_messages (session_id, message_data, created_at) "
+            "VALUES ('a', $1, $2::text::timestamp)",
+            values=[item(f"message {n}"), at],
+        )
+    expected = in_order_of(base, odd, *times)
+
+    async def main() -> None:
+        async with base.opened(write=True, layout="openai_agents") as store:
+            for reverse in (False, True):
+                found = await items(store, "a", reverse=reverse)
+                told = ["odd" if isinstance(m, Unreadable) else m.content for m in found]
+                assert told == (expected[::-1] if reverse else expected)
+                times_read = {m.content: m.created_at for m in found if isinstance(m, Message)}
+                assert times_read["message 1"].isoformat() == "2024-01-02T10:00:00.500000+00:00"
+            if expected[-1] == "odd":
+                with pytest.raises(Rejected, match="time of the message beside it"):
+                    await add(store, "a", [Message("user", "behind")])
+            else:
+                await add(store, "a", [Message("user", "behind")])
+            await add(store, "b", numbered(1))
+            assert await store.delete("a")
+
+    run(main())
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_one_odd_time_of_langchain_s_hides_no_other_message(base: Base, odd: str) -> None:
+    name = str(UUID(int=7))
+    base.run(
+        "CREATE TABLE chat_history (id SERIAL PRIMARY KEY, session_id UUID NOT NULL, "
+        "message JSONB NOT NULL, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW())",
+        "SELECT",
+    )
+    for n in range(5):
+        base.run(
+            "INSERT INTO chat_history (session_id, message) VALUES ($1, $2)",
+            values=[name, human(f"message {n}")],
+        )
+
+    async def main() -> list[Message | Unreadable]:
+        async with base.opened(write=True, layout="langchain") as store:
+            return await items(store, name)
+
+    before = run(main())
+    base.run(f"UPDATE chat_history SET created_at = '{odd}' WHERE id = 3", "SELECT")
+    after = run(main())
+    assert isinstance(after.pop(2), Unreadable)
+    assert after == before[:2] + before[3:]
+    assert base.opens() == "layout langchain (langchain-postgres), table chat_history"
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_one_odd_time_of_spring_ai_changes_no_other(base: Base, odd: str) -> None:
+    base.run(SPRING, "SELECT")
+    times = ["2024-01-01", "2024-01-02 10:00:00.5", "2024-01-03"]
+    for n, at in enumerate(times):
+        base.run(
+            "INSERT INTO spring_ai_chat_memory VALUES ('a', $1, 'USER', $2::text::timestamp)",
+            values=[f"message {n}", at],
+        )
+
+    async def main() -> list[Message]:
+        async with base.opened() as store:
+            return await items(store, "a")
+
+    before = run(main())
+    base.run(
+        "INSERT INTO spring_ai_chat_memory VALUES ('a', 'odd', 'USER', $1::text::timestamp)",
+        values=[odd],
+    )
+    after = run(main())
+    assert [message.content for message in after] == in_order_of(base, odd, *times)
+    (message,) = (each for each in after if each.content == "odd")
+    assert message.extra["spring_ai"]["timestamp"].startswith(odd[:9])
+    assert [each for each in after if each.content != "odd"] == before
