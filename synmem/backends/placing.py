@@ -40,8 +40,12 @@ class Placing:
         that are ordered by these. Rejected lists those that do not fit there, as the `nth` on."""
         found, reasons = [], []
         ahead = self._ahead(messages, behind)
+        timed = any(message.created_at is not None for message in messages)
         for index, message in enumerate(messages):
-            follows = ahead[index] if message.created_at is None else behind
+            follows = behind
+            if message.created_at is None:
+                # What comes in the next call may say a time that is past: it is not now there.
+                follows = ahead[index] or (before if timed else ())
             try:
                 before = self._keys(message, before, follows)
             except ValueError as error:

@@ -49,8 +49,9 @@ def is_of(profile: "Profile", origin: "Origin") -> bool:
     """Whether a backup comes from the store of this profile: of its layout, where it has one."""
     from synmem.settings import OWN_LAYOUTS
 
-    asked, layout = profile.settings.get("layout"), _within(origin).get("layout", OWN_LAYOUTS[0])
-    is_meant = asked in (None, layout) or {asked, layout} <= {*OWN_LAYOUTS}
+    _, layout = origin.place
+    asked = profile.settings.get("layout")
+    is_meant = asked in (None, layout) or (layout is None and asked in OWN_LAYOUTS)
     return is_meant and profile.covers(origin.identity, layout)
 
 

@@ -323,6 +323,19 @@ def test_undo_finds_it_by_a_table_that_was_not_named_then(tmp_path: Path) -> Non
     assert stored(path, "a") == before
 
 
+def test_what_is_removed_from_two_layouts_of_a_file_comes_back_to_each(tmp_path: Path) -> None:
+    path = store(make(tmp_path / "chat.db", {"a": ["ours"]}), {"a": TALK})
+    own, theirs = done("show", "a", "-p", path), stored(path, "a")
+    first = json.loads(done("clear", "a", "--yes", "--json", "-p", path))["backup"]
+    done("clear", "a", "--yes", "-p", path, "--layout", "langchain")
+    done("undo", first)  # what was removed later is another store's
+    assert done("show", "a", "-p", path) == own
+    assert stored(path, "a") == []
+    done("undo", "-p", path)
+    assert stored(path, "a") == theirs
+    assert done("show", "a", "-p", path) == own
+
+
 def test_what_is_derived_goes_with_what_it_was_derived_from(tmp_path: Path) -> None:
     """Who reads the file names no layout; who clears it does."""
     path = store(tmp_path / "message_store.db", {"a": TALK * 8})

@@ -77,6 +77,17 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(table: Table) 
     assert len(table.base.run("SELECT FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")) == 1  # fmt: skip
 
 
+def test_what_is_removed_comes_back_to_its_layout_where_ours_is_there_too(table: Table) -> None:
+    table.put({"a": TALK})
+    a, url, talk = table.session("a"), table.base.url, table.stored("a")
+    done("add", a, "ours", "-p", f"{url}?layout=synmem")
+    done("clear", a, "--yes", "-p", table.named)
+    assert run("undo").exit_code == 2  # its address holds a secret
+    done("undo", "-p", url)
+    assert table.stored("a") == talk
+    assert done("show", a, "-p", url) == "User: ours\n"
+
+
 def test_its_way_through_other_stores_and_back(table: Table, tmp_path: Any) -> None:
     table.put({"a": TALK, "b": TALK[:2]})
     own, talk, rest = tmp_path / "chat.db", table.stored("a"), table.stored("b")

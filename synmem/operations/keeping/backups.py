@@ -32,6 +32,10 @@ _ID: Final = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{4}")
 _HINT: Final = "what is not in it was not removed; --no-backup does without"
 
 
+_OWN: Final = (None, "synmem", "synapsekit")
+"""The layouts of our own conversations."""
+
+
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why and from where something is removed: what `undo` needs to find the store again.
 
@@ -50,6 +54,13 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     config: str | None = None
     settings: JSONObject | None = None
     within: JSONObject | None = None
+
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """What tells its store from every other: in one place another framework's conversations
+        are others than our own."""
+        layout = (self.within or self.settings or {}).get("layout")
+        return self.identity, None if layout in _OWN else layout
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

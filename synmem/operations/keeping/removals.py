@@ -155,7 +155,7 @@ class Removals:
         sound, self.damaged = backups.every()
         found: list[Removal] = []
         for other in sound:
-            same = other.origin.identity == manifest.origin.identity
+            same = other.origin.place == manifest.origin.place
             later = (other.sequence, other.id) > min(due.values(), default=(0, ""))
             if other.id == manifest.id or not same or not later:
                 continue

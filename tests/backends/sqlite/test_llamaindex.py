@@ -93,6 +93,19 @@ class TestMemoryWritten(WritingMemory):
         return lambda: opened(tmp_path / "memory.db", write=True, layout="llamaindex")
 
 
+def test_what_says_no_time_stands_before_what_comes_in_the_next_call_with_a_past_one(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with opened(tmp_path / "memory.db", write=True, layout="llamaindex") as store:
+            for minute in range(3):
+                at = AT + timedelta(minutes=minute)
+                await add(store, "a", [Message("user", "x", created_at=at), Message("user", "y")])
+            assert await contents(store, "a") == ["x", "y"] * 3
+
+    run(main())
+
+
 def test_rows_are_ordered_by_time_and_then_by_number_and_archived_ones_say_so(
     tmp_path: Path,
 ) -> None:
