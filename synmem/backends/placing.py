@@ -2,7 +2,7 @@
 before these; what several drivers share."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from synmem.backends.records import Row, items_of
@@ -12,6 +12,10 @@ from synmem.messages import Message
 
 _PAGE: Final = 1000
 """So many rows at once are tried out."""
+
+
+RowsFrom = Callable[[str, Any, bool, int], Awaitable[Sequence[Row]]]
+"""Gives so many rows of a conversation, all or from the one of a number on, in reverse or not."""
 
 
 class Placing:
@@ -87,25 +91,27 @@ class Placing:
         keys = () if self._key in self._record else row.keys
         return (row.number, row.conversation, *row.record, *keys)
 
-    async def misplaced(
-        self,
-        conversation: str,
-        rows_from: Callable[[str, Any, bool, int], Awaitable[Sequence[Row]]],
-    ) -> str | None:
+    async def misplaced(self, conversation: str, rows_from: RowsFrom) -> str | None:
         """Why the messages of a conversation, written again, would not have their places; None
-        where they would. `rows_from` gives so many rows, all or from the one of a number on."""
-        number: Any = None
+        where they would."""
+        if self._key is None:
+            return None
         before: Sequence[Any] = ()
-        while self._key is not None:
-            read = await rows_from(conversation, number, False, _PAGE)
-            rows = read if number is None else read[1:]
-            said = [item.said for item in items_of(self._unfold, rows)]
-            messages = [each for each in said if isinstance(each, Message)]
+        async for messages in self.said(conversation, rows_from):
             try:
                 placed = self.rows(conversation, messages, 0, before=before)
             except Rejected as error:
                 return error.reasons[0][2]
+            before = placed[-1].keys if placed else before
+        return None
+
+    async def said(self, conversation: str, rows_from: RowsFrom) -> AsyncIterator[list[Message]]:
+        """The messages of a conversation that can be read, in pages."""
+        rows = read = await rows_from(conversation, None, False, _PAGE)
+        while rows:
+            said = [item.said for item in items_of(self._unfold, rows)]
+            yield [each for each in said if isinstance(each, Message)]
             if len(read) < _PAGE:
                 break
-            number, before = read[-1].number, placed[-1].keys if placed else before
-        return None
+            read = await rows_from(conversation, read[-1].number, False, _PAGE)
+            rows = read[1:]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -9,9 +10,12 @@ from synmem import messages as model
 from synmem.backends.paging import changed, opened_for_reading, storable
 from synmem.backends.placing import Placing
 from synmem.backends.records import Row, position_at, spot_at
+from synmem.backends.sqlite import foreign_trial
+from synmem.backends.sqlite.errors import code_of
 from synmem.backends.sqlite.foreign_placing import BesideRows, Named
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.sqlite.place import marks
+from synmem.backends.sqlite.trial import REFUSALS
 from synmem.errors import Changed, Rejected, StoreError, StoreNotFound, Unsupported
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import RowsFit
@@ -123,7 +127,7 @@ class ForeignWriter:
                 base = await (self._lowest(count) if behind else self._last(count))
                 if count:
                     await self._open([name])
-                    await self._unstage(placing, base)
+                    await self._unstage(placing, name, base)
                 await self._check_alone([name])
                 if count or upto != START:
                     await self._settle([name])
@@ -135,16 +139,39 @@ class ForeignWriter:
         async with self._file.step():
             await self._check_unwatched()
             taken = await self._table.namesakes(names)
+            is_plain = await foreign_trial.is_plain(self._table, await self._tables())
         if not self._table.others:
             found = {name: self._taken_for(other) for name, other in taken.items()}
             for name in names:
-                why = await placing.misplaced(name, self._table.rows_from)
+                if is_plain:
+                    why = await placing.misplaced(name, self._table.rows_from)
+                else:
+                    why = await self._not_taken(placing, name)
                 if why is not None:
                     found[name] = why
             return found
         others = ", ".join(column.name for column in self._table.others)
         why = f"its table has columns that are not {self._fit.layout}'s ({others})"
         return dict.fromkeys(names, f"{why}: they would not come back")
+
+    async def _not_taken(self, placing: Placing, conversation: str) -> str | None:
+        """Why the table would not take the messages of a conversation back, in front of all others
+        or behind them: tried out, and rolled back."""
+        said = placing.said(conversation, self._table.rows_from)
+        try:
+            async with self._staging:
+                count = await self._stage(placing, Conversation(conversation), said, ())
+                if not count:
+                    return None
+                async with self._transaction(keeps=False):
+                    for base in (await self._lowest(count), await self._last(count)):
+                        await self._cut(conversation, None)
+                        await self._open([conversation])
+                        await self._unstage(placing, conversation, base)
+                        await self._settle([conversation])
+        except Rejected as error:
+            return error.reasons[0][2]
+        return None
 
     # --- within a transaction ---
 
@@ -214,7 +241,8 @@ class ForeignWriter:
 
     async def _lowest(self, room: int) -> int:
         """Below which number so many are free in front of the lowest, less so many."""
-        rows = await self._file.look(f"SELECT min({self._table.number}) FROM {self._table.name}")
+        number = self._table.number
+        rows = await self._file.look(f"SELECT coalesce(min({number}), 1) FROM {self._table.name}")
         lowest = min(rows[0][0], 1)
         if lowest <= room - _HIGHEST:
             raise StoreError(f"{self._name}: the numbers in its table leave no lower one free")
@@ -222,7 +250,18 @@ class ForeignWriter:
 
     async def _insert(self, placing: Placing, rows: Sequence[Row]) -> None:
         into = f"{self._into(placing)} VALUES ({marks(self._columns(placing))})"
-        await self._file.many(into, [placing.values(row) for row in rows])
+        try:
+            await self._file.many(into, [placing.values(row) for row in rows])
+        except sqlite3.Error as error:
+            if code_of(error) not in REFUSALS:
+                raise
+            number = self._table.number
+            taken = f"SELECT count(*) FROM {self._table.name} WHERE {number} BETWEEN ? AND ?"
+            [(nth,)] = await self._file.look(taken, [rows[0].number, rows[-1].number])
+            raise self._refused(rows[0].conversation, nth, error) from error
+
+    def _refused(self, conversation: str, nth: int, error: sqlite3.Error) -> Rejected:
+        return Rejected([(conversation, nth, f"{self._name} does not take it: {error}")])
 
     def _columns(self, placing: Placing) -> list[str]:
         return [self._table.number, self._table.id, *map(quoted, placing.columns)]
@@ -268,12 +307,16 @@ class ForeignWriter:
                     await self._file.many(into, [placing.values(row) for row in rows])
         return count
 
-    async def _unstage(self, placing: Placing, base: int) -> None:
+    async def _unstage(self, placing: Placing, conversation: str, base: int) -> None:
         """Write what was staged, numbered behind `base`."""
         others = ", ".join(f"c{index}" for index in range(1, len(self._columns(placing))))
-        await self._file.execute(
-            f"{self._into(placing)} SELECT ? + c0, {others} FROM temp.staged ORDER BY c0", [base]
-        )
+        into = f"{self._into(placing)} SELECT ? + c0, {others} FROM temp.staged ORDER BY c0"
+        try:
+            await self._file.execute(into, [base])
+        except sqlite3.Error as error:
+            if code_of(error) not in REFUSALS:
+                raise
+            raise self._refused(conversation, 0, error) from error
 
     async def _open(self, conversations: Sequence[str]) -> None:
         if self._beside is not None:
@@ -305,23 +348,26 @@ class ForeignWriter:
         return Placing(self._table.shape, write)
 
     @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[None]:
+    async def _transaction(self, *, keeps: bool = True) -> AsyncIterator[None]:
         """The write lock from the first look to the commit; everything or nothing."""
         await self._make()
-        async with self._file.step(), self._file.transaction():
+        async with self._file.step(), self._file.transaction(keeps=keeps):
             await self._check_unwatched()
             yield
 
     async def _check_unwatched(self) -> None:
         """Unsupported, where a trigger may do something else than it is told; within a step."""
-        tables = [self._fit.table, *([await self._beside.name()] if self._beside else [])]
-        for table in tables:
+        for table in await self._tables():
             if await self._file.is_watched(table.lower()):
                 raise self._only_read(
                     "has a trigger: what becomes of a row that is written or removed cannot be "
                     "said",
                     table,
                 )
+
+    async def _tables(self) -> list[str]:
+        """Its own, and the one beside it."""
+        return [self._fit.table, *([await self._beside.name()] if self._beside else [])]
 
     def _only_read(self, why: str, table: str = "") -> Unsupported:
         return Unsupported(

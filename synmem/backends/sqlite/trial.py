@@ -25,7 +25,7 @@ from synmem.store import Part
 ROWS_A_TRIAL: Final = 2000
 """So many are held, and tried out in one transaction: others wait for the lock no longer."""
 
-_REFUSALS: Final = {
+REFUSALS: Final = {
     sqlite3.SQLITE_CONSTRAINT,
     sqlite3.SQLITE_MISMATCH,
     sqlite3.SQLITE_ERROR,  # a trigger calls a function that only its program knows
@@ -104,7 +104,7 @@ class Trial:
             await self._file.execute("BEGIN IMMEDIATE")
             return await differences(rows)
         except sqlite3.Error as error:
-            if code_of(error) not in _REFUSALS:
+            if code_of(error) not in REFUSALS:
                 raise
             why = f"{self._file.path} would not take it back: {error}"
         finally:

@@ -417,6 +417,83 @@ def test_one_of_two_conversations_that_the_table_takes_for_one_is_not_removed(
     asyncio.run(main())
 
 
+_LEAN = "session_id TEXT, message TEXT"
+
+
+@pytest.mark.parametrize(
+    ("columns", "more"),
+    [
+        ("session_id TEXT, message TEXT CHECK (length(message) < 70)", ""),
+        ("session_id TEXT, message TEXT CHECK (theirs(message))", ""),
+        (f"{_LEAN}, CHECK (length(message) < 70)", ""),
+        (f"{_LEAN}, size INT AS (length(message)), CHECK (size < 70)", ""),
+        (_LEAN, "CREATE UNIQUE INDEX u ON message_store (length(message))"),
+    ],
+)
+def test_what_the_table_would_not_take_back_is_told_before_it_goes(
+    tmp_path: Path, columns: str, more: str
+) -> None:
+    """LangChain's words for a message are longer than those that somebody wrote it in."""
+    path = tmp_path / "m.db"
+    made = f"CREATE TABLE message_store (id INTEGER PRIMARY KEY, {columns})"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.create_function("theirs", 1, lambda text: len(text) < 70, deterministic=True)
+        for statement in (made, more):
+            db.execute(statement)
+        for number, name, text in ((1, "a", "x"), (2, "a", "yy"), (3, "b", "z" * 80)):
+            with contextlib.suppress(sqlite3.IntegrityError):
+                db.execute(
+                    "INSERT INTO message_store VALUES (?, ?, ?)", (number, name, human(text))
+                )
+        db.commit()
+        before = db.execute("SELECT * FROM message_store").fetchall()
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", write=True) as store:
+            refused = await store.refuses_back(["a", "none"])
+            if more:
+                assert refused == {}
+            else:
+                assert {*refused} == {"a"}
+                assert "does not take it" in refused["a"]
+                with pytest.raises(Rejected, match=r"'c', message 1: .* does not take it"):
+                    await add(store, "c", numbered(2))
+
+    asyncio.run(main())
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT * FROM message_store").fetchall() == before
+
+
+def test_the_message_that_a_table_refuses_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    filled(path, f"id INTEGER PRIMARY KEY, {_LEAN} CHECK (message NOT LIKE '%message 2%')", [])
+
+    async def main() -> None:
+        async with opened(path, layout="langchain", write=True) as store:
+            with pytest.raises(Rejected, match="conversation 'a', message 3"):
+                await add(store, "a", numbered(5))
+            assert await ids(store) == []
+            await add(store, "a", numbered(2))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("layout", ["langchain", "llamaindex", "openai_agents"])
+def test_in_a_table_as_its_framework_makes_it_nothing_is_tried(tmp_path: Path, layout: str) -> None:
+    path = tmp_path / "m.db"
+
+    async def main() -> None:
+        async with opened(path, layout=layout, write=True) as store:
+            await add(store, "a", numbered(3))
+            ran: list[str] = []
+            await store._file.connection.set_trace_callback(ran.append)
+            assert await store.refuses_back(["a", "none"]) == {}
+            assert ran
+            assert not [sql for sql in ran if sql.startswith(("BEGIN", "DELETE", "INSERT"))]
+
+    asyncio.run(main())
+
+
 async def _pages(messages: Sequence[Message]) -> AsyncIterator[Sequence[Message]]:
     yield messages
 
