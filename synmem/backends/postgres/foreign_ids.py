@@ -28,6 +28,10 @@ class IdColumn:
         """The id as text."""
         self.is_native = kind in ("uuid", *_INTEGERS) or (kind in _TEXTS and exact)
         """Whether its values are compared as they are, so that an index of it is of use."""
+        folds = kind == "citext" or (kind in (*_TEXTS, "bpchar") and not exact)
+        self.same = f"{{row}}.{column} = {{value}}::{kind}" if folds else None
+        """The condition that a row's id is this one to the column itself, to which others are it
+        too; None where only its own bytes are."""
         self._left = column if self.is_native else self.text
         self.type = kind if kind == "uuid" else "bigint" if kind in _INTEGERS else "text"
         """The type of what `values` gives."""

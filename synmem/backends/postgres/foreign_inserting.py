@@ -123,6 +123,21 @@ async def trim(connection: Any, table: ForeignTable, ids: Sequence[str], keep: i
     )
 
 
+async def namesakes(place: Any, table: ForeignTable, ids: Sequence[str]) -> dict[str, str]:
+    """Of these ids those that the column takes for another one that is in it too, and which: asked
+    of a connection or of the database."""
+    if table.id.same is None or not ids:
+        return {}
+    same = table.id.same.format(row="other", value="asked.id")
+    found = await place.fetch(
+        f"SELECT DISTINCT ON (asked.id) asked.id, {table.id.text} FROM unnest($1::text[]) "
+        f"AS asked(id) JOIN {table.name} AS other ON {same} "
+        f'WHERE {table.id.text} <> asked.id COLLATE "C"{table.live}',
+        table.id.values(ids),
+    )
+    return dict(found)
+
+
 async def lowest(connection: Any, table: ForeignTable, room: int) -> int:
     """From which number on so many are free in front of the lowest; StoreError where none is."""
     found = await connection.fetchval(f"SELECT min({identifier(table.last)}) FROM {table.name}")

@@ -25,6 +25,7 @@ from synmem.backends.postgres.foreign_inserting import (
     insert,
     last_rows,
     lowest,
+    namesakes,
     trim,
 )
 from synmem.backends.postgres.foreign_table import ForeignTable
@@ -113,6 +114,7 @@ class ForeignWriter:
                 await check_zone(connection, self._table)
                 inserted = await insert(connection, self._table, placing, rows, numbered=False)
             check_behind(self._table, ends, inserted)
+            await self._check_alone(connection, ids)
             if keep is not None:
                 await trim(connection, self._table, ids, keep)
             await self._keep_in_step(connection, ids if keep is not None else new)
@@ -136,6 +138,7 @@ class ForeignWriter:
         async def step(connection: Any) -> bool:
             if await first_row(connection, self._table, conversation) is None:
                 return False
+            await self._check_alone(connection, [conversation])
             await self._check_begin(connection, conversation, begins)
             await cut(connection, self._table, conversation, upto)
             await self._keep_in_step(connection, [conversation])
@@ -166,6 +169,7 @@ class ForeignWriter:
                 if upto != START:
                     await cut(connection, self._table, conversation.id, upto)
                 await self._put_in_front(connection, placing, conversation.id, aside)
+                await self._check_alone(connection, [conversation.id])
                 await self._keep_in_step(connection, [conversation.id])
 
             await self._transaction([conversation.id], step, front=True)
@@ -176,8 +180,13 @@ class ForeignWriter:
         await check_zone(self._table.database, self._table)
         names = storable(conversations)
         if not self._table.others:
-            told = [(name, await placing.misplaced(name, self._table.rows_from)) for name in names]
-            return {name: why for name, why in told if why is not None}
+            taken = await namesakes(self._table.database, self._table, names)
+            found = {name: self._taken_for(other) for name, other in taken.items()}
+            for name in names:
+                why = await placing.misplaced(name, self._table.rows_from)
+                if why is not None:
+                    found[name] = why
+            return found
         others = ", ".join(column.name for column in self._table.others)
         why = f"its table has columns that are not {self._table.fit.layout}'s ({others})"
         return dict.fromkeys(names, f"{why}: they would not come back")
@@ -192,6 +201,14 @@ class ForeignWriter:
             row = await first_row(connection, self._table, conversation)
             if begins != (START if row is None else position_at(row)):
                 raise changed(conversation, self._name)
+
+    async def _check_alone(self, connection: Any, ids: Sequence[str]) -> None:
+        """Rejected, where who asks the table for one of these gets another one too."""
+        if taken := await namesakes(connection, self._table, ids):
+            raise Rejected([(name, 0, self._taken_for(other)) for name, other in taken.items()])
+
+    def _taken_for(self, other: str) -> str:
+        return f"its id and {other!r} are one to the table's column {self._table.id.name!r}"
 
     async def _put_in_front(
         self, connection: Any, placing: Placing, conversation: str, aside: Aside

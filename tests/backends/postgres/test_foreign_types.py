@@ -4,10 +4,12 @@ they cut or hold to be the same, and times that Python has none of."""
 import json
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from synmem.errors import Rejected
-from synmem.messages import Message, Unreadable
+from synmem.messages import Conversation, Message, Unreadable
+from synmem.store import Part
 from tests.backends.postgres.test_foreign_odd import Base, base, human, said
 from tests.conformance import add, items, numbered, run
 
@@ -25,6 +27,15 @@ def made(base: Base, kind: str, *names: str, message: str = "JSONB") -> None:
             "INSERT INTO message_store (session_id, message) VALUES ($1, $2)",
             values=[name, human("message 0")],
         )
+
+
+def made_folding(base: Base, *names: str) -> None:
+    """The same, where ids that differ in capitals are one to the column."""
+    try:
+        base.run("CREATE EXTENSION citext", "SELECT")
+    except (asyncpg.FeatureNotSupportedError, asyncpg.UndefinedFileError) as error:
+        pytest.skip(f"this server cannot: {error}")
+    made(base, "citext", *names)
 
 
 # --- what a column cuts or changes ----------------------------------------------------------
@@ -63,6 +74,36 @@ def test_a_message_that_its_column_has_no_room_for_is_refused(base: Base) -> Non
 
     run(main())
     assert base.contents() == said({"a": 2})
+
+
+def test_an_id_that_the_column_takes_for_another_is_refused(base: Base) -> None:
+    made_folding(base, "Bob", "ann")
+
+    async def main() -> None:
+        async with base.opened(write=True, layout="langchain") as store:
+            parts = [Part(Conversation(name), numbered(1)) for name in ("bob", "eve", "Eve")]
+            with pytest.raises(Rejected, match="are one to the table's column") as caught:
+                await store.append(parts)
+            assert sorted(each[0] for each in caught.value.reasons) == ["Eve", "bob", "eve"]
+            await add(store, "Bob", numbered(1, 1))
+            await add(store, "eve", numbered(1))
+            assert await store.delete("ann")
+
+    run(main())
+    assert base.contents() == said({"Bob": 2, "eve": 1})
+
+
+def test_where_two_ids_are_one_to_the_column_nothing_is_cut(base: Base) -> None:
+    made_folding(base, "Bob", "bob")
+
+    async def main() -> None:
+        async with base.opened(write=True, layout="langchain") as store:
+            assert "'bob'" in (await store.refuses_back(["Bob"]))["Bob"]
+            with pytest.raises(Rejected, match="'bob'"):
+                await store.delete("Bob")
+
+    run(main())
+    assert base.contents() == said({"Bob": 1, "bob": 1})
 
 
 # --- times that Python has none of ----------------------------------------------------------
