@@ -20,7 +20,7 @@ from synmem.backends.whole import told_by
 from synmem.errors import CorruptData
 from synmem.layouts.registry import WholeFit
 from synmem.layouts.shapes import Record, Told
-from synmem.messages import STRAY, Damage, chunks
+from synmem.messages import STRAY, Damage, Unreadable, chunks
 
 _SLICE: Final = 20
 """So many pages of ids a query gives: each looks at all of them."""
@@ -64,10 +64,22 @@ class PostgresSource:
         """See `Source.told`; of one moment. One of which no query has a row is not there."""
         found: dict[str, Told] = {}
         for some in chunks([id_ for id_ in ids if "\0" not in id_], _IDS_A_QUERY):
-            records = await self._records(some)
-            for id_ in [id_ for id_ in some if any(id_ in of_ids for of_ids in records.values())]:
-                theirs = {name: of_ids.get(id_, []) for name, of_ids in records.items()}
-                found[id_] = told_by(partial(self._unfold, id_, theirs))
+            found |= await self._told(some)
+        return found
+
+    async def _told(self, ids: Sequence[str]) -> dict[str, Told]:
+        """What so many conversations say; one that the driver cannot read hides no other."""
+        try:
+            records = await self._records(ids)
+        except CorruptData as error:
+            if len(ids) == 1:
+                return {ids[0]: Told(messages=[Unreadable("conversation", str(error))])}
+            half = len(ids) // 2
+            return {**await self._told(ids[:half]), **await self._told(ids[half:])}
+        found: dict[str, Told] = {}
+        for id_ in [id_ for id_ in ids if any(id_ in of_ids for of_ids in records.values())]:
+            theirs = {name: of_ids.get(id_, []) for name, of_ids in records.items()}
+            found[id_] = told_by(partial(self._unfold, id_, theirs))
         return found
 
     async def _records(self, ids: Sequence[str]) -> dict[str, dict[str, list[Record]]]:

@@ -45,6 +45,7 @@ from tests.conformance import (
     items,
     numbered,
     run,
+    until,
 )
 from tests.layouts.foreign.reading import ReadingLlamaIndex
 from tests.layouts.foreign.test_langchain import said
@@ -693,10 +694,11 @@ def test_a_server_that_is_killed_under_a_read_and_an_append_is_asked_again(tmp_p
         async def main() -> None:
             async with opened(server.url, "talks", layout="langchain") as store:
                 await store.append([Part(Conversation(f"c{n}"), numbered(3)) for n in range(20)])
-                working = asyncio.create_task(_work(store))
-                await asyncio.sleep(0.7)
+                done: list[str] = []
+                working = asyncio.create_task(_work(store, done))
+                await until(lambda: len(done) >= 5)
                 server.kill()
-                await asyncio.sleep(0.5)
+                assert not working.done()
                 server.start()
                 await working
                 found = await contents(store, "a")
@@ -709,8 +711,9 @@ def test_a_server_that_is_killed_under_a_read_and_an_append_is_asked_again(tmp_p
 WORK = [f"message {n}" for n in range(40)]
 
 
-async def _work(store: Store) -> None:
+async def _work(store: Store, done: list[str]) -> None:
     for n, text in enumerate(WORK):
         await add(store, "a", [Message("user", text)])
+        done.append(text)
         found = [page async for page in store.read([f"c{n % 20}"])]
         assert sum(len(page.items) for page in found) == 3

@@ -4,9 +4,11 @@ frameworks; that each is read as it was at one moment, by whoever may read it, t
 import asyncio
 import contextlib
 import json
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -15,7 +17,9 @@ import pytest
 from synmem.backends.postgres import foreign_whole
 from synmem.backends.postgres.store import open as open_postgres
 from synmem.errors import AccessDenied, Changed, CorruptData, Unnamed, Unsupported
-from synmem.messages import Conversation, Message, Unreadable, replaced
+from synmem.layouts import registry
+from synmem.layouts.shapes import Plan, Told, Whole
+from synmem.messages import Conversation, Holds, Message, Unreadable, replaced
 from synmem.store import Part, Store
 from tests.conformance import (
     IDS,
@@ -535,6 +539,11 @@ def test_tables_of_an_unknown_version_are_said_to_look_like_it(place: Place) -> 
     run(main())
 
 
+_WAITING = """
+SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '"Message_v2"'::regclass
+"""
+
+
 def test_who_is_cancelled_leaves_no_query_behind(place: Place) -> None:
     async def main() -> None:
         await made(place, chat("a", 2))
@@ -542,15 +551,48 @@ def test_who_is_cancelled_leaves_no_query_behind(place: Place) -> None:
             async with other.transaction():
                 await other.execute('LOCK TABLE "Message_v2"')
                 reading = asyncio.ensure_future(contents(store, "a"))
-                await asyncio.sleep(0.5)
+                async with asyncio.timeout(60):
+                    while not await other.fetchval(_WAITING):
+                        await asyncio.sleep(0.02)
                 reading.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await reading
-                waiting = await other.fetchval(
-                    "SELECT count(*) FROM pg_locks WHERE NOT granted"
-                    " AND relation = '\"Message_v2\"'::regclass"
-                )
-                assert waiting == 0
+                assert await other.fetchval(_WAITING) == 0
             assert len(await contents(store, "a")) == 2
+
+    run(main())
+
+
+def test_a_time_that_is_none_in_python_hides_no_other_conversation(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A layout that asks for times as they are."""
+    sql = "SELECT talk, said, at FROM spoken WHERE talk IN {ids} ORDER BY at"
+    plan = Plan(listing="SELECT talk AS id FROM spoken", queries={"said": sql})
+    shape = Whole(
+        tables={"spoken": frozenset({"talk", "said", "at"})},
+        plan=lambda sketch: plan,
+        unfold=lambda _, rows: Told(messages=[Message("user", said) for said, _ in rows["said"]]),
+        holds=Holds(),
+    )
+    monkeypatch.setitem(registry.LAYOUTS, "spoken", ("postgres",))
+    module = SimpleNamespace(SHAPES={"postgres": (shape,)})
+    monkeypatch.setitem(sys.modules, "synmem.layouts.foreign.spoken", module)
+
+    async def main() -> None:
+        await place.sql(
+            "CREATE TABLE spoken (talk text, said text, at timestamp)",
+            "INSERT INTO spoken SELECT n::text, 'x', '2026-01-01' FROM generate_series(1, 20) AS n",
+            "UPDATE spoken SET at = '10000-01-01' WHERE talk = '7'",
+        )
+        async with place.opened() as store:
+            pages = [page async for page in store.read([str(n) for n in range(1, 21)])]
+        plain = [Message("user", "x")]
+        odd = {page.conversation: page.items for page in pages if page.items != plain}
+        assert len(pages) == 20
+        assert odd.keys() == {"7"}
+        [said] = odd["7"]
+        assert isinstance(said, Unreadable)
+        assert "a time outside of the years" in said.reason
 
     run(main())
