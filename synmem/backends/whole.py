@@ -16,7 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -24,6 +24,7 @@ from synmem.backends.paging import changed, storable
 from synmem.errors import StoreError, Unsupported
 from synmem.layouts.shapes import Told
 from synmem.messages import (
+    STRAY,
     Conversation,
     Damage,
     Holds,
@@ -44,6 +45,9 @@ _MOST_AT_ONCE: Final = 100
 
 _MARK: Final = "#"
 """Stands between the id of a conversation and that of a branch's leaf."""
+
+MOST_STRAYS: Final = 1000
+"""So many kinds of what belongs to no conversation are named."""
 
 MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
 """On what a layout comes to grief that meets a value of a kind that it does not expect."""
@@ -286,6 +290,11 @@ class WholeStore:
             f"{self.name} ({self._remark}) can be read, not written",
             hint="copy it to another store with `synmem migrate`",
         )
+
+
+def stray(what: Any, why: Any, count: int) -> Damage:
+    """Records that no conversation has, as a plan's query tells them."""
+    return Damage(STRAY, str(what), f"{why} ({count:,} such)")
 
 
 def told_by(unfold: Callable[[], Told]) -> Told:

@@ -136,6 +136,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     queries: Mapping[str, str]
     """The queries of what conversations hold, by the names under which `unfold` gets their rows, in
     their order."""
+    strays: str = ""
+    """A query of the rows that no conversation has: what they are called for a person, why they
+    are in none, and how many they are."""
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,7 +279,8 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     conversation: str
     """The field of the conversation's id: text, or an ObjectId."""
     beside: Mapping[str, str] = {}
-    """Other collections, and the field of each that has the conversation's id."""
+    """Other collections, and the field of each that has the conversation's id; what has one that no
+    conversation has is a stray."""
     unfold: Callable[[str, Mapping[str, Sequence[JSONObject]]], Told]
     """What the conversation of that id says, from its documents in each collection, by the names
     that these have here, ordered by `_id`; ValueError where nothing of it can be read."""

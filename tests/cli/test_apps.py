@@ -36,6 +36,22 @@ class Place:
 
         return asyncio.run(main())
 
+    def free(self) -> None:
+        """Have rows stay without those that they name, and columns without a value."""
+        self.sql(
+            """DO $$ DECLARE each record; BEGIN
+            FOR each IN SELECT conrelid::regclass AS t, conname AS c FROM pg_constraint
+                WHERE contype = 'f'
+            LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', each.t, each.c); END LOOP;
+            FOR each IN SELECT attrelid::regclass AS t, attname AS c FROM pg_attribute
+                JOIN pg_class ON pg_class.oid = attrelid WHERE attnotnull AND attnum > 0
+                AND relkind = 'r' AND relnamespace = 'public'::regnamespace AND attname <> 'id'
+                AND NOT EXISTS (SELECT 1 FROM pg_index WHERE indrelid = attrelid AND indisprimary
+                    AND attnum = ANY (indkey))
+            LOOP EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', each.t, each.c);
+            END LOOP; END $$"""
+        )
+
     def listed(self, *more: str) -> Mapping[str, int]:
         """How many messages each conversation has."""
         found = json.loads(done("ls", "--json", "-p", self.url, *more))
@@ -63,6 +79,32 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(place: Place) 
     assert ", layout " in done("profile", "test", place.url)
     assert run("check", place.url).exit_code == 0
     assert place.state() == before
+
+
+@pytest.mark.parametrize(
+    ("place", "loses", "named"),
+    [
+        ("chainlit", "DELETE FROM threads", "steps of threadId "),
+        ("chainlit", 'UPDATE steps SET "threadId" = NULL', "its threadId is NULL"),
+        ("dify", "DELETE FROM conversations", "messages of conversation_id "),
+        ("dify", "UPDATE messages SET conversation_id = NULL", "its conversation_id is NULL"),
+        ("flowise", 'UPDATE chat_message SET "chatId" = NULL, "sessionId" = NULL', "is NULL"),
+        ("lobechat", "DELETE FROM topics", "messages of topic_id "),
+        ("vercel-ai", 'DELETE FROM "Chat"', "Message_v2 of chatId "),
+    ],
+    indirect=["place"],
+)
+def test_what_belongs_to_no_conversation_is_named(
+    place: Place, loses: str, named: str, tmp_path: Path
+) -> None:
+    place.free()
+    place.sql(loses)
+    for command in (("ls", "-p", place.url), ("check", place.url), ("export", "-p", place.url)):
+        result: Any = run(*command)
+        assert result.exit_code == 6, result.stderr
+        assert "stray: " in result.stderr
+        assert named in result.stderr
+    assert run("migrate", place.url, tmp_path / "ours.db").exit_code == 6
 
 
 @pytest.mark.parametrize("place", APPS, indirect=True)

@@ -62,6 +62,34 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == [path.name]
 
 
+@pytest.mark.parametrize(
+    ("name", "table", "id_", "of"),
+    [
+        ("agno-sqlite-v3", "agno_sessions", "session_id", "agno_runs of session_id"),
+        ("google-adk-sqlalchemy", "sessions", "id", "events of session"),
+        ("google-adk-sqlite", "sessions", "id", "events of session"),
+        ("open-webui", "chat", "id", "chat_message of chat_id"),
+    ],
+)
+def test_what_is_left_of_a_conversation_that_is_gone_is_named(
+    name: str, table: str, id_: str, of: str, tmp_path: Path
+) -> None:
+    path = copied(name, tmp_path)
+    before = listed(path)
+    with database(path) as db:
+        ((gone,),) = db.execute(f"SELECT {id_} FROM {table} ORDER BY {id_} LIMIT 1")
+        db.execute(f"DELETE FROM {table} WHERE {id_} = ?", (gone,))
+        db.commit()
+    for command in (("ls", "-p", path, "--json"), ("check", path), ("export", "-p", path)):
+        result: Any = run(*command)
+        assert result.exit_code == 6, result.stderr
+        assert f"stray: there is no such row in {table} (" in result.stderr
+        assert of in result.stderr
+        assert gone in result.stderr
+    assert len(before) == len(json.loads(run("ls", "-p", path, "--json").stdout)) + 1
+    assert run("migrate", path, tmp_path / "ours.db").exit_code == 6
+
+
 @pytest.mark.parametrize("name", PLACES)
 def test_it_is_copied_with_all_that_it_has_and_not_written(name: str, tmp_path: Path) -> None:
     path, own = copied(name, tmp_path), tmp_path / "own.db"

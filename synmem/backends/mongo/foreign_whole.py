@@ -10,13 +10,14 @@ from synmem.backends.mongo.finding import Fit
 from synmem.backends.mongo.foreign_values import as_json
 from synmem.backends.mongo.odd import MOST, NO_TEXT
 from synmem.backends.mongo.server import LENIENT, OPTIONS, Document, Documents, Server
-from synmem.backends.whole import told_by
+from synmem.backends.whole import MOST_STRAYS, stray, told_by
 from synmem.errors import CorruptData
 from synmem.layouts.own.mongo_documents import called
 from synmem.layouts.shapes import Gathered, Told
-from synmem.messages import STRAY, Damage, encodable
+from synmem.messages import STRAY, Damage, chunks, encodable
 
 _HEX_DIGITS: Final = 24
+_IDS_A_QUERY: Final = 1000
 
 
 class Gathering:
@@ -79,21 +80,24 @@ class Gathering:
 
     async def _of(self, name: str, field: str, ids: Sequence[str]) -> dict[str, list[Document]]:
         """The documents of these conversations in a collection, by conversation."""
-        values: list[Any] = [id_ for id_ in ids if await self._server.holds(id_)]
-        values += [
-            ObjectId(id_) for id_ in ids if len(id_) == _HEX_DIGITS and ObjectId.is_valid(id_)
-        ]
-        rows = await self._server.found(
-            self._collection(name), {field: {"$in": values}}, None, sort=[("_id", 1)]
-        )
+        where = {field: {"$in": await self._forms(ids)}}
+        rows = await self._server.found(self._collection(name), where, None, sort=[("_id", 1)])
         found: dict[str, list[Document]] = {}
         for row in rows:
             if isinstance(row[field], str | ObjectId):
                 found.setdefault(str(row[field]), []).append(row)
         return found
 
+    async def _forms(self, ids: Sequence[str]) -> list[Any]:
+        """What may stand for these in a document."""
+        texts: list[Any] = [id_ for id_ in ids if await self._server.holds(id_)]
+        return texts + [
+            ObjectId(id_) for id_ in ids if len(id_) == _HEX_DIGITS and ObjectId.is_valid(id_)
+        ]
+
     async def strays(self) -> list[Damage]:
-        """See `Source.strays`."""
+        """See `Source.strays`: documents without an id, and those beside that no conversation
+        has."""
         field = self._shape.conversation
         collection = self._collection(self._fit.collection).with_options(LENIENT)
         kinds = [kind for kind in NO_TEXT if kind != "objectId"]
@@ -104,7 +108,38 @@ class Gathering:
         return [
             Damage(STRAY, f"document {each.get('_id')}", f"its {field} is {_kind(each.get(field))}")
             for each in found
+        ] + [
+            stray(*each)
+            for name, its in self._shape.beside.items()
+            for each in await self._ownerless(name, its)
         ]
+
+    async def _ownerless(self, name: str, field: str) -> list[tuple[str, str, int]]:
+        """What a collection beside has of conversations that are not there."""
+        stages: list[Document] = [{"$group": {"_id": f"${field}", "count": {"$sum": 1}}}]
+        collection = self._collection(name).with_options(LENIENT)
+        groups = await self._server.ask(lambda: _all(collection.aggregate(stages)))
+        why = f"there is no such document in {self._fit.collection}"
+        found: list[tuple[str, str, int]] = []
+        for some in chunks(groups, _IDS_A_QUERY):
+            there = await self._there([each["_id"] for each in some])
+            found += [
+                (f"{name} of {field} {each['_id']}", why, each["count"])
+                for each in some
+                if not isinstance(each["_id"], str | ObjectId) or str(each["_id"]) not in there
+            ]
+        return sorted(found)[:MOST_STRAYS]
+
+    async def _there(self, ids: Sequence[Any]) -> set[str]:
+        """Those of these that are ids of conversations."""
+        field = self._shape.conversation
+        named = [str(each) for each in ids if isinstance(each, str | ObjectId)]
+        rows = await self._server.found(
+            self._collection(self._fit.collection),
+            {field: {"$in": await self._forms(named)}},
+            {field: 1, "_id": int(field == "_id")},
+        )
+        return {str(row[field]) for row in rows}
 
     async def version(self) -> str | None:
         """See `Source.version`: it cannot be told."""
@@ -113,6 +148,11 @@ class Gathering:
     async def close(self) -> None:
         """See `Source.close`."""
         await self._server.close()
+
+
+async def _all(asked: Any) -> list[Document]:
+    rows: list[Document] = await (await asked).to_list()
+    return rows
 
 
 def _kind(value: Any) -> str:

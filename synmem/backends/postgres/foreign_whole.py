@@ -16,7 +16,7 @@ from synmem.backends.postgres.errors import Lost
 from synmem.backends.postgres.finding import Found
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
-from synmem.backends.whole import told_by
+from synmem.backends.whole import MOST_STRAYS, stray, told_by
 from synmem.errors import CorruptData
 from synmem.layouts.registry import WholeFit
 from synmem.layouts.shapes import Record, Told
@@ -122,11 +122,16 @@ class PostgresSource:
             ) from error
 
     async def strays(self) -> list[Damage]:
-        """See `Source.strays`: what has no id."""
+        """See `Source.strays`: what has no id, and what the layout calls one."""
         rows = await self._rows(
             f"SELECT DISTINCT id IS NULL FROM ({self._plan.listing}) AS listed "
             "WHERE id IS NULL OR id::text = '' ORDER BY 1"
         )
+        found: list[Any] = []
+        if self._plan.strays:
+            found = await self._rows(
+                f"SELECT * FROM ({self._plan.strays}) AS found ORDER BY 1 LIMIT {MOST_STRAYS}"
+            )
         return [
             Damage(
                 STRAY,
@@ -134,7 +139,7 @@ class PostgresSource:
                 f"the id of a conversation is {'NULL' if is_null else 'empty'}",
             )
             for (is_null,) in rows
-        ]
+        ] + [stray(*row) for row in found]
 
     async def version(self) -> str | None:
         """See `Source.version`: which transactions of the server are seen."""

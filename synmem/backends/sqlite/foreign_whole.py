@@ -10,7 +10,7 @@ from synmem.backends.sqlite.changes import version_of
 from synmem.backends.sqlite.errors import translating
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, SWEEP, UTF8, knowing_utf8
-from synmem.backends.whole import told_by
+from synmem.backends.whole import MOST_STRAYS, stray, told_by
 from synmem.layouts.registry import WholeFit
 from synmem.layouts.shapes import Record, Told
 from synmem.messages import STRAY, Damage, chunks
@@ -76,19 +76,24 @@ class SqliteSource:
         return await self._file.forgiving(sql.replace("{ids}", f"({marks})"), ids)
 
     async def strays(self) -> list[Damage]:
-        """See `Source.strays`: what has no id that is text."""
+        """See `Source.strays`: what has no id that is text, and what the layout calls one."""
         async with self._file.step():
             rows = await self._file.rows(
                 "SELECT DISTINCT CASE id WHEN '' THEN 'empty' ELSE typeof(id) END "
                 f"FROM ({self._plan.listing}) WHERE typeof(id) <> 'text' OR id = '' "
                 f"OR {_ID} IS NULL ORDER BY 1"
             )
+        found: list[Any] = []
+        if self._plan.strays:
+            sql = f"SELECT * FROM ({self._plan.strays}) ORDER BY 1 LIMIT {MOST_STRAYS}"
+            async with self._file.step():
+                found = await self._file.forgiving(sql)
         kinds = {"text": f"not {self._codec}", "null": "NULL", "blob": "a BLOB"}
         where = f"table {self._table}"
         return [
             Damage(STRAY, where, f"the id of a conversation is {kinds.get(kind, kind)}")
             for (kind,) in rows
-        ]
+        ] + [stray(*row) for row in found]
 
     async def version(self) -> str | None:
         """See `Source.version`; of a private copy that cannot be told."""

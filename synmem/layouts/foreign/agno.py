@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign.runs import arguments_of, compact
-from synmem.layouts.foreign.sql import columns, lowered, texts
+from synmem.layouts.foreign.sql import columns, lowered, ownerless, texts
 from synmem.layouts.foreign.values import (
     image,
     json_of,
@@ -59,13 +59,17 @@ def _plan(sketch: Sketch) -> Plan:
         f"{texts(session, [*_JSON_OF_SESSION, 'runs'], 's')} FROM agno_sessions AS s "
         "WHERE s.session_id IN {ids}"
     }
+    strays = ""
     if "agno_runs" in sketch:
+        strays = ownerless("agno_runs", "session_id", "agno_sessions", "session_id")
         queries["runs"] = (
             "SELECT r.session_id, r.run_id, CAST(r.run_data AS TEXT) FROM agno_runs AS r "
             "WHERE r.session_id IN {ids} "
             "ORDER BY r.session_id, r.run_index, r.created_at, r.run_id"
         )
-    return Plan(listing="SELECT session_id AS id FROM agno_sessions", queries=queries)
+    return Plan(
+        listing="SELECT session_id AS id FROM agno_sessions", queries=queries, strays=strays
+    )
 
 
 def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:

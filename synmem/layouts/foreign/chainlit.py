@@ -35,6 +35,10 @@ _ROLES: Final = {
 }  # fmt: skip
 
 
+_SAYS: Final = f"CAST(t.type AS TEXT) IN ({', '.join(map(repr, ('tool', *_ROLES)))})"
+"""Whether a step is a message, or a tool's run."""
+
+
 def _plan(backend: str, names: Mapping[str, str], sketch: Sketch) -> Plan:
     tables = Tables(backend, sketch)
     threads, steps = names["threads"], names["steps"]
@@ -54,7 +58,11 @@ def _plan(backend: str, names: Mapping[str, str], sketch: Sketch) -> Plan:
             join=f'JOIN "{steps}" AS o ON o.id = {step}',
         )
     listing = f'SELECT {tables.text("t.id")} AS id FROM "{threads}" AS t'
-    return Plan(listing=f"{listing} WHERE {live}" if live else listing, queries=queries)
+    return Plan(
+        listing=f"{listing} WHERE {live}" if live else listing,
+        queries=queries,
+        strays=tables.ownerless(steps, "threadId", threads, where=_SAYS),
+    )
 
 
 def unfold(

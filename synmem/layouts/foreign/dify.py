@@ -49,7 +49,11 @@ def _plan(sketch: Sketch) -> Plan:
                 join="JOIN messages AS o ON o.id = t.message_id",
             )  # fmt: skip
     where = f" WHERE {live}" if live else ""
-    return Plan(listing=f"SELECT t.id::text AS id FROM conversations AS t{where}", queries=queries)
+    return Plan(
+        listing=f"SELECT t.id::text AS id FROM conversations AS t{where}",
+        queries=queries,
+        strays=tables.ownerless("messages", "conversation_id", "conversations"),
+    )
 
 
 def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:

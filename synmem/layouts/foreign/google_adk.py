@@ -68,6 +68,13 @@ _WANTED: Final = (
 )
 """The sessions of these names, without a look at what the others are called."""
 
+_STRAYS: Final = (
+    "SELECT 'events of session ' || e.app_name || '/' || e.user_id || '/' || e.session_id, "
+    "'there is no such row in sessions', count(*) FROM events AS e WHERE NOT EXISTS (SELECT 1 "
+    "FROM sessions AS s WHERE s.app_name = e.app_name AND s.user_id = e.user_id "
+    "AND s.id = e.session_id) GROUP BY e.app_name, e.user_id, e.session_id"
+)
+
 _OF_EVENT: Final = (
     "invocation_id", "author", "branch", "timestamp", "partial", "turn_complete", "error_code",
     "error_message", "interrupted",
@@ -96,6 +103,7 @@ def _plan(sketch: Sketch) -> Plan:
             "e.app_name = s.app_name AND e.user_id = s.user_id AND e.session_id = s.session "
             f"ORDER BY s.name, e.timestamp, {ties}",
         },
+        strays=_STRAYS,
     )
 
 

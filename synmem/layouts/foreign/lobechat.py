@@ -55,7 +55,9 @@ def _plan(sketch: Sketch) -> Plan:
         "SELECT id::text AS id FROM topics UNION SELECT DISTINCT t.session_id::text "
         f"FROM messages AS t WHERE t.topic_id IS NULL AND {_MAIN}"
     )
-    return Plan(listing=listing, queries=queries)
+    live = f"t.topic_id IS NOT NULL AND {_MAIN}"
+    strays = tables.ownerless("messages", "topic_id", "topics", where=live)
+    return Plan(listing=listing, queries=queries, strays=strays)
 
 
 _MAIN: Final = "t.thread_id IS NULL"

@@ -12,7 +12,7 @@ of a conversation the other columns, and the rest of its JSON as `chat`.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from synmem.layouts.foreign.sql import columns, lowered, texts
+from synmem.layouts.foreign.sql import columns, lowered, ownerless, texts
 from synmem.layouts.foreign.trees import LOST, Node, paths
 from synmem.layouts.foreign.values import (
     image,
@@ -64,14 +64,16 @@ def _plan(sketch: Sketch) -> Plan:
         f"{columns(chat, ['current_message_id', *_OF_CHAT], 'c')}, "
         f"{texts(chat, _JSON_OF_CHAT, 'c')} FROM chat AS c WHERE c.id IN {{ids}}"
     }
+    strays = ""
     messages = sketch.get("chat_message", {})
     if messages.keys() >= {"id", "chat_id", "parent_id"}:
+        strays = ownerless("chat_message", "chat_id", "chat")
         queries["messages"] = (
             f"SELECT m.chat_id, m.id, m.parent_id, {columns(messages, [*_OF_MESSAGE], 'm')}, "
             f"{texts(messages, [*_JSON_OF_MESSAGE], 'm')} FROM chat_message AS m "
             "WHERE m.chat_id IN {ids} ORDER BY m.chat_id, m.created_at, m.id"
         )
-    return Plan(listing="SELECT id FROM chat", queries=queries)
+    return Plan(listing="SELECT id FROM chat", queries=queries, strays=strays)
 
 
 def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:

@@ -27,6 +27,24 @@ def texts(there: Columns, names: Sequence[str], alias: str) -> str:
     )
 
 
+def ownerless(
+    table: str, column: str, owner: str, key: str = "id", *, as_text: bool = False, where: str = ""
+) -> str:
+    """A query, for `Plan.strays`, of the rows of a table, called `t`, of which the column is the
+    `key` of no row of the owner; compared as text where their types differ."""
+    theirs, its = (
+        f"CAST({each} AS TEXT)" if as_text else each for each in (f't."{column}"', f'o."{key}"')
+    )
+    return (
+        f"SELECT CASE WHEN t.\"{column}\" IS NULL THEN 'table {table}' "
+        f"ELSE '{table} of {column} ' || CAST(t.\"{column}\" AS TEXT) END, "
+        f"CASE WHEN t.\"{column}\" IS NULL THEN 'its {column} is NULL' "
+        f"ELSE 'there is no such row in {owner}' END, count(*) FROM \"{table}\" AS t "
+        f'WHERE NOT EXISTS (SELECT 1 FROM "{owner}" AS o WHERE {its} = {theirs})'
+        f'{where and f" AND {where}"} GROUP BY t."{column}"'
+    )
+
+
 def by_first(rows: Sequence[Record]) -> defaultdict[Any, list[Record]]:
     """Rows, less their first column, by what stands in that."""
     found: defaultdict[Any, list[Record]] = defaultdict(list)

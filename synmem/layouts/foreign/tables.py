@@ -4,6 +4,7 @@ framework, which has a column more or less, and for PostgreSQL and SQLite."""
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from synmem.layouts.foreign.sql import ownerless
 from synmem.layouts.foreign.values import object_of, told
 from synmem.layouts.shapes import Columns, Record, Sketch
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
@@ -51,6 +52,16 @@ class Tables:
             f"{self._wanted(owner or table, conversation, of)}{where and f' AND {where}'} "
             f"ORDER BY {by}"
         )
+
+    def ownerless(self, table: str, column: str, owner: str, *, where: str = "") -> str:
+        """A query, for `Plan.strays`, of the rows of a table of which the column is the id of no
+        row of the owner."""
+        kinds = {
+            self._sketch[self._name(each)].get(self._name(name))
+            for each, name in ((table, column), (owner, "id"))
+        }
+        as_text = self._is_postgres and len(kinds) > 1
+        return ownerless(table, column, owner, as_text=as_text, where=where)
 
     def text(self, column: str) -> str:
         """The column as text."""

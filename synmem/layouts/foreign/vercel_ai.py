@@ -36,12 +36,14 @@ def _plan(messages: str, votes: str, sketch: Sketch) -> Plan:
     tables = Tables("postgres", sketch)
     queries = {"messages": tables.rows(messages, "chatId", order=['t."createdAt"'])}
     listing = f'SELECT DISTINCT "chatId"::text AS id FROM {quoted(messages)}'
+    strays = ""
     if tables.has("Chat", "title"):
+        strays = tables.ownerless(messages, "chatId", "Chat")
         queries["chats"] = tables.rows("Chat", "id")
         listing = 'SELECT id::text AS id FROM "Chat"'
     if tables.has(votes, "messageId") and tables.has(votes, "chatId"):
         queries["votes"] = tables.rows(votes, "chatId")
-    return Plan(listing=listing, queries=queries)
+    return Plan(listing=listing, queries=queries, strays=strays)
 
 
 def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:

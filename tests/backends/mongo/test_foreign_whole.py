@@ -183,6 +183,30 @@ def test_an_object_id_is_an_id_like_a_text(place: Place) -> None:
     run(main())
 
 
+def test_messages_of_a_conversation_that_is_gone_are_named(place: Place) -> None:
+    place.database["conversations"].insert_one(
+        {"conversationId": "c", "user": "u", "endpoint": "openAI"}
+    )
+    for n, of in enumerate(["c", "gone", "c", "gone", 5]):
+        place.database["messages"].insert_one(
+            {"conversationId": of, "messageId": f"m{n}", "text": "x", "isCreatedByUser": True}
+        )
+
+    async def main() -> None:
+        async with place.opened() as store:
+            assert await ids(store) == ["c"]
+            why = "there is no such document in conversations"
+            assert {each.position: each.reason for each in await store.strays()} == {
+                "messages of conversationId gone": f"{why} (2 such)",
+                "messages of conversationId 5": f"{why} (1 such)",
+            }
+            assert await store.damage() == await store.strays()
+            place.database["messages"].delete_many({"conversationId": {"$in": ["gone", 5]}})
+            assert await store.strays() == []
+
+    run(main())
+
+
 def test_a_tree_is_read_along_its_current_branch_and_the_others_where_they_are_asked_for(
     place: Place,
 ) -> None:
