@@ -306,8 +306,8 @@ class SupportsBranches(Protocol):
 
     def passed_over(self, listed: Collection[str] | None = None) -> int:
         """How many other branches the conversations have that were read so far, or of those that
-        were listed these; where it was opened with `branches`, so that each is a conversation of
-        its own, `ID#LEAF`, those of which that id is another conversation's."""
+        were listed these; none where it was opened with `branches`, so that each is a conversation
+        of its own, `ID#LEAF`. One of which that id is another conversation's is a stray then."""
 
 
 @runtime_checkable

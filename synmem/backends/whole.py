@@ -91,7 +91,8 @@ class WholeStore:
         self._page_size = page_size
         self._with_branches = branches
         self._passed: dict[str, int] = {}
-        """Of the conversations that were looked at, how many other branches each has."""
+        """Of the conversations that were looked at, how many other branches each has that are not
+        given."""
         self._were_read: set[str] = set()
 
     # --- reading ---
@@ -202,14 +203,14 @@ class WholeStore:
         found = {conversation: told.messages}
         if all_ and self._with_branches:
             found |= await self._named(conversation, told)
-            self._passed[conversation] = len(told.branches) + 1 - len(found)
         if not details:
             return [ConversationInfo(id=id_) for id_ in found]
         return [_info(id_, said, told) for id_, said in found.items()]
 
     async def _named(self, conversation: str, told: Told) -> dict[str, Sequence[Said]]:
-        """Its branches, by the ids that they are read by; not those whose id is another's."""
-        branches = {leaf: _checked(said) for leaf, said in told.branches.items() if said}
+        """Its branches, by the ids that they are read by; not those whose id is another's. What is
+        said there is as its layout has it: they share most of it, and may be as many as that."""
+        branches = {leaf: said for leaf, said in told.branches.items() if said}
         names = {f"{conversation}{_MARK}{leaf}": leaf for leaf in branches}
         others = await self._source.told([*names]) if names else {}
         read = await self._branches([name for name in names if name.count(_MARK) > 1])
@@ -232,11 +233,26 @@ class WholeStore:
 
     async def damage(self) -> list[Damage]:
         """Records that belong to no conversation."""
-        return await self._source.strays()
+        return await self.strays()
 
     async def strays(self) -> list[Damage]:
-        """See `SupportsStrays.strays`."""
-        return await self._source.strays()
+        """See `SupportsStrays.strays`: also branches that have no id of their own."""
+        found = await self._source.strays()
+        return found + await self._nameless() if self._with_branches else found
+
+    async def _nameless(self) -> list[Damage]:
+        """The branches whose id is another conversation's. So it can only be where the id of one
+        has a mark, and theirs begins with it, or it with theirs."""
+        marked = [id_ async for some in self._source.ids() for id_ in some if _MARK in id_]
+        begin = {id_[:at] for id_ in marked for at, mark in enumerate(id_) if mark == _MARK and at}
+        found: list[Damage] = []
+        for some in chunks(sorted({*marked, *begin}), self._page_size):
+            for conversation, told in (await self._source.told(some)).items():
+                named = await self._named(conversation, told)
+                names = [f"{conversation}{_MARK}{leaf}" for leaf in told.branches]
+                why = "the id of this branch is that of another conversation"
+                found += [Damage(STRAY, repr(name), why) for name in names if name not in named]
+        return found[:MOST_STRAYS]
 
     async def version(self) -> str | None:
         """See `SupportsChanges.version`."""
@@ -360,7 +376,8 @@ def _fingerprint(said: Sequence[Said], index: int) -> str:
 
 def _info(id_: str, said: Sequence[Said], told: Told) -> ConversationInfo:
     first, last = (
-        each.created_at if isinstance(each, Message) else None for each in (said[0], said[-1])
+        each.created_at if isinstance(each, Message) else None
+        for each in _checked([said[0], said[-1]])
     )
     return ConversationInfo(
         id=id_,

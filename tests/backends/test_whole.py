@@ -11,7 +11,7 @@ from synmem.errors import Changed, Unsupported
 from synmem.layouts.shapes import Told
 from synmem.messages import Conversation, Damage, Holds, Message, Unreadable, chunks
 from synmem.store import START, Part
-from tests.conformance import PAGE_SIZE, contents, details, ids, items, numbered, run
+from tests.conformance import AT, PAGE_SIZE, contents, details, ids, items, numbered, run
 
 HOLDS = Holds(own=False)
 
@@ -52,6 +52,15 @@ def tree(count: int = 3, **branches: int) -> Told:
     """A conversation of so many messages, and its branches, of so many each."""
     of = {leaf: numbered(n, role=leaf) for leaf, n in branches.items()}
     return Told(messages=numbered(count), title="A title", extra={"k": 1}, branches=of)
+
+
+async def nameless_of(whole: WholeStore) -> list[Damage]:
+    """What is named beside what its source names."""
+    strays = await whole.strays()
+    assert await whole.damage() == strays
+    source = await Dict().strays()
+    assert strays[: len(source)] == source
+    return strays[len(source) :]
 
 
 async def positions(whole: WholeStore, conversation: str) -> list[str]:
@@ -281,7 +290,9 @@ def test_ids_and_leaves_may_have_a_number_sign_of_their_own() -> None:
         whole = store(source, branches=True)
         sizes = {id_: len(await items(whole, id_)) for id_ in await ids(whole)}
         assert sizes == {"a#b": 1, "a#b#c#d": 2, "a": 1, "#": 1, "###": 5}
-        assert whole.passed_over() == 1  # a's branch b: its id is that of a conversation
+        assert whole.passed_over() == 0
+        nameless = {each.position: each.reason for each in await nameless_of(whole)}
+        assert nameless == {"'a#b'": "the id of this branch is that of another conversation"}
         assert await items(whole, "#a") == []
 
     run(main())
@@ -295,7 +306,39 @@ def test_an_id_that_could_be_of_two_branches_is_of_one_and_listed_once() -> None
         assert await ids(whole) == ["a", "a#b", "a#b#c"]
         assert len(await items(whole, "a#b#c")) == 2
         assert (await details(whole))["a#b#c"].messages == 2
-        assert whole.passed_over(["a", "a#b", "a#b#c"]) == 1
+        assert whole.passed_over(["a", "a#b", "a#b#c"]) == 0
+        assert [each.position for each in await nameless_of(whole)] == ["'a#b#c'"]
+
+    run(main())
+
+
+def test_a_listing_looks_at_no_message_of_a_branch_but_its_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at: list[Message] = []
+
+    def refuses(message: Message) -> None:
+        looked_at.append(message)
+
+    monkeypatch.setattr("synmem.backends.whole.refusal", refuses)
+
+    async def main() -> None:
+        source = Dict(a=tree(3, **{f"b{n}": 400 for n in range(50)}))
+        whole = store(source, branches=True)
+        assert len(await ids(whole)) == 51
+        assert len(looked_at) == 3
+        assert (await details(whole))["a#b7"].messages == 400
+        assert len(looked_at) == 3 + 3 + 51 * 2
+
+    run(main())
+
+
+def test_a_time_that_none_can_be_is_not_listed() -> None:
+    async def main() -> None:
+        bad: Any = Message(None, "x", created_at=AT)  # type: ignore[arg-type]
+        told = Told(messages=numbered(1), branches={"b": [bad, Message("u", "x", created_at=AT)]})
+        found = await details(store(Dict(a=told), branches=True))
+        assert (found["a#b"].first_at, found["a#b"].last_at) == (None, AT)
 
     run(main())
 

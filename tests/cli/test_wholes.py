@@ -110,6 +110,25 @@ def test_it_is_copied_with_all_that_it_has_and_not_written(name: str, tmp_path: 
     assert state(path) == before
 
 
+def test_a_branch_that_has_the_id_of_another_conversation_is_named(tmp_path: Path) -> None:
+    path = copied(WEBUI, tmp_path)
+    with database(path) as db:
+        ((other,),) = db.execute("SELECT id FROM chat WHERE id <> ? LIMIT 1", (BRANCH,))
+        db.execute("UPDATE chat SET id = ? WHERE id = ?", (f"{BRANCH}#bran-m1", other))
+        db.execute("DELETE FROM chat_message WHERE chat_id = ?", (other,))
+        db.commit()
+    assert run("ls", "-p", path).exit_code == 0
+    for command in (
+        ("ls", "-p", path), ("check", path), ("export", "-p", path),
+        ("migrate", path, tmp_path / "ours.db"),
+    ):  # fmt: skip
+        result: Any = run(*command, "--branches")
+        assert result.exit_code == 6, result.stderr
+        why = "stray: the id of this branch is that of another conversation"
+        assert f"'{BRANCH}#bran-m1': {why}" in result.stderr
+        assert "--branches" not in result.stderr
+
+
 def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path: Path) -> None:
     path = copied(WEBUI, tmp_path)
     result = run("show", BRANCH, "-p", path)
