@@ -1,5 +1,6 @@
 """Which table of a PostgreSQL database is of another framework's layout."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -21,15 +22,21 @@ _MOST_TOLD: Final = 20
 ROW_ID: Final = "rowid"
 """What a layout calls the number of a row where no column is that: `ctid` here."""
 
-_AS_THEY_ARE: Final = frozenset({
-    "text", "character varying", "json", "jsonb", "json[]", "jsonb[]", "boolean", "smallint",
-    "integer", "bigint", "real", "double precision", "numeric", "bytea", "uuid", "date",
-    "timestamp with time zone", "timestamp without time zone",
-})  # fmt: skip
-"""The types that a layout gets as the driver has them: JSON as text, times as datetimes. Others it
-gets as text, which the server makes of them: the driver would have to ask for their form."""
+NO_ENCODING: Final = "SQL_ASCII"
+"""What a database says of its encoding that holds any bytes as text. Where they are no UTF-8, the
+server refuses to tell them as text, and that ends the transaction."""
 
 TIMES: Final = ("timestamp with time zone", "timestamp without time zone", "date")
+
+_NO_TEXTS: Final = frozenset({
+    *TIMES, "boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric",
+    "bytea", "uuid", "json[]", "jsonb[]",
+})  # fmt: skip
+"""Types that the driver makes something else of than text."""
+
+_AS_THEY_ARE: Final = _NO_TEXTS | {"text", "character varying", "json", "jsonb"}
+"""The types that a layout gets as the driver has them: JSON as text, times as datetimes. Others it
+gets as text, which the server makes of them: the driver would have to ask for their form."""
 
 Schemas = Mapping[str, Sketch]
 
@@ -105,6 +112,25 @@ def readable(column: str, kind: str) -> str:
     """A column of that type as a layout gets it."""
     name = identifier(column)
     return name if kind in _AS_THEY_ARE else f"{name}::text"
+
+
+def is_text(kind: str) -> bool:
+    """Whether a layout gets columns of that type as text."""
+    return kind not in _NO_TEXTS
+
+
+def bytes_sql(column: str) -> str:
+    """The bytes of a text in UTF-8, or as they lie in a database of no encoding."""
+    held = "current_setting('server_encoding')"
+    to = f"CASE {held} WHEN '{NO_ENCODING}' THEN {held} ELSE 'UTF8' END"
+    return f"convert_to({column}::text, {to})"
+
+
+def text_of(value: Any) -> Any:
+    """Bytes as the text that they are, if they are UTF-8."""
+    with contextlib.suppress(UnicodeDecodeError, AttributeError):
+        return value.decode()
+    return value
 
 
 # --- what there is --------------------------------------------------------------------------
@@ -187,14 +213,18 @@ async def _tells(database: Database, found: Found, columns: Mapping[str, str]) -
     tells, record = None, "1"
     if isinstance(fit, RowsFit) and fit.shape.tells is not None:
         tells = fit.shape.tells
-        # Not a time as one: it may be out of what the driver has, and tells nothing.
-        kinds = {name: columns[name] for name in fit.shape.record}
-        record = ", ".join(
-            readable(name, "" if kind in TIMES else kind) for name, kind in kinds.items()
-        )
+        record = ", ".join(_told_sql(name, columns[name]) for name in fit.shape.record)
     place = f"{identifier(found.schema or '')}.{identifier(fit.table)}"
     rows: list[Any] = await database.fetch(f"SELECT {record} FROM {place} LIMIT {_SAMPLE}")
-    return None if rows and tells is not None and not any(map(tells, rows)) else bool(rows)
+    told = [[*map(text_of, row)] for row in rows]
+    return None if rows and tells is not None and not any(map(tells, told)) else bool(rows)
+
+
+def _told_sql(column: str, kind: str) -> str:
+    """A column as it is looked at to tell a layout, whatever is in it."""
+    if is_text(kind):
+        return bytes_sql(identifier(column))
+    return readable(column, "" if kind in TIMES else kind)  # some times the driver does not have
 
 
 # --- what is said ---------------------------------------------------------------------------

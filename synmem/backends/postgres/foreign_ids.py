@@ -1,10 +1,13 @@
 """How a column of another framework's table has the ids of conversations: as texts, UUIDs, numbers,
 or whatever else the server makes a text of."""
 
+import codecs
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from synmem.backends.postgres.finding import NO_ENCODING
 from synmem.backends.postgres.table import identifier
 
 _UUID: Final = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -13,13 +16,22 @@ _INTEGER: Final = re.compile("0|-?[1-9][0-9]{0,17}")
 _TEXTS: Final = ("text", "character varying")
 _INTEGERS: Final = ("smallint", "integer", "bigint")
 
+_UTF_8: Final = (
+    r"^([\x01-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
+    r"|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}"
+    r"|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})*$"
+)
+"""Bytes that are UTF-8, to a server that takes each of them for a character."""
+
 
 class IdColumn:
     """The column of that name and type. Ids are compared by their bytes, whatever its collation."""
 
-    def __init__(self, name: str, kind: str, *, exact: bool, most: int | None) -> None:
+    def __init__(
+        self, name: str, kind: str, *, exact: bool, most: int | None, encoding: str
+    ) -> None:
         """`exact`: whether texts that are equal there are the same. `most`: so many characters an
-        id has at most."""
+        id has at most. `encoding`: the database's."""
         self.name = name
         self._kind = kind
         self._most = most
@@ -28,6 +40,15 @@ class IdColumn:
         """The id as text."""
         self.is_native = kind in ("uuid", *_INTEGERS) or (kind in _TEXTS and exact)
         """Whether its values are compared as they are, so that an index of it is of use."""
+        self.readable = "true"
+        """The condition that it is text at all: a database of no encoding holds any bytes."""
+        if encoding == NO_ENCODING:
+            self.readable = f"{self.text} COLLATE \"C\" ~ '{_UTF_8}'"
+        self._codec = None
+        if encoding not in (NO_ENCODING, "UTF8"):
+            with contextlib.suppress(LookupError):  # what Python does not know the server refuses
+                self._codec = codecs.lookup(encoding.replace("WIN", "cp"))
+        self._encoding = encoding
         folds = kind == "citext" or (kind in (*_TEXTS, "bpchar") and not exact)
         self.same = f"{{row}}.{column} = {{value}}::{kind}" if folds else None
         """The condition that a row's id is this one to the column itself, to which others are it
@@ -60,6 +81,11 @@ class IdColumn:
             return (
                 f"it is longer than {self._most} characters, as the column {self.name!r} has them"
             )
+        if self._codec is not None:
+            try:
+                self._codec.encode(id_)
+            except UnicodeEncodeError:
+                return f"the database is in {self._encoding}, which lacks a character of it"
         if "\x00" in id_:
             return "it has NUL, which no text in PostgreSQL can hold"
         return None

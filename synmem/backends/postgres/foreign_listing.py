@@ -48,7 +48,9 @@ class ForeignListing:
         """The same of all conversations, in pages."""
         last, size = "", self._page_size * _SWEEP
         while await self._table.is_made():
-            found = await self._counts(f'{self._table.id.text} COLLATE "C" > $1', [last, size])
+            id_ = self._table.id
+            where = f'{id_.text} COLLATE "C" > $1 AND {id_.readable}'
+            found = await self._counts(where, [last, size])
             yield dict(found)
             if len(found) < size:
                 return
@@ -97,14 +99,13 @@ class ForeignListing:
         table = self._table
         if not await table.is_made():
             return []
-        columns = table.selected(f"coalesce({table.id.text}, '') = ''")
+        id_ = table.id
+        columns = table.selected(f"(coalesce({id_.text}, '') = '' OR NOT {id_.readable})")
         rows = await table.database.fetch(
-            f"SELECT n, s IS NULL FROM ({columns}) AS found ORDER BY n LIMIT {_MOST_DAMAGE}"
+            f"SELECT n, CASE WHEN s IS NULL THEN 'NULL' WHEN s = '' THEN 'empty' ELSE 'not UTF-8' "
+            f"END FROM ({columns}) AS found ORDER BY n LIMIT {_MOST_DAMAGE}"
         )
-        return [
-            Damage(STRAY, f"row {number}", f"its {table.id.name} is {'NULL' if null else 'empty'}")
-            for number, null in rows
-        ]
+        return [Damage(STRAY, f"row {number}", f"its {id_.name} is {why}") for number, why in rows]
 
     async def total(self) -> int:
         """See `SupportsTotal`."""

@@ -6,13 +6,22 @@ a conversation. Where nothing promises that, as in a view, their numbers are cou
 query, within their conversation, and the table can only be read.
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
 
-from synmem.backends.postgres.finding import ROW_ID, TIMES, readable
+from synmem.backends.postgres.finding import (
+    NO_ENCODING,
+    ROW_ID,
+    TIMES,
+    bytes_sql,
+    is_text,
+    readable,
+    text_of,
+)
 from synmem.backends.postgres.foreign_ids import IdColumn
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier, is_time_sql
@@ -58,6 +67,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What may do something else than is asked for where a row is written; empty where nothing."""
     refers: str | None
     """The table to which the column of the conversation's id refers, quoted, where it does."""
+    encoding: str
+    """That of the database."""
 
 
 class ForeignTable:
@@ -117,6 +128,7 @@ class ForeignTable:
             self.type_of(shape.conversation),
             exact=facts.exact,
             most=self.most_of(shape.conversation),
+            encoding=facts.encoding,
         )
         *self.keys, self.last = shape.order
         self.is_numbered = self._is_number(self.last)
@@ -133,6 +145,9 @@ class ForeignTable:
         kinds = [self.type_of(column) for column in self._told]
         self._times = [n for n, kind in enumerate(kinds, 2) if kind in TIMES]
         """Which of what is selected are times."""
+        texts = [n for n, kind in enumerate(kinds, 2) if is_text(kind)]
+        self._texts = [0, *texts] if facts.encoding == NO_ENCODING else []
+        """Which of it are texts that may be no UTF-8."""
         self.live = f" AND ({shape.live})" if shape.live else ""
 
     def default_of(self, column: str) -> str | None:
@@ -263,7 +278,7 @@ class ForeignTable:
         of their ids' bytes, by conversation."""
         if not await self.is_made():
             return []
-        rows = self.selected(f'{self.id.text} COLLATE "C" >= $1')
+        rows = self.selected(f'{self.id.text} COLLATE "C" >= $1 AND {self.id.readable}')
         some = f'SELECT s, n FROM ({rows}) AS found ORDER BY s COLLATE "C", n LIMIT $2'
         return [
             (name, numbers)
@@ -302,32 +317,34 @@ class ForeignTable:
         self, sql: str, where: str, values: Sequence[Any], connection: Any = None
     ) -> list[Row]:
         """The rows of a query, in which `{}` is that of all rows that fulfil this. A time that is
-        no datetime is text: one outside the years 1 to 9999, or an infinity."""
+        no datetime is text: one outside the years 1 to 9999, or an infinity; and text that is not
+        UTF-8 is bytes."""
         place = connection or self.database
         query = sql.replace("{}", self.selected(where))
-        try:
-            found = await place.fetch(query, *values)
-            if not self._has_ends(found):
-                return [self.as_row(row) for row in found]
-        except OverflowError:
-            pass
-        odd = await place.fetch(self._with_odd_times(query), *values)
+        if not self._texts:
+            with contextlib.suppress(OverflowError):
+                found = await place.fetch(query, *values)
+                if not self._has_ends(found):
+                    return [self.as_row(row) for row in found]
+        found = await place.fetch(self._with_odd(query), *values)
         width = len(self._letters)
-        return [self.as_row([*map(_either, row[:width], row[width:])]) for row in odd]
+        return [self.as_row([*map(_either, row[:width], row[width:])]) for row in found]
 
     def _has_ends(self, rows: Sequence[Any]) -> bool:
         """Whether a time may be infinite: the driver has the first and the last for these."""
         return any(row[n] in _ENDS for n in self._times for row in rows)
 
-    def _with_odd_times(self, query: str) -> str:
-        """The same rows, each of the columns twice: then as text, where it is no datetime."""
-        texts = ["NULL"] * len(self._letters)
-        values = [*self._letters]
+    def _with_odd(self, query: str) -> str:
+        """The same rows, each of the columns twice: then times as text, where they are no datetime,
+        and texts as bytes, where they may be no UTF-8."""
+        values, others = [*self._letters], ["NULL"] * len(self._letters)
         for n in self._times:
             letter = self._letters[n]
             values[n] = f"CASE WHEN {is_time_sql(letter)} THEN {letter} END"
-            texts[n] = f"CASE WHEN NOT ({is_time_sql(letter)}) THEN {letter}::text END"
-        return f"SELECT {', '.join([*values, *texts])} FROM ({query}) AS told"
+            others[n] = f"CASE WHEN NOT ({is_time_sql(letter)}) THEN {letter}::text END"
+        for n in self._texts:
+            values[n], others[n] = "NULL", bytes_sql(self._letters[n])
+        return f"SELECT {', '.join([*values, *others])} FROM ({query}) AS told"
 
     def as_row(self, row: Any) -> Row:
         """What `selected` gives."""
@@ -335,11 +352,11 @@ class ForeignTable:
         return Row(row[0], row[1], row[2:record], row[record : record + len(self.shape.record)])
 
 
-def _either(value: Any, text: str | None) -> Any:
-    return value if text is None else text
+def _either(value: Any, other: str | bytes | None) -> Any:
+    return value if other is None else text_of(other)
 
 
-_NOTHING: Final = Facts("r", [], [], exact=True, watched="", refers=None)
+_NOTHING: Final = Facts("r", [], [], exact=True, watched="", refers=None, encoding="UTF8")
 _KINDS: Final = (list[ColumnInfo], list[tuple[bool, list[str]]])
 
 
@@ -375,6 +392,7 @@ SELECT n.nspname::text, c.relkind::text,
         ELSE '' END,
     (SELECT f.confrelid::regclass::text FROM pg_constraint AS f JOIN pg_attribute AS a
         ON a.attrelid = c.oid AND f.conkey = ARRAY[a.attnum]
-        WHERE f.conrelid = c.oid AND f.contype = 'f' AND a.attname = $2 LIMIT 1)
+        WHERE f.conrelid = c.oid AND f.contype = 'f' AND a.attname = $2 LIMIT 1),
+    current_setting('server_encoding')
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)
 """

@@ -283,7 +283,9 @@ class ForeignWriter:
         except RowRefused as error:
             if is_taken(error):
                 raise behind(self._table) from error
-            raise Rejected([(name, 0, error.why) for name in ids], hint=error.hint) from error
+            # What the column cannot have may be known only now that the table is made.
+            reasons = self._id_refusals(ids) or [(name, 0, error.why) for name in ids]
+            raise Rejected(reasons, hint=error.hint) from error
 
     async def _was_done(self, connection: Any, number: int) -> bool:
         """Whether that transaction was committed; Lost where it is still under way."""

@@ -1,7 +1,10 @@
 """Tables of other frameworks whose columns are of types that somebody chose: which ids and texts
 they cut or hold to be the same, and times that Python has none of."""
 
+import contextlib
 import json
+from collections.abc import Iterator
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -9,9 +12,10 @@ import pytest
 
 from synmem.errors import Rejected
 from synmem.messages import Conversation, Message, Unreadable
-from synmem.store import Part
+from synmem.store import Part, Store
 from tests.backends.postgres.test_foreign_odd import Base, base, human, said
 from tests.conformance import add, items, numbered, run
+from tests.services import unique
 
 __all__ = ["base"]  # a fixture
 
@@ -222,3 +226,72 @@ def test_one_odd_time_of_spring_ai_changes_no_other(base: Base, odd: str) -> Non
     (message,) = (each for each in after if each.content == "odd")
     assert message.extra["spring_ai"]["timestamp"].startswith(odd[:9])
     assert [each for each in after if each.content != "odd"] == before
+
+
+# --- databases of another encoding ----------------------------------------------------------
+
+
+@contextlib.contextmanager
+def encoded(base: Base, encoding: str) -> Iterator[None]:
+    """The database is one of this encoding."""
+    url, name = base.url, unique("d")
+    base.run(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'", "SELECT"
+    )
+    base.url = urlsplit(url)._replace(path=f"/{name}").geturl()
+    try:
+        yield
+    finally:
+        base.url = url
+        base.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_bytes_that_are_no_utf_8_hide_no_other_record(base: Base) -> None:
+    bad = human("\xff").replace("\\u00ff", "\\xff")
+    with encoded(base, "SQL_ASCII"):
+        made(base, "TEXT", "a", "b", "é", message="TEXT")
+        base.run(
+            f"UPDATE message_store SET message = E'{bad}' WHERE id = 1",
+            "INSERT INTO message_store (session_id, message) "
+            "SELECT E'\\xff', message FROM message_store WHERE id = 2",
+            "SELECT",
+        )
+
+        async def main() -> None:
+            async with base.opened(write=True, layout="langchain") as store:
+                await add(store, "a", numbered(1))
+                assert await names_of(store) == ["a", "b", "é"]
+                for reverse in (False, True):
+                    found = await items(store, "a", reverse=reverse)
+                    kinds = [type(each) for each in found]
+                    assert kinds == [Message, Unreadable] if reverse else [Unreadable, Message]
+                assert [m.content for m in await items(store, "é")] == ["message 0"]
+                strays = [(each.position, each.reason) for each in await store.strays()]
+                assert strays == [("row 4", "its session_id is not UTF-8")]
+                assert await store.total() == 5
+
+        run(main())
+        assert base.opens() == "layout langchain (SQLChatMessageHistory), table message_store"
+
+
+def test_what_the_encoding_of_the_database_lacks_is_refused(base: Base) -> None:
+    with encoded(base, "LATIN1"):
+
+        async def main(*expected: str) -> None:
+            async with base.opened(write=True, layout="langchain") as store:
+                assert await names_of(store, "✓", *expected) == [*expected]
+                parts = [Part(Conversation(name), numbered(1)) for name in ("ü", "✓")]
+                with pytest.raises(Rejected, match="LATIN1") as caught:
+                    await store.append(parts)
+                assert [each[0] for each in caught.value.reasons] == ["✓"]
+                assert await items(store, "✓") == []
+                await add(store, "ü", numbered(1, len(expected)))
+
+        run(main())
+        run(main("ü"))
+        assert base.contents() == said({"ü": 2})
+
+
+async def names_of(store: Store, *ids: str) -> list[str]:
+    """The conversations that are there, of these or of all."""
+    return [info.id async for infos in store.conversations(ids or None) for info in infos]
