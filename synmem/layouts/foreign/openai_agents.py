@@ -196,6 +196,10 @@ def _plan(sketch: Sketch) -> Plan:
             "= m.id WHERE m.session_id IN {ids} ORDER BY s.sequence_number, s.id",
             "plain": f"{told.format('NULL')} WHERE m.session_id IN {{ids}} ORDER BY m.id",
         },
+        strays="SELECT 'rows of session ' || m.session_id, 'they have no place in a branch, where "
+        f"others have one', count(*) FROM {table} AS m WHERE m.id NOT IN (SELECT message_id FROM "
+        "message_structure WHERE message_id IS NOT NULL) AND m.session_id IN (SELECT s.session_id "
+        "FROM message_structure AS s) GROUP BY m.session_id",
     )
 
 

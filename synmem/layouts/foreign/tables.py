@@ -7,7 +7,7 @@ from typing import Any, Final
 from synmem.layouts.foreign.sql import ownerless
 from synmem.layouts.foreign.values import object_of, told
 from synmem.layouts.shapes import Columns, Record, Sketch
-from synmem.messages import JSONObject, Message, Unreadable, parse_json
+from synmem.messages import JSONObject, Message, Unreadable, chunks, parse_json
 
 _UUID: Final = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 
@@ -84,8 +84,14 @@ class Tables:
         if self._is_postgres:
             values = ", ".join(f"{row}.{quoted(name)}" for name in columns)
             return f"(SELECT to_json(r) FROM (SELECT {values}) AS r)"
-        values = ", ".join(_pair(name, row) for name in columns[:_MOST])
-        return f"json_object({values})"
+        some = [
+            f"json_object({', '.join(_pair(name, row) for name in names)})"
+            for names in chunks(columns, _MOST)
+        ]
+        if len(some) == 1:
+            return some[0]
+        within = " || ',' || ".join(f"substr({each}, 2, length({each}) - 2)" for each in some)
+        return f"'{{' || {within} || '}}'"
 
 
 def _pair(name: str, row: str) -> str:

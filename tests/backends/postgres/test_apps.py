@@ -71,6 +71,28 @@ def test_the_same_in_a_file_where_times_are_in_utc(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("others", [49, 50, 51, 109, 110, 400])
+def test_a_row_of_many_columns_is_read_whole(tmp_path: Path, others: int) -> None:
+    path = tmp_path / "flowise.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(FLOWISE.format(**NAMES, uuid="varchar", time="datetime"))
+        own = {f"own {n}": f'{n}}}{{"\0,' if n else None for n in range(others)}
+        for name in own:
+            db.execute(f'ALTER TABLE chat_message ADD COLUMN "{name}"')
+        some = ", ".join(f'"{name}" = ?' for name in own)
+        db.execute(f"UPDATE chat_message SET {some} WHERE content = 'one'", [*own.values()])
+        db.commit()
+
+    async def main() -> None:
+        async with opened(path) as store:
+            (message,) = await items(store, f"{ONE}/same")
+            found = message.extra["flowise"]
+            assert {name: found.get(name) for name in own} == own
+            assert await contents(store, "chat") == ["three", "four"]
+
+    run(main())
+
+
 def test_chainlits_official_layer_is_ordered_by_when_a_step_began(place: Place) -> None:
     step = 'INSERT INTO "Step" (id, "threadId", metadata, output, type, "startTime", "endTime")'
 
@@ -172,7 +194,7 @@ def test_what_is_left_of_the_ai_sdks_older_table_is_not_read_twice(place: Place)
             f"""INSERT INTO "Message" VALUES ('{ONE}', '{ONE}', 'user', '"old"', now())""",
         )
         async with place.opened() as store:
-            assert "from before there were parts" in store.remark()
+            assert "before SDK 5" in store.remark()
             assert await contents(store, ONE) == ["old"]
         await place.sql(
             f'CREATE TABLE "Message_v2" {table.format("parts")}',

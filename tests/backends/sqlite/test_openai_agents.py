@@ -154,6 +154,9 @@ def test_branches_are_apart_and_a_session_of_a_plain_program_is_whole(tmp_path: 
             assert await contents(store, "b") == ["message 0", "message 1"]
             assert await contents(store, "plain") == ["message 0", "message 1"]
             assert store.passed_over() == 2
+            (stray,) = await store.strays()
+            assert stray.position == "rows of session a"
+            assert stray.reason == "they have no place in a branch, where others have one (1 such)"
         async with opened(path, branches=True) as store:
             assert await ids(store) == ["a", "a#other", "b", "b#late", "plain"]
             found = await items(store, "a#other")
@@ -186,6 +189,7 @@ def test_the_table_of_the_items_may_have_any_name(tmp_path: Path) -> None:
     async def main() -> None:
         async with opened(path) as store:
             assert await contents(store, "a") == ["message 0", "message 1"]
+            assert await store.strays() == []
 
     run(main())
 
