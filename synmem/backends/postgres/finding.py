@@ -2,16 +2,16 @@
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
-from synmem.errors import CorruptData, Unnamed
+from synmem.errors import AccessDenied, CorruptData, Unnamed
 from synmem.layouts import registry
 from synmem.layouts.registry import Fit, RowsFit, WholeFit
-from synmem.layouts.shapes import Rows, Shape, Sketch
+from synmem.layouts.shapes import Rows, Shape, Sketch, Whole
 
 _SAMPLE: Final = 20
 """So many records are looked at, where columns do not tell a layout."""
@@ -75,6 +75,8 @@ async def find(
         return found[0]
     if found:
         raise _unnamed(database.name, found)
+    if not write:
+        await _check_readable(database, schemas, schema, layout, table)
     seen: Sketch = {name: columns for each in schemas.values() for name, columns in each.items()}
     if layout is not None and (write or not seen):
         shape = _made_as(layout, table)
@@ -141,21 +143,40 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND {where}
     AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-    AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')
+    AND has_schema_privilege(n.oid, 'USAGE')
+    AND ($1 OR has_column_privilege(c.oid, a.attnum, 'SELECT'))
 ORDER BY n.nspname, c.relname, a.attnum
 """
 
 
-async def _sketch(database: Database, schema: str | None, *, elsewhere: bool = False) -> Schemas:
+async def _sketch(
+    database: Database, schema: str | None, *, elsewhere: bool = False, hidden: bool = False
+) -> Schemas:
     """The tables and views that this role may read, and the columns of each, by schema: of the one
-    that is named, else those that a bare name finds, or those that it does not."""
-    where, values = "n.nspname = $1", [schema]
+    that is named, else those that a bare name finds, or those that it does not. `hidden`: also what
+    it may not read."""
+    where, values = "n.nspname = $2", [schema]
     if schema is None:
         where, values = f"{'NOT ' if elsewhere else ''}pg_table_is_visible(c.oid)", []
     found: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
-    for space, table, column, kind in await database.fetch(_COLUMNS.format(where=where), *values):
+    rows = await database.fetch(_COLUMNS.format(where=where), hidden, *values)
+    for space, table, column, kind in rows:
         found[space][table][column] = kind
     return found
+
+
+async def _check_readable(
+    database: Database, schemas: Schemas, schema: str | None, layout: str | None, table: str | None
+) -> None:
+    """AccessDenied, where a table would be of a layout if this role could read all of it."""
+    for space, sketch in (await _sketch(database, schema, hidden=True)).items():
+        for fit in registry.fits("postgres", sketch, layout, table):
+            if not _has_columns(fit, sketch):
+                continue
+            seen = schemas.get(space, {})
+            for name, columns in _needed(fit).items():
+                if lacking := columns - seen.get(name, {}).keys():
+                    raise _denied(database.name, fit, name, lacking, all_of=name not in seen)
 
 
 async def _fits(
@@ -197,14 +218,18 @@ def _is_same(one: Found, other: Found) -> bool:
 
 def _has_columns(fit: Fit, sketch: Sketch) -> bool:
     """Whether it has names to the letter: two that differ in capitals are two here."""
-    if isinstance(fit, WholeFit):
-        tables = fit.shape.tables
-        return fit.table == next(iter(tables)) and all(
-            sketch.get(name, {}).keys() >= columns for name, columns in tables.items()
-        )
+    if isinstance(fit, WholeFit) and fit.table != next(iter(fit.shape.tables)):
+        return False
+    return all(sketch.get(name, {}).keys() >= columns for name, columns in _needed(fit).items())
+
+
+def _needed(fit: Fit) -> Mapping[str, frozenset[str]]:
+    """Its tables, and the columns that each of them must have."""
     shape = fit.shape
+    if isinstance(shape, Whole):
+        return shape.tables
     columns = {*shape.columns, *shape.record, *shape.order, shape.conversation} - {ROW_ID}
-    return sketch[fit.table].keys() >= columns
+    return {fit.table: frozenset(columns)}
 
 
 async def _tells(database: Database, found: Found, columns: Mapping[str, str]) -> bool | None:
@@ -246,6 +271,17 @@ def _unnamed(name: str, found: Sequence[Found], *, elsewhere: bool = False) -> U
     return Unnamed(
         f"{name}: {why}",
         hint=f"choose one: {ways} behind the URL, in quotes, or these keys in a profile",
+    )
+
+
+def _denied(
+    name: str, fit: Fit, table: str, columns: Iterable[str], *, all_of: bool
+) -> AccessDenied:
+    """What is said where a role may not read a table, or these columns of it."""
+    what = "" if all_of else f"the columns {', '.join(sorted(columns))} of "
+    return AccessDenied(
+        f"{name}: the role may not read {what}its table {table}, which looks like {fit.layout}'s",
+        hint=f"GRANT SELECT ON {identifier(table)} lets it",
     )
 
 

@@ -179,7 +179,8 @@ class ForeignWriter:
         placing = self._writing(None)
         await check_zone(self._table.database, self._table)
         names = storable(conversations)
-        if not self._table.others:
+        kept = [column.name for column in self._table.others if not column.computed]
+        if not kept:
             taken = await namesakes(self._table.database, self._table, names)
             found = {name: self._taken_for(other) for name, other in taken.items()}
             for name in names:
@@ -187,8 +188,7 @@ class ForeignWriter:
                 if why is not None:
                     found[name] = why
             return found
-        others = ", ".join(column.name for column in self._table.others)
-        why = f"its table has columns that are not {self._table.fit.layout}'s ({others})"
+        why = f"its table has columns that are not {self._table.fit.layout}'s ({', '.join(kept)})"
         return dict.fromkeys(names, f"{why}: they would not come back")
 
     # --- within a transaction ---

@@ -313,9 +313,32 @@ def test_a_role_that_only_reads_reads(base: Base) -> None:
                     await store.delete("a")
 
         run(main())
-    with role(base) as dsn:
-        assert base.opens(dsn=dsn) == "own"  # it sees nothing of it
     assert base.contents() == said(TALKS)
+
+
+@pytest.mark.parametrize(
+    ("grant", "why"),
+    [
+        ("SELECT", "may not read its table message_store"),
+        ("GRANT SELECT (id, session_id) ON message_store TO {}",
+         "may not read the columns message of its table message_store"),
+    ],
+)  # fmt: skip
+def test_a_role_that_may_not_read_it_is_told_so(base: Base, grant: str, why: str) -> None:
+    base.fill("message_store", TALKS)
+    base.run("CREATE TABLE other (n int)", "SELECT")
+    with role(base, grant) as dsn:
+        for settings in ({}, {"layout": "langchain"}, {"table": "message_store"}):
+            with pytest.raises(AccessDenied, match=why):
+                base.opens(dsn=dsn, **settings)
+        with pytest.raises(AccessDenied, match=why):
+            base.opens(dsn=dsn, schema="public")
+
+
+def test_a_table_of_nobody_s_layout_that_a_role_may_not_read_is_nothing(base: Base) -> None:
+    base.run("CREATE TABLE other (n int)", "SELECT")
+    with role(base) as dsn:
+        assert base.opens(dsn=dsn) == "own"
 
 
 def test_a_role_that_only_appends_appends(base: Base) -> None:
@@ -437,6 +460,20 @@ def test_columns_of_somebodys_own_stay_and_are_named(base: Base) -> None:
                 await add(store, "a", numbered(1))
 
     run(refused())
+
+
+def test_what_the_server_computes_comes_back_by_itself(base: Base) -> None:
+    base.fill("message_store", {"a": 2}, DDL[:-1] + ", kind text GENERATED ALWAYS AS (message->>'type') STORED)")  # fmt: skip
+
+    async def main() -> None:
+        async with base.opened(write=True, layout="langchain") as store:
+            assert await store.refuses_back(["a"]) == {}
+            before = await items(store, "a")
+            assert await store.delete("a")
+            await add(store, "a", before)
+
+    run(main())
+    assert base.run("SELECT DISTINCT kind FROM message_store") == [("human",)]
 
 
 @pytest.mark.parametrize("index", ["", "CREATE INDEX ON message_store (session_id)"])
