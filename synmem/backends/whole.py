@@ -131,26 +131,31 @@ class WholeStore:
     async def _tellings(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Told], None]:
         """What each of these says, as many at once as have proved small."""
         width, waiting = 1, [*ids]
+        trunks: dict[str, Told] = {}
         while waiting:
             some, waiting = waiting[:width], waiting[width:]
-            found = await self._told(some)
+            found = await self._told(some, trunks)
             count = sum(len(told.messages) for told in found.values())
             width = min(width * 2, _MOST_AT_ONCE) if count <= self._page_size else 1
             for conversation in some:
                 if conversation in found:
                     yield conversation, found[conversation]
 
-    async def _told(self, ids: Sequence[str]) -> dict[str, Told]:
-        """What these conversations say, or branches; those that have messages."""
+    async def _told(self, ids: Sequence[str], trunks: dict[str, Told]) -> dict[str, Told]:
+        """What these conversations say, or branches; those that have messages. The trunks are
+        those of the last branches, whose others may be asked for next."""
         found = dict(await self._source.told(ids))
         if not self._with_branches:
             self._passed.update((id_, len(told.branches)) for id_, told in found.items())
         missing = [id_ for id_ in ids if id_ not in found and _MARK in id_]
-        for id_, (trunk, leaf) in (await self._branches(missing)).items() if missing else ():
+        branches = await self._branches(missing, trunks) if missing else {}
+        for id_, (trunk, leaf) in branches.items():
             found[id_] = msgspec.structs.replace(trunk, messages=trunk.branches[leaf], branches={})
         return {id_: readable(told) for id_, told in found.items() if told.messages}
 
-    async def _branches(self, ids: Sequence[str]) -> dict[str, tuple[Told, str]]:
+    async def _branches(
+        self, ids: Sequence[str], trunks: dict[str, Told]
+    ) -> dict[str, tuple[Told, str]]:
         """Those of these that are `ID#LEAF`: what the conversation says, and the leaf. Either may
         have a `#` of its own; where that can be read in two ways, the first is right."""
         ways = [
@@ -159,7 +164,9 @@ class WholeStore:
             for at, mark in enumerate(id_)
             if mark == _MARK and at
         ]
-        trunks = await self._source.told(sorted({trunk for _, trunk, _ in ways}))
+        if not all(trunk in trunks for _, trunk, _ in ways):
+            trunks.clear()
+            trunks.update(await self._source.told(sorted({trunk for _, trunk, _ in ways})))
         found: dict[str, tuple[Told, str]] = {}
         for id_, trunk, leaf in ways:
             if trunk in trunks and leaf in trunks[trunk].branches:
@@ -213,7 +220,7 @@ class WholeStore:
         branches = {leaf: said for leaf, said in told.branches.items() if said}
         names = {f"{conversation}{_MARK}{leaf}": leaf for leaf in branches}
         others = await self._source.told([*names]) if names else {}
-        read = await self._branches([name for name in names if name.count(_MARK) > 1])
+        read = await self._branches([name for name in names if name.count(_MARK) > 1], {})
         return {
             name: branches[leaf]
             for name, leaf in names.items()

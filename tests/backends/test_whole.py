@@ -24,6 +24,7 @@ class Dict:
     def __init__(self, **there: Told) -> None:
         self.there = dict[str, Told](there)
         self.asked: list[int] = []
+        self.names: list[str] = []
 
     async def ids(self) -> AsyncIterator[list[str]]:
         for some in chunks(sorted(self.there), 2):
@@ -31,6 +32,7 @@ class Dict:
 
     async def told(self, ids: Sequence[str]) -> Mapping[str, Told]:
         self.asked.append(len(ids))
+        self.names += ids
         return {id_: self.there[id_] for id_ in ids if id_ in self.there}
 
     async def strays(self) -> list[Damage]:
@@ -308,6 +310,21 @@ def test_an_id_that_could_be_of_two_branches_is_of_one_and_listed_once() -> None
         assert (await details(whole))["a#b#c"].messages == 2
         assert whole.passed_over(["a", "a#b", "a#b#c"]) == 0
         assert [each.position for each in await nameless_of(whole)] == ["'a#b#c'"]
+
+    run(main())
+
+
+def test_a_conversation_is_asked_for_once_for_all_its_branches() -> None:
+    async def main() -> None:
+        source = Dict(a=tree(3, **{f"b{n}": 40 for n in range(9)}), b=tree(30, c=40, d=40))
+        whole = store(source, branches=True)
+        names = await ids(whole)
+        source.asked, source.names = [], []
+        found = {page.conversation: page.items[0] async for page in whole.read(names)}
+        assert [*found] == names
+        assert source.names.count("a") == source.names.count("b") == 2
+        source.there["a"] = tree(3, b7=41)
+        assert len(await items(whole, "a#b7")) == 41
 
     run(main())
 
