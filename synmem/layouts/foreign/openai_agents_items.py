@@ -299,7 +299,10 @@ def time_of(value: Any) -> datetime | None:
     if value is None:
         return None
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(f"its created_at is no time: {value!r}") from error
     if not isinstance(value, datetime):
         raise ValueError("its created_at is no time")
     return value.replace(tzinfo=UTC) if value.tzinfo is None else parse_time(value.isoformat())

@@ -163,6 +163,8 @@ def test_one_odd_time_of_openai_agents_hides_no_other_message(
                 found = await items(store, "a", reverse=reverse)
                 told = ["odd" if isinstance(m, Unreadable) else m.content for m in found]
                 assert told == (expected[::-1] if reverse else expected)
+                (unread,) = [each for each in found if isinstance(each, Unreadable)]
+                assert f"no time: '{odd[:4]}" in unread.reason
                 times_read = {m.content: m.created_at for m in found if isinstance(m, Message)}
                 assert times_read["message 1"].isoformat() == "2024-01-02T10:00:00.500000+00:00"
             if expected[-1] == "odd":
