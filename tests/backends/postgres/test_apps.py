@@ -186,6 +186,27 @@ def test_lobechats_topics_and_sessions_are_kept_apart(place: Place) -> None:
     run(main())
 
 
+def test_a_chat_that_is_gone_is_named_also_where_ids_are_of_another_type(place: Place) -> None:
+    async def main() -> None:
+        await place.sql(
+            'CREATE TABLE "Chat" (id uuid, title text)',
+            'CREATE TABLE "Message_v2" (id uuid, "chatId" text, role text, parts json, '
+            '"createdAt" timestamp)',
+            f"""INSERT INTO "Chat" VALUES ('{ONE}', 'A title')""",
+            *(f"""INSERT INTO "Message_v2" VALUES ('{ONE}', '{of}', 'user', '[{{"type": "text", "text": "x"}}]', now())"""
+              for of in (ONE, TWO, TWO, "no uuid")),
+        )  # fmt: skip
+        async with place.opened() as store:
+            assert await ids(store) == [ONE]
+            why = "there is no such row in Chat"
+            assert {each.position: each.reason for each in await store.strays()} == {
+                f"Message_v2 of chatId {TWO}": f"{why} (2 such)",
+                "Message_v2 of chatId no uuid": f"{why} (1 such)",
+            }
+
+    run(main())
+
+
 def test_what_is_left_of_the_ai_sdks_older_table_is_not_read_twice(place: Place) -> None:
     async def main() -> None:
         table = '("id" uuid, "chatId" uuid, "role" varchar, {} json, "createdAt" timestamp)'
