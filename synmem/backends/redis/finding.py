@@ -8,7 +8,7 @@ lies behind them is not found by itself, and must be named.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from synmem.backends.redis.keys import LIST, OWN, PREFIX, decoded, escaped
+from synmem.backends.redis.keys import LIST, OWN, PREFIX, escaped
 from synmem.backends.redis.keys import Keys as OwnKeys
 from synmem.backends.redis.opening import Server
 from synmem.errors import (
@@ -57,7 +57,8 @@ class ListsFit(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """The names of the lists and of the JSON documents of a database, as far as was looked."""
+    """The names of the lists and of the JSON documents of a database, as far as was looked; bytes
+    that are not UTF-8 as lone surrogates."""
 
     lists: Sequence[str]
     documents: Sequence[str]
@@ -138,7 +139,11 @@ async def _scanned(
 ) -> list[str]:
     key = (prefix or "").encode()
     found = await server.scan(key, "SCAN", options=options, most=most)
-    return sorted(name for each in found if (name := decoded(each)))
+    return sorted(each.decode("utf-8", "surrogateescape") for each in found)
+
+
+def _key(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _has_own(seen: Seen, prefix: str | None) -> bool:
@@ -172,7 +177,7 @@ async def _tells(server: Server, fit: ListsFit, names: Sequence[str]) -> bool:
     """Whether any of the first records under these names is of the layout."""
     most = _SAMPLE if fit.shape.prefix else _LARGE_SAMPLE
     for some in chunks(names[:most], _AT_ONCE):
-        keys = [name.encode() for name in some]
+        keys = [_key(name) for name in some]
         if isinstance(fit.shape, Keys):
             documents = await server.ask_all([("JSON.GET", key) for key in keys])
             if any(_is_document(fit.shape, each) for each in documents):
@@ -202,7 +207,7 @@ async def others(server: Server, own: OwnKeys) -> list[str]:
         seen = await _seen(server, None, _FEW_LOOKS)
     except AccessDenied:
         return []
-    lists = [name for name in seen.lists if not own.has(name.encode())]
+    lists = [name for name in seen.lists if not own.has(_key(name))]
     found = await _fits(server, Seen(lists, seen.documents), None, None)
     return [f"{fit.words}: {way}" for fit, way in zip(found, _ways(found), strict=True)]
 

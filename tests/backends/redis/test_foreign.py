@@ -603,6 +603,19 @@ def test_where_any_list_may_be_a_conversation_only_one_that_tells_is_a_stray(
         raw.flushdb()
 
 
+@pytest.mark.parametrize("id_", [b"", b"\xff"])
+def test_a_place_that_has_but_stray_lists_is_found(redis_server: Any, id_: bytes) -> None:
+    url = redis_server.url.removesuffix("/0") + "/12"
+    with redis.Redis.from_url(url) as raw:
+        raw.flushdb()
+        raw.rpush(b"message_store:" + id_, ascii_json(json_of(Message("user", "lost"))))
+        for command in ("ls", "check", "export"):
+            result = cli(command, "-p", url)
+            assert result.exit_code == 6
+            assert "b'message_store:" in result.stderr
+        raw.flushdb()
+
+
 def test_a_stray_list_is_named_by_each_command_that_looks_at_all(redis_server: Any) -> None:
     url, prefix = redis_server.url, unique() + ":"
     with redis.Redis.from_url(url) as raw:
