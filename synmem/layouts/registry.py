@@ -84,11 +84,6 @@ def check_known(where: str, layout: str, backend: str, own: Sequence[str]) -> No
         )
 
 
-def whose(layout: str, version: str, place: str) -> str:
-    """How a person is told whose conversations these are, and where they lie."""
-    return f"layout {layout}{f' ({version})' if version else ''}, {place}"
-
-
 def shapes(layout: str, backend: str) -> Sequence[Shape]:
     """In which shapes a layout may lie on this backend; the first is how it is made."""
     module = importlib.import_module(f"synmem.layouts.foreign.{layout}")

@@ -181,8 +181,8 @@ def test_times_order_a_session_of_sqlalchemy_and_what_does_not_fit_is_named(tmp_
     assert done("ls", "-p", path) == "good\nlate\n"  # of which the first message fits
     assert [item["content"] for item in stored(path, "good")] == ["0", "1", "2"]
     with contextlib.closing(sqlite3.connect(path)) as db:
-        first, second, now = [row[0] for row in db.execute("SELECT created_at FROM agent_messages WHERE session_id = 'good' ORDER BY created_at, id")]  # fmt: skip
-    assert first == second == "2026-01-02 00:00:00" < now
+        times = {row[0] for row in db.execute("SELECT created_at FROM agent_messages WHERE session_id = 'good'")}  # fmt: skip
+    assert times == {"2026-01-02 00:00:00"}  # what the next call brings may be as old
     own = tmp_path / "chat.db"
     done("import", source, "-p", own)
     result = run("migrate", own, place, "--match", "good")

@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 from synmem.backends.dynamodb.calls import Client
 from synmem.backends.dynamodb.table import Described, is_ours, keys_of, shown_keys
 from synmem.errors import CorruptData, Unnamed
-from synmem.layouts import registry
+from synmem.layouts import naming, registry
 from synmem.layouts.own.dynamodb_items import Item, Value, json_form
 from synmem.layouts.shapes import Items
 
@@ -113,14 +112,8 @@ def _missing(
 
 def _unnamed(client: Client, fits: list[ItemsFit]) -> Unnamed:
     if len(fits) == 1:
-        return Unnamed(
-            f"{client.name}: its items are {fits[0].layout}'s: to be written, it must be named",
-            hint=f"with --layout {fits[0].layout} (of the destination of `migrate`: --to-layout), "
-            "or `layout` in the profile",
-        )
-    ways = " or ".join(f"?layout={fit.layout}&attribute={quote(fit.attribute)}" for fit in fits)
+        return naming.to_be_named(client.name, "its items are", fits[0].layout)
     found = ", ".join(f"{fit.attribute} ({fit.layout})" for fit in fits)
-    return Unnamed(
-        f"{client.name}: its items may hold conversations in several ways: {found}",
-        hint=f"choose one: {ways} behind the address, in quotes",
-    )
+    ways = (naming.way(layout=fit.layout, attribute=fit.attribute) for fit in fits)
+    why = f"its items may hold conversations in several ways: {found}"
+    return naming.to_be_chosen(client.name, why, ways)

@@ -21,7 +21,7 @@ from synmem.backends.dynamodb.foreign_source import ForeignItems
 from synmem.backends.dynamodb.foreign_writing import ForeignWriter
 from synmem.backends.dynamodb.table import Described
 from synmem.backends.whole import WholeStore
-from synmem.layouts import registry
+from synmem.layouts import naming, registry
 from synmem.messages import Conversation, Damage, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position
 
@@ -45,7 +45,7 @@ async def open_foreign(
 
 
 def _remark(fit: ItemsFit) -> str:
-    return registry.whose(fit.layout, fit.shape.version, f"attribute {fit.attribute}")
+    return naming.whose(fit.layout, fit.shape.version, f"attribute {fit.attribute}")
 
 
 class ForeignStore:

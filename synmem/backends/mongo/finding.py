@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 from synmem.backends.mongo.foreign_values import as_json
 from synmem.backends.mongo.opening import LAYOUT, SYSTEM, Place, not_ours
@@ -16,7 +15,7 @@ from synmem.errors import (
     StoreUnavailable,
     Unnamed,
 )
-from synmem.layouts import registry
+from synmem.layouts import naming, registry
 from synmem.layouts.shapes import Documents, Gathered
 
 _SAMPLE: Final = 20
@@ -181,20 +180,14 @@ def _others(shape: Documents | Gathered, documents: Sequence[Document]) -> tuple
 
 
 def _unnamed(place: Place, fits: Sequence[Fit]) -> Unnamed:
-    ways = [_way(place, fit, len(fits)) for fit in fits]
-    if len(fits) == 1:
+    if len(fits) == 1 and place.named is not None:
         [fit] = fits
-        own = f"; ?layout={LAYOUT} is a place of synmem's own" if place.named is None else ""
-        return Unnamed(
-            f"{place.name}: its collection {fit.called} is {fit.layout}'s: to be written, it must "
-            "be named",
-            hint=f"with {ways[0]} behind the URL, in quotes, or `layout` in the profile{own}",
-        )
-    return Unnamed(
-        f"{place.name}: several of its collections hold conversations: "
-        + ", ".join(f"{fit.called} ({fit.layout})" for fit in fits),
-        hint=f"choose one: {' or '.join(ways)} behind the URL, in quotes",
-    )
+        return naming.to_be_named(place.name, f"its collection {fit.called} is", fit.layout)
+    found = ", ".join(f"{fit.called} ({fit.layout})" for fit in fits)
+    ways = [_way(place, fit, len(fits)) for fit in fits]
+    if place.named is None:
+        ways.append(f"{naming.way(layout=LAYOUT)} (a place of our own)")
+    return naming.to_be_chosen(place.name, f"conversations lie in its collections: {found}", ways)
 
 
 def _way(place: Place, fit: Fit, count: int) -> str:
@@ -204,7 +197,7 @@ def _way(place: Place, fit: Fit, count: int) -> str:
         keys["db_name"] = fit.database
     if count > 1 or fit.collection != fit.shape.collection:
         keys["collection_name"] = fit.collection
-    return "?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in keys.items())
+    return naming.way(**keys)
 
 
 def _missing(

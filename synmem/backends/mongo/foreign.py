@@ -35,7 +35,7 @@ from synmem.backends.mongo.foreign_writing import ForeignWriter
 from synmem.backends.mongo.server import Server
 from synmem.backends.paging import Paging, storable
 from synmem.backends.whole import WholeStore
-from synmem.layouts import registry
+from synmem.layouts import naming, registry
 from synmem.layouts.shapes import Documents
 from synmem.messages import Conversation, Damage, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position
@@ -55,7 +55,7 @@ def opened(
 
 def remark_of(fit: Fit) -> str:
     """Whose it is, for a person."""
-    return registry.whose(fit.layout, fit.shape.version, f"collection {fit.called}")
+    return naming.whose(fit.layout, fit.shape.version, f"collection {fit.called}")
 
 
 class ForeignStore:

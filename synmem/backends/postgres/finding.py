@@ -4,12 +4,11 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
 from synmem.errors import AccessDenied, CorruptData, Unnamed
-from synmem.layouts import registry
+from synmem.layouts import naming, registry
 from synmem.layouts.registry import Fit, RowsFit, WholeFit
 from synmem.layouts.shapes import Rows, Shape, Sketch, Whole
 
@@ -256,22 +255,16 @@ def _told_sql(column: str, kind: str) -> str:
 
 
 def _unnamed(name: str, found: Sequence[Found], *, elsewhere: bool = False) -> Unnamed:
-    ways = " or ".join(_way(each, table=len(found) > 1) for each in found)
     if len(found) == 1 and not elsewhere:
-        return Unnamed(
-            f"{name}: its table {found[0].fit.table} is {found[0].fit.layout}'s: to be written, it "
-            "must be named",
-            hint=f"with --layout {found[0].fit.layout} (of the destination of `migrate`: "
-            "--to-layout), or `layout` in the profile; --layout synmem makes our own beside it",
-        )
+        fit = found[0].fit
+        own = "--layout synmem makes our own beside it"
+        return naming.to_be_named(name, f"its table {fit.table} is", fit.layout, own)
     tables = ", ".join(f"{_place(each)} ({each.fit.layout})" for each in found)
     why = f"several of its tables hold conversations: {tables}"
     if elsewhere:
         why = f"conversations lie in schemas that are not on the search path: {tables}"
-    return Unnamed(
-        f"{name}: {why}",
-        hint=f"choose one: {ways} behind the URL, in quotes, or these keys in a profile",
-    )
+    ways = (_way(each, table=len(found) > 1) for each in found)
+    return naming.to_be_chosen(name, why, ways)
 
 
 def _denied(
@@ -296,7 +289,7 @@ def _way(found: Found, *, table: bool) -> str:
         keys["table"] = found.fit.table
     if not found.on_path:
         keys["schema"] = found.schema or ""
-    return "?" + "&".join(f"{key}={quote(value)}" for key, value in keys.items())
+    return naming.way(**keys)
 
 
 def _missing(name: str, seen: Sketch, layout: str | None, table: str | None) -> CorruptData:

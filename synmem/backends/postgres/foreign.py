@@ -21,7 +21,7 @@ from synmem.backends.postgres.foreign_reading import ForeignReader
 from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.postgres.foreign_writing import ForeignWriter
 from synmem.backends.postgres.opening import Database
-from synmem.layouts import registry
+from synmem.layouts import naming, registry
 from synmem.layouts.registry import Fit, RowsFit
 from synmem.messages import Conversation, Damage, Holds, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position, Store
@@ -56,7 +56,7 @@ async def opened(
 
 
 def _remark(fit: Fit) -> str:
-    return registry.whose(fit.layout, fit.shape.version, f"table {fit.table}")
+    return naming.whose(fit.layout, fit.shape.version, f"table {fit.table}")
 
 
 class ForeignStore:

@@ -18,7 +18,7 @@ from synmem.errors import (
     StoreUnavailable,
     Unnamed,
 )
-from synmem.layouts import registry
+from synmem.layouts import naming, registry
 from synmem.layouts.shapes import Keys, Lists
 from synmem.messages import chunks, parse_json
 
@@ -53,7 +53,7 @@ class ListsFit(NamedTuple):
     @property
     def remark(self) -> str:
         """Whose they are, for a person."""
-        return registry.whose(self.layout, self.shape.version, self.words)
+        return naming.whose(self.layout, self.shape.version, self.words)
 
 
 class Seen(NamedTuple):
@@ -236,28 +236,22 @@ def _check_likeness(store: str, seen: Seen, prefix: str | None) -> None:
 
 def _unnamed(store: str, found: Sequence[ListsFit]) -> Unnamed:
     if len(found) == 1:
-        fit = found[0]
-        is_written = isinstance(fit.shape, Lists) and fit.shape.fold is not None
-        theirs = f"?layout={fit.layout} behind the URL, in quotes; " if is_written else ""
-        return Unnamed(
-            f"{store}: its {fit.words} are {fit.layout}'s: to be written, it must be named whose "
-            "they shall be",
-            hint=f"{theirs}?layout={OWN} for lists of our own beside them",
-        )
+        [fit] = found
+        own = f"--layout {OWN} makes our own beside them"
+        if not registry.is_written(fit.shape):
+            return Unnamed(f"{store}: its {fit.words}, {fit.layout}'s, can only be read", hint=own)
+        return naming.to_be_named(store, f"its {fit.words} are", fit.layout, own)
     what = ", ".join(f"{fit.words} ({fit.layout})" for fit in found)
-    return Unnamed(
-        f"{store}: conversations of several layouts lie there: {what}",
-        hint=f"choose one: {' or '.join(_ways(found))} behind the URL, in quotes",
-    )
+    why = f"conversations of several layouts lie there: {what}"
+    return naming.to_be_chosen(store, why, _ways(found))
 
 
 def _ways(found: Sequence[ListsFit]) -> list[str]:
     """What chooses each, behind the URL."""
-    from urllib.parse import quote
-
     layouts = [fit.layout for fit in found]
     return [
-        f"?layout={fit.layout}"
-        + (f"&prefix={quote(fit.prefix)}" if layouts.count(fit.layout) > 1 else "")
+        naming.way(layout=fit.layout, prefix=fit.prefix)
+        if layouts.count(fit.layout) > 1
+        else naming.way(layout=fit.layout)
         for fit in found
     ]

@@ -8,7 +8,7 @@ from typing import Final
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.shape import TABLES
 from synmem.errors import CorruptData, Unnamed, Unsupported
-from synmem.layouts import registry
+from synmem.layouts import naming, registry
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import Fit, RowsFit
 from synmem.layouts.shapes import Rows, Sketch
@@ -66,9 +66,7 @@ async def _looks(
 
 def _way(fit: Fit) -> str:
     """What chooses it, behind the file's path."""
-    from urllib.parse import quote
-
-    return f"?layout={fit.layout}&table={quote(fit.table)}"
+    return naming.way(layout=fit.layout, table=fit.table)
 
 
 def _is_writable(fit: Fit) -> bool:
@@ -119,16 +117,8 @@ async def _tells(file: File, fit: Fit) -> bool | None:
 
 def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
     if len(fits) == 1:
-        return Unnamed(
-            f"{file.path}: its table {fits[0].table} is {fits[0].layout}'s: to be written, it must "
-            "be named",
-            hint=f"with --layout {fits[0].layout} (of the destination of `migrate`: --to-layout), "
-            "or `layout` in the profile",
-        )
-    ways = map(_way, fits)
+        [fit] = fits
+        return naming.to_be_named(file.name, f"its table {fit.table} is", fit.layout)
     tables = ", ".join(f"{fit.table} ({fit.layout})" for fit in fits)
-    return Unnamed(
-        f"{file.path}: several of its tables hold conversations: {tables}",
-        hint=f"choose one: {' or '.join(ways)} behind the path, in quotes, or these keys in a "
-        "profile",
-    )
+    why = f"several of its tables hold conversations: {tables}"
+    return naming.to_be_chosen(file.name, why, map(_way, fits))

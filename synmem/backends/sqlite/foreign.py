@@ -21,7 +21,7 @@ from synmem.backends.sqlite.foreign_listing import ForeignListing
 from synmem.backends.sqlite.foreign_reading import ForeignReader
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable, table_of
 from synmem.backends.sqlite.foreign_writing import ForeignWriter
-from synmem.layouts import registry
+from synmem.layouts import naming, registry
 from synmem.layouts.registry import Fit, RowsFit
 from synmem.messages import Conversation, Damage, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position, Store
@@ -46,7 +46,7 @@ async def open_foreign(
 
 
 def _remark(fit: Fit) -> str:
-    return registry.whose(fit.layout, fit.shape.version, f"table {fit.table}")
+    return naming.whose(fit.layout, fit.shape.version, f"table {fit.table}")
 
 
 class ForeignStore:

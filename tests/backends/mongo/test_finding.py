@@ -63,7 +63,7 @@ def test_a_database_that_holds_one_layout_is_that(place: Place, layout: str) -> 
     fill(place, layout)
     said = run(told(place))
     assert said.startswith(f"layout {layout.split()[0]}")
-    assert said.endswith(f"in its collection {place.name}.{TALK[layout][0]}")
+    assert said.endswith(f"collection {place.name}.{TALK[layout][0]}")
     assert run(told(place, layout=layout.split()[0])) == said
     assert run(told(place, collection_name=TALK[layout][0])) == said
 
@@ -118,7 +118,7 @@ def test_what_is_written_must_be_named(place: Place) -> None:
         with pytest.raises(Unnamed, match="to be written") as caught:
             async with place.opened(write=True):
                 pass
-        assert "?layout=langchain " in str(caught.value.hint)
+        assert "--layout langchain " in str(caught.value.hint)
 
     run(main())
     assert place.database.list_collection_names() == ["message_store"]
