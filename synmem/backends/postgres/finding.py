@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
-from synmem.errors import AccessDenied, CorruptData, Unnamed
+from synmem.errors import AccessDenied, CorruptData, StoreError, StoreUnavailable, Unnamed
 from synmem.layouts import naming, registry
 from synmem.layouts.registry import Fit, RowsFit, WholeFit
 from synmem.layouts.shapes import Rows, Shape, Sketch, Whole
@@ -239,7 +239,12 @@ async def _tells(database: Database, found: Found, columns: Mapping[str, str]) -
         tells = fit.shape.tells
         record = ", ".join(_told_sql(name, columns[name]) for name in fit.shape.record)
     place = f"{identifier(found.schema or '')}.{identifier(fit.table)}"
-    rows: list[Any] = await database.fetch(f"SELECT {record} FROM {place} LIMIT {_SAMPLE}")
+    try:
+        rows: list[Any] = await database.fetch(f"SELECT {record} FROM {place} LIMIT {_SAMPLE}")
+    except (StoreUnavailable, AccessDenied):
+        raise
+    except StoreError:
+        return None  # a view that is not filled, or of what is gone: it hinders no other
     told = [[*map(text_of, row)] for row in rows]
     return None if rows and tells is not None and not any(map(tells, told)) else bool(rows)
 

@@ -386,6 +386,17 @@ def test_policies_hide_rows_and_refuse_them(base: Base) -> None:
 # --- views, and tables of other columns -----------------------------------------------------
 
 
+def test_a_view_that_is_not_filled_hinders_nothing(base: Base) -> None:
+    base.run(
+        "CREATE TABLE message_store (id SERIAL PRIMARY KEY, session_id TEXT, message JSONB)",
+        "CREATE MATERIALIZED VIEW gone AS SELECT * FROM message_store WITH NO DATA",
+        "INSERT INTO message_store (session_id, message) "
+        """VALUES ('a', '{"type": "human", "data": {"content": "x"}}')""",
+        "SELECT",
+    )
+    assert base.opens() == "layout langchain (langchain-community), table message_store"
+
+
 @pytest.mark.parametrize("materialized", ["", "MATERIALIZED "])
 def test_a_view_of_that_shape_is_read_and_not_written(base: Base, materialized: str) -> None:
     base.run("CREATE TABLE raw (n int, who text, what jsonb, gone bool)", "SELECT")
