@@ -134,6 +134,10 @@ class ForeignStore:
         """See `Store.replace`."""
         await self._writer.replace(conversation, messages, upto, begins, token)
 
+    async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
+        """See `SupportsTrial.refuses_back`: what an item would have no room for."""
+        return await self._writer.refuses_back(conversations)
+
     async def close(self) -> None:
         """See `Store.close`."""
         await self._items.close()

@@ -16,7 +16,7 @@ from synmem import messages as model
 from synmem.backends.dynamodb.foreign_source import ForeignItems
 from synmem.backends.dynamodb.steps import BYTES, STEPS, Step
 from synmem.backends.dynamodb.table import attempts, made
-from synmem.backends.paging import changed, opened_for_reading
+from synmem.backends.paging import changed, opened_for_reading, storable
 from synmem.backends.whole import Said, index_at, position_at, readable
 from synmem.errors import CorruptData, Rejected, Unsupported
 from synmem.layouts.own.dynamodb_items import (
@@ -184,6 +184,29 @@ class ForeignWriter:
             found += self._elements(page)
             if reasons := self._no_room(nothing, [], found):
                 raise Rejected(reasons)
+        return found
+
+    async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
+        """See `SupportsTrial.refuses_back`: what was written in fewer words than the framework's
+        may be more than an item has room for, whichever of its messages come back."""
+        self._writing(None)
+        ids = [id_ for id_ in storable(conversations) if self._items.key_of(id_) is not None]
+        found: dict[str, str] = {}
+        for some in chunks(ids, STEPS):
+            for conversation, item in (await self._items.items(some)).items():
+                elements = item.get(self._fit.attribute, {}).get("L", [])
+                seen = _Seen(conversation, item, elements, self._said(elements))
+                for _, _, why in self._no_room(seen, [], self._larger(seen)):
+                    found[conversation] = f"brought back, it {why}"
+        return found
+
+    def _larger(self, seen: _Seen) -> list[Value]:
+        """Of each element and what is written where its message comes back, the larger one."""
+        found = []
+        for element, said in zip(seen.elements, seen.said, strict=True):
+            if isinstance(said, Message) and self.refusal(said) is None:
+                element = max(element, *self._elements([said]), key=size_of)
+            found.append(element)
         return found
 
     async def expire(self, left_s: Mapping[str, float]) -> None:

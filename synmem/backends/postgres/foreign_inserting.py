@@ -3,11 +3,14 @@ transaction."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import islice
 from typing import Any, Final
 
 from synmem.backends.paging import changed
 from synmem.backends.placing import Placing
+from synmem.backends.postgres.aside import Aside
 from synmem.backends.postgres.foreign_table import ForeignTable
+from synmem.backends.postgres.inserting import AT_ONCE
 from synmem.backends.postgres.table import identifier, literal
 from synmem.backends.records import Row, position_at, spot_at
 from synmem.errors import Rejected, StoreError, Unsupported
@@ -61,6 +64,27 @@ async def insert(
         why = f"the table's column {table.id.name!r} does not keep the id as it is"
         raise Rejected([(id_, 0, why) for id_ in sorted(changed_ids)])
     return inserted
+
+
+async def put(
+    connection: Any,
+    table: ForeignTable,
+    placing: Placing,
+    conversation: str,
+    aside: Aside,
+    first: int | None = None,
+    *,
+    behind: Sequence[Any] = (),
+) -> None:
+    """Write what was laid aside, numbered from the first on or by the server, in front of a row
+    that is ordered by these."""
+    messages, done = aside.messages(), 0
+    before: Sequence[Any] = ()
+    while some := [*islice(messages, AT_ONCE)]:
+        number = (0 if first is None else first - 1) + done
+        rows = placing.rows(conversation, some, number, before=before, behind=behind, nth=done)
+        await insert(connection, table, placing, rows, numbered=first is not None)
+        before, done = rows[-1].keys, done + len(rows)
 
 
 def _sent(value: Any) -> Any:

@@ -7,13 +7,13 @@ became of that transaction.
 """
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final, TypeVar
 
 from synmem import messages as model
 from synmem.backends.paging import changed, opened_for_reading, storable
 from synmem.backends.patience import again
 from synmem.backends.placing import Placing
+from synmem.backends.postgres import foreign_trial
 from synmem.backends.postgres.aside import Aside
 from synmem.backends.postgres.errors import Lost, RowRefused, is_taken
 from synmem.backends.postgres.foreign_inserting import (
@@ -26,10 +26,10 @@ from synmem.backends.postgres.foreign_inserting import (
     last_rows,
     lowest,
     namesakes,
+    put,
     trim,
 )
 from synmem.backends.postgres.foreign_table import ForeignTable
-from synmem.backends.postgres.inserting import AT_ONCE
 from synmem.backends.postgres.table import MAKING_SQL, identifier
 from synmem.backends.postgres.writing import SLOTS, locked_sql, slots_of
 from synmem.backends.records import Row, position_at
@@ -183,8 +183,12 @@ class ForeignWriter:
         if not kept:
             taken = await namesakes(self._table.database, self._table, names)
             found = {name: self._taken_for(other) for name, other in taken.items()}
+            is_plain = await foreign_trial.is_plain(self._table)
             for name in names:
-                why = await placing.misplaced(name, self._table.rows_from)
+                if is_plain:
+                    why = await placing.misplaced(name, self._table.rows_from)
+                else:
+                    why = await foreign_trial.not_taken(self._table, placing, name)
                 if why is not None:
                     found[name] = why
             return found
@@ -218,21 +222,10 @@ class ForeignWriter:
             return
         await check_zone(connection, self._table)
         high = await first_row(connection, self._table, conversation)
-        first = 1 if high is None else await lowest(connection, self._table, aside.count)
+        first = None if high is None else await lowest(connection, self._table, aside.count)
         await self._beside(connection, "opens", [conversation])
-        messages, done = aside.messages(), 0
-        before: Sequence[Any] = ()
-        while some := [*islice(messages, AT_ONCE)]:
-            rows = placing.rows(
-                conversation,
-                some,
-                first + done - 1,
-                before=before,
-                behind=() if high is None else high.keys,
-                nth=done,
-            )
-            await insert(connection, self._table, placing, rows, numbered=high is not None)
-            before, done = rows[-1].keys, done + len(rows)
+        keys = () if high is None else high.keys
+        await put(connection, self._table, placing, conversation, aside, first, behind=keys)
 
     async def _keep_in_step(self, connection: Any, ids: Sequence[str]) -> None:
         """What stands beside these conversations, of which rows were written or removed."""

@@ -526,6 +526,28 @@ def test_what_an_item_has_no_room_for_is_refused_before_anything_is_written(
     run(main())
 
 
+def test_what_an_item_would_have_no_room_for_is_told_before_it_goes(url: str, table: str) -> None:
+    """LangChain's words for a message are longer than those that somebody wrote it in."""
+    lean = {"type": "human", "data": {"content": "x" * 100}}
+    put(url, table, "full", [lean] * 2300)
+    put(url, table, "half", [lean] * 1000)
+    put(url, table, "odd", {"S": "x"})
+    before = item(url, table, "full")
+
+    async def main() -> None:
+        async with opened(url, table, layout="langchain") as store:
+            refused = await store.refuses_back(["full", "half", "none", "odd", ""])
+            assert {*refused} == {"full"}
+            assert "brought back, it takes its conversation to" in refused["full"]
+            messages = await items(store, "half")
+            await store.delete("half")
+            await store.append([Part(Conversation("half"), messages)])
+            assert await items(store, "half") == messages
+
+    run(main())
+    assert item(url, table, "full") == before
+
+
 async def _pages(*pages: Sequence[Message]) -> AsyncIterator[Sequence[Message]]:
     for page in pages:
         yield page

@@ -110,6 +110,73 @@ def test_where_two_ids_are_one_to_the_column_nothing_is_cut(base: Base) -> None:
     assert base.contents() == said({"Bob": 1, "bob": 1})
 
 
+# --- what a table would not take back -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "more"),
+    [
+        ("text CHECK (length(message) < 70)", ()),
+        ("varchar(60)", ()),
+        ("jsonb CHECK (NOT (message->'data' ? 'id'))", ()),
+        ("text", ("CREATE UNIQUE INDEX ON message_store ((length(message) / 100))",)),
+        ("text", ("ALTER TABLE message_store ADD CHECK (id > 0)",)),
+        ("text", ("ALTER TABLE message_store ADD EXCLUDE USING btree (session_id WITH =, (length(message) / 100) WITH =) DEFERRABLE INITIALLY DEFERRED",)),
+    ],
+)  # fmt: skip
+def test_what_the_table_would_not_take_back_is_told_before_it_goes(
+    base: Base, message: str, more: tuple[str, ...]
+) -> None:
+    """LangChain's words for a message are longer than those that somebody wrote it in."""
+    made(base, "text", "a", message=message)
+    base.run(*more, "SELECT")
+    size = 100 if more else 1  # what an index takes for two, and does no longer
+    base.run(
+        "INSERT INTO message_store (session_id, message) VALUES ('a', $1)",
+        values=[human("message 1").ljust(size)],
+    )
+    before = base.run("SELECT id, message::text FROM message_store ORDER BY id")
+
+    async def main() -> None:
+        async with base.opened(write=True, layout="langchain") as store:
+            assert [*await store.refuses_back(["a", "none"])] == ["a"]
+
+    run(main())
+    assert base.run("SELECT id, message::text FROM message_store ORDER BY id") == before
+
+
+@pytest.mark.parametrize("kind", ["varchar(36)", "text REFERENCES people", "text"])
+def test_what_it_would_take_back_it_does(base: Base, kind: str) -> None:
+    base.run("CREATE TABLE people (id text PRIMARY KEY)", "INSERT INTO people VALUES ('a')", "SELECT")  # fmt: skip
+    made(base, kind, "a", "a", "a")
+    base.run("CREATE UNIQUE INDEX ON message_store (session_id, id)", "SELECT")
+
+    async def main() -> None:
+        async with base.opened(write=True, layout="langchain") as store:
+            assert await store.refuses_back(["a", "none"]) == {}
+
+    run(main())
+    assert len(base.run("SELECT FROM message_store")) == 3
+
+
+@pytest.mark.parametrize("layout", ["langchain", "llamaindex", "openai_agents"])
+def test_in_a_table_as_its_framework_makes_it_nothing_is_tried(base: Base, layout: str) -> None:
+    async def written() -> None:
+        async with base.opened(write=True, layout=layout) as store:
+            await add(store, "a", numbered(1))
+
+    async def tried() -> None:
+        async with base.opened(write=True, layout=layout) as store:
+            assert await store.refuses_back(["a", "none"]) == {}
+
+    given = "SELECT sequencename, last_value FROM pg_sequences"  # a trial takes numbers
+    run(written())
+    before = base.run(given)
+    run(tried())
+    assert [row[1] for row in before] == [1]
+    assert base.run(given) == before
+
+
 # --- times that Python has none of ----------------------------------------------------------
 
 ODD = ["infinity", "-infinity", "10000-01-01", "0044-03-15 BC"]
