@@ -499,7 +499,8 @@ def test_whoever_waits_for_a_lock_of_the_server_is_soon_back_and_no_longer_waits
 
 def test_a_server_that_does_not_answer_keeps_nobody_long_who_was_cancelled() -> None:
     async def main(port: int) -> None:
-        settings = {"url": f"redis://127.0.0.1:{port}"}
+        # Named, so that it need not be asked whose keys it has.
+        settings = {"url": f"redis://127.0.0.1:{port}", "layout": "synapsekit"}
         async with open_store("redis", settings, write=True) as store:
             began = time.monotonic()
             with pytest.raises(TimeoutError):

@@ -100,6 +100,11 @@ class Server:
                 hint="redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://... or unix:///SOCKET",
             ) from error
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether its keys lie on several nodes, of which one has ours."""
+        return isinstance(self._client, RedisCluster)
+
     async def call(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int) -> Any:
         """What the script returns; it is run again where the answer was lost, so one that writes
         must know itself again. Without a right to scripts, what only reads is done without."""
