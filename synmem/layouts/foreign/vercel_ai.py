@@ -215,7 +215,7 @@ SHAPES: Final = {
         _whole("Message_v2", "parts", "Vote_v2", version="Message_v2"),
         _whole(
             "Message", "content", "Vote", without=frozenset({"Message_v2"}),
-            version="Message, before SDK 5",
+            version="Message before SDK 5",
         ),
         _rows("chatId", "createdAt"),
         _rows("chat_id", "created_at"),
