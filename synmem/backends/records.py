@@ -7,12 +7,12 @@ what it is ordered by.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from synmem.backends.whole import MALFORMED
-from synmem.layouts.shapes import Record
+from synmem.backends.paging import changed
+from synmem.layouts.shapes import MALFORMED, Record, Rows
 from synmem.messages import Message, Unreadable, ascii_json, parse_json, refusal
 from synmem.store import Page, Position
 
@@ -107,7 +107,56 @@ def end_of(row: Row) -> Spot:
     return Spot(row.number, _ENTIRE, hash_of(row))
 
 
-def behind(items: Sequence[Item], row: Row, nth: int) -> list[Item]:
+class Rowed(Protocol):
+    """A table whose rows are asked for from one on."""
+
+    @property
+    def shape(self) -> Rows:
+        """What its layout declares it as."""
+
+    async def rows_from(
+        self, conversation: str, number: int | None, reverse: bool, size: int
+    ) -> Sequence[Row]:
+        """So many rows of a conversation, all or from the one with this number on."""
+
+
+async def items_from(
+    table: Rowed, store: str, conversation: str, spot: Spot | None, *, reverse: bool, size: int
+) -> list[Item]:
+    """So many messages behind a spot, whose row is read along to see that it is there; on it goes
+    over rows without a message."""
+    found: list[Item] = []
+    while len(found) < size:
+        number, asked = (None, size) if spot is None else (spot.number, size + 1)
+        rows = await table.rows_from(conversation, number, reverse, asked)
+        items = items_of(table.shape.unfold, rows, reverse=reverse)
+        if spot is not None:
+            if not rows or (rows[0].number, hash_of(rows[0])) != (spot.number, spot.hash):
+                raise changed(conversation, store)
+            items = behind(items, rows[0], spot.nth)
+        found += items
+        if len(rows) < asked:
+            break
+        spot = end_of(rows[-1])
+    return found[:size]
+
+
+class Placed(Protocol):
+    """A message of a record, and which of it."""
+
+    @property
+    def row(self) -> object:
+        """The record."""
+
+    @property
+    def nth(self) -> int:
+        """From 0 on."""
+
+
+_Placed = TypeVar("_Placed", bound=Placed)
+
+
+def behind(items: Sequence[_Placed], row: object, nth: int) -> list[_Placed]:
     """What stands behind the message of that number in the row."""
     for count, item in enumerate(items, 1):
         if item.row is row and item.nth == nth:

@@ -7,22 +7,25 @@ more, they are looked for, and where they stand nowhere, or twice, it is `Change
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Callable,
     Collection,
+    Iterable,
     Mapping,
     Sequence,
 )
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from synmem.backends.paging import changed, storable
 from synmem.errors import StoreError, Unsupported
-from synmem.layouts.shapes import Told
+from synmem.layouts.shapes import MALFORMED, Record, Told
 from synmem.messages import (
     STRAY,
     Conversation,
@@ -48,9 +51,6 @@ _MARK: Final = "#"
 
 MOST_STRAYS: Final = 1000
 """So many kinds of what belongs to no conversation are named."""
-
-MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
-"""On what a layout comes to grief that meets a value of a kind that it does not expect."""
 
 Said = Message | Unreadable
 
@@ -318,6 +318,31 @@ class WholeStore:
 def stray(what: Any, why: Any, count: int) -> Damage:
     """Records that no conversation has, as a plan's query tells them."""
     return Damage(STRAY, str(what), f"{why} ({count:,} such)")
+
+
+Records = Mapping[str, Mapping[str, Sequence[Record]]]
+"""What the queries of a plan gave: by query, and then by conversation."""
+
+
+def by_conversation(rows: Iterable[Sequence[Any]]) -> dict[str, list[Record]]:
+    """The rows of a query of a plan, less their first column, which says the conversation."""
+    found: defaultdict[str, list[Record]] = defaultdict(list)
+    for id_, *record in rows:
+        found[id_].append(record)
+    return found
+
+
+def told_of(
+    ids: Sequence[str],
+    records: Records,
+    unfold: Callable[[str, Mapping[str, Sequence[Record]]], Told],
+) -> dict[str, Told]:
+    """What these conversations say. One of which no query has a row is not there."""
+    found: dict[str, Told] = {}
+    for id_ in [id_ for id_ in ids if any(id_ in of_ids for of_ids in records.values())]:
+        theirs = {name: of_ids.get(id_, []) for name, of_ids in records.items()}
+        found[id_] = told_by(partial(unfold, id_, theirs))
+    return found
 
 
 def told_by(unfold: Callable[[], Told]) -> Told:

@@ -116,8 +116,9 @@ class Session:
         """What other layouts' conversations lie beside ours, which are not shown."""
         from synmem.store import SupportsOthers
 
-        others = await store.others() if isinstance(store, SupportsOthers) else []
-        if others:
+        if self.quiet or not isinstance(store, SupportsOthers):
+            return
+        if others := await store.others():
             self.note(f"left out: other layouts' conversations ({', '.join(others)})")
 
     def nothing_yet(self, profile: "Profile") -> bool:

@@ -50,6 +50,10 @@ NAMES: Final = {
 }  # fmt: skip
 
 
+SAMPLE: Final = 20
+"""So many records are looked at, where columns or names do not tell a layout."""
+
+
 class RowsFit(NamedTuple):
     """A table that looks like one of a layout."""
 

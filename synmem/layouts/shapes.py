@@ -15,7 +15,7 @@ A layout is data and pure functions: it opens nothing and awaits nothing. Each b
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -29,6 +29,10 @@ Columns = Mapping[str, str]
 
 Sketch = Mapping[str, Columns]
 """The tables of a place that may be read, and their columns."""
+
+
+MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
+"""On what a layout comes to grief that meets a value of a kind that it does not expect."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,17 +1,15 @@
 """Which layout of another framework a DynamoDB table is of, and in which attribute of its items."""
 
 from collections.abc import Collection, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from synmem.backends.dynamodb.calls import Client
 from synmem.backends.dynamodb.table import Described, is_ours, keys_of, shown_keys
 from synmem.errors import CorruptData, Unnamed
 from synmem.layouts import naming, registry
 from synmem.layouts.own.dynamodb_items import Item, Value, json_form
+from synmem.layouts.registry import SAMPLE
 from synmem.layouts.shapes import Items
-
-_SAMPLE: Final = 20
-"""So many items are looked at, and so many elements of each list."""
 
 
 class ItemsFit(NamedTuple):
@@ -67,7 +65,7 @@ def _shapes(layout: str | None) -> Iterator[tuple[str, Items]]:
 
 
 async def _sample(client: Client) -> list[Item]:
-    answer = await client.call("scan", TableName=client.table, Limit=_SAMPLE)
+    answer = await client.call("scan", TableName=client.table, Limit=SAMPLE)
     found: list[Item] = answer["Items"]
     return found
 
@@ -82,7 +80,7 @@ def _fits(
         for item in items
         for name, value in item.items()
         if "L" in value and name not in keys and attribute in (None, name)
-        if any(shape.tells(_plain(element)) for element in value["L"][:_SAMPLE])
+        if any(shape.tells(_plain(element)) for element in value["L"][:SAMPLE])
     ]
     return [*dict.fromkeys(found)]
 

@@ -10,10 +10,9 @@ import msgspec
 from synmem.backends.dynamodb.calls import Client, pause
 from synmem.backends.dynamodb.finding import ItemsFit
 from synmem.backends.dynamodb.items import following
-from synmem.backends.whole import MALFORMED
 from synmem.errors import StoreError, StoreUnavailable
 from synmem.layouts.own.dynamodb_items import Item, Value, json_form, number_text, type_of
-from synmem.layouts.shapes import Told
+from synmem.layouts.shapes import MALFORMED, Told
 from synmem.messages import STRAY, Damage, Message, Unreadable, chunks
 
 _AT_ONCE: Final = 100

@@ -7,7 +7,6 @@ from typing import Any, Final, NamedTuple
 from synmem.backends.mongo.foreign_values import as_json
 from synmem.backends.mongo.opening import LAYOUT, SYSTEM, Place, not_ours
 from synmem.backends.mongo.server import LENIENT, Document
-from synmem.backends.whole import MALFORMED
 from synmem.errors import (
     AccessDenied,
     CorruptData,
@@ -16,10 +15,8 @@ from synmem.errors import (
     Unnamed,
 )
 from synmem.layouts import naming, registry
-from synmem.layouts.shapes import Documents, Gathered
-
-_SAMPLE: Final = 20
-"""So many documents of a collection are looked at."""
+from synmem.layouts.registry import SAMPLE
+from synmem.layouts.shapes import MALFORMED, Documents, Gathered
 
 _AT_ONCE: Final = 16
 
@@ -104,7 +101,7 @@ async def _sketch(
         there = place.client[where[0]].get_collection(where[1], LENIENT)
         async with turns:
             try:
-                return where, await place.ask(lambda: there.find(limit=_SAMPLE).to_list())
+                return where, await place.ask(lambda: there.find(limit=SAMPLE).to_list())
             except StoreUnavailable:
                 raise
             except StoreError:

@@ -25,9 +25,8 @@ from synmem.backends.mongo.finding import Fit
 from synmem.backends.mongo.foreign_values import as_json, extended, original
 from synmem.backends.mongo.server import OPTIONS, Document, Server
 from synmem.backends.paging import changed
-from synmem.backends.whole import MALFORMED
 from synmem.errors import Changed, CorruptData
-from synmem.layouts.shapes import Documents
+from synmem.layouts.shapes import MALFORMED, Documents
 from synmem.messages import Message, Unreadable, ascii_json, encodable, parse_json, refusal
 from synmem.store import Page, Position
 
@@ -252,7 +251,7 @@ def spot_at(position: Position) -> Spot:
         raise ValueError(f"not a position of this store: {position!r}") from error
 
 
-def behind(row: Row) -> Spot:
+def end_of(row: Row) -> Spot:
     """Behind all messages of a row."""
     return Spot(row.keys, _ENTIRE, hash_of(row))
 

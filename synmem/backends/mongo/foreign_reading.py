@@ -11,13 +11,14 @@ from synmem.backends.mongo.foreign_documents import (
     Item,
     Row,
     Spot,
-    behind,
+    end_of,
     hash_of,
     page_of,
     runs_of,
     spot_at,
 )
 from synmem.backends.paging import END, Fetched, fetched
+from synmem.backends.records import behind
 from synmem.messages import chunks
 from synmem.store import START, Page, Position
 
@@ -51,11 +52,11 @@ class ForeignReader:
             if spot is not None:
                 if not rows or hash_of(rows[0]) != spot.hash:
                     raise self._documents.changed(conversation)
-                items = _behind(items, rows[0], spot.nth)
+                items = behind(items, rows[0], spot.nth)
             found += items
             if len(rows) < asked:
                 break
-            spot = behind(rows[-1])
+            spot = end_of(rows[-1])
         return found[:size]
 
     async def first(self, ids: Sequence[str]) -> AsyncGenerator[tuple[str, Fetched], None]:
@@ -91,11 +92,3 @@ class ForeignReader:
                 return await self._items_from(conversation, None, reverse, each)
 
         return [page_of(items) for items in await asyncio.gather(*map(one, ids)) if items]
-
-
-def _behind(items: Sequence[Item], row: Row, nth: int) -> list[Item]:
-    """What stands behind the message of that number in the row."""
-    for count, item in enumerate(items, 1):
-        if item.row is row and item.nth == nth:
-            return [*items[count:]]
-    return [item for item in items if item.row is not row]

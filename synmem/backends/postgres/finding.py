@@ -9,11 +9,8 @@ from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
 from synmem.errors import AccessDenied, CorruptData, StoreError, StoreUnavailable, Unnamed
 from synmem.layouts import naming, registry
-from synmem.layouts.registry import Fit, RowsFit, WholeFit
+from synmem.layouts.registry import SAMPLE, Fit, RowsFit, WholeFit
 from synmem.layouts.shapes import Rows, Shape, Sketch, Whole
-
-_SAMPLE: Final = 20
-"""So many records are looked at, where columns do not tell a layout."""
 
 _MOST_TOLD: Final = 20
 """So many tables are named, where none fits."""
@@ -240,7 +237,7 @@ async def _tells(database: Database, found: Found, columns: Mapping[str, str]) -
         record = ", ".join(_told_sql(name, columns[name]) for name in fit.shape.record)
     place = f"{identifier(found.schema or '')}.{identifier(fit.table)}"
     try:
-        rows: list[Any] = await database.fetch(f"SELECT {record} FROM {place} LIMIT {_SAMPLE}")
+        rows: list[Any] = await database.fetch(f"SELECT {record} FROM {place} LIMIT {SAMPLE}")
     except (StoreUnavailable, AccessDenied):
         raise
     except StoreError:

@@ -11,7 +11,7 @@ from synmem.backends.csv_rows import Csv
 from synmem.backends.paging import storable
 from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.records import Row, position_at
-from synmem.backends.whole import MALFORMED
+from synmem.layouts.shapes import MALFORMED
 from synmem.messages import Message, format_time, plain
 
 _MOST: Final = 10_000

@@ -6,15 +6,13 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from synmem.backends.paging import END, Fetched, changed, fetched
+from synmem.backends.paging import END, Fetched, fetched
 from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.records import (
     Item,
     Row,
     Spot,
-    behind,
-    end_of,
-    hash_of,
+    items_from,
     items_of,
     page_of,
     spot_at,
@@ -42,22 +40,8 @@ class ForeignReader:
     async def _items_from(
         self, conversation: str, spot: Spot | None, reverse: bool, size: int
     ) -> list[Item]:
-        """So many messages behind a spot, whose row is read along to see that it is there; on it
-        goes over rows without a message."""
-        found: list[Item] = []
-        while len(found) < size:
-            number, asked = (None, size) if spot is None else (spot.number, size + 1)
-            rows = await self._table.rows_from(conversation, number, reverse, asked)
-            items = self._items(rows, reverse=reverse)
-            if spot is not None:
-                if not rows or (rows[0].number, hash_of(rows[0])) != (spot.number, spot.hash):
-                    raise changed(conversation, self._table.database.name)
-                items = behind(items, rows[0], spot.nth)
-            found += items
-            if len(rows) < asked:
-                break
-            spot = end_of(rows[-1])
-        return found[:size]
+        store = self._table.database.name
+        return await items_from(self._table, store, conversation, spot, reverse=reverse, size=size)
 
     def _items(self, rows: Sequence[Row], *, reverse: bool = False) -> list[Item]:
         return items_of(self._table.shape.unfold, rows, reverse=reverse)

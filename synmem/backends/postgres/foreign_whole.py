@@ -5,9 +5,7 @@ What is asked together is asked in one transaction that only reads, of one momen
 anything is given out. What stands in other schemas is found by a search path of that transaction.
 """
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 from synmem.backends.patience import again
@@ -16,10 +14,10 @@ from synmem.backends.postgres.errors import Lost
 from synmem.backends.postgres.finding import Found
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
-from synmem.backends.whole import MOST_STRAYS, stray, told_by
+from synmem.backends.whole import MOST_STRAYS, Records, by_conversation, stray, told_of
 from synmem.errors import CorruptData
 from synmem.layouts.registry import WholeFit
-from synmem.layouts.shapes import Record, Told
+from synmem.layouts.shapes import Told
 from synmem.messages import STRAY, Damage, Unreadable, chunks
 
 _SLICE: Final = 20
@@ -76,24 +74,15 @@ class PostgresSource:
                 return {ids[0]: Told(messages=[Unreadable("conversation", str(error))])}
             half = len(ids) // 2
             return {**await self._told(ids[:half]), **await self._told(ids[half:])}
-        found: dict[str, Told] = {}
-        for id_ in [id_ for id_ in ids if any(id_ in of_ids for of_ids in records.values())]:
-            theirs = {name: of_ids.get(id_, []) for name, of_ids in records.items()}
-            found[id_] = told_by(partial(self._unfold, id_, theirs))
-        return found
+        return told_of(ids, records, self._unfold)
 
-    async def _records(self, ids: Sequence[str]) -> dict[str, dict[str, list[Record]]]:
+    async def _records(self, ids: Sequence[str]) -> Records:
         """The rows of these conversations, by query and id."""
         queries = {
             name: (sql.replace("{ids}", _WANTED), [ids]) for name, sql in self._plan.queries.items()
         }
-        records: dict[str, dict[str, list[Record]]] = {}
-        for name, rows in (await self._at_once(queries)).items():
-            of_ids: defaultdict[str, list[Record]] = defaultdict(list)
-            for id_, *record in rows:
-                of_ids[id_].append(record)
-            records[name] = of_ids
-        return records
+        found = await self._at_once(queries)
+        return {name: by_conversation(rows) for name, rows in found.items()}
 
     async def _rows(self, sql: str, *values: Any) -> list[Any]:
         return (await self._at_once({"": (sql, values)}))[""]

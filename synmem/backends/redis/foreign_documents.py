@@ -14,9 +14,9 @@ from synmem.backends.redis.finding import ListsFit
 from synmem.backends.redis.keys import decoded, escaped
 from synmem.backends.redis.opening import Server
 from synmem.backends.redis.plain import allowed
-from synmem.backends.whole import MALFORMED, WholeStore, told_by
+from synmem.backends.whole import WholeStore, told_by
 from synmem.errors import CorruptData, Unsupported
-from synmem.layouts.shapes import Keys, Told
+from synmem.layouts.shapes import MALFORMED, Keys, Told
 from synmem.messages import Damage, JSONObject, Message, Unreadable, chunks, parse_json
 
 _AT_ONCE: Final = 500

@@ -13,8 +13,7 @@ from synmem.backends.redis.keys import decoded, escaped
 from synmem.backends.redis.opening import Server
 from synmem.backends.redis.plain import Stretch
 from synmem.backends.redis.positions import checked, position_of
-from synmem.backends.whole import MALFORMED
-from synmem.layouts.shapes import Lists
+from synmem.layouts.shapes import MALFORMED, Lists
 from synmem.messages import (
     Conversation,
     Message,

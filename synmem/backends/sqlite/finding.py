@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
 
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.shape import TABLES
 from synmem.errors import CorruptData, Unnamed, Unsupported
 from synmem.layouts import naming, registry
 from synmem.layouts.own.sqlite_columns import quoted
-from synmem.layouts.registry import Fit, RowsFit
+from synmem.layouts.registry import SAMPLE, Fit, RowsFit
 from synmem.layouts.shapes import Rows, Sketch
-
-_SAMPLE: Final = 20
-"""So many records are looked at, where columns do not tell a layout."""
 
 
 def _known() -> list[str]:
@@ -111,7 +107,7 @@ async def _tells(file: File, fit: Fit) -> bool | None:
     tells, columns = None, "1"
     if isinstance(fit, RowsFit) and fit.shape.tells is not None:
         tells, columns = fit.shape.tells, ", ".join(map(quoted, fit.shape.record))
-    rows = await file.look_at_all(f"SELECT {columns} FROM {quoted(fit.table)} LIMIT {_SAMPLE}")
+    rows = await file.look_at_all(f"SELECT {columns} FROM {quoted(fit.table)} LIMIT {SAMPLE}")
     return None if rows and tells is not None and not any(map(tells, rows)) else bool(rows)
 
 

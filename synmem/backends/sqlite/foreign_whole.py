@@ -1,7 +1,6 @@
 """Conversations of other frameworks that lie in several tables of an SQLite file: the `Whole` of
 `layouts/shapes.py`, for all layouts."""
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, Final
@@ -10,9 +9,9 @@ from synmem.backends.sqlite.changes import version_of
 from synmem.backends.sqlite.errors import translating
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, SWEEP, UTF8, knowing_utf8
-from synmem.backends.whole import MOST_STRAYS, stray, told_by
+from synmem.backends.whole import MOST_STRAYS, Records, by_conversation, stray, told_of
 from synmem.layouts.registry import WholeFit
-from synmem.layouts.shapes import Record, Told
+from synmem.layouts.shapes import Told
 from synmem.messages import STRAY, Damage, chunks
 
 _ID: Final = f"{UTF8}(CAST(id AS BLOB))"
@@ -54,21 +53,16 @@ class SqliteSource:
         for some in chunks(ids, IDS_A_QUERY):
             async with self._file.step():
                 records = await self._file.at_once(partial(self._records, some))
-            for id_ in [id_ for id_ in some if any(id_ in of_ids for of_ids in records.values())]:
-                theirs = {name: of_ids.get(id_, []) for name, of_ids in records.items()}
-                found[id_] = told_by(partial(self._unfold, id_, theirs))
+            found |= told_of(some, records, self._unfold)
         return found
 
-    async def _records(self, ids: Sequence[str]) -> dict[str, dict[str, list[Record]]]:
+    async def _records(self, ids: Sequence[str]) -> Records:
         """The rows of these conversations, by query and id; where another collation than that of
         bytes counts, of others too."""
-        records: dict[str, dict[str, list[Record]]] = {}
-        for name, sql in self._plan.queries.items():
-            of_ids: defaultdict[str, list[Record]] = defaultdict(list)
-            for id_, *record in await self._rows(sql, ids):
-                of_ids[id_].append(record)
-            records[name] = of_ids
-        return records
+        return {
+            name: by_conversation(await self._rows(sql, ids))
+            for name, sql in self._plan.queries.items()
+        }
 
     async def _rows(self, sql: str, ids: Sequence[str]) -> list[Any]:
         """The rows of a query on these conversations; within a step."""

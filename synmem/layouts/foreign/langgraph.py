@@ -17,7 +17,6 @@ from synmem.layouts.foreign.langchain_messages import HOLDS as OF_MESSAGES
 from synmem.layouts.foreign.langchain_messages import message_of
 from synmem.layouts.foreign.sql import by_first
 from synmem.layouts.foreign.values import (
-    MALFORMED,
     as_json,
     json_of,
     kept,
@@ -25,7 +24,7 @@ from synmem.layouts.foreign.values import (
     parsed,
     told,
 )
-from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
+from synmem.layouts.shapes import MALFORMED, Plan, Record, Sketch, Told, Whole
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 NAME: Final = "langgraph"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from synmem.layouts.shapes import MALFORMED
 from synmem.messages import (
     MAX_DEPTH,
     JSONObject,
@@ -14,9 +15,6 @@ from synmem.messages import (
     parse_json,
     parse_time,
 )
-
-MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
-"""On what is come to grief that meets a value of a kind that is not expected."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
