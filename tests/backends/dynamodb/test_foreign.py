@@ -34,10 +34,10 @@ from synmem.store import START, Part, Store
 from tests.backends.dynamodb import place as dynamodb_place
 from tests.backends.dynamodb.place import client, opened, plain_table
 from tests.backends.dynamodb.test_faults import Front, in_front, private, proxied
+from tests.backends.langchain import WritingLangChain
 from tests.conformance import (
     FULL,
     Opener,
-    Writing,
     add,
     contents,
     details,
@@ -98,7 +98,9 @@ def fits(said: Any) -> bool:
         return False
 
 
-class TestLangChain(Writing):
+class TestLangChain(WritingLangChain):
+    full = structs.replace(FULL, extra={"langchain": {"response_metadata": {"a": [1.5, None]}}})
+
     @pytest.fixture(autouse=True)
     def _there(self, url: str, table: str) -> None:
         self.url, self.table = url, table
@@ -106,33 +108,8 @@ class TestLangChain(Writing):
     def stores(self, tmp_path: Any) -> Opener:
         return lambda: opened(self.url, self.table, layout="langchain")
 
-    def conversation_fields(self) -> frozenset[str]:
-        return frozenset()
-
     def can_hold(self, message: Message) -> bool:
         return langchain.refusal(message) is None and fits(langchain.json_of(message))
-
-    def _as_held(self, messages: list[Message]) -> list[Message]:
-        nothing = {"metadata": None, "created_at": None}
-        return [structs.replace(message, **nothing) for message in messages]
-
-    def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
-        pytest.skip("LangChain's messages have no metadata")
-
-    def test_every_field_survives(self, tmp_path: Any) -> None:
-        full = structs.replace(FULL, extra={"langchain": {"response_metadata": {"a": [1.5, None]}}})
-        messages = [
-            full,
-            Message("Human", "roles are not touched"),
-            Message("developer", "be brief"),
-            Message("tool", "result", tool_call_id="call_1", name=""),
-            Message("user", "without its own", extra={"langchain": {"id": "7", "new": 2**70}}),
-        ]
-
-        async def test(store: Store) -> None:
-            assert await items(store, "a") == self._as_held(messages)
-
-        self.check(tmp_path, [Part(Conversation("a"), messages)], test)
 
     def test_a_reader_whose_place_is_gone_is_told(self, tmp_path: Any) -> None:
         """A conversation is one item, and read at one moment: its reader needs no place in it."""
@@ -160,16 +137,6 @@ class TestLangChain(Writing):
             assert rest == [f"message {n}" for n in range(2, 5)]
 
         self.check(tmp_path, [Part(Conversation("a"), numbered(3))], test)
-
-    def test_details_of_conversations(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            found = await details(store)
-            assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
-            found_of = [i.id async for page in store.conversations(["b", "none"]) for i in page]
-            assert found_of == ["b"]
-
-        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
-        self.check(tmp_path, parts, test)
 
 
 class TestLlamaIndex(ReadingLlamaIndex):

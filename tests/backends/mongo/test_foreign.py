@@ -14,20 +14,17 @@ import pytest
 from bson import Binary, DatetimeMS, Int64, ObjectId, Timestamp
 from hypothesis import given
 from hypothesis import strategies as some
-from msgspec import structs
 
 from synmem.backends.mongo.foreign_ids import id_behind
 from synmem.errors import Changed, CorruptData, Rejected, Unsupported
 from synmem.layouts.foreign.langchain import SHAPES
-from synmem.layouts.foreign.langchain_messages import refusal as REFUSES
 from synmem.messages import Conversation, Message, Unreadable
-from synmem.store import Part, Store, once
+from synmem.store import Store, once
 from tests import conformance, services
+from tests.backends.langchain import WritingLangChain
 from tests.backends.mongo.place import Place, placed
 from tests.conformance import (
-    FULL,
     Opener,
-    Writing,
     add,
     contents,
     details,
@@ -45,7 +42,7 @@ def place(mongo_server: services.Server) -> Iterator[Place]:
         yield there
 
 
-class TestLangChain(Writing):
+class TestLangChain(WritingLangChain):
     place: Place
 
     @pytest.fixture(autouse=True)
@@ -70,44 +67,6 @@ class TestLangChain(Writing):
 
     def stores(self, tmp_path: Any) -> Opener:
         return lambda: self.place.opened(write=True, layout="langchain")
-
-    def conversation_fields(self) -> frozenset[str]:
-        return frozenset()
-
-    def can_hold(self, message: Message) -> bool:
-        return REFUSES(message) is None
-
-    def _as_held(self, messages: list[Message]) -> list[Message]:
-        nothing = {"metadata": None, "created_at": None}
-        return [structs.replace(message, **nothing) for message in messages]
-
-    def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
-        pytest.skip("LangChain's messages have no metadata")
-
-    def test_every_field_survives(self, tmp_path: Any) -> None:
-        messages = [
-            FULL,
-            Message("Human", "roles are not touched"),
-            Message("developer", "be brief"),
-            Message("tool", "result", tool_call_id="call_1", name=""),
-            Message("user", "without its own", extra={"langchain": {"id": "7", "new": 2**70}}),
-        ]
-
-        async def test(store: Store) -> None:
-            assert await items(store, "a") == self._as_held(messages)
-
-        self.check(tmp_path, [Part(Conversation("a"), messages)], test)
-
-    def test_details_of_conversations(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            found = await details(store)
-            assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
-            assert {info.first_at for info in found.values()} == {None}
-            some = [i.id async for page in store.conversations(["b", "none"]) for i in page]
-            assert some == ["b"]
-
-        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
-        self.check(tmp_path, parts, test)
 
 
 # --- what lies there ------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from uuid import NAMESPACE_URL, uuid5
 
 import asyncpg
 import pytest
-from msgspec import structs
 
 from synmem.backends.postgres.store import open as open_postgres
 from synmem.errors import Rejected
@@ -18,15 +17,14 @@ from synmem.layouts.foreign.langchain import SHAPES
 from synmem.layouts.foreign.llamaindex import SHAPES as LLAMAINDEX
 from synmem.messages import Conversation, Message
 from synmem.store import Part, Store
+from tests.backends.langchain import WritingLangChain
 from tests.backends.llamaindex import CALL, WritingMemory
 from tests.backends.openai_agents import WritingItems
 from tests.conformance import (
     AT,
-    FULL,
     IDS,
     PAGE_SIZE,
     Opener,
-    Writing,
     add,
     contents,
     details,
@@ -84,7 +82,7 @@ def space(postgres_server: Server) -> Iterator[Space]:
     space.rows(f"DROP SCHEMA {space.schema} CASCADE")
 
 
-class WritingLangChain(Writing):
+class WritingLangChain(WritingLangChain):
     """What a table of LangChain's promises; `table` is what makes it."""
 
     table: Sequence[str] = ()
@@ -100,44 +98,9 @@ class WritingLangChain(Writing):
     def stores(self, tmp_path: Any) -> Opener:
         return lambda: self.space.opened(write=True, layout="langchain")
 
-    def conversation_fields(self) -> frozenset[str]:
-        return frozenset()
-
     def can_hold(self, message: Message) -> bool:
         assert self.shape.write is not None
         return self.shape.write.refusal(message) is None
-
-    def _as_held(self, messages: list[Message]) -> list[Message]:
-        nothing = {"metadata": None, "created_at": None}
-        return [structs.replace(message, **nothing) for message in messages]
-
-    def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
-        pytest.skip("LangChain's messages have no metadata")
-
-    def test_every_field_survives(self, tmp_path: Any) -> None:
-        messages = [
-            FULL,
-            Message("Human", "roles are not touched"),
-            Message("developer", "be brief"),
-            Message("tool", "result", tool_call_id="call_1", name=""),
-            Message("user", "without its own", extra={"langchain": {"id": "7", "new": 2**70}}),
-        ]
-
-        async def test(store: Store) -> None:
-            assert await items(store, "a") == self._as_held(messages)
-
-        self.check(tmp_path, [Part(Conversation("a"), messages)], test)
-
-    def test_details_of_conversations(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            found = await details(store)
-            assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
-            assert {info.first_at for info in found.values()} == {None}
-            some = [i.id async for page in store.conversations(["b", "none"]) for i in page]
-            assert some == ["b"]
-
-        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
-        self.check(tmp_path, parts, test)
 
     def test_ids_are_opaque(self, tmp_path: Any) -> None:
         names = [name for name in IDS if "\0" not in name]

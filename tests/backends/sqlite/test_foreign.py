@@ -13,21 +13,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from synmem.backends.sqlite import foreign_sweep
 from synmem.errors import Changed, Unsupported
 from synmem.layouts import registry
-from synmem.layouts.foreign.langchain_messages import refusal as REFUSES
 from synmem.layouts.shapes import Record, Rows
-from synmem.messages import Conversation, Holds, Message, Unreadable, as_dict, ascii_json, from_dict
+from synmem.messages import Holds, Message, Unreadable, as_dict, ascii_json, from_dict
 from synmem.store import Part, Store
+from tests.backends.langchain import WritingLangChain
 from tests.backends.sqlite.test_store import opened
 from tests.conformance import (
-    FULL,
     Opener,
     Reading,
-    Writing,
     add,
     contents,
     details,
@@ -37,47 +34,9 @@ from tests.conformance import (
 )
 
 
-class TestLangChain(Writing):
+class TestLangChain(WritingLangChain):
     def stores(self, tmp_path: Any) -> Opener:
         return lambda: opened(tmp_path / "message_store.db", write=True, layout="langchain")
-
-    def conversation_fields(self) -> frozenset[str]:
-        return frozenset()
-
-    def can_hold(self, message: Message) -> bool:
-        return REFUSES(message) is None
-
-    def _as_held(self, messages: list[Message]) -> list[Message]:
-        nothing = {"metadata": None, "created_at": None}
-        return [structs.replace(message, **nothing) for message in messages]
-
-    def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
-        pytest.skip("LangChain's messages have no metadata")
-
-    def test_every_field_survives(self, tmp_path: Any) -> None:
-        messages = [
-            FULL,
-            Message("Human", "roles are not touched"),
-            Message("developer", "be brief"),
-            Message("tool", "result", tool_call_id="call_1", name=""),
-            Message("user", "without its own", extra={"langchain": {"id": "7", "new": 2**70}}),
-        ]
-
-        async def test(store: Store) -> None:
-            assert await items(store, "a") == self._as_held(messages)
-
-        self.check(tmp_path, [Part(Conversation("a"), messages)], test)
-
-    def test_details_of_conversations(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            found = await details(store)
-            assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
-            assert {info.first_at for info in found.values()} == {None}
-            some = [i.id async for page in store.conversations(["b", "none"]) for i in page]
-            assert some == ["b"]
-
-        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
-        self.check(tmp_path, parts, test)
 
 
 @pytest.mark.parametrize("remembered", [1, 2, 3, 7, 1000])
