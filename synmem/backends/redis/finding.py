@@ -8,7 +8,7 @@ lies behind them is not found by itself, and must be named.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from synmem.backends.redis.keys import LIST, OWN, PREFIX, escaped
+from synmem.backends.redis.keys import LIST, OWN, PREFIX, escaped, passes
 from synmem.backends.redis.keys import Keys as OwnKeys
 from synmem.backends.redis.opening import Server
 from synmem.errors import (
@@ -139,7 +139,8 @@ async def _scanned(
 ) -> list[str]:
     key = (prefix or "").encode()
     found = await server.scan(key, "SCAN", options=options, most=most)
-    return sorted(each.decode("utf-8", "surrogateescape") for each in found)
+    names = (each.decode("utf-8", "surrogateescape") for each in found)
+    return sorted(name for name in names if not passes(name))
 
 
 def _key(name: str) -> bytes:

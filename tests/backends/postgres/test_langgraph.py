@@ -24,7 +24,7 @@ def test_what_langgraph_writes_is_read_as_it_reads_it(place: Place) -> None:
 
         async def main() -> None:
             async with place.opened() as store:
-                assert store.remark().startswith("langgraph's")
+                assert store.remark() == "layout langgraph, table checkpoints"
                 assert await ids(store) == sorted(written)
                 for conversation in written:
                     expected = graph.ask("read", path=url, conversation=conversation)

@@ -93,6 +93,15 @@ def test_where_nothing_is_known_there_is_an_empty_store_of_our_own(there: Databa
     assert there.listed() == (None, ["ours"])
 
 
+@pytest.mark.parametrize("prefix", [None, "", "notes:"])
+def test_what_a_killed_write_left_is_nobodys(there: Database, prefix: str | None) -> None:
+    token, settings = "0123456789abcdef" * 2, {} if prefix is None else {"prefix": prefix}
+    there.raw.rpush(f"{prefix or ''}synmem:staged:{token}", '{"role":"user","content":"x"}')
+    assert there.listed(**settings) == (None, [])
+    there.raw.rpush(f"{prefix or ''}synmem:list", LLAMAINDEX)  # another's, whatever it is called
+    assert there.listed(**settings)[0].startswith("layout llamaindex")
+
+
 def test_our_own_keys_come_first(there: Database) -> None:
     there.raw.rpush("message_store:a", LANGCHAIN)
     there.raw.rpush("synapsekit:memory:b:messages", AGENTS)  # an orphan
