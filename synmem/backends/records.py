@@ -13,7 +13,7 @@ import msgspec
 
 from synmem.backends.paging import changed
 from synmem.layouts.shapes import MALFORMED, Record, Rows
-from synmem.messages import Message, Unreadable, ascii_json, parse_json, refusal
+from synmem.messages import Message, Unreadable, parse_json, refusal
 from synmem.store import Page, Position
 
 _ENTIRE: Final = -1
@@ -90,7 +90,7 @@ def position_of(item: Item) -> Position:
 
 def position_at(row: Row, index: int = 0) -> Position:
     """Where a message of that row stands."""
-    return ascii_json([row.number, index, hash_of(row)])
+    return f'[{row.number},{index},"{hash_of(row)}"]'
 
 
 def spot_at(position: Position) -> Spot:

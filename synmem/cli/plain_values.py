@@ -9,7 +9,7 @@ _SHOWN: Final = 40
 
 PRIVATE: Final = (
     "_runtime_param", "get_runtime_param", "type_descriptor.annotation",
-    "type_descriptor.is_ranged", "type_descriptor.is_choice", "type_descriptor.choices",
+    "type_descriptor.is_choice", "type_descriptor.choices",
     "type_descriptor.parameter_info.min", "type_descriptor.parameter_info.max",
 )  # fmt: skip
 """What this module asks a parameter of Typer 0.29 that is not Typer's to promise."""
@@ -49,11 +49,8 @@ class _PlainValue:
                 return value
         elif wanted is str and type(value) is str:
             return value
-        elif wanted is int and not self._descriptor.is_ranged:
-            if type(value) is int:
-                return value
-            if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
-                return int(value)
+        elif wanted is int and (number := _whole(value)) is not None and self._is_within(number):
+            return number
         import typer
 
         try:
@@ -64,6 +61,11 @@ class _PlainValue:
         if wanted is int and not -_MOST <= coerced <= _MOST:
             raise typer.BadParameter(f"{_short(value)} is too large", ctx=ctx, param=param)
         return coerced
+
+    def _is_within(self, number: int) -> bool:
+        """Whether a range, where there is one, has it."""
+        least, most = self._descriptor.parameter_info.min, self._descriptor.parameter_info.max
+        return (least is None or number >= least) and (most is None or number <= most)
 
     def _refusal(self, value: Any) -> str | None:
         """What a value is not, in words for a person; None where it is no number or choice."""
@@ -78,6 +80,15 @@ class _PlainValue:
     def _typers_own(self) -> Any:
         self._parameter._runtime_param = None
         return self._parameter.get_runtime_param()
+
+
+def _whole(value: Any) -> int | None:
+    """A number that any of us would read as the same; None for others, which Typer reads."""
+    if type(value) is int:
+        return value
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
+        return int(value)
+    return None
 
 
 def _short(value: Any) -> str:

@@ -1,6 +1,7 @@
 """CSV of a table of another framework, where its messages are of a role, a content and perhaps a
 time: of whole conversations, which another store loads as it is."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -11,7 +12,7 @@ from synmem.backends.csv_rows import Csv
 from synmem.backends.paging import storable
 from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.records import Row, position_at
-from synmem.layouts.shapes import MALFORMED
+from synmem.layouts.shapes import MALFORMED, Record
 from synmem.messages import Message, format_time, plain
 
 _MOST: Final = 10_000
@@ -22,6 +23,9 @@ _NUMBERS: Final = 200_000
 
 _FRESH_S: Final = 10.0
 """So long they are: what is added meanwhile is not told, as if it had come behind the read."""
+
+_Run = tuple[Sequence[Record], Row]
+"""A whole conversation: its records, and its last row."""
 
 
 class CsvMaker:
@@ -43,21 +47,22 @@ class CsvMaker:
             runs, done = await self._first_of(waiting[:IDS_A_QUERY])
         else:
             runs, done = await self._swept(waiting)
-        found = [each for run in runs if (each := self._csv_of(run)) is not None]
+        found = [each for run in runs if (each := self._csv_of(*run)) is not None]
         self._pays = 2 * len(found) >= len(runs)
         return found, waiting[done:]
 
-    async def _first_of(self, ids: Sequence[str]) -> tuple[list[list[Row]], int]:
+    async def _first_of(self, ids: Sequence[str]) -> tuple[list[_Run], int]:
         """Whole conversations, the first of these, and how many of these have been looked at."""
         rows = await self._table.first_rows(ids, _MOST)
         runs = [[*run] for _, run in groupby(rows, attrgetter("conversation"))]
-        if len(rows) < _MOST:
-            return runs, len(ids)
-        # The last one may go on; if it is the only one, it is large.
-        done = ids.index(runs[-1][0].conversation) + (len(runs) == 1)
-        return runs[:-1], done
+        done = len(ids)
+        if len(rows) == _MOST:
+            # The last one may go on; if it is the only one, it is large.
+            done = ids.index(runs[-1][0].conversation) + (len(runs) == 1)
+            runs.pop()
+        return [([row.record for row in run], run[-1]) for run in runs], done
 
-    async def _swept(self, ids: Sequence[str]) -> tuple[list[list[Row]], int]:
+    async def _swept(self, ids: Sequence[str]) -> tuple[list[_Run], int]:
         """The same where no index finds their rows: by their numbers."""
         known = await self._sweep.numbers(ids)
         some: dict[str, Sequence[int]] = {}
@@ -67,28 +72,31 @@ class CsvMaker:
                 break
             some[name] = known[name] if len(known[name]) <= room else ()
             room -= len(some[name])
-        rows = await self._table.numbered_rows([*some], [n for each in some.values() for n in each])
-        runs: dict[str, list[Row]] = {name: [] for name in some}
-        for row in rows:
-            runs[row.conversation].append(row)
-        whole = [run for name, run in runs.items() if run and len(run) == len(some[name])]
-        return whole, len(some)
+        numbers = [number for each in some.values() for number in each]
+        found = dict(await self._table.numbered_records([*some], numbers))
+        runs: list[_Run] = []
+        for name, known_by in some.items():
+            records = found.get(name)
+            if records and len(records) == len(known_by):  # else somebody has written meanwhile
+                runs.append((records, Row(name, known_by[-1], (), records[-1])))
+        return runs, len(some)
 
-    def _csv_of(self, rows: Sequence[Row]) -> Csv | None:
+    def _csv_of(self, records: Sequence[Record], last: Row) -> Csv | None:
         """That of a conversation's rows; None where it says more, or cannot be read."""
-        name = rows[0].conversation
-        begin = f'{_quoted(name)},"'
+        name = last.conversation
+        begin = f'"{_doubled(name)}","'
+        unfold = self._table.shape.unfold
         lines = []
         try:
-            for row in rows:
-                (message,) = self._table.shape.unfold(row.record)
-                if not isinstance(message, Message) or not plain(message) or message.metadata:
+            for record in records:
+                (m,) = unfold(record)
+                if not isinstance(m, Message) or m.metadata or not plain(m):
                     return None
-                at = "" if message.created_at is None else format_time(message.created_at)
-                lines.append(f'{begin}{message.role}",{_quoted(message.content)},,{at}\n')
+                at = "" if m.created_at is None else format_time(m.created_at)
+                lines.append(f'{begin}{m.role}","{_doubled(m.content)}",,{at}\n')
         except MALFORMED:
             return None
-        return Csv(name, len(lines), "".join(lines).encode(), position_at(rows[-1]))
+        return Csv(name, len(lines), "".join(lines).encode(), position_at(last))
 
 
 class Sweep:
@@ -97,6 +105,7 @@ class Sweep:
 
     def __init__(self, table: ForeignTable) -> None:
         self._table = table
+        self._turn = asyncio.Lock()  # one look tells all who wait for it
         self._until = 0.0
         self._from = ""
         self._upto: str | None = ""
@@ -106,8 +115,9 @@ class Sweep:
     async def numbers(self, ids: Sequence[str]) -> dict[str, Sequence[int]]:
         """Of these, which are sorted, the numbers of the first conversation's rows, and of as many
         others as are known; none of one that has more than are remembered."""
-        if time.monotonic() > self._until or not self._covers(ids[0]):
-            await self._look(ids[0])
+        async with self._turn:
+            if time.monotonic() > self._until or not self._covers(ids[0]):
+                await self._look(ids[0])
         return {name: self._numbers.get(name, ()) for name in ids if self._covers(name)}
 
     def _covers(self, name: str) -> bool:
@@ -125,6 +135,6 @@ class Sweep:
         self._numbers = runs
 
 
-def _quoted(text: str) -> str:
-    doubled = text.replace('"', '""')
-    return f'"{doubled}"'
+def _doubled(text: str) -> str:
+    """What stands between quotes."""
+    return text.replace('"', '""')

@@ -27,6 +27,7 @@ from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier, is_time_sql
 from synmem.backends.records import Row
 from synmem.layouts.registry import RowsFit
+from synmem.layouts.shapes import Record
 
 IDS_A_QUERY: Final = 1000
 
@@ -146,6 +147,8 @@ class ForeignTable:
         self._times = [n for n, kind in enumerate(kinds, 2) if kind in TIMES]
         """Which of what is selected are times."""
         texts = [n for n, kind in enumerate(kinds, 2) if is_text(kind)]
+        self._is_all_text = len(texts) == len(kinds) and facts.encoding != NO_ENCODING
+        """Whether keys and record are texts, in UTF-8."""
         self._texts = [0, *texts] if facts.encoding == NO_ENCODING else []
         """Which of it are texts that may be no UTF-8."""
         self.live = f" AND ({shape.live})" if shape.live else ""
@@ -279,23 +282,34 @@ class ForeignTable:
         if not await self.is_made():
             return []
         rows = self.selected(f'{self.id.text} COLLATE "C" >= $1 AND {self.id.readable}')
-        some = f'SELECT s, n FROM ({rows}) AS found ORDER BY s COLLATE "C", n LIMIT $2'
+        # In one collation: what is sorted already is not hashed and sorted once more.
+        some = f'SELECT s COLLATE "C" AS s, n FROM ({rows}) AS found ORDER BY 1, 2 LIMIT $2'
         return [
             (name, numbers)
             for name, numbers in await self.database.fetch(
-                f'SELECT s, array_agg(n) FROM ({some}) AS swept GROUP BY s ORDER BY s COLLATE "C"',
+                f"SELECT s, array_agg(n) FROM ({some}) AS swept GROUP BY s ORDER BY s",
                 first,
                 most,
             )
         ]
 
-    async def numbered_rows(self, ids: Sequence[str], numbers: Sequence[int]) -> list[Row]:
-        """The rows of these conversations that have these numbers, by which they come."""
-        return await self.rows(
-            "SELECT * FROM ({}) AS found ORDER BY n",
-            f"{self.id.among('$1')} AND {identifier(self.last)} = ANY($2::bigint[])",
-            [self.id.values(ids), numbers],
-        )
+    async def numbered_records(
+        self, ids: Sequence[str], numbers: Sequence[int]
+    ) -> list[tuple[str, list[Record]]]:
+        """The records of the rows of these conversations that have these numbers, by which they
+        come, by conversation; of a table that has nothing else to order them by. As arrays they
+        take a quarter of the work that rows take."""
+        some = f"{self.id.among('$1')} AND {identifier(self.last)} = ANY($2::bigint[])"
+        values = [self.id.values(ids), numbers]
+        if self._is_all_text:
+            told = ", ".join(f"array_agg({each} ORDER BY n)" for each in self._letters[2:])
+            sql = f"SELECT s, {told} FROM ({self.selected(some)}) AS found GROUP BY s"
+            found = await self.database.fetch(sql, *values)
+            return [(name, [*zip(*columns, strict=True)]) for name, *columns in found]
+        runs: dict[str, list[Record]] = {}
+        for row in await self.rows("SELECT * FROM ({}) AS found ORDER BY n", some, values):
+            runs.setdefault(row.conversation, []).append(row.record)
+        return [*runs.items()]
 
     async def _rows_of_each(
         self,

@@ -11,6 +11,7 @@ from msgspec import structs
 from synmem.layouts.foreign.langchain_messages import (
     HOLDS,
     json_of,
+    message_in,
     message_of,
     parted,
     refusal,
@@ -27,11 +28,7 @@ def _unfold(record: Record) -> list[Message]:
     (text,) = record
     if not isinstance(text, str):
         raise ValueError("its message is no text")
-    try:
-        said = parse_json(text)
-    except ValueError as error:
-        raise ValueError(f"its message is not JSON: {error}") from error
-    return [message_of(said)]
+    return [message_in(text)]
 
 
 def _fold(message: Message) -> Record:

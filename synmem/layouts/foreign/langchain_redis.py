@@ -10,6 +10,7 @@ from synmem.layouts.foreign.langchain_messages import (
     HOLDS,
     NAME,
     json_of,
+    message_in,
     message_of,
     parted,
     refusal,
@@ -20,11 +21,7 @@ from synmem.messages import JSONObject, Message, parse_json
 
 def _unfold(item: bytes) -> list[Message]:
     """The message of an item of a list."""
-    try:
-        said = parse_json(item)
-    except ValueError as error:
-        raise ValueError(f"its message is not JSON: {error}") from error
-    return [message_of(said)]
+    return [message_in(item)]
 
 
 def _tells(item: bytes) -> bool:
