@@ -220,9 +220,9 @@ async def search(
 
     A large store that is given by its place gets an index in the state folder.
     """
-    from synmem.operations.derived import index_file
+    from synmem.operations.derived import word_file
     from synmem.operations.searching.search import search
 
-    index = index_file(_resolved(place).identity) if isinstance(place, str | Path) else None
+    index = word_file(_resolved(place).identity) if isinstance(place, str | Path) else None
     async with _opened(place) as store:
         return await search(store, text, conversation=conversation, k=k, index=index)

@@ -120,10 +120,10 @@ async def _by_words(
     session: Session, profile: "Profile", store: "Store", query: str,
     conversation: str | None, k: int, rebuild: bool,
 ) -> "Found":  # fmt: skip
-    from synmem.operations.derived import index_file
+    from synmem.operations.derived import word_file
     from synmem.operations.searching.search import search
 
-    index = index_file(profile.identity)
+    index = word_file(profile.identity)
     return await search(
         store, query, conversation=conversation, k=k, index=index, rebuild=rebuild,
         note=session.note,

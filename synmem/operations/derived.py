@@ -6,7 +6,7 @@ from pathlib import Path
 
 from synmem import folders
 from synmem.notes import NOT_BESIDE, forget_files, store_folder
-from synmem.operations.searching import meaning_index, word_index
+from synmem.operations.searching import index_file
 from synmem.store import Store, SupportsNotes
 
 
@@ -15,7 +15,7 @@ def notes_folder(identity: str) -> Path:
     return store_folder(folders.state_path("notes"), identity)
 
 
-def index_file(identity: str) -> Path:
+def word_file(identity: str) -> Path:
     """The index of the words of the store of this identity; it need not exist."""
     return store_folder(folders.state_path("search"), identity).with_suffix(".db")
 
@@ -39,5 +39,5 @@ def forget(identity: str, conversations: Iterable[str]) -> None:
     For an erasure without a backup. An index is made anew by the next search.
     """
     forget_files(notes_folder(identity), conversations)
-    word_index.forget(index_file(identity))
-    meaning_index.forget(meaning_file(identity))
+    index_file.forget(word_file(identity))
+    index_file.forget(meaning_file(identity))

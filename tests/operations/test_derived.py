@@ -5,7 +5,7 @@ import asyncio
 from synmem.backends.inmemory import InMemoryStore
 from synmem.messages import Conversation, Message
 from synmem.notes import Notes
-from synmem.operations.derived import forget, index_file, notes_folder
+from synmem.operations.derived import forget, notes_folder, word_file
 from synmem.operations.deriving.summarize import remember, summarize
 from synmem.operations.searching.search import search
 from synmem.store import Part
@@ -18,13 +18,13 @@ def test_an_erasure_leaves_neither_notes_nor_words() -> None:
 
     async def use() -> None:
         await store.append([Part(Conversation("a"), messages)])
-        await search(store, "zebra", index=index_file("id"), large=0)
+        await search(store, "zebra", index=word_file("id"), large=0)
         await remember(await summarize(store, "a", notes, max_messages=2), notes, beside=False)
 
     asyncio.run(use())
-    assert index_file("id").exists()
+    assert word_file("id").exists()
     assert list(notes_folder("id").iterdir())
     forget("id", ["a"])
-    assert not index_file("id").exists()
+    assert not word_file("id").exists()
     assert not list(notes_folder("id").iterdir())
     forget("id", ["a"])  # twice is once

@@ -187,8 +187,14 @@ def connect(file: Path | None, *, busy_s: float = _BUSY_S) -> sqlite3.Connection
 
 def forget(file: Path) -> None:
     """Remove an index: it is damaged, or what it was made from is to be erased."""
-    for suffix in ("", "-journal"):
-        file.with_name(file.name + suffix).unlink(missing_ok=True)
+    for each in (file, lock_of(file)):
+        for suffix in ("", "-journal"):
+            each.with_name(each.name + suffix).unlink(missing_ok=True)
+
+
+def lock_of(file: Path) -> Path:
+    """The file that whoever fills a large index locks, beside it: others may ask the index."""
+    return file.with_name(file.name + ".lock")
 
 
 # --- its tables -----------------------------------------------------------------------------

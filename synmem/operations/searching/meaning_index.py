@@ -21,7 +21,7 @@ from synmem.messages import Unreadable, chunks
 from synmem.operations.searching import index_file
 from synmem.operations.searching import meaning_tables as tables
 from synmem.operations.searching.following import follow, version_of
-from synmem.operations.searching.index_file import Known, Run, Unusable, Worker
+from synmem.operations.searching.index_file import Known, Run, Unusable, Worker, lock_of
 from synmem.operations.searching.meaning_tables import Place, digest
 from synmem.store import ConversationInfo, Page, Position, Store
 from synmem.vectors.embedding import EMBEDDED, Embedder, kind_of, pieces
@@ -48,12 +48,6 @@ async def open_index(
         yield MeaningIndex(worker, file, embedder, kind)
     finally:
         connection.close()
-
-
-def forget(file: Path) -> None:
-    """Remove an index: it is damaged, or what it was made from is to be erased."""
-    index_file.forget(file)
-    index_file.forget(_lock_file(file))
 
 
 class MeaningIndex:
@@ -147,7 +141,7 @@ async def _alone(file: Path | None, note: Callable[[str], None]) -> AsyncIterato
         yield
         return
     with index_file.failing():
-        connection = index_file.connect(_lock_file(file), busy_s=0)
+        connection = index_file.connect(lock_of(file), busy_s=0)
     try:
         await _lock(connection, note)
         yield
@@ -172,10 +166,6 @@ async def _lock(connection: sqlite3.Connection, note: Callable[[str], None]) -> 
             note("waiting for another search, which is indexing this store")
             told = True
         await asyncio.sleep(0.05)
-
-
-def _lock_file(file: Path) -> Path:
-    return file.with_name(file.name + ".lock")
 
 
 class _New:

@@ -14,8 +14,8 @@ from synmem.messages import Message
 from synmem.operations.listing import listing
 from synmem.operations.looking import Skipped
 from synmem.operations.searching.following import UNNOTICED, notices
-from synmem.operations.searching.index_file import Unusable, failing
-from synmem.operations.searching.meaning_index import MeaningIndex, forget, open_index
+from synmem.operations.searching.index_file import Unusable, failing, forget
+from synmem.operations.searching.meaning_index import MeaningIndex, open_index
 from synmem.operations.searching.meaning_tables import Place, digest
 from synmem.operations.searching.search import Found, Hit
 from synmem.store import Store
