@@ -208,6 +208,22 @@ def test_start_up_imports_only_what_it_needs(store: Path) -> None:
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.parametrize("jobs", [[], ["--jobs", "3"]])
+def test_a_number_within_its_range_needs_no_pydantic(
+    store: Path, tmp_path: Path, jobs: list[str]
+) -> None:
+    run("add", "a", "x", "-p", str(store))
+    arguments = ["migrate", str(store), str(tmp_path / "other.db"), *jobs]
+    code = (
+        "import sys; from synmem.cli.app import app\n"
+        f"try: app({arguments})\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print('typer._adapters' in sys.modules)"  # Typer's, with pydantic
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminal")
 def test_on_a_terminal_it_says_how_to_end(store: Path) -> None:
     code, text = on_terminal("add", "a", "-p", str(store), typed=b"Hello\n\x04", prompt=b"own.")
