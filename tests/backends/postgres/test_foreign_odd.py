@@ -6,7 +6,9 @@ import contextlib
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -675,5 +677,38 @@ def test_csv_is_of_whole_conversations_however_few_rows_are_known_at_once(
                 assert all(said(TALKS)[name] == told for name, told in found.items())
                 small = {name for name, size in TALKS.items() if size < min(numbers, most)}
                 assert small <= found.keys()
+
+    run(main())
+
+
+def test_csv_has_the_times_that_rows_have(base: Base) -> None:
+    columns = (
+        "CREATE TABLE {} (id SERIAL PRIMARY KEY, session_id UUID NOT NULL, message JSONB NOT NULL, "
+        "created_at TIMESTAMPTZ NOT NULL)"
+    )
+    base.run(columns.format("chat_history"))
+    talks = {str(uuid.UUID(int=n)): n for n in (1, 2, 3)}
+    for number in range(3):
+        for name, size in talks.items():
+            if number < size:
+                base.run(
+                    "INSERT INTO chat_history (session_id, message, created_at) VALUES ($1, $2, $3)",
+                    values=[name, human(f"message {number}"), datetime(2026, 11, 1 + number, tzinfo=UTC)],
+                )  # fmt: skip
+    odd = str(uuid.UUID(int=9))
+    base.run(
+        "INSERT INTO chat_history (session_id, message, created_at) VALUES ($1, $2, 'infinity')",
+        values=[odd, human("when?")],
+    )
+
+    async def main() -> None:
+        async with base.opened() as source, base.opened(write=True, layout="synmem") as dest:
+            names = await ids(source)
+            assert names == [*talks, odd]
+            copied, left = await dest.copy(source, [Conversation(name) for name in names])
+            assert {each.conversation: each.messages for each in copied} == talks
+            assert left == []
+            for name in talks:
+                assert await items(dest, name) == await items(source, name)
 
     run(main())
