@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.trees import LOST, Node, paths
+from synmem.layouts.foreign.trees import LOST, Branches, Node, Paths, paths
 from synmem.layouts.foreign.values import (
     as_json,
     kept,
@@ -41,17 +41,15 @@ def unfold(conversation: str, found: Mapping[str, Sequence[JSONObject]]) -> Told
     said = [_said(index, document) for index, document in enumerate(documents)]
     title = text_or_none(about.pop("title", None))
     if about.pop("rootMessageId", None) is None:
-        ways = [*range(len(documents))], dict[str, list[int]]()
+        ways = Paths([*range(len(documents))])
     else:
         ways = paths([_node(document) for document in documents], len(documents) - 1)
     left = kept(about, {"_id"})
     return Told(
-        messages=[each for index in ways[0] for each in said[index]],
+        messages=[each for index in ways.current for each in said[index]],
         title=title,
         extra={NAME: left} if left else None,
-        branches={
-            leaf: [each for index in way for each in said[index]] for leaf, way in ways[1].items()
-        },
+        branches=Branches(ways, said.__getitem__),
     )
 
 

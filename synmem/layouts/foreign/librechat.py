@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.trees import LOST, Node, paths
+from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
     as_json,
     kept,
@@ -40,16 +40,13 @@ def unfold(conversation: str, found: Mapping[str, Sequence[JSONObject]]) -> Told
     about = object_of(next(iter(found.get("conversations", ())), {}), "the conversation")
     documents = sorted(found.get("messages", ()), key=_moment)
     said = [_said(index, document) for index, document in enumerate(documents)]
-    current, others = paths([_node(document) for document in documents])
+    ways = paths([_node(document) for document in documents])
     prompts = _prompts(about)
     return Told(
-        messages=prompts + [each for index in current for each in said[index]],
+        messages=prompts + [each for index in ways.current for each in said[index]],
         title=text_or_none(about.pop("title", None)),
         extra=_extra(about),
-        branches={
-            leaf: prompts + [each for index in way for each in said[index]]
-            for leaf, way in others.items()
-        },
+        branches=Branches(ways, said.__getitem__, prompts),
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign.sql import columns, lowered, ownerless, texts
-from synmem.layouts.foreign.trees import LOST, Node, paths
+from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
     image,
     json_of,
@@ -97,20 +97,21 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
     found = paths([Node(each, there.parents[each]) for each in ids], last)
     params = chat.get("params")
     system = text_or_none(params.get("system")) if isinstance(params, dict) else None
-    first = there.first + ([Message("system", system)] if system else [])
+    # A chat without messages says nothing, whatever its parameters.
+    first = there.first + ([Message("system", system)] if system and ids else [])
 
-    def way(indexes: Sequence[int]) -> list[Message | Unreadable]:
-        return [*first, *(each for index in indexes for each in there.said(ids[index]))]
+    def said(index: int) -> Sequence[Message | Unreadable]:
+        return there.said(ids[index])
 
     about = dict(zip((*_OF_CHAT, *_JSON_OF_CHAT), others, strict=True))
     about |= {name: parsed(about[name]) for name in _JSON_OF_CHAT}
     about |= {name: _flag(about[name]) for name in ("archived", "pinned")}
     rest = {key: value for key, value in chat.items() if key not in ("id", "title", "messages")}
     return Told(
-        messages=way(found.current) if ids else there.first,
+        messages=[*first, *(each for index in found.current for each in said(index))],
         title=text_or_none(title) or None,
         extra={NAME: kept({**about, "chat": kept(rest) or None})},
-        branches={leaf: way(indexes) for leaf, indexes in found.others.items()},
+        branches=Branches(found, said, first),
     )
 
 

@@ -1,9 +1,11 @@
 """Conversations that are trees: each record says behind which other one it stands."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, overload
 
-from synmem.messages import Unreadable
+from synmem.messages import Message, Unreadable
+
+Said = Message | Unreadable
 
 
 class Node(NamedTuple):
@@ -22,36 +24,37 @@ and what has no id is of the current branch, so that whoever reads that is told 
 
 
 class Paths(NamedTuple):
-    """The ways from a beginning to a leaf, as indexes of records."""
+    """The ways from a beginning to a leaf."""
 
     current: list[int]
-    others: dict[str, list[int]]
-    """By the id of the leaf; one without has its index, as text."""
+    """The indexes of its records."""
+    leaves: Mapping[str, int] = {}
+    """The index of each other leaf, by its id; one without has its index, as text."""
+    parents: Sequence[int | None] = ()
+    """Of each record the index of the one before it."""
 
 
 def paths(nodes: Sequence[Node], last: int | None = None) -> Paths:
     """Every branch of these records, oldest record first. The current one leads to `last`, or else
     to the newest leaf. A record that is on no way to a leaf, in a circle, is one itself."""
     if not nodes:
-        return Paths([], {})
+        return Paths([])
     parents = [*_parents(nodes)]
     inner = {*parents}
     leaves = [index for index in range(len(nodes)) if index not in inner]
     if last is None:
         last = leaves[-1] if leaves else len(nodes) - 1
-    current = _way(last, parents)
-    for index in [at for at, node in enumerate(nodes) if node.id == LOST and at not in current]:
-        behind = next((i for i, at in enumerate(current) if at > index), len(current))
-        current.insert(behind, index)
-    others: dict[str, list[int]] = {}
-    seen = {*current}
+    seen: set[int] = set()
+    way = _rest(last, parents, seen)
+    lost = [at for at, node in enumerate(nodes) if node.id == LOST and at not in seen]
+    told = {*lost}
+    others: dict[str, int] = {}
     for leaf in (*reversed(leaves), *reversed(range(len(nodes)))):
-        if leaf not in seen:
-            way = _way(leaf, parents)
-            seen.update(way)
+        if leaf not in seen and leaf not in told:
+            _rest(leaf, parents, seen)
             name = nodes[leaf].id
-            others[str(leaf) if name == LOST or name in others else name] = way
-    return Paths(current, others)
+            others[str(leaf) if name == LOST or name in others else name] = leaf
+    return Paths(_merged(way, lost), others, parents)
 
 
 def _parents(nodes: Sequence[Node]) -> Iterator[int | None]:
@@ -68,13 +71,119 @@ def _parents(nodes: Sequence[Node]) -> Iterator[int | None]:
             lost = index
 
 
-def _way(leaf: int, parents: Sequence[int | None]) -> list[int]:
+def _rest(leaf: int, parents: list[int | None], seen: set[int]) -> list[int]:
+    """The way to a leaf, from behind the last record of it that was seen already: so each record
+    is walked over once, however many branches it is in. A circle is cut where it was come to."""
     way: dict[int, None] = {}
     at: int | None = leaf
-    while at is not None and at not in way:
+    while at is not None and at not in seen and at not in way:
         way[at] = None
         at = parents[at]
+    if at in way:
+        parents[next(reversed(way))] = None
+    seen.update(way)
     return [*reversed(way)]
+
+
+def _merged(way: Sequence[int], lost: Sequence[int]) -> list[int]:
+    """The way, and each of these before the first record that is newer."""
+    found: list[int] = []
+    waiting = [*reversed(lost)]
+    for at in way:
+        while waiting and waiting[-1] < at:
+            found.append(waiting.pop())
+        found.append(at)
+    return [*found, *reversed(waiting)]
+
+
+class Branches(Mapping[str, Sequence[Said]]):
+    """What is said on each way to another leaf, by the leaf's id.
+
+    Ways share most of their records: all of them at once would be as much as both together. So
+    each is built when it is read, and how long it is and where it ends are known without.
+    """
+
+    def __init__(
+        self,
+        ways: Paths,
+        said: Callable[[int], Sequence[Said]],
+        first: Sequence[Said] = (),
+    ) -> None:
+        """`said`: what a record says, by its index; `first` stands before every way."""
+        self._ways = ways
+        self._said = said
+        self._first = first
+        self._ends: dict[int | None, _Ends] = {None: _ends(None, first)}
+
+    def __getitem__(self, leaf: str) -> Sequence[Said]:
+        return _Way(self, self._ways.leaves[leaf])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ways.leaves)
+
+    def __len__(self) -> int:
+        return len(self._ways.leaves)
+
+    def ends(self, leaf: int) -> "_Ends":
+        """How many messages lead to a record, the first and the last."""
+        for at in reversed(self._up(leaf, self._ends)):
+            self._ends[at] = _ends(self._ends[self._ways.parents[at]], self._said(at))
+        return self._ends[leaf]
+
+    def way(self, leaf: int) -> list[Said]:
+        """All of them."""
+        return [*self._first, *(m for at in reversed(self._up(leaf)) for m in self._said(at))]
+
+    def _up(self, leaf: int, known: Collection[int | None] = (None,)) -> list[int]:
+        """The records from a leaf up to one that is known, or a beginning."""
+        found: list[int] = []
+        at: int | None = leaf
+        while at is not None and at not in known:
+            found.append(at)
+            at = self._ways.parents[at]
+        return found
+
+
+class _Ends(NamedTuple):
+    """How many messages a way has, the first of them and the last."""
+
+    length: int
+    first: Said | None
+    last: Said | None
+
+
+def _ends(before: _Ends | None, said: Sequence[Said]) -> _Ends:
+    """Those of a way that goes on with these."""
+    length, first, last = before or (0, None, None)
+    if not said:
+        return _Ends(length, first, last)
+    return _Ends(length + len(said), first if length else said[0], said[-1])
+
+
+class _Way(Sequence[Said]):
+    """What is said on the way to a leaf."""
+
+    def __init__(self, branches: Branches, leaf: int) -> None:
+        self._branches = branches
+        self._leaf = leaf
+
+    def __len__(self) -> int:
+        return self._branches.ends(self._leaf).length
+
+    @overload
+    def __getitem__(self, index: int) -> Said: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Said]: ...
+
+    def __getitem__(self, index: int | slice) -> Said | Sequence[Said]:
+        ends = self._branches.ends(self._leaf)
+        if index in (0, -1) and ends.first is not None and ends.last is not None:
+            return ends.last if index else ends.first
+        return self._branches.way(self._leaf)[index]
+
+    def __iter__(self) -> Iterator[Said]:
+        return iter(self._branches.way(self._leaf))
 
 
 def chain(leaf: str, parents: Mapping[str, Any]) -> tuple[list[str], list[Unreadable]]:

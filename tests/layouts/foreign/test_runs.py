@@ -1,5 +1,6 @@
 """Records of many parts: which messages they are told as, and what is kept of each part."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from synmem.layouts.foreign.runs import (
     arguments_of,
     messages_of,
 )
-from synmem.layouts.foreign.trees import LOST, Node, paths
+from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.messages import Message
 
 CALL = {"id": "1", "name": "f", "arguments": {"a": 1}}
@@ -104,24 +105,67 @@ def test_arguments_are_read_where_they_are_an_object(said: Any, arguments: Any) 
 # --- trees ----------------------------------------------------------------------------------
 
 
+def told_of(nodes: list[Node], last: int | None = None) -> tuple[list[int], dict[str, list[Any]]]:
+    """The current way, and the others."""
+    ways = paths(nodes, last)
+    branches: Any = Branches(ways, lambda index: [Message("user", str(index))])
+    return ways.current, {leaf: [int(m.content) for m in way] for leaf, way in branches.items()}
+
+
 def test_the_newest_leaf_says_which_branch_is_current() -> None:
     nodes = [Node("q", None), Node("a", "q"), Node("b", "q"), Node("c", "b")]
-    assert paths(nodes) == ([0, 2, 3], {"a": [0, 1]})
-    assert paths(nodes, 1) == ([0, 1], {"c": [0, 2, 3]})
-    assert paths([]) == ([], {})
+    assert told_of(nodes) == ([0, 2, 3], {"a": [0, 1]})
+    assert told_of(nodes, 1) == ([0, 1], {"c": [0, 2, 3]})
+    assert told_of([]) == ([], {})
 
 
 def test_a_record_that_cannot_be_told_stands_behind_the_one_before_and_parts_nothing() -> None:
     nodes = [Node("q", None), Node(LOST, LOST), Node("b", "gone"), Node("c", "b")]
-    assert paths(nodes) == ([0, 1, 2, 3], {})
+    assert told_of(nodes) == ([0, 1, 2, 3], {})
+    nodes = [Node("q", None), Node("a", "q"), Node(LOST, LOST), Node("b", "q"), Node(LOST, LOST)]
+    assert told_of(nodes, 3) == ([0, 2, 3, 4], {"a": [0, 1]})
 
 
 def test_what_stands_behind_one_that_was_deleted_begins() -> None:
-    assert paths([Node("a", None), Node("c", "b")]) == ([1], {"a": [0]})
+    assert told_of([Node("a", None), Node("c", "b")]) == ([1], {"a": [0]})
 
 
 def test_circles_and_doubles_end_and_hide_nothing() -> None:
-    assert paths([Node("a", "b"), Node("b", "a")]) == ([0, 1], {})
-    current, others = paths([Node("a", "b"), Node("b", "a"), Node("c", None), Node("c", None)])
+    assert told_of([Node("a", "b"), Node("b", "a")]) == ([0, 1], {})
+    current, others = told_of([Node("a", "b"), Node("b", "a"), Node("c", None), Node("c", None)])
     assert current == [3]
     assert others == {"c": [2], "b": [0, 1]}
+    circle = [Node("a", "c"), Node("b", "a"), Node("c", "b"), Node("d", "b"), Node("e", "a")]
+    current, others = told_of(circle)
+    assert {*current}.union(*others.values()) == {*range(5)}
+
+
+def test_of_many_long_branches_each_record_is_looked_at_once_until_they_are_read() -> None:
+    """How they are listed: the lengths and ends of a thousand ways, over ten thousand records."""
+    trunk = [Node(str(n), str(n - 1) if n else None) for n in range(10_000)]
+    nodes = trunk + [Node(f"leaf {n}", str(9_000 + n)) for n in range(1_000)]
+    asked = Counter[int]()
+
+    def said(index: int) -> list[Message]:
+        asked[index] += 1
+        return [Message("user", str(index))]
+
+    branches: Any = Branches(paths(nodes, 9_999), said, [Message("system", "x")])
+    assert not asked
+    found = {leaf: (len(way), way[0].content, way[-1].content) for leaf, way in branches.items()}
+    assert found["leaf 0"] == (9_003, "x", "10000")
+    assert len(found) == 1_000
+    assert max(asked.values()) == 1
+    assert len(asked) == 11_000
+    assert [m.content for m in branches["leaf 7"]][-2:] == ["9007", "10007"]
+
+
+def test_a_way_is_a_sequence_as_any_other() -> None:
+    said: list[list[Any]] = [[], [Message("user", "a"), Message("user", "b")], []]
+    nodes = [Node("x", None), Node("y", "x"), Node("z", "y"), Node("now", None)]
+    (way,) = Branches(paths(nodes, 3), [*said, []].__getitem__).values()
+    assert (len(way), way[0], way[-1], way[1:]) == (2, said[1][0], said[1][1], said[1][1:])
+    (none,) = Branches(paths([Node("x", None), Node("y", None)]), lambda _: []).values()
+    assert not none
+    with pytest.raises(IndexError):
+        none[0]
