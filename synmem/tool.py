@@ -127,7 +127,8 @@ async def migrate(
         )
         conversations = written = left = untimed = 0
         not_compared: list[str] = []
-        strays = await _strays(ours)
+        found = await _strays(ours)
+        strays = [] if match else found  # what has no id is like none
         for each in await _sources(ours):
             with Ledger() as ledger:
                 transfer = Transfer(each, theirs, ledger, options, tell=tell)
@@ -208,6 +209,7 @@ async def check(
             return Report(differences, damage)
         async with _opened(dest) as theirs:
             damage += faults(await damage_of(theirs))
+            damage = [each for each in damage if not (match and each.kind == STRAY)]
             async for found in check(ours, theirs, match=match, one_way=one_way):
                 differences += [each for each in found if each.state is not State.EQUAL]
     return Report(differences, damage)

@@ -182,6 +182,9 @@ def test_what_belongs_to_no_conversation_is_told(here: Path) -> None:
     moved = run(synmem.migrate("a.db", "b.db"))
     assert (moved.ok, moved.written, moved.problems, len(moved.strays)) == (False, 1, {}, 1)
     assert len(run(synmem.check("a.db")).damage) == 1
+    assert run(synmem.migrate("a.db", "b.db", match="*")).ok
+    assert run(synmem.check("a.db", "b.db", match="*")).ok
+    assert not run(synmem.check("a.db", "b.db")).ok
 
 
 def sealed() -> bytes:

@@ -176,7 +176,8 @@ async def _compare(
     from synmem.operations.moving.check import check
     from synmem.operations.moving.compare import State, not_compared
 
-    damaged = [await check_damage(store, consent=True) for store in (source, dest)]
+    chosen = bool(match)
+    damaged = [await check_damage(each, consent=True, chosen=chosen) for each in (source, dest)]
     counts: Counter[str] = Counter({state.value: 0 for state in State})
     listed = _List(session)
     with progress("Comparing", quiet=session.quiet) as bar:

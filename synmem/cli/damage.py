@@ -20,17 +20,20 @@ class Harm(IntEnum):
     DAMAGED = 2
 
 
-async def check_damage(source: "Store", *, consent: bool, as_json: bool = False) -> Harm:
+async def check_damage(
+    source: "Store", *, consent: bool, as_json: bool = False, chosen: bool = False
+) -> Harm:
     """What is wrong with the source beyond its messages; everything is named that is a fault.
 
     Of a file that is not as it was written nothing may be brought over without consent: a
-    malformed line could belong anywhere. Rows that belong to no conversation harm none.
+    malformed line could belong anywhere. Rows that belong to no conversation harm none; where
+    conversations are `chosen` by their ids, these are none of them, and are not named.
     """
     from synmem.messages import FINER, SEVERAL, STRAY
     from synmem.operations.looking import damage_of, faults
 
     found = await damage_of(source)
-    damage = faults(found)
+    damage = [each for each in faults(found) if not (chosen and each.kind == STRAY)]
     told = (FINER, SEVERAL)
     name_damage(source.name, [*damage, *(each for each in found if each.kind in told)])
     if all(each.kind == STRAY for each in damage):

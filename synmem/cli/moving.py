@@ -84,8 +84,8 @@ def checked_way(way: str) -> str:
 
 async def run(session: Session, source: "Store", dest: "Profile", order: Order) -> int | None:
     """Bring a store, or each of the exports in it, into `dest`; see `bring`."""
-    consent = order.rejects is not None
-    harm = await check_damage(source, consent=consent, as_json=session.json)
+    consent, chosen = order.rejects is not None, bool(order.options.match)
+    harm = await check_damage(source, consent=consent, as_json=session.json, chosen=chosen)
     if harm is Harm.DAMAGED and not consent:
         return PARTLY
     try:

@@ -15,7 +15,10 @@ ConversationsArgument = Annotated[
 MatchOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--match", metavar="GLOB", help="Those with ids like this: 'user-*'; may be repeated."
+        "--match",
+        metavar="GLOB",
+        help="Those with ids like this: 'user-*'; may be repeated. "
+        "What belongs to no conversation is then not named.",
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -117,6 +117,15 @@ def test_what_is_no_id_is_named_wherever_all_is_asked_for(
     assert checked.exit_code == 6
     assert why in checked.output
     assert run("ls", "--match", "*", *at).stdout == "1001\nbob\n"
+    # What has no id is like none: who chooses by ids is told nothing of it, but by `check`.
+    for arguments in (
+        ["ls", *at], ["export", *at], ["migrate", path, tmp_path / "some.db"], ["check", path, dest],
+        ["clear", "--dry-run", *at],
+    ):  # fmt: skip
+        result = run(*arguments, "--match", "*")
+        assert result.exit_code == 0, (arguments, result.output)
+        assert "stray" not in result.stderr, arguments
+    assert run("check", path, "--match", "*").exit_code == 6
     assert run("ls", "-p", dest).stdout == "1001\nbob\n"
     assert run("show", "1001", *at).stdout == "User: hello\n"
 
