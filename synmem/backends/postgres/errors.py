@@ -124,11 +124,6 @@ def is_of_a_row(error: BaseException) -> bool:
     )
 
 
-def is_taken(error: StoreError) -> bool:
-    """Whether a row was refused for what another one has already."""
-    return isinstance(error.__cause__, asyncpg.UniqueViolationError)
-
-
 def said_of(error: BaseException) -> str:
     """The server's message, without what is in the row."""
     return str(getattr(error, "message", None) or error)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from synmem.backends.postgres.encoding import NO_ENCODING
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
 from synmem.errors import AccessDenied, CorruptData, StoreError, StoreUnavailable, Unnamed
@@ -17,10 +18,6 @@ _MOST_TOLD: Final = 20
 
 ROW_ID: Final = "rowid"
 """What a layout calls the number of a row where no column is that: `ctid` here."""
-
-NO_ENCODING: Final = "SQL_ASCII"
-"""What a database says of its encoding that holds any bytes as text. Where they are no UTF-8, the
-server refuses to tell them as text, and that ends the transaction."""
 
 TIMES: Final = ("timestamp with time zone", "timestamp without time zone", "date")
 

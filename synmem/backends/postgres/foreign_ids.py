@@ -1,13 +1,11 @@
 """How a column of another framework's table has the ids of conversations: as texts, UUIDs, numbers,
 or whatever else the server makes a text of."""
 
-import codecs
-import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from synmem.backends.postgres.finding import NO_ENCODING
+from synmem.backends.postgres.encoding import NO_ENCODING, lacking
 from synmem.backends.postgres.table import identifier
 
 _UUID: Final = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -44,10 +42,6 @@ class IdColumn:
         """The condition that it is text at all: a database of no encoding holds any bytes."""
         if encoding == NO_ENCODING:
             self.readable = f"{self.text} COLLATE \"C\" ~ '{_UTF_8}'"
-        self._codec = None
-        if encoding not in (NO_ENCODING, "UTF8"):
-            with contextlib.suppress(LookupError):  # what Python does not know the server refuses
-                self._codec = codecs.lookup(encoding.replace("WIN", "cp"))
         self._encoding = encoding
         folds = kind == "citext" or (kind in (*_TEXTS, "bpchar") and not exact)
         self.same = f"{{row}}.{column} = {{value}}::{kind}" if folds else None
@@ -81,11 +75,6 @@ class IdColumn:
             return (
                 f"it is longer than {self._most} characters, as the column {self.name!r} has them"
             )
-        if self._codec is not None:
-            try:
-                self._codec.encode(id_)
-            except UnicodeEncodeError:
-                return f"the database is in {self._encoding}, which lacks a character of it"
         if "\x00" in id_:
             return "it has NUL, which no text in PostgreSQL can hold"
-        return None
+        return lacking(self._encoding, id_)

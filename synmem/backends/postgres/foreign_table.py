@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
+from synmem.backends.postgres.encoding import NO_ENCODING
 from synmem.backends.postgres.finding import (
-    NO_ENCODING,
     ROW_ID,
     TIMES,
     bytes_sql,

@@ -6,7 +6,8 @@ The table remembers no call of ours: where the answer to a COMMIT was lost, the 
 became of that transaction.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence, Set
 from typing import Any, Final, TypeVar
 
 from synmem import messages as model
@@ -15,7 +16,8 @@ from synmem.backends.patience import again
 from synmem.backends.placing import Placing
 from synmem.backends.postgres import foreign_trial
 from synmem.backends.postgres.aside import Aside
-from synmem.backends.postgres.errors import Lost, RowRefused, is_taken
+from synmem.backends.postgres.encoding import NO_ENCODING, lacking_in
+from synmem.backends.postgres.errors import Lost, RowRefused
 from synmem.backends.postgres.foreign_inserting import (
     behind,
     check_behind,
@@ -30,7 +32,9 @@ from synmem.backends.postgres.foreign_inserting import (
     trim,
 )
 from synmem.backends.postgres.foreign_table import ForeignTable
+from synmem.backends.postgres.refusing import refused_ones
 from synmem.backends.postgres.table import MAKING_SQL, identifier
+from synmem.backends.postgres.taken import is_number_taken
 from synmem.backends.postgres.writing import SLOTS, locked_sql, slots_of
 from synmem.backends.records import Row, position_at
 from synmem.errors import Changed, Rejected, Unsupported
@@ -40,6 +44,9 @@ from synmem.messages import Conversation, Message
 from synmem.store import START, Part, Position
 
 T = TypeVar("T")
+
+Reasons = list[tuple[str, int, str]]
+"""As in `Rejected`."""
 
 _THERE_SQL: Final = (
     "SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
@@ -70,18 +77,19 @@ class ForeignWriter:
                     f"the table's column {column.name!r} must have a value, and none of its own "
                     f"is {fit.layout}'s"
                 )
-        return fit.shape.write.refusal(message) or self._too_long(fit.shape.write, message)
+        return fit.shape.write.refusal(message) or self._no_room(fit.shape.write, message)
 
-    def _too_long(self, write: Write, message: Message) -> str | None:
-        """Which column is too short for the message."""
-        limits = [self._table.most_of(name) for name in self._table.shape.record]
-        if not any(limits):
+    def _no_room(self, write: Write, message: Message) -> str | None:
+        """Which column is too short for the message, or what the database's encoding lacks."""
+        table, names = self._table, self._table.shape.record
+        encoding, limits = table.facts.encoding, [table.most_of(name) for name in names]
+        if not any(limits) and encoding in ("UTF8", NO_ENCODING):
             return None
-        for name, most, value in zip(
-            self._table.shape.record, limits, write.fold(message), strict=True
-        ):
+        for name, most, value in zip(names, limits, write.fold(message), strict=True):
             if most is not None and isinstance(value, str) and len(value) > most:
                 return f"the table's column {name!r} has room for {most} characters only"
+            if why := lacking_in(encoding, table.type_of(name), value):
+                return why
         return None
 
     async def append(
@@ -94,20 +102,19 @@ class ForeignWriter:
         if reasons := reasons or self._id_refusals(ids):
             raise Rejected(reasons)
 
+        new = [part.conversation.id for part in parts if part.messages]
+
+        def placed(ends: Mapping[str, Row], part: Part) -> list[Row]:
+            name, before = part.conversation.id, _keys(ends, part)
+            return placing.rows(name, part.messages, 0, before=before)
+
         async def step(connection: Any) -> list[Position]:
             ends = await last_rows(connection, self._table, ids)
             before = {name: position_at(row) for name, row in ends.items()}
             for part in parts:
                 if part.expect not in (None, before.get(part.conversation.id, START)):
                     raise changed(part.conversation.id, self._name)
-            rows = [
-                row
-                for part in parts
-                for row in placing.rows(
-                    part.conversation.id, part.messages, 0, before=_keys(ends, part)
-                )
-            ]
-            new = [part.conversation.id for part in parts if part.messages]
+            rows = [row for part in parts for row in placed(ends, part)]
             await self._beside(connection, "opens", new)
             inserted = {}
             if rows:
@@ -121,7 +128,19 @@ class ForeignWriter:
             after = {name: position_at(each.last) for name, each in inserted.items()}
             return [{**before, **after}.get(name, START) for name in ids]
 
-        return await self._transaction(ids, step)
+        async def refused(connection: Any) -> Reasons:
+            ends = await last_rows(connection, self._table, ids)
+            await self._beside(connection, "opens", new)
+            given = [(nth, row) for part in parts for nth, row in enumerate(placed(ends, part))]
+
+            async def put(connection: Any, some: Sequence[tuple[int, Row]]) -> None:
+                rows = [row for _, row in some]
+                await insert(connection, self._table, placing, rows, numbered=False)
+
+            found = await refused_ones(connection, given, put)
+            return [(row.conversation, nth, why) for (nth, row), why in found]
+
+        return await self._transaction(ids, step, refused=refused)
 
     async def delete(
         self,
@@ -252,9 +271,10 @@ class ForeignWriter:
         write: Callable[[Any], Awaitable[T]],
         *,
         front: bool = False,
+        refused: Callable[[Any], Awaitable[Reasons]] | None = None,
     ) -> T:
         """Run `write` in one transaction, under the locks of these conversations; again where the
-        server was lost, unless it was done."""
+        server was lost, unless it was done. `refused` finds out which rows the table refuses."""
         await self._make()
         slots = slots_of(ids) | ({_FRONT} if front else set())
         tried: list[tuple[int, T]] = []  # what may have been committed: its number, its answer
@@ -274,11 +294,34 @@ class ForeignWriter:
         try:
             return await again(step, (Lost,))
         except RowRefused as error:
-            if is_taken(error):
-                raise behind(self._table) from error
+            table = self._table
+            if await is_number_taken(table.database, error, table.name, table.last, table.id.name):
+                raise behind(table) from error
             # What the column cannot have may be known only now that the table is made.
-            reasons = self._id_refusals(ids) or [(name, 0, error.why) for name in ids]
+            reasons = self._id_refusals(ids)
+            if not reasons and refused is not None:
+                reasons = await self._tried(slots, refused)
+            reasons = reasons or [(name, 0, error.why) for name in ids]
             raise Rejected(reasons, hint=error.hint) from error
+
+    async def _tried(
+        self, slots: Set[int], refused: Callable[[Any], Awaitable[Reasons]]
+    ) -> Reasons:
+        """Which rows the table refuses, in a transaction that is rolled back; none where it is
+        none of them by itself."""
+
+        async def step() -> Reasons:
+            async with self._table.database.connection() as connection:
+                await connection.execute(locked_sql(self._table.name, slots))
+                # What is only looked at by a COMMIT is looked at here.
+                await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                found = await refused(connection)
+                await connection.execute("ROLLBACK")
+                return found
+
+        with contextlib.suppress(RowRefused, Rejected):
+            return await again(step, (Lost,))
+        return []
 
     async def _was_done(self, connection: Any, number: int) -> bool:
         """Whether that transaction was committed; Lost where it is still under way."""

@@ -4,8 +4,9 @@ table, and a new message would come before older ones."""
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from synmem.backends.postgres.errors import RowRefused, is_taken
+from synmem.backends.postgres.errors import RowRefused
 from synmem.backends.postgres.table import Table
+from synmem.backends.postgres.taken import is_number_taken
 from synmem.errors import StoreError
 from synmem.messages import SEQUENCE, STRAY, Damage
 from synmem.store import Position
@@ -34,7 +35,7 @@ async def check_next(connection: Any, table: Table, ends: Mapping[str, Position]
 async def check_behind(table: Table, error: RowRefused) -> None:
     """Where a row was refused for an id that is there already: StoreError if the sequence is what
     is wrong, as far as this role may look."""
-    if is_taken(error):
+    if await is_number_taken(table.database, error, table.rows, "id", "session_id"):
         for is_it, _, highest in await table.fetch(_numbers_sql(table)):
             if is_it:
                 raise behind(table, int(highest)) from error

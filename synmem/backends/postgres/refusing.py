@@ -3,13 +3,18 @@
 import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
 from synmem.backends.postgres.errors import is_of_a_row, said_of
 from synmem.backends.postgres.inserting import AT_ONCE, NamedRow, insert, new_numbers
 from synmem.backends.postgres.table import Table
+
+T = TypeVar("T")
+
+Put = Callable[[Any, Sequence[T]], Awaitable[object]]
+"""Inserts over a connection, within its transaction."""
 
 _TOLD: Final = 100  # of so many refused messages it is said which they are
 
@@ -30,32 +35,31 @@ async def refused_rows(
         for number, row in zip(numbers, some, strict=True):
             given.append((seen[row[0]], (row[0], number, *row[1:])))
             seen[row[0]] += 1
-        await _find_refused(connection, table, given, found)
+
+        async def put(connection: Any, some: Sequence[tuple[int, NamedRow]]) -> None:
+            await insert(connection, table, [row for _, row in some])
+
+        for (index, row), why in await refused_ones(connection, given, put, _TOLD - len(found)):
+            found.append((table.shown_id(row[0]), index, why))
     return found
 
 
-async def _find_refused(
-    connection: Any,
-    table: Table,
-    given: Sequence[tuple[int, NamedRow]],
-    found: list[tuple[str, int, str]],
-) -> None:
-    """Insert these; where the server refuses some, each half by itself."""
-    rows = [row for _, row in given]
-    why = await refused(connection, lambda connection: insert(connection, table, rows))
-    if why is None:
-        return
+async def refused_ones(
+    connection: Any, given: Sequence[T], put: Put[T], most: int = _TOLD
+) -> list[tuple[T, str]]:
+    """Put these; which of them the server refuses, so many at most, and why: where it refuses some,
+    each half is put by itself. In a transaction that the caller rolls back."""
+    why = await refused(connection, lambda connection: put(connection, given))
+    if why is None or most < 1:
+        return []
     if len(given) == 1:
-        ((index, row),) = given
-        found.append((table.shown_id(row[0]), index, why))
-        return
+        return [(given[0], why)]
     half = len(given) // 2
-    for part in (given[:half], given[half:]):
-        if len(found) < _TOLD:
-            await _find_refused(connection, table, part, found)
+    found = await refused_ones(connection, given[:half], put, most)
+    return found + await refused_ones(connection, given[half:], put, most - len(found))
 
 
-async def refused(connection: Any, step: Callable[[Any], Awaitable[None]]) -> str | None:
+async def refused(connection: Any, step: Callable[[Any], Awaitable[object]]) -> str | None:
     """Do something within a transaction; why the server refuses a row, and then it is undone."""
     await connection.execute("SAVEPOINT attempt")
     try:

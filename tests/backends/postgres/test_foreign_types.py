@@ -1,6 +1,7 @@
 """Tables of other frameworks whose columns are of types that somebody chose: which ids and texts
 they cut or hold to be the same, and times that Python has none of."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from synmem.errors import Rejected
+from synmem.errors import Rejected, StoreError
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import Part, Store
 from tests.backends.postgres.test_foreign_odd import Base, base, human, said
@@ -108,6 +109,77 @@ def test_where_two_ids_are_one_to_the_column_nothing_is_cut(base: Base) -> None:
 
     run(main())
     assert base.contents() == said({"Bob": 1, "bob": 1})
+
+
+# --- what a table refuses, and its number ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "CREATE UNIQUE INDEX once ON message_store (md5(message))",
+        "ALTER TABLE message_store ADD CONSTRAINT once UNIQUE (message)",
+        "ALTER TABLE message_store ADD CONSTRAINT once UNIQUE (message) DEFERRABLE INITIALLY DEFERRED",
+        "ALTER TABLE message_store ADD CONSTRAINT once CHECK (message NOT LIKE '%message 2%')",
+    ],
+)  # fmt: skip
+def test_a_row_that_a_rule_of_somebody_refuses_is_named_and_nothing_is_written(
+    base: Base, rule: str
+) -> None:
+    """It was said that the sequence is behind, with a `setval` that mends nothing."""
+
+    async def main() -> None:
+        async with base.opened(write=True, layout="langchain") as store:
+            await add(store, "z", numbered(1, 2))
+        await asyncio.to_thread(
+            base.run, f"{rule} NOT VALID" if "CHECK" in rule else rule, "SELECT"
+        )
+        async with base.opened(write=True, layout="langchain") as store:
+            given = [("b", numbered(1, 7)), ("a", [*numbered(2), *numbered(2, 2)])]
+            parts = [Part(Conversation(name), messages) for name, messages in given]
+            with pytest.raises(Rejected, match="once") as caught:
+                await store.append(parts)
+            assert [each[:2] for each in caught.value.reasons] == [("a", 2)]
+            assert "setval" not in str(caught.value.hint)
+            await add(store, "a", numbered(1))
+
+    made(base, "text", message="TEXT")
+    run(main())
+    found = {name: [m["content"] for m in each] for name, each in contents_of(base).items()}
+    assert found == {"a": ["message 0"], "z": ["message 2"]}
+
+
+def contents_of(base: Base) -> dict[str, list[dict[str, str]]]:
+    """What the rows say, by conversation."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for name, message in base.run("SELECT session_id, message FROM message_store ORDER BY id"):
+        found.setdefault(name, []).append(json.loads(message)["data"])
+    return found
+
+
+@pytest.mark.parametrize(
+    "ddl",
+    [
+        "CREATE TABLE message_store (id SERIAL, session_id TEXT, message TEXT, PRIMARY KEY (session_id, id))",
+        "CREATE TABLE message_store (id SERIAL PRIMARY KEY, session_id TEXT, message TEXT) PARTITION BY RANGE (id); CREATE TABLE all_of_them PARTITION OF message_store DEFAULT",
+    ],
+)  # fmt: skip
+def test_a_number_that_is_taken_means_the_sequence(base: Base, ddl: str) -> None:
+    base.run(*ddl.split("; "), "SELECT")
+    for n in range(2):
+        base.run(
+            "INSERT INTO message_store (session_id, message) VALUES ('a', $1)",
+            values=[human(f"message {n}")],
+        )
+    base.run("SELECT setval('message_store_id_seq', 1)")
+
+    async def main() -> None:
+        async with base.opened(write=True, layout="langchain") as store:
+            with pytest.raises(StoreError, match="sequence") as caught:
+                await add(store, "a", numbered(1))
+            assert "setval" in str(caught.value.hint)
+
+    run(main())
 
 
 # --- what a table would not take back -------------------------------------------------------
@@ -359,6 +431,36 @@ def test_what_the_encoding_of_the_database_lacks_is_refused(base: Base) -> None:
         run(main())
         run(main("ü"))
         assert base.contents() == said({"ü": 2})
+
+
+def test_a_message_that_the_encoding_lacks_a_character_of_is_named(base: Base) -> None:
+    with encoded(base, "LATIN1"):
+        made(base, "TEXT", "a", message="JSONB")
+
+        async def main() -> None:
+            async with base.opened(write=True, layout="langchain") as store:
+                given = [*numbered(1, 1), Message("user", "grün ✓ ✗"), *numbered(1, 2)]
+                with pytest.raises(Rejected) as caught:
+                    await add(store, "a", given)
+                why = "the database is in LATIN1, which lacks U+2713 ('✓')"
+                assert caught.value.reasons == [("a", 1, why)]
+                assert len(await items(store, "a")) == 1
+                await add(store, "a", [Message("user", "grün")])
+                assert [m.content for m in await items(store, "a")] == ["message 0", "grün"]
+
+        run(main())
+
+
+def test_as_an_escape_of_json_in_a_text_each_character_has_its_place(base: Base) -> None:
+    with encoded(base, "LATIN1"):
+        made(base, "TEXT", "a", message="TEXT")
+
+        async def main() -> None:
+            async with base.opened(write=True, layout="langchain") as store:
+                await add(store, "a", [Message("user", "grün ✓")])
+                assert [m.content for m in await items(store, "a")] == ["message 0", "grün ✓"]
+
+        run(main())
 
 
 async def names_of(store: Store, *ids: str) -> list[str]:

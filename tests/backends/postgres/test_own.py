@@ -654,6 +654,20 @@ RULES = {
 }
 
 
+def test_a_unique_index_of_somebodys_own_is_not_taken_for_the_sequence(ruled: Place) -> None:
+    write(ruled, "other", [Message("user", "bad")])
+    ruled.rows("ALTER TABLE {} ADD CONSTRAINT alone UNIQUE (content)")
+    ruled.rows("UPDATE {} SET id = 1000")  # the sequence is behind too, and has a number left
+
+    async def main() -> None:
+        async with ruled.opened(write=True) as store:
+            with pytest.raises(Rejected, match="alone") as caught:
+                await add(store, "a", [*numbered(1), Message("user", "bad")])
+            assert [each[:2] for each in caught.value.reasons] == [("a", 1)]
+
+    run(main())
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("count", [2, 150])
 def test_what_the_table_refuses_is_rejected_by_conversation_and_message(
