@@ -39,8 +39,9 @@ _LEAVES: Final = (
     "AND (c.checkpoint_id = (SELECT max(n.checkpoint_id) FROM checkpoints AS n "
     "WHERE n.thread_id = c.thread_id AND n.checkpoint_ns = '') "
     # Some do not say what they follow: these are not a branch each.
-    "OR c.parent_checkpoint_id IS NOT NULL AND c.checkpoint_id NOT IN "
-    "(SELECT p.parent_checkpoint_id FROM checkpoints AS p WHERE p.thread_id IN {ids} "
+    # A copied thread has checkpoints of the same ids: what follows one there follows none here.
+    "OR c.parent_checkpoint_id IS NOT NULL AND (c.thread_id, c.checkpoint_id) NOT IN "
+    "(SELECT p.thread_id, p.parent_checkpoint_id FROM checkpoints AS p WHERE p.thread_id IN {ids} "
     "AND p.checkpoint_ns = '' AND p.parent_checkpoint_id IS NOT NULL))"
 )
 """The newest checkpoint of each thread, and others that none follows."""

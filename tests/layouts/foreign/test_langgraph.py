@@ -189,6 +189,37 @@ def test_what_a_thread_left_behind_where_it_went_on_from_earlier_is_a_branch(
     run(main())
 
 
+def test_what_follows_a_checkpoint_in_a_copy_of_its_thread_follows_none_in_its_own(
+    tmp_path: Path,
+) -> None:
+    path = thread(tmp_path / "c.db", {"messages": [human("one")]})
+    with database(path) as db:
+        for n, (name, parent, texts) in enumerate(
+            [
+                ("a", 0, ["one", "left"]),
+                ("a", 0, ["one", "gone on with"]),
+                ("copy", 1, ["one", "left", "further"]),
+            ],
+            start=1,
+        ):
+            values = {"messages": [human(text) for text in texts]}
+            put(db, name, "msgpack", encode({"channel_values": values}))
+            db.execute(
+                "UPDATE checkpoints SET parent_checkpoint_id = ? WHERE checkpoint_id = ?",
+                (f"{parent:05}", f"{n:05}"),
+            )
+    told = rows_of(path, "langgraph")
+    assert [*langgraph._unfold("a", told["a"]).branches] == ["00001"]
+    assert not langgraph._unfold("copy", told["copy"]).branches
+
+
+def test_what_looks_like_a_word_of_mongodb_s_is_not_taken_for_one(tmp_path: Path) -> None:
+    call = {"id": "1", "name": "find", "args": {"_id": {"$oid": "5f"}, "at": {"$date": "now"}}}
+    data = said("ai", content="", tool_calls=[call])["data"]
+    (message,) = read(thread(tmp_path / "c.db", {"messages": [made(data, name="AIMessage")]}))
+    assert message.tool_calls[0]["arguments"] == call["args"]
+
+
 def test_values_of_other_classes_are_what_they_are_made_of(tmp_path: Path) -> None:
     odd = {
         "when": msgspec.msgpack.Ext(3, encode(["datetime", "datetime", "2026-01-01T00:00:00", "fromisoformat"])),
