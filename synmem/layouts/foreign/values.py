@@ -24,15 +24,12 @@ _MILLISECONDS: Final = 10**11
 
 def as_json(value: Any, depth: int = 0) -> Any:
     """The same as JSON: a time as text, bytes in base64, any other thing (an ObjectId, a UUID, a
-    decimal) as its text, as is one of MongoDB's extended JSON. ValueError where it is nested more
-    deeply than a message can be."""
+    decimal) as its text. ValueError where it is nested more deeply than a message can be."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if depth > MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, Mapping):
-        if len(value) == 1 and value.keys() <= {"$oid", "$date"}:
-            return as_json(next(iter(value.values())), depth + 1)
         return {str(key): as_json(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_json(item, depth + 1) for item in value]

@@ -56,7 +56,7 @@ def test_what_has_no_word_of_ours_is_kept() -> None:
                 {"type": "tool_call", "tool_call": {"id": "1", "name": "f", "args": "{oops", "progress": 0.5}},
             ],
         },
-        title="t", user="u", expiredAt={"$date": "2026-10-21T00:00:00.500Z"}, messages=[1],
+        title="t", user="u", expiredAt="2026-10-21T00:00:00.500Z", messages=[1],
     )  # fmt: skip
     assert said.title == "t"
     assert said.extra == {"librechat": {"user": "u", "expiredAt": "2026-10-21T00:00:00.500Z"}}
