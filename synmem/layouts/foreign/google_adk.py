@@ -3,8 +3,9 @@
 A session is (app_name, user_id, id). The conversation's id is the last of these where no other
 session has the same, else all three, `app_name/user_id/id`. Its events come by their time, and of
 one time in the order in which ADK reads them. Who speaks stands in `author`: `user`, or an agent,
-which is an assistant; an answer of a function is a tool message. An event without content is a
-change of state, and no message.
+which is an assistant; an answer of a function is a tool message. Of an event without content what
+was heard is told, where something was said aloud; else it is a change of state, and no message.
+What was said before the session was rewound is a branch, by the id of its last event.
 
 Of the older schema, 0, the actions are pickled, and are not read; its times, whose zone cannot be
 told, stay in `extra["google_adk"]`, as does what else an event and a session have.
@@ -107,7 +108,11 @@ def _plan(sketch: Sketch) -> Plan:
     )
 
 
-def _told(rows: Mapping[str, Sequence[Record]], messages: Sequence[Message | Unreadable]) -> Told:
+def _told(
+    rows: Mapping[str, Sequence[Record]],
+    messages: Sequence[Message | Unreadable],
+    branches: Mapping[str, Sequence[Message | Unreadable]],
+) -> Told:
     if len(rows["session"]) != 1:
         raise ValueError("it is the name of several sessions")
     ((app, user, session, state, made, changed),) = rows["session"]
@@ -115,21 +120,67 @@ def _told(rows: Mapping[str, Sequence[Record]], messages: Sequence[Message | Unr
         "app_name": app, "user_id": user, "id": session, "state": parsed(state),
         "create_time": made, "update_time": changed,
     }  # fmt: skip
-    return Told(messages=messages, extra={NAME: kept(about)})
+    return Told(messages=messages, extra={NAME: kept(about)}, branches=branches)
 
 
 def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
-    found: list[Message | Unreadable] = []
-    for event, data in rows["events"]:
-        found += told("event", event, _event, data)
-    return _told(rows, found)
+    events = rows["events"]
+    said = [told("event", event, _event, data) for event, data in events]
+    rewinds = _rewinds([data for _, data in events])
+
+    def live(count: int) -> list[int]:
+        return [at for at in _live(count, rewinds) if said[at]]
+
+    def messages(way: Sequence[int]) -> list[Message | Unreadable]:
+        return [each for at in way for each in said[at]]
+
+    ways = [live(len(events))]
+    for at in rewinds:
+        way = live(at)
+        if not any(way == other[: len(way)] for other in ways):
+            ways.append(way)
+    current, *others = ways
+    branches = {str(events[way[-1]][0]): messages(way) for way in others}
+    return _told(rows, messages(current), branches)
 
 
 def _unfold_0(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
     found: list[Message | Unreadable] = []
     for event, *values in rows["events"]:
         found += told("event", event, _event_0, event, values)
-    return _told(rows, found)
+    return _told(rows, found, {})
+
+
+_REWIND: Final = "rewind_before_invocation_id"
+
+
+def _rewinds(events: Sequence[Any]) -> dict[int, int]:
+    """Of the events that rewind their session, the first one each that is undone."""
+    if not any(isinstance(data, str) and _REWIND in data for data in events):
+        return {}
+    first: dict[Any, int] = {}
+    found: dict[int, int] = {}
+    for at, event in enumerate(map(parsed, events)):
+        if not isinstance(event, dict):
+            continue
+        actions = event.get("actions")
+        target = text_or_none(actions.get(_REWIND)) if isinstance(actions, dict) else None
+        if target and target in first:
+            found[at] = first[target]
+        if invocation := text_or_none(event.get("invocation_id")):
+            first.setdefault(invocation, at)
+    return found
+
+
+def _live(count: int, rewinds: Mapping[int, int]) -> list[int]:
+    """Which of so many events count, as ADK finds them: from the newest on, so that a rewind is
+    undone too by a later one."""
+    found: list[int] = []
+    at = count - 1
+    while at >= 0:
+        found.append(at)
+        at = rewinds.get(at, at) - 1
+    return found[::-1]
 
 
 def _event(data: Any) -> list[Message]:
@@ -149,19 +200,31 @@ def _messages(event: JSONObject) -> list[Message]:
     content = object_of(event.pop("content", None) or {}, "its content")
     pieces = [_piece(part) for part in objects_of(content.get("parts"), "its parts")]
     if not pieces:
-        return []
-    moment = take_number(event, "timestamp")
+        return _heard(event)
     author = text_of(event.get("author"), "its author")
-    ids = {name: event.pop(name, None) for name in ("id", "invocation_id", "author")}
     if all(isinstance(piece, Other) for piece in pieces):
         pieces.insert(0, Text(""))  # a message, though nothing of it can be shown
+    return _said(pieces, "user" if author == "user" else "assistant", event)
+
+
+_HEARD: Final = {"input_transcription": "user", "output_transcription": "assistant"}
+
+
+def _heard(event: JSONObject) -> list[Message]:
+    """What was said aloud, of which an event has the words alone."""
+    for name, role in _HEARD.items():
+        heard = event.get(name)
+        if isinstance(heard, dict) and isinstance(heard.get("text"), str) and heard["text"]:
+            rest = {key: value for key, value in heard.items() if key != "text"}
+            return _said([Text(heard["text"])], role, {**event, name: rest or None})
+    return []
+
+
+def _said(pieces: Sequence[Piece], role: str, event: JSONObject) -> list[Message]:
+    moment = take_number(event, "timestamp")
+    ids = {name: event.pop(name, None) for name in ("id", "invocation_id", "author")}
     return messages_of(
-        pieces,
-        NAME,
-        role="user" if author == "user" else "assistant",
-        created_at=moment,
-        record=kept(ids),
-        extra=kept(event),
+        pieces, NAME, role=role, created_at=moment, record=kept(ids), extra=kept(event)
     )
 
 
@@ -204,10 +267,13 @@ def _file(part: JSONObject, said: JSONObject) -> Piece:
         return Other(part)
     if "data" in said:
         own = said.keys() - {"data", "mime_type"} or len(part) > 1
-        data = text_of(said["data"], "its data")
+        data = text_of(said["data"], "its data").translate(_IN_URLS)
         return Image(f"data:{kind};base64,{data}", part if own else None)
     return Image(text_of(said.get("file_uri"), "its file_uri"), part)
 
+
+_IN_URLS: Final = str.maketrans("-_", "+/")
+"""ADK's base64 is the one for URLs; that of a `data:` URL is the usual one."""
 
 _SESSION: Final = frozenset({"app_name", "user_id", "id", "state", "create_time", "update_time"})
 _OF_SESSION: Final = frozenset({"id", "app_name", "user_id", "session_id", "timestamp"})

@@ -149,6 +149,54 @@ def test_every_kind_of_part_is_kept(tmp_path: Path) -> None:
     assert (two.role, two.content, two.name) == ("tool", "{}", "g")
 
 
+def test_an_image_is_in_the_base64_that_others_read(tmp_path: Path) -> None:
+    image = {"data": "-Pn6-_z9_v_7__4=", "mime_type": "image/png"}
+    (message,) = read(session(tmp_path / "s.db", of({"inline_data": image})), "a")
+    assert message.parts[0]["image_url"]["url"] == "data:image/png;base64,+Pn6+/z9/v/7//4="
+
+
+def test_what_was_said_aloud_is_a_message(tmp_path: Path) -> None:
+    path = session(
+        tmp_path / "s.db",
+        {"author": "user", "input_transcription": {"text": "Hi", "finished": True}},
+        {"output_transcription": {"text": "Hello"}, "usage_metadata": {"total": 3}},
+        {"output_transcription": {"finished": True}},
+        {"output_transcription": "?"},
+    )
+    asked, answer = read(path, "a")
+    assert (asked.role, asked.content) == ("user", "Hi")
+    assert asked.extra["google_adk"]["input_transcription"] == {"finished": True}
+    assert (answer.role, answer.content) == ("assistant", "Hello")
+    assert answer.extra["google_adk"] == {
+        "id": "1", "author": "agent", "usage_metadata": {"total": 3},
+    }  # fmt: skip
+
+
+def rewind(before: Any) -> dict[str, Any]:
+    """An event that undoes an invocation, and what followed."""
+    return {"author": "user", "actions": {"rewind_before_invocation_id": before}}
+
+
+def test_what_was_rewound_is_a_branch(tmp_path: Path) -> None:
+    def told(*events: Any) -> tuple[str, dict[str, str]]:
+        path = tmp_path / "s.db"
+        path.unlink(missing_ok=True)
+        rows = rows_of(session(path, *events), "google_adk")["a"]
+        found = google_adk._unfold("a", rows)
+        return _texts(found.messages), {id_: _texts(m) for id_, m in found.branches.items()}
+
+    a, b, c, d = (of({"text": text}, invocation_id=text) for text in "abcd")
+    assert told(a, b, b, rewind("b"), c) == ("ac", {"2": "abb"})
+    assert told(a, b, rewind("b"), c, rewind("c"), d) == ("ad", {"1": "ab", "3": "ac"})
+    assert told(a, b, rewind("b"), rewind("a"), d) == ("d", {"1": "ab"})
+    assert told(a, b, c, rewind("b"), d, rewind("c")) == ("ab", {"2": "abc", "4": "ad"})
+    assert told(a, rewind("b"), b, rewind(5), {"actions": 5}, c) == ("abc", {})
+
+
+def _texts(messages: Sequence[Any]) -> str:
+    return "".join(message.content for message in messages)
+
+
 def test_events_of_one_time_come_as_the_service_reads_them(tmp_path: Path) -> None:
     events = [of({"text": text}) for text in "cab"]
     path = session(tmp_path / "s.db", *events)
