@@ -2,7 +2,8 @@
 
 A run has the messages that it sent and got, in which those of earlier runs stand again
 (`from_history`), and most often the system message: each is told once. What a team's member said
-for a run of the team is a branch, by the id of the member's run.
+for a run of the team is a branch, by the id of the member's run; so is a run in whose place another
+one was made (`REGENERATED`), behind what was said before it.
 
 In `extra["agno"]` lies what else a message has (`id`, `metrics`, `reasoning_content`, ...), at the
 last message of a run what else the run has, and of a session its other columns. Version 2 keeps
@@ -10,6 +11,7 @@ JSON within JSON.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, Final
 
 from synmem.layouts.foreign.runs import arguments_of, compact
@@ -27,7 +29,7 @@ from synmem.layouts.foreign.values import (
     told,
 )
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.messages import Holds, JSONObject, Message, Unreadable, are_objects
 
 NAME: Final = "agno"
 TITLE: Final = "Agno"
@@ -83,12 +85,15 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
     seen = _Seen()
     for run_id, data in _runs(rows, before):
         run, parent = _run(data)
-        if parent is None:
-            found += told("run", run_id, seen.messages, run)
-        else:
+        if parent is not None:
             said = told("run", run_id, _Seen().messages, run)
             if said:
                 branches[run_id] = said
+        elif isinstance(run, dict) and run.get("status") == "REGENERATED":
+            said = told("run", run_id, copy(seen).messages, run)
+            branches[run_id] = [*found, *said]
+        else:
+            found += told("run", run_id, seen.messages, run)
     return Told(
         messages=found,
         title=text_or_none(title) or None,
@@ -138,7 +143,7 @@ class _Seen:
         for index, each in enumerate([] if listed is None else _list(listed)):
             if not (isinstance(each, dict) and each.get("from_history")):
                 own = each.get("id") if isinstance(each, dict) else None
-                found += told("message", own or index, self._message, each)
+                found += told("message", own or index, self._messages, each)
         found = found or _without_messages(rest)
         for message in found:
             _take(rest, message)
@@ -147,8 +152,11 @@ class _Seen:
             found[-1] = _with(last, own)
         return found
 
-    def _message(self, said: Any) -> list[Message]:
-        message = _message(object_of(said, "it"))
+    def _messages(self, said: Any) -> list[Message]:
+        said = object_of(said, "it")
+        if results := _results(said):
+            return [_message(each) for each in results]
+        message = _message(said)
         if message.role == "system":
             if message.content == self._system:
                 return []
@@ -179,10 +187,11 @@ def _take(run: JSONObject, message: Said) -> None:
     if not isinstance(message, Message):
         return
     asked = run.get("input")
-    if isinstance(asked, dict):
-        asked = asked.get("input_content")
     if asked == message.content:
-        run.pop("input", None)
+        run.pop("input")
+    elif isinstance(asked, dict) and asked.get("input_content") == message.content:
+        there = {"input_content", *(message.extra or {}).get(NAME, {})}
+        run["input"] = {key: said for key, said in asked.items() if key not in there} or None
     if run.get("content") == message.content:
         run.pop("content")
 
@@ -192,6 +201,25 @@ def _with(message: Message, own: JSONObject) -> Message:
         message.role, message.content, None, message.created_at, message.tool_calls,
         message.tool_call_id, message.name, message.parts, {NAME: own},
     )  # fmt: skip
+
+
+def _results(said: JSONObject) -> list[JSONObject]:
+    """The results of several tools, which older versions have as one message with Gemini; none
+    where it is no such message."""
+    calls, texts = said.get("tool_calls"), said.get("content") or []
+    if said.get("role") != "tool" or said.get("tool_call_id") is not None:
+        return []
+    if not are_objects(calls) or not all("tool_call_id" in call for call in calls):
+        return []
+    if not isinstance(texts, list) or len(texts) > len(calls):
+        return []
+    own = {key: value for key, value in said.items() if key not in ("tool_calls", "content")}
+    shared = {key: own[key] for key in ("id", "role", "created_at") if key in own}
+    texts = [*texts, *(call.get("content") for call in calls[len(texts) :])]
+    return [
+        {**(shared if index else own), **call, "content": text}
+        for index, (call, text) in enumerate(zip(calls, texts, strict=True))
+    ]
 
 
 def _message(said: JSONObject) -> Message:
@@ -205,23 +233,26 @@ def _message(said: JSONObject) -> Message:
         said["images"] = [{k: v for k, v in each.items() if k != "content"} if each in images
                           else each for each in said["images"]]  # fmt: skip
     calls = objects_of(said.get("tool_calls"), "its tool_calls")
-    if all(call.keys() <= {"id", "type", "function"} for call in calls):
+    if all(map(_is_whole, calls)):
         said.pop("tool_calls", None)
-    name = text_or_none(said.get("name"))
+    name = _take_text(said, "name")
     if role == "tool" and name is None:
-        name = text_or_none(said.pop("tool_name", None))
-    else:
-        said.pop("name", None)
+        name = _take_text(said, "tool_name")
     return Message(
         role,
         content,
         created_at=take_number(said, "created_at"),
         tool_calls=[_call(call) for call in calls] or None,
-        tool_call_id=text_or_none(said.pop("tool_call_id", None)),
+        tool_call_id=_take_text(said, "tool_call_id"),
         name=name,
         parts=parts,
         extra={NAME: own} if (own := kept(said)) else None,
     )
+
+
+def _take_text(said: JSONObject, key: str) -> str | None:
+    """The text under a key, taken away; what is none stays."""
+    return said.pop(key) if isinstance(said.get(key), str) else None
 
 
 def _content(content: Any) -> tuple[str, list[JSONObject] | None]:
@@ -242,6 +273,17 @@ def _url(said: JSONObject) -> str:
         kind = text_or_none(said.get("mime_type")) or "image/png"
         return f"data:{kind};base64,{said['content']}"
     return text_or_none(said.get("url")) or text_or_none(said.get("filepath")) or ""
+
+
+def _is_whole(call: JSONObject) -> bool:
+    """Whether nothing is lost of a call where its id, name and arguments are told."""
+    function = call.get("function")
+    return (
+        call.keys() <= {"id", "type", "function"}
+        and call.get("type", "function") == "function"
+        and isinstance(function, dict)
+        and function.keys() <= {"name", "arguments"}
+    )
 
 
 def _call(call: JSONObject) -> JSONObject:

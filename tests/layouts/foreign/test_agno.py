@@ -154,6 +154,65 @@ def test_what_a_member_of_a_team_said_is_a_branch(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_run_that_another_one_took_the_place_of_is_a_branch(tmp_path: Path) -> None:
+    def of(answer: str, **about: Any) -> Any:
+        said = [("system", "s"), ("user", "again?"), ("assistant", answer)]
+        return {"messages": [{"role": role, "content": text} for role, text in said], **about}
+
+    path = session(
+        tmp_path / "a.db",
+        {"messages": [{"role": "user", "content": "1"}]},
+        of("no", status="REGENERATED"),
+        of("yes", status="COMPLETED", regenerated_from="r1"),
+    )
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert await contents(store, "a") == ["1", "s", "again?", "yes"]
+            assert store.passed_over() == 1
+            assert await contents(store, "a#r1") == ["1", "s", "again?", "no"]
+
+    run(main())
+
+
+def test_results_that_are_one_message_with_gemini_are_one_each(tmp_path: Path) -> None:
+    calls = [
+        {"tool_call_id": "1", "tool_name": "f", "content": "as sent"},
+        {"tool_call_id": "2", "tool_name": "g", "content": "two"},
+    ]
+    said = {"id": "m", "role": "tool", "content": [{"as": "given"}], "tool_calls": calls}
+    path = session(
+        tmp_path / "a.db", {"messages": [{**said, "metrics": {"n": 1}, "created_at": 5}]}
+    )
+    one, two = read(path)
+    assert [(m.content, m.tool_call_id, m.name, m.tool_calls) for m in (one, two)] == [
+        ('{"as":"given"}', "1", "f", None), ("two", "2", "g", None),
+    ]  # fmt: skip
+    assert one.created_at == two.created_at
+    assert one.extra["agno"] == {"id": "m", "metrics": {"n": 1}}
+    assert two.extra["agno"] == {"id": "m"}
+
+
+def test_nothing_of_a_call_or_of_what_was_asked_is_lost(tmp_path: Path) -> None:
+    files = [{"url": "u"}]
+    calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}", "n": 1}}]
+    path = session(
+        tmp_path / "a.db",
+        {"input": {"input_content": "go", "files": files}, "content": "done"},
+        {
+            "input": {"input_content": "go", "files": files},
+            "messages": [{"role": "user", "content": "go", "files": files}],
+        },
+        {"messages": [{"role": "tool", "content": "r", "tool_call_id": 5, "tool_name": 6}]},
+        {"messages": [{"role": "assistant", "content": "", "tool_calls": calls}]},
+    )
+    _, done, asked, result, call = read(path)
+    assert done.extra["agno"]["run"] == {"input": {"files": files}}
+    assert asked.extra["agno"] == {"files": files}
+    assert result.extra["agno"] == {"tool_call_id": 5, "tool_name": 6}
+    assert call.extra["agno"]["tool_calls"] == calls
+
+
 def test_a_run_that_keeps_no_messages_says_what_was_asked_and_answered(tmp_path: Path) -> None:
     path = session(
         tmp_path / "a.db",
