@@ -176,10 +176,12 @@ class _Nodes:
         node = object_of(self._nodes[id_], "it")
         role = text_of(node.pop("role", None), "its role")
         text, parts = _content(node.pop("content", None))
-        images = [image(file["url"]) for file in _images(node.get("files"))]
+        images = _images(node.get("files"))
         if images:
-            parts = (parts or ([{"type": "text", "text": text}] if text else [])) + images
-            if all(file.keys() <= {"type", "url"} for file in node["files"]):
+            parts = parts or ([{"type": "text", "text": text}] if text else [])
+            parts = parts + [image(file["url"]) for file in images]
+            said = all(file.keys() <= {"type", "url"} for file in images)
+            if said and len(images) == len(node["files"]):
                 node.pop("files")
         at = take_number(node, "timestamp")
         about = {NAME: kept(node, without=("childrenIds",))}

@@ -202,6 +202,17 @@ def test_images_are_parts_and_other_files_are_kept(tmp_path: Path) -> None:
     assert asked.extra["open_webui"]["files"] == files
 
 
+@pytest.mark.parametrize("other", [{"type": "file", "url": "v"}, 5])
+def test_a_file_beside_an_image_is_kept_whatever_it_is(tmp_path: Path, other: Any) -> None:
+    path = copied(tmp_path)
+    files = json.dumps([{"type": "image", "url": "u"}, other])
+    with database(path) as db:
+        db.execute("UPDATE chat_message SET files = ? WHERE id LIKE '%tool-m0'", [files])
+    asked = read(path, TOOLS)[0]
+    assert [part["type"] for part in asked.parts] == ["text", "image_url"]
+    assert asked.extra["open_webui"]["files"][1] == other
+
+
 @pytest.mark.parametrize(
     "change",
     [
