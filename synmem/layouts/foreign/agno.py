@@ -214,7 +214,7 @@ def _results(said: JSONObject) -> list[JSONObject]:
     if not isinstance(texts, list) or len(texts) > len(calls):
         return []
     own = {key: value for key, value in said.items() if key not in ("tool_calls", "content")}
-    shared = {key: own[key] for key in ("id", "role", "created_at") if key in own}
+    shared: JSONObject = {key: own[key] for key in ("id", "role", "created_at") if key in own}
     texts = [*texts, *(call.get("content") for call in calls[len(texts) :])]
     return [
         {**(shared if index else own), **call, "content": text}

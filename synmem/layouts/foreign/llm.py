@@ -269,6 +269,9 @@ _PLAIN: Final = {
 }
 """What of each kind of part has its place elsewhere in a message."""
 
+_TEXT: Final = {"text": "text", "tool_result": "output"}
+"""Where a part has its text."""
+
 _CALL: Final = ("tool_call_id", "name", "arguments")
 
 
@@ -278,28 +281,26 @@ def _of_parts(
     of: defaultdict[str, list[JSONObject]] = defaultdict(list)
     for part in parts:
         of[part["type"]].append(part)
-    texts = [text_of(part["text"], "its text") for part in of["text"]]
-    texts += [text_of(part["output"], "its output") for part in of["tool_result"]]
-    content = "\n".join(texts)
-    refs = [part["attachment"]["id"] for part in of["attachment"] if part.get("attachment")]
-    refs += [ref["id"] for part in of["tool_result"] for ref in part.get("attachments") or ()]
-    files = [attachments[id_][0] for id_ in refs if id_ in attachments]
-    lost = [{"sha256": id_} for id_ in refs if id_ not in attachments]
-    thoughts = [part["text"] for part in of["reasoning"] if part.get("text")]
+    shown: list[str | Record] = []
+    for part in parts:
+        if key := _TEXT.get(part["type"]):
+            shown.append(text_of(part[key], f"its {key}"))
+        shown += [each for id_ in _refs(part) for each in attachments.get(id_, ())[:1]]
+    lost = [{"sha256": id_} for part in parts for id_ in _refs(part) if id_ not in attachments]
     (result,) = of["tool_result"] or [{}]
     beside = {
         "parts": [part for part in parts if part.keys() - _PLAIN.get(part["type"], set())],
-        "reasoning": "\n".join(thoughts),
-        "attachments": [*map(_attachment, files), *lost],
+        "reasoning": "\n".join(part["text"] for part in of["reasoning"] if part.get("text")),
+        "attachments": [_attachment(each) for each in shown if not isinstance(each, str)] + lost,
     }
     return Message(
         role,
-        content,
+        "\n".join(each for each in shown if isinstance(each, str)),
         created_at=at,
         tool_calls=[_as_call(*map(part.get, _CALL)) for part in of["tool_call"]] or None,
         tool_call_id=result.get("tool_call_id"),
         name=result.get("name"),
-        parts=_parts(content, files),
+        parts=_parts(shown),
         extra={NAME: about | {name: value for name, value in beside.items() if value}},
     )
 
@@ -308,12 +309,23 @@ def _as_call(id_: Any, name: Any, arguments: Any) -> JSONObject:
     return {"id": id_, "name": name, "arguments": arguments_of(arguments)}
 
 
-def _parts(content: str, files: Sequence[Record]) -> list[JSONObject] | None:
-    """The parts of a message that has attachments."""
-    if not files:
+def _refs(part: JSONObject) -> Sequence[Any]:
+    """The ids of a part's attachments."""
+    refs = [one] if (one := part.get("attachment")) else part.get("attachments") or ()
+    return [ref["id"] for ref in refs]
+
+
+def _parts(shown: Sequence[str | Record]) -> list[JSONObject] | None:
+    """The parts of a message that has several texts, or attachments, in their order."""
+    texts = [each for each in shown if isinstance(each, str)]
+    if len(texts) == len(shown) < 2:
         return None
-    parts: list[JSONObject] = [{"type": "text", "text": content}] if content else []
-    return parts + [part for file in files if (part := _file(file))]
+    parts = [
+        {"type": "text", "text": each} if isinstance(each, str) else _file(each)
+        for each in shown
+        if each or len(texts) > 1
+    ]
+    return [part for part in parts if part]
 
 
 def _file(file: Record) -> JSONObject | None:
@@ -374,9 +386,8 @@ def _response(row: Record, of_row: Rows, files: Attachments, system: str | None)
         found.append(Message("system", said, created_at=at, extra=extra))
     results = of_row["tool_results"]
     found += [_result(row, files[row[0]], at, extra) for row in results]
-    bits = [_text(row[0]) for row in of_row["prompt_fragments"]] + (
-        [_text(prompt)] if prompt else []
-    )
+    bits = [_text(row[0]) for row in of_row["prompt_fragments"]]
+    bits += [_text(prompt)] if prompt else []
     asked, attached = "\n".join(bits), of_row["prompt_attachments"]
     if bits or attached or not results:
         found.append(_with_files(Message("user", asked, created_at=at, extra=extra), attached))
@@ -401,8 +412,7 @@ def _with_files(message: Message, files: Sequence[Record]) -> Message:
     if not files:
         return message
     about = (message.extra or {})[NAME] | {"attachments": [*map(_attachment, files)]}
-    parts = _parts(message.content, files)
-    return structs.replace(message, parts=parts, extra={NAME: about})
+    return structs.replace(message, parts=_parts([message.content, *files]), extra={NAME: about})
 
 
 _OLDER: Final = Whole(

@@ -148,9 +148,22 @@ def test_every_kind_of_part_is_kept(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert one.extra["llm"]["parts"][0]["exception"] == "E"
     assert (last.role, last.content) == ("assistant", "two\nthree")
+    assert last.parts == [{"type": "text", "text": text} for text in ("two", "three")]
     assert last.extra["llm"]["attachments"] == [{"sha256": "gone"}]
     assert "turn" in last.extra["llm"]
     assert "turn" not in first.extra["llm"]
+
+
+def test_texts_and_files_stand_in_their_order(tmp_path: Path) -> None:
+    path = copied(NEW, tmp_path)
+    with database(path) as db:
+        db.execute(
+            "INSERT INTO parts (message_hash, position, type, text) SELECT message_hash, 2, 'text', "
+            "'last' FROM parts WHERE type = 'attachment'"
+        )
+    user, _ = read(path, "multipart")
+    assert [part["type"] for part in user.parts] == ["text", "image_url", "text"]
+    assert user.content == f"{user.parts[0]['text']}\nlast"
 
 
 @pytest.mark.parametrize(
