@@ -24,6 +24,7 @@ from synmem.layouts.foreign.values import (
     objects_of,
     parsed,
     take_number,
+    take_text,
     text_of,
     text_or_none,
     told,
@@ -75,6 +76,10 @@ def _plan(sketch: Sketch) -> Plan:
 
 
 def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
+    if not rows["session"]:
+        return Told(messages=[])  # there are runs of it alone, which are strays
+    if len(rows["session"]) > 1:
+        raise ValueError("it is the id of several sessions")
     ((*values, before),) = rows["session"]
     about = dict(zip((*_OF_SESSION, *_JSON_OF_SESSION), values, strict=True))
     about |= {name: parsed(parsed(about[name])) for name in _JSON_OF_SESSION}
@@ -235,24 +240,19 @@ def _message(said: JSONObject) -> Message:
     calls = objects_of(said.get("tool_calls"), "its tool_calls")
     if all(map(_is_whole, calls)):
         said.pop("tool_calls", None)
-    name = _take_text(said, "name")
+    name = take_text(said, "name")
     if role == "tool" and name is None:
-        name = _take_text(said, "tool_name")
+        name = take_text(said, "tool_name")
     return Message(
         role,
         content,
         created_at=take_number(said, "created_at"),
         tool_calls=[_call(call) for call in calls] or None,
-        tool_call_id=_take_text(said, "tool_call_id"),
+        tool_call_id=take_text(said, "tool_call_id"),
         name=name,
         parts=parts,
         extra={NAME: own} if (own := kept(said)) else None,
     )
-
-
-def _take_text(said: JSONObject, key: str) -> str | None:
-    """The text under a key, taken away; what is none stays."""
-    return said.pop(key) if isinstance(said.get(key), str) else None
 
 
 def _content(content: Any) -> tuple[str, list[JSONObject] | None]:

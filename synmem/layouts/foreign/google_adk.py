@@ -33,6 +33,7 @@ from synmem.layouts.foreign.values import (
     objects_of,
     parsed,
     take_number,
+    take_text,
     text_of,
     text_or_none,
     told,
@@ -239,14 +240,14 @@ def _piece(part: JSONObject) -> Piece:
         text = text_of(said, "its text")
         return Reasoning(part) if part.get("thought") else Text(text, own)
     said = object_of(said, f"its {kind}")
+    if kind not in ("function_call", "function_response"):
+        return _file(part, said)
+    id_, name = take_text(said, "id"), take_text(said, "name")
     if kind == "function_call":
-        name = text_or_none(said.get("name"))
-        return Call(text_or_none(said.get("id")), name, said.get("args") or {}, own)
-    if kind == "function_response":
-        name = text_or_none(said.get("name"))
-        text, whole = _result(said.get("response"))
-        return Result(text_or_none(said.get("id")), name, text, own if whole else part)
-    return _file(part, said)
+        arguments = said.pop("args", None) or {}
+        return Call(id_, name, arguments, part if kept(said) else own)
+    text, whole = _result(said.pop("response", None))
+    return Result(id_, name, text, own if whole and not kept(said) else part)
 
 
 _KINDS: Final = ("text", "function_call", "function_response", "inline_data", "file_data")

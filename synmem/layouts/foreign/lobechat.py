@@ -15,6 +15,7 @@ from synmem.layouts.foreign.tables import Tables, beside, objects, told_row
 from synmem.layouts.foreign.values import (
     kept,
     objects_of,
+    take_text,
     take_time,
     text_of,
     text_or_none,
@@ -124,7 +125,7 @@ def _plugin(plugin: JSONObject) -> JSONObject:
 
 
 def _call(tool: JSONObject) -> runs.Call:
-    id_, name = text_or_none(tool.pop("id", None)), text_or_none(tool.pop("apiName", None))
+    id_, name = take_text(tool, "id"), take_text(tool, "apiName")
     return runs.Call(id_, name, runs.arguments_of(tool.pop("arguments", None)), kept(tool) or None)
 
 

@@ -77,6 +77,8 @@ def _plan(sketch: Sketch) -> Plan:
 
 
 def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
+    if not rows["chat"]:
+        return Told(messages=[])  # there are messages of it alone, which are strays
     ((title, text, current, *others),) = rows["chat"]
     there = _Nodes()
     try:

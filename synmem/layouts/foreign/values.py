@@ -68,6 +68,11 @@ def text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def take_text(left: JSONObject, key: str) -> str | None:
+    """The text under a key, taken away from what is left; what is none stays."""
+    return left.pop(key) if isinstance(left.get(key), str) else None
+
+
 def parsed(value: Any) -> Any:
     """What a JSON text says, where it is one; else the value."""
     if not isinstance(value, str):

@@ -301,6 +301,19 @@ def test_what_cannot_be_read_is_named_and_hides_nothing(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_session_of_which_there_are_runs_alone_is_not_there(tmp_path: Path) -> None:
+    path = session(tmp_path / "a.db", {"messages": [{"role": "user", "content": "1"}]})
+    with database(path) as db:
+        db.execute("UPDATE agno_sessions SET session_id = 'b'")
+    assert read(path) == []
+
+
+def test_an_id_that_several_sessions_have_is_said(tmp_path: Path) -> None:
+    rows = rows_of(session(tmp_path / "a.db"), "agno")["a"]
+    with pytest.raises(ValueError, match="several sessions"):
+        _unfold("a", {**rows, "session": [*rows["session"]] * 2})
+
+
 THERE = [rows_of(path, "agno") for path in (V2, V3)]
 
 

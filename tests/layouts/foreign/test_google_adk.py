@@ -149,6 +149,22 @@ def test_every_kind_of_part_is_kept(tmp_path: Path) -> None:
     assert (two.role, two.content, two.name) == ("tool", "{}", "g")
 
 
+def test_what_a_call_and_its_answer_have_beside_is_kept(tmp_path: Path) -> None:
+    call = {"id": "c", "name": "f", "args": {"x": 1}, "will_continue": True}
+    answer = {"id": "c", "name": "f", "response": {"result": "r"}, "parts": [{"inline_data": {}}]}
+    path = session(
+        tmp_path / "s.db",
+        of({"function_call": call}, {"function_response": answer}),
+        of({"function_call": {"id": 5, "name": "f"}}),
+    )
+    one, result, odd = read(path, "a")
+    assert one.tool_calls == [{"id": "c", "name": "f", "arguments": {"x": 1}}]
+    assert one.extra["google_adk"]["blocks"] == [{"function_call": call}]
+    assert (result.content, result.tool_call_id) == ("r", "c")
+    assert result.extra["google_adk"]["blocks"] == [{"function_response": answer}]
+    assert odd.extra["google_adk"]["blocks"][0]["function_call"]["id"] == 5
+
+
 def test_an_image_is_in_the_base64_that_others_read(tmp_path: Path) -> None:
     image = {"data": "-Pn6-_z9_v_7__4=", "mime_type": "image/png"}
     (message,) = read(session(tmp_path / "s.db", of({"inline_data": image})), "a")

@@ -48,6 +48,14 @@ def test_a_tool_row_answers_the_call_that_its_plugin_names() -> None:
     ]  # fmt: skip
 
 
+def test_what_a_call_has_in_another_form_is_kept() -> None:
+    tool = {"id": 5, "apiName": ["f"], "arguments": "{}"}
+    (message,) = unfold("t", rows(messages_of_topic_id=[{**ROW, "tools": [tool]}])).messages
+    assert isinstance(message, Message)
+    assert message.tool_calls == [{"name": None, "arguments": {}}]
+    assert (message.extra or {})["lobechat"]["blocks"] == [{"id": 5, "apiName": ["f"]}]
+
+
 @pytest.mark.parametrize(
     ("known", "url"),
     [

@@ -231,6 +231,13 @@ def test_a_message_that_cannot_be_read_stands_in_its_place(tmp_path: Path, chang
     assert "plai-m2" in found[2].reason
 
 
+def test_a_chat_of_which_there_are_messages_alone_is_not_there(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    with database(path) as db:
+        db.execute("DELETE FROM chat WHERE id = ?", [PLAIN])
+    assert read(path, PLAIN) == []
+
+
 def test_a_message_that_is_no_object_is_named(tmp_path: Path) -> None:
     path = copied(tmp_path)
     with database(path) as db:
