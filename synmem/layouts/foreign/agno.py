@@ -176,12 +176,14 @@ def _list(value: Any) -> list[Any]:
 
 
 def _without_messages(run: JSONObject) -> list[Said]:
-    """What was asked and answered, of a run that does not keep what it sent: a workflow's."""
+    """What was asked and answered, of a run that does not keep what it sent: a workflow's. Its time
+    is that of both."""
     asked, answer = run.get("input"), run.get("content")
+    at = take_number(run, "created_at")
     if isinstance(asked, dict):
         asked = asked.get("input_content")
     return [
-        Message(role, said if isinstance(said, str) else compact(said))
+        Message(role, said if isinstance(said, str) else compact(said), created_at=at)
         for role, said in (("user", asked), ("assistant", answer))
         if said is not None
     ]

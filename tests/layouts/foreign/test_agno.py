@@ -216,7 +216,7 @@ def test_nothing_of_a_call_or_of_what_was_asked_is_lost(tmp_path: Path) -> None:
 def test_a_run_that_keeps_no_messages_says_what_was_asked_and_answered(tmp_path: Path) -> None:
     path = session(
         tmp_path / "a.db",
-        {"input": "go", "content": {"done": True}, "step_results": [1]},
+        {"input": "go", "content": {"done": True}, "step_results": [1], "created_at": 5},
         {"input": {"input_content": "and"}, "content": "done", "messages": []},
     )
     found = read(path)
@@ -224,6 +224,7 @@ def test_a_run_that_keeps_no_messages_says_what_was_asked_and_answered(tmp_path:
         ("user", "go"), ("assistant", '{"done":true}'), ("user", "and"), ("assistant", "done"),
     ]  # fmt: skip
     assert found[1].extra["agno"]["run"] == {"content": {"done": True}, "step_results": [1]}
+    assert [m.created_at and m.created_at.timestamp() for m in found] == [5, 5, None, None]
 
 
 def test_what_messages_and_runs_have_beside_is_kept_once(tmp_path: Path) -> None:
