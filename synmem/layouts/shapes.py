@@ -31,8 +31,9 @@ Sketch = Mapping[str, Columns]
 """The tables of a place that may be read, and their columns."""
 
 
-MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
-"""On what a layout comes to grief that meets a value of a kind that it does not expect."""
+MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""On what a layout comes to grief that meets a value of a kind that it does not expect, or one that
+is nested so deeply that it can be read and not written."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

@@ -315,6 +315,15 @@ def test_an_id_that_several_sessions_have_is_said(tmp_path: Path) -> None:
         _unfold("a", {**rows, "session": [*rows["session"]] * 2})
 
 
+def test_a_content_that_is_too_deep_to_be_written_hides_nothing() -> None:
+    session_ = [[None] * 14]
+    for depth in range(800, 1000):  # up to where it cannot be read either
+        text = "[" * depth + "]" * depth
+        said = f'[{{"role": "user", "content": {text}}}, {{"role": "user", "content": "2"}}]'
+        rows = {"session": session_, "runs": [["r", f'{{"messages": {said}}}']]}
+        check(_unfold, "a", rows)
+
+
 THERE = [rows_of(path, "agno") for path in (V2, V3)]
 
 
