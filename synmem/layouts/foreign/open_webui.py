@@ -3,7 +3,8 @@
 Newer versions write each message to `chat_message` too, and read it there: what stands there wins.
 The current branch leads to `current_message_id`, in older files to the history's `currentId`;
 answers that were generated again are other branches. The system prompt of the chat's parameters
-comes first. Tool calls stand in the text, as `<details>`, and stay there.
+comes first. Tool calls stand in the text, as `<details>`, and stay there; an answer that newer
+versions streamed has no text, and says all in `output`, as items of the Responses API.
 
 In `extra["open_webui"]` lies what else a message has (`id`, `model`, `usage`, `sources`, ...), and
 of a conversation the other columns, and the rest of its JSON as `chat`.
@@ -12,6 +13,7 @@ of a conversation the other columns, and the rest of its JSON as `chat`.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.sql import columns, lowered, ownerless, texts
 from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
@@ -21,6 +23,7 @@ from synmem.layouts.foreign.values import (
     object_of,
     parsed,
     take_number,
+    take_text,
     text_of,
     text_or_none,
     told,
@@ -32,7 +35,7 @@ NAME: Final = "open_webui"
 TITLE: Final = "Open WebUI"
 
 HOLDS: Final = Holds(
-    fields=frozenset({"role", "content", "created_at", "parts", "extra"}),
+    fields=runs.FIELDS,
     conversation_fields=frozenset({"title", "extra"}),
     own=False,
     extra_of=NAME,
@@ -179,13 +182,22 @@ class _Nodes:
         role = text_of(node.pop("role", None), "its role")
         text, parts = _content(node.pop("content", None))
         images = _images(node.get("files"))
+        said = all(file.keys() <= {"type", "url"} for file in images)
+        if images and said and len(images) == len(node["files"]):
+            node.pop("files")
+        at = take_number(node, "timestamp")
+        output = node.get("output")
+        if role != "user" and not text and not parts and output and are_objects(output):
+            node.pop("output")
+            pieces = [_piece(dict(item)) for item in output]
+            return runs.messages_of(
+                [*pieces, *(runs.Image(file["url"]) for file in images)], NAME, role=role,
+                created_at=at, record={"id": node.pop("id", id_)},
+                extra=kept(node, without=("childrenIds",)),
+            )  # fmt: skip
         if images:
             parts = parts or ([{"type": "text", "text": text}] if text else [])
             parts = parts + [image(file["url"]) for file in images]
-            said = all(file.keys() <= {"type", "url"} for file in images)
-            if said and len(images) == len(node["files"]):
-                node.pop("files")
-        at = take_number(node, "timestamp")
         about = {NAME: kept(node, without=("childrenIds",))}
         return [Message(role, text, created_at=at, parts=parts, extra=about)]
 
@@ -205,6 +217,35 @@ def _content(content: Any) -> tuple[str, list[JSONObject] | None]:
         raise ValueError("its content is a list of others than blocks")
     lines = (block.get("text") for block in content if block.get("type") == "text")
     return "\n".join(line for line in lines if isinstance(line, str)), content or None
+
+
+def _piece(item: JSONObject) -> runs.Piece:
+    """An item of an answer's output. One of a text that cannot be seen is not listed."""
+    kind = item.get("type")
+    if kind == "message":
+        text = _text_in(item, "content")
+        return runs.Text(text, item) if text.strip() else runs.Other(item | {"text": text})
+    if kind == "reasoning":
+        return runs.Reasoning(item)
+    if kind == "function_call":
+        arguments = runs.arguments_of(item.pop("arguments", None))
+        return runs.Call(take_text(item, "call_id"), take_text(item, "name"), arguments, item)
+    if kind == "function_call_output":
+        return runs.Result(take_text(item, "call_id"), None, _text_in(item, "output"), item)
+    return runs.Other(item)
+
+
+def _text_in(item: JSONObject, key: str) -> str:
+    """The text of the parts under a key, taken away where they have nothing else."""
+    parts = item.get(key)
+    if isinstance(parts, str):
+        return str(item.pop(key))
+    if not are_objects(parts):
+        return ""
+    texts = [each["text"] for each in parts if isinstance(each.get("text"), str)]
+    if len(texts) == len(parts) and all(each.keys() == {"type", "text"} for each in parts):
+        item.pop(key)
+    return "".join(texts)
 
 
 def _images(files: Any) -> list[JSONObject]:

@@ -202,6 +202,37 @@ def test_images_are_parts_and_other_files_are_kept(tmp_path: Path) -> None:
     assert asked.extra["open_webui"]["files"] == files
 
 
+def test_an_answer_without_text_says_what_its_output_has(tmp_path: Path) -> None:
+    path = copied(tmp_path)
+    thought = {"type": "reasoning", "id": "r", "content": [{"type": "output_text", "text": "hm"}]}
+    call = {"type": "function_call", "id": "fc", "call_id": "1", "name": "f", "arguments": "{}"}
+    picture = {"type": "input_image", "image_url": "u"}
+    result = {
+        "type": "function_call_output", "id": "fco", "call_id": "1",
+        "output": [{"type": "input_text", "text": "21"}, picture],
+    }  # fmt: skip
+    texts = [
+        {"type": "message", "id": f"m{n}", "content": [{"type": "output_text", "text": text}]}
+        for n, text in enumerate(["Let me see.", "It is 21.", "\n"])
+    ]
+    output = [thought, texts[0], call, result, texts[1], {"type": "open_webui:x"}, texts[2]]
+    with database(path) as db:
+        db.execute(
+            "UPDATE chat_message SET content = '\"\"', output = ? WHERE id LIKE '%tool-m1'",
+            [json.dumps(output)],
+        )
+    _, asked, answer, last = read(path, TOOLS)
+    assert (asked.role, asked.content) == ("assistant", "Let me see.")
+    assert asked.tool_calls == [{"id": "1", "name": "f", "arguments": {}}]
+    assert asked.extra["open_webui"]["blocks"] == [
+        thought, {"type": "message", "id": "m0"}, {"type": "function_call", "id": "fc"},
+    ]  # fmt: skip
+    assert (answer.role, answer.content, answer.tool_call_id) == ("tool", "21", "1")
+    assert answer.extra["open_webui"]["blocks"][0]["output"][1] == picture
+    assert (last.content, last.created_at) == ("It is 21.", asked.created_at)
+    assert {m.extra["open_webui"]["id"] for m in (asked, answer, last)} == {"tool-m1"}
+
+
 @pytest.mark.parametrize("other", [{"type": "file", "url": "v"}, 5])
 def test_a_file_beside_an_image_is_kept_whatever_it_is(tmp_path: Path, other: Any) -> None:
     path = copied(tmp_path)
