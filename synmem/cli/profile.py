@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from synmem.profiles import Profile
     from synmem.store import Store
 
-_LOOKED_INTO = 20
-"""Of so many conversations `profile test` reads the first message."""
+_LOOKED_INTO, _LOOKED_AT = 20, 50
+"""Of so many conversations `profile test` reads so many messages, the first."""
 
 app = typer.Typer(
     add_completion=False,
@@ -133,7 +133,8 @@ async def show(session: Session, name: MaybeNameArgument = None) -> None:
 @app.command("test", cls=Command)
 @command("layout", "branches")
 async def test(session: Session, name: MaybeNameArgument = None) -> int | None:
-    """Open a profile's store. It is only read: a page of it is listed, and a few messages read.
+    """Open a profile's store. It is only read: a page of it is listed, and of 20 conversations the
+    first 50 messages are read. `check` reads all.
 
     \b
     Example: synmem profile test prod
@@ -179,7 +180,7 @@ async def _unreadable(store: "Store", conversations: Sequence[str]) -> list[str]
 
     return [
         f"{page.conversation}: {item.reason}"
-        async for page in store.read(conversations, limit=1)
+        async for page in store.read(conversations, limit=_LOOKED_AT)
         for item in page.items
         if isinstance(item, Unreadable)
     ]

@@ -162,14 +162,15 @@ def test_whose_it_is_and_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert whose in run("check", path).stderr
     assert json.loads(run("check", path, "--json").stdout)["remark"] == whose
     with contextlib.closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE message_store SET message = '[' WHERE id = 1")
+        db.execute("UPDATE message_store SET message = '[' WHERE id IN (1, 4)")
         db.execute("INSERT INTO message_store (message) VALUES ('{}')")
     result = run("profile", "test", path)
     assert result.exit_code == 6
     assert "unreadable: a: row 1: its message is not JSON" in result.stderr
+    assert "unreadable: a: row 4: its message is not JSON" in result.stderr
     assert "row 9" in result.stderr
     found = json.loads(run("profile", "test", path, "--json").stdout)
-    assert [each[:8] for each in found["unreadable"]] == ["a: row 1"]
+    assert [each[:8] for each in found["unreadable"]] == ["a: row 1", "a: row 4"]
 
 
 def test_of_several_tables_one_must_be_chosen(tmp_path: Path) -> None:
