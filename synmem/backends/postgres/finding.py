@@ -1,11 +1,10 @@
 """Which table of a PostgreSQL database is of another framework's layout."""
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from synmem.backends.postgres.encoding import NO_ENCODING
+from synmem.backends.postgres.encoding import bytes_sql, is_text_sql, text_of
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
 from synmem.errors import AccessDenied, CorruptData, StoreError, StoreUnavailable, Unnamed
@@ -21,9 +20,11 @@ ROW_ID: Final = "rowid"
 
 TIMES: Final = ("timestamp with time zone", "timestamp without time zone", "date")
 
+ARRAYS: Final = ("json[]", "jsonb[]")
+
 _NO_TEXTS: Final = frozenset({
     *TIMES, "boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric",
-    "bytea", "uuid", "json[]", "jsonb[]",
+    "bytea", "uuid", *ARRAYS,
 })  # fmt: skip
 """Types that the driver makes something else of than text."""
 
@@ -112,20 +113,6 @@ def readable(column: str, kind: str) -> str:
 def is_text(kind: str) -> bool:
     """Whether a layout gets columns of that type as text."""
     return kind not in _NO_TEXTS
-
-
-def bytes_sql(column: str) -> str:
-    """The bytes of a text in UTF-8, or as they lie in a database of no encoding."""
-    held = "current_setting('server_encoding')"
-    to = f"CASE {held} WHEN '{NO_ENCODING}' THEN {held} ELSE 'UTF8' END"
-    return f"convert_to({column}::text, {to})"
-
-
-def text_of(value: Any) -> Any:
-    """Bytes as the text that they are, if they are UTF-8."""
-    with contextlib.suppress(UnicodeDecodeError, AttributeError):
-        return value.decode()
-    return value
 
 
 # --- what there is --------------------------------------------------------------------------
@@ -247,6 +234,8 @@ def _told_sql(column: str, kind: str) -> str:
     """A column as it is looked at to tell a layout, whatever is in it."""
     if is_text(kind):
         return bytes_sql(identifier(column))
+    if kind in ARRAYS:  # of JSON: one that is no text is no record that tells
+        return f"CASE WHEN {is_text_sql(identifier(column))} THEN {identifier(column)} END"
     return readable(column, "" if kind in TIMES else kind)  # some times the driver does not have
 
 

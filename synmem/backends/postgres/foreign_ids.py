@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from synmem.backends.postgres.encoding import NO_ENCODING, lacking
+from synmem.backends.postgres.encoding import NO_ENCODING, UTF_8, lacking
 from synmem.backends.postgres.table import identifier
 
 _UUID: Final = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -13,13 +13,6 @@ _INTEGER: Final = re.compile("0|-?[1-9][0-9]{0,17}")
 
 _TEXTS: Final = ("text", "character varying")
 _INTEGERS: Final = ("smallint", "integer", "bigint")
-
-_UTF_8: Final = (
-    r"^([\x01-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]"
-    r"|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}"
-    r"|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})*$"
-)
-"""Bytes that are UTF-8, to a server that takes each of them for a character."""
 
 
 class IdColumn:
@@ -41,7 +34,7 @@ class IdColumn:
         self.readable = "true"
         """The condition that it is text at all: a database of no encoding holds any bytes."""
         if encoding == NO_ENCODING:
-            self.readable = f"{self.text} COLLATE \"C\" ~ '{_UTF_8}'"
+            self.readable = f"{self.text} COLLATE \"C\" ~ '{UTF_8}'"
         self._encoding = encoding
         folds = kind == "citext" or (kind in (*_TEXTS, "bpchar") and not exact)
         self.same = f"{{row}}.{column} = {{value}}::{kind}" if folds else None

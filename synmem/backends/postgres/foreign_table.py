@@ -8,31 +8,27 @@ query, within their conversation, and the table can only be read.
 
 import contextlib
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
 
-from synmem.backends.postgres.encoding import NO_ENCODING
+from synmem.backends.postgres.encoding import NO_ENCODING, bytes_sql
 from synmem.backends.postgres.finding import (
+    ARRAYS,
     ROW_ID,
     TIMES,
-    bytes_sql,
     is_text,
     readable,
-    text_of,
 )
 from synmem.backends.postgres.foreign_ids import IdColumn
+from synmem.backends.postgres.odd import ENDS, either, if_text_sql, if_time_sql
 from synmem.backends.postgres.opening import Database
-from synmem.backends.postgres.table import identifier, is_time_sql
+from synmem.backends.postgres.table import identifier
 from synmem.backends.records import Row
 from synmem.layouts.registry import RowsFit
 from synmem.layouts.shapes import Record
 
 IDS_A_QUERY: Final = 1000
-
-_ENDS: Final = frozenset({datetime.min, datetime.max, date.min, date.max})
-"""What the driver makes of an infinite time."""
 
 _INTEGERS: Final = ("smallint", "integer", "bigint")
 
@@ -151,6 +147,8 @@ class ForeignTable:
         """Whether keys and record are texts, in UTF-8."""
         self._texts = [0, *texts] if facts.encoding == NO_ENCODING else []
         """Which of it are texts that may be no UTF-8."""
+        self._arrays = [n for n, kind in enumerate(kinds, 2) if self._texts and kind in ARRAYS]
+        """Which of it are arrays of such."""
         self.live = f" AND ({shape.live})" if shape.live else ""
 
     def default_of(self, column: str) -> str | None:
@@ -342,11 +340,11 @@ class ForeignTable:
                     return [self.as_row(row) for row in found]
         found = await place.fetch(self._with_odd(query), *values)
         width = len(self._letters)
-        return [self.as_row([*map(_either, row[:width], row[width:])]) for row in found]
+        return [self.as_row([*map(either, row[:width], row[width:])]) for row in found]
 
     def _has_ends(self, rows: Sequence[Any]) -> bool:
         """Whether a time may be infinite: the driver has the first and the last for these."""
-        return any(row[n] in _ENDS for n in self._times for row in rows)
+        return any(row[n] in ENDS for n in self._times for row in rows)
 
     def _with_odd(self, query: str) -> str:
         """The same rows, each of the columns twice: then times as text, where they are no datetime,
@@ -354,20 +352,17 @@ class ForeignTable:
         values, others = [*self._letters], ["NULL"] * len(self._letters)
         for n in self._times:
             letter = self._letters[n]
-            values[n] = f"CASE WHEN {is_time_sql(letter)} THEN {letter} END"
-            others[n] = f"CASE WHEN NOT ({is_time_sql(letter)}) THEN {letter}::text END"
+            values[n], others[n] = if_time_sql(letter)
         for n in self._texts:
             values[n], others[n] = "NULL", bytes_sql(self._letters[n])
+        for n in self._arrays:
+            values[n], others[n] = if_text_sql(self._letters[n])
         return f"SELECT {', '.join([*values, *others])} FROM ({query}) AS told"
 
     def as_row(self, row: Any) -> Row:
         """What `selected` gives."""
         record = 2 + len(self.keys)
         return Row(row[0], row[1], row[2:record], row[record : record + len(self.shape.record)])
-
-
-def _either(value: Any, other: str | bytes | None) -> Any:
-    return value if other is None else text_of(other)
 
 
 _NOTHING: Final = Facts("r", [], [], exact=True, watched="", refers=None, encoding="UTF8")

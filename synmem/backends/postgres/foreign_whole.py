@@ -5,20 +5,22 @@ What is asked together is asked in one transaction that only reads, of one momen
 anything is given out. What stands in other schemas is found by a search path of that transaction.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from synmem.backends.patience import again
 from synmem.backends.postgres.changes import VERSION
-from synmem.backends.postgres.errors import Lost
+from synmem.backends.postgres.encoding import is_text_sql
+from synmem.backends.postgres.errors import Lost, RowRefused
 from synmem.backends.postgres.finding import Found
+from synmem.backends.postgres.odd import fetch_odd, has_ends, is_no_text
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
-from synmem.backends.whole import MOST_STRAYS, Records, by_conversation, stray, told_of
-from synmem.errors import CorruptData
+from synmem.backends.whole import MOST_STRAYS, by_conversation, stray, told_of
 from synmem.layouts.registry import WholeFit
 from synmem.layouts.shapes import Told
-from synmem.messages import STRAY, Damage, Unreadable, chunks
+from synmem.messages import STRAY, Damage, chunks
 
 _SLICE: Final = 20
 """So many pages of ids a query gives: each looks at all of them."""
@@ -48,7 +50,7 @@ class PostgresSource:
         size, last = self._page_size * _SLICE, ""
         sql = (
             f'SELECT DISTINCT id::text COLLATE "C" FROM ({self._plan.listing}) AS listed '
-            'WHERE id::text COLLATE "C" > $1 ORDER BY 1 LIMIT $2'
+            f'WHERE id::text COLLATE "C" > $1 AND {is_text_sql("id")} ORDER BY 1 LIMIT $2'
         )
         while True:
             found = [row[0] for row in await self._rows(sql, last, size)]
@@ -66,30 +68,30 @@ class PostgresSource:
         return found
 
     async def _told(self, ids: Sequence[str]) -> dict[str, Told]:
-        """What so many conversations say; one that the driver cannot read hides no other."""
-        try:
-            records = await self._records(ids)
-        except CorruptData as error:
-            if len(ids) == 1:
-                return {ids[0]: Told(messages=[Unreadable("conversation", str(error))])}
-            half = len(ids) // 2
-            return {**await self._told(ids[:half]), **await self._told(ids[half:])}
-        return told_of(ids, records, self._unfold)
-
-    async def _records(self, ids: Sequence[str]) -> Records:
-        """The rows of these conversations, by query and id."""
         queries = {
             name: (sql.replace("{ids}", _WANTED), [ids]) for name, sql in self._plan.queries.items()
         }
         found = await self._at_once(queries)
-        return {name: by_conversation(rows) for name, rows in found.items()}
+        records = {name: by_conversation(rows) for name, rows in found.items()}
+        return told_of(ids, records, self._unfold)
 
     async def _rows(self, sql: str, *values: Any) -> list[Any]:
         return (await self._at_once({"": (sql, values)}))[""]
 
     async def _at_once(self, queries: Queries) -> dict[str, list[Any]]:
-        """The rows of these queries, by name; asked again where the server was lost."""
+        """The rows of these queries, by name; asked again where the server was lost, and where
+        something is in them that the driver has nothing for."""
+        with contextlib.suppress(OverflowError):  # of a time
+            try:
+                found = await self._asked(queries, odd=False)
+                if not any(map(has_ends, found.values())):
+                    return found
+            except RowRefused as error:
+                if not is_no_text(error):
+                    raise
+        return await self._asked(queries, odd=True)
 
+    async def _asked(self, queries: Queries, *, odd: bool) -> dict[str, list[Any]]:
         async def step() -> dict[str, list[Any]]:
             async with (
                 self._database.connection() as connection,
@@ -98,23 +100,20 @@ class PostgresSource:
                 if self._schema is not None:
                     await connection.execute(f"SET LOCAL search_path TO {identifier(self._schema)}")
                 return {
-                    name: list(await connection.fetch(sql, *values))
+                    name: await fetch_odd(connection, sql, values)
+                    if odd
+                    else list(await connection.fetch(sql, *values))
                     for name, (sql, values) in queries.items()
                 }
 
-        try:
-            return await again(step, (Lost,))
-        except OverflowError as error:
-            raise CorruptData(
-                f"{self.name}: a time outside of the years 1 to 9999 in what is read beside "
-                f"{self._table}"
-            ) from error
+        return await again(step, (Lost,))
 
     async def strays(self) -> list[Damage]:
         """See `Source.strays`: what has no id, and what the layout calls one."""
         rows = await self._rows(
-            f"SELECT DISTINCT id IS NULL FROM ({self._plan.listing}) AS listed "
-            "WHERE id IS NULL OR id::text = '' ORDER BY 1"
+            "SELECT DISTINCT CASE WHEN id IS NULL THEN 'NULL' WHEN id::text = '' THEN 'empty' "
+            f"ELSE 'not UTF-8' END FROM ({self._plan.listing}) AS listed "
+            f"WHERE id IS NULL OR id::text = '' OR NOT {is_text_sql('id')}"
         )
         found: list[Any] = []
         if self._plan.strays:
@@ -125,9 +124,9 @@ class PostgresSource:
             Damage(
                 STRAY,
                 f"table {self._table}",
-                f"the id of a conversation is {'NULL' if is_null else 'empty'}",
+                f"the id of a conversation is {what}",
             )
-            for (is_null,) in rows
+            for what in sorted(what for (what,) in rows)
         ] + [stray(*row) for row in found]
 
     async def version(self) -> str | None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, beside, objects, told_row
+from synmem.layouts.foreign.tables import Tables, about_of, beside, objects, told_row
 from synmem.layouts.foreign.values import (
     kept,
     parsed,
@@ -23,7 +23,7 @@ from synmem.layouts.foreign.values import (
     time_of,
 )
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.messages import Holds, JSONObject, Message
 
 NAME: Final = "chainlit"
 TITLE: Final = "Chainlit"
@@ -69,13 +69,11 @@ def unfold(
     conversation: str, found: Mapping[str, Sequence[Record]], *, of_step: str = "forId"
 ) -> Told:
     """What the thread of that id says."""
-    threads = [each for each in objects(found.get("threads", ())) if isinstance(each, dict)]
-    if not threads:
+    about, messages = about_of(found.get("threads", ()), "thread", conversation)
+    if about is None:
         return Told(messages=[])
-    about = threads[0]
     elements = beside(found.get("elements", ()), of_step)
     feedbacks = beside(found.get("feedbacks", ()), of_step)
-    messages: list[Message | Unreadable] = []
     for step in sorted(objects(found.get("steps", ())), key=_moment):
         messages += told_row("step", step, _messages, elements, feedbacks)
     shown = {

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, beside, objects, told_row
+from synmem.layouts.foreign.tables import Tables, about_of, beside, objects, told_row
 from synmem.layouts.foreign.trees import LOST, Branches, Node, Paths, paths
 from synmem.layouts.foreign.values import kept, parsed, take_time, text_of, text_or_none
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
@@ -58,10 +58,9 @@ def _plan(sketch: Sketch) -> Plan:
 
 def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
     """What the conversation of that id says."""
-    there = [each for each in objects(found.get("conversations", ())) if isinstance(each, dict)]
-    if not there:
+    about, first = about_of(found.get("conversations", ()), "conversation", conversation)
+    if about is None:
         return Told(messages=[])
-    about = there[0]
     rows = objects(found.get("messages", ()))
     ways = _ways(rows)
     others = {name: beside(found.get(name, ()), "message_id") for name in _BESIDE}
@@ -69,10 +68,10 @@ def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
     title = text_or_none(about.pop("name", None))
     left = kept(about, {"id", "is_deleted"})
     return Told(
-        messages=[each for index in ways.current for each in said[index]],
+        messages=[*first, *(each for index in ways.current for each in said[index])],
         title=title,
         extra={NAME: left} if left else None,
-        branches=Branches(ways, said.__getitem__),
+        branches=Branches(ways, said.__getitem__, first),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, beside, objects, told_row
+from synmem.layouts.foreign.tables import Tables, about_of, beside, objects, told_row
 from synmem.layouts.foreign.values import (
     kept,
     objects_of,
@@ -21,7 +21,7 @@ from synmem.layouts.foreign.values import (
     text_or_none,
 )
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.messages import Holds, JSONObject, Message
 
 NAME: Final = "lobechat"
 TITLE: Final = "LobeChat"
@@ -66,13 +66,12 @@ _MAIN: Final = "t.thread_id IS NULL"
 
 def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
     """What the topic, or session, of that id says."""
-    topics = [each for each in objects(found.get("topics", ())) if isinstance(each, dict)]
-    about = topics[0] if topics else {}
+    about, messages = about_of(found.get("topics", ()), "topic", conversation)
+    about = about or {}
     plugins, files, known = (
         beside(_both(found, name), key)
         for name, key in (("plugins", "id"), ("files", "message_id"), ("what is known", "id"))
     )
-    messages: list[Message | Unreadable] = []
     for row in objects(_both(found, "messages")):
         messages += told_row("message", row, _messages, plugins, files, known)
     title = text_or_none(about.pop("title", None))

@@ -109,6 +109,7 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
         return there.said(ids[index])
 
     about = dict(zip((*_OF_CHAT, *_JSON_OF_CHAT), others, strict=True))
+    about["title"] = None if isinstance(title, str) else title
     about |= {name: parsed(about[name]) for name in _JSON_OF_CHAT}
     about |= {name: _flag(about[name]) for name in ("archived", "pinned")}
     rest = {key: value for key, value in chat.items() if key not in ("id", "title", "messages")}

@@ -120,6 +120,18 @@ def _object(row: Record) -> JSONObject | ValueError:
         return ValueError(f"the row cannot be read: {error}")
 
 
+def about_of(
+    rows: Sequence[Record], what: str, conversation: str
+) -> tuple[JSONObject | None, list[Message | Unreadable]]:
+    """What the conversation's own row says, None where there is none; and what stands before its
+    messages where that cannot be read."""
+    for row in objects(rows):
+        if isinstance(row, dict):
+            return row, []
+        return {}, [Unreadable(conversation, f"{what} {conversation}: {row}")]
+    return None, []
+
+
 def beside(rows: Sequence[Record], key: str) -> dict[Any, list[JSONObject]]:
     """What stands beside the messages, by the id of each under `key`, None where it has none; what
     cannot be read is left out."""

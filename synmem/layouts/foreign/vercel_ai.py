@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, beside, objects, quoted, told_row
+from synmem.layouts.foreign.tables import Tables, about_of, beside, objects, quoted, told_row
 from synmem.layouts.foreign.values import (
     as_json,
     kept,
@@ -24,7 +24,7 @@ from synmem.layouts.foreign.values import (
     text_or_none,
 )
 from synmem.layouts.shapes import Plan, Record, Rows, Sketch, Told, Whole
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.messages import Holds, JSONObject, Message
 
 NAME: Final = "vercel_ai"
 TITLE: Final = "Vercel AI SDK"
@@ -48,10 +48,9 @@ def _plan(messages: str, votes: str, sketch: Sketch) -> Plan:
 
 def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
     """What the chat of that id says."""
-    chats = [each for each in objects(found.get("chats", ())) if isinstance(each, dict)]
-    about = chats[0] if chats else {}
+    about, messages = about_of(found.get("chats", ()), "chat", conversation)
+    about = about or {}
     votes = beside(found.get("votes", ()), "messageId")
-    messages: list[Message | Unreadable] = []
     for row in objects(found.get("messages", ())):
         messages += told_row("message", row, _messages, votes)
     title = text_or_none(about.pop("title", None))
