@@ -2,6 +2,7 @@
 real servers, one of each for a test process, started when the first test asks for it."""
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -53,6 +54,8 @@ def _of_the_tests(variable: str) -> bool:
 def _server(backend: str) -> Any:
     @pytest.fixture(scope="session", name=f"{backend}_server")
     def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Server]:
+        if backend == "dynamodb":
+            _read_once()
         with (
             _folder(tmp_path_factory, backend) as folder,
             services.running(backend, folder) as running,
@@ -60,6 +63,15 @@ def _server(backend: str) -> Any:
             yield running
 
     return server
+
+
+def _read_once() -> None:
+    """What botocore reads of AWS's services, a test process reads once, and not for each store
+    that it opens: programs that tests start read it for themselves."""
+    import botocore.session
+
+    made = botocore.session.create_loader
+    botocore.session.create_loader = functools.cache(made)
 
 
 @contextlib.contextmanager

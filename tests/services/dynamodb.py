@@ -90,7 +90,8 @@ def _local(java: str, native: Path, classes: Path, folder: Path) -> list[str | P
     data = folder / "data"
     data.mkdir(exist_ok=True)
     return [
-        java, "-Xmx512m", f"-Djava.library.path={native}", f"-Djava.io.tmpdir={folder}",
+        # Of what a test asks little is asked so often that more than the first compiler pays.
+        java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", f"-Djava.library.path={native}", f"-Djava.io.tmpdir={folder}",
         "-cp", f"{classes}{os.pathsep}{native / '*'}",
         "com.amazonaws.services.dynamodbv2.local.main.ServerRunner",
         "-dbPath", data, "-sharedDb", "-disableTelemetry", "-port",

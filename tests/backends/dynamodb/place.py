@@ -13,6 +13,8 @@ from tests.conformance import PAGE_SIZE
 from tests.services import unique
 
 SECRET = "s3cr3t/key+of=ours"
+_SESSION = Session()
+"""Of every client of the tests' own: it reads what AWS's services are once."""
 
 
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +41,7 @@ async def opened(
 @contextlib.contextmanager
 def client(url: str) -> Iterator[Any]:
     """The driver itself."""
-    made = Session().create_client(
+    made = _SESSION.create_client(
         "dynamodb", region_name="us-east-1", endpoint_url=url,
         aws_access_key_id="test", aws_secret_access_key=SECRET,
     )  # fmt: skip
