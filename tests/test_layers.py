@@ -1,6 +1,7 @@
 """Who may import whom (the rule that keeps the house in order), and what a start-up may load."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Container
@@ -90,6 +91,7 @@ def _name(root: Path, path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" and parts[1:] else parts)
 
 
+@functools.cache
 def _imported(path: Path) -> set[str]:
     """What of ours it imports, each with all names below `synmem`."""
     names: list[str] = []

@@ -1,6 +1,7 @@
 """What is installed with synmem is what synmem uses."""
 
 import ast
+import functools
 import re
 import tomllib
 from pathlib import Path
@@ -21,6 +22,7 @@ def names(requirements: list[str]) -> list[str]:
     return [re.split(r"[\[<>=! ;]", each)[0].replace("-", "_") for each in requirements]
 
 
+@functools.cache
 def imported() -> set[str]:
     """The first names of all modules that any of ours imports, wherever in it."""
     found = set()
