@@ -17,7 +17,7 @@ from synmem.messages import Message, ascii_json
 from tests.backends.redis.test_faults import private
 from tests.backends.redis.test_rights import reader_of
 from tests.cli.moved import make, run
-from tests.cli.processes import in_pipe, start
+from tests.cli.processes import start
 from tests.cli.test_langchain import TALK as LANGCHAIN
 from tests.cli.test_langchain import done
 from tests.cli.test_openai_agents import TALK as AGENTS
@@ -234,8 +234,9 @@ def test_a_server_that_is_killed_is_exit_4_and_nothing_is_lost(layout: str, tmp_
         server.kill()
         _, said = moving.communicate(timeout=100)
         assert moving.returncode == 4, said
-        assert in_pipe("show", "c1", "-p", named).returncode == 4
-        assert in_pipe("ls", "-p", server.url).returncode == 4
+        asking = [start("show", "c1", "-p", named), start("ls", "-p", server.url)]
+        ends = [(each.communicate(timeout=60), each.returncode)[1] for each in asking]
+        assert ends == [4, 4]
         server.start()
         with redis.Redis.from_url(server.url) as raw:
             assert 0 < raw.dbsize() <= 2000

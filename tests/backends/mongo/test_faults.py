@@ -100,7 +100,8 @@ def test_a_server_that_goes_away_is_unavailable_within_seconds(
         async with opened(server.url) as store:
             await add(store, "c", numbered(1))
             server.kill()
-            for attempt in (
+            begun = time.monotonic()
+            failed = await asyncio.gather(
                 ids(store),
                 contents(store, "c"),
                 add(store, "c", numbered(1)),
@@ -108,11 +109,10 @@ def test_a_server_that_goes_away_is_unavailable_within_seconds(
                 store.replace(Conversation("c"), once(numbered(1)), upto=START),
                 store.set_note("c", "n", 1),
                 store.note("c", "n"),
-            ):
-                begun = time.monotonic()
-                with pytest.raises(StoreUnavailable):
-                    await attempt
-                assert time.monotonic() - begun < 20
+                return_exceptions=True,
+            )
+            assert time.monotonic() - begun < 20
+            assert {type(each) for each in failed} == {StoreUnavailable}, failed
 
     with private(tmp_path) as server:
         run(main(server))
@@ -307,7 +307,7 @@ def append_many(uri: str, name: str, count: int) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("writers", [2, 8])
+@pytest.mark.parametrize("writers", [3, pytest.param(8, marks=pytest.mark.real)])
 def test_processes_that_write_to_one_conversation_lose_and_double_nothing(
     place: Place, writers: int
 ) -> None:
