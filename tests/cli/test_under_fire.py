@@ -18,7 +18,7 @@ PAIRS = list(itertools.product(BACKENDS, BACKENDS))
 KILLS = int(os.environ.get("SYNMEM_TEST_KILLS", "1"))
 """How many processes are killed for each pair; ten times as many in `make test-real`."""
 
-SIZES = {**{f"small {n}": n % 5 + 1 for n in range(100)}, "large": 1500, "middle": 300}
+SIZES = {**{f"small {n}": n % 5 + 1 for n in range(40)}, "large": 1100}
 FEWER = {**{f"small {n}": n % 5 + 1 for n in range(40)}, "large": 500}
 
 

@@ -58,7 +58,10 @@ async def old(store: Any, conversation: str) -> str:
 # --- two who replace at once ---
 
 
-def test_of_two_replaces_that_race_one_is_done_and_the_other_not(url: str, table: str) -> None:
+@pytest.mark.parametrize("races", [8, pytest.param(20, marks=pytest.mark.real)])
+def test_of_two_replaces_that_race_one_is_done_and_the_other_not(
+    url: str, table: str, races: int
+) -> None:
     async def one_race(stores: Sequence[Any], n: int) -> None:
         name = f"c{n}"
         end = await old(stores[0], name)
@@ -94,11 +97,11 @@ def test_of_two_replaces_that_race_one_is_done_and_the_other_not(url: str, table
     async def main() -> None:
         async with opened(url, table, create=True, page_size=200) as one, opened(url, table, create=True, page_size=200) as two:  # fmt: skip
             await add(one, "first", numbered(1))
-            for n in range(20):
+            for n in range(races):
                 await one_race((one, two), n)
             for name in await every_id(one):
                 await one.delete(name)
-            steps = [Step(f"c{n}", f"{n:031x}{word}") for n in range(20) for word in "ab"]
+            steps = [Step(f"c{n}", f"{n:031x}{word}") for n in range(races) for word in "ab"]
             await one.forget_steps(steps)
             assert raw_items(url, table) == []
 

@@ -334,10 +334,11 @@ def test_a_table_that_is_not_there_is_made_as_langchain_says_where_it_may_be(url
 
 def test_more_than_an_answer_holds_is_read_whole(url: str, table: str) -> None:
     """Of a scan as of what is asked for by key: an answer has room for 1 MB, or 16 MB."""
-    large = said("human", content="x" * 300_000)
-    names = [f"c{n:03}" for n in range(70)]
-    for name in names:
-        put(url, table, name, [large])
+    large = {"L": [element(said("human", content="x" * 390_000))]}
+    names = [f"c{n:03}" for n in range(45)]
+    with client(url) as boto:
+        for name in names:
+            boto.put_item(TableName=table, Item={"SessionId": {"S": name}, "History": large})
 
     async def main() -> None:
         async with opened(url, table, write=False, page_size=1000) as store:

@@ -291,7 +291,7 @@ def _append_many(dsn: str, table: str, name: str, count: int) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("processes", [2, 8])
+@pytest.mark.parametrize("processes", [3, pytest.param(8, marks=pytest.mark.real)])
 def test_processes_that_write_at_once_lose_nothing_and_keep_their_order(
     place: Place, processes: int
 ) -> None:

@@ -144,15 +144,16 @@ def test_a_wrong_password_is_exit_5_and_not_shown(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.real)])
 def test_a_migration_that_was_killed_is_completed_by_a_second_run_at_once(
-    place: Place, config: Path, tmp_path: Path
+    place: Place, config: Path, tmp_path: Path, kills: int
 ) -> None:
     source = make(
         tmp_path / "source.db",
         {"long": [str(n) for n in range(20_000)], **{f"c{n}": ["x", "y"] for n in range(5_000)}},
     )
     arguments = ("migrate", str(source), "cache", "--config", str(config))
-    for _ in range(3):
+    for _ in range(kills):
         first = start(*arguments)
         time.sleep(random.uniform(0.3, 1.2))
         first.kill()

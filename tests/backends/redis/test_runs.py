@@ -37,7 +37,9 @@ def append_many(url: str, prefix: str, name: str, count: int) -> None:
     run(main())
 
 
-@pytest.mark.parametrize(("writers", "each"), [(2, 100), (8, 25)])
+@pytest.mark.parametrize(
+    ("writers", "each"), [(3, 60), pytest.param(8, 25, marks=pytest.mark.real)]
+)
 def test_processes_that_write_one_conversation_lose_nothing(
     place: Place, writers: int, each: int
 ) -> None:
