@@ -192,7 +192,7 @@ def migrated(place: Place, folder: Path, messages: int, conversations: int) -> t
     return str(moved.make(folder / "source.db", said)), place.cli_url
 
 
-@pytest.mark.parametrize(("messages", "conversations"), [(6_000, 1), (10, 200)])
+@pytest.mark.parametrize(("messages", "conversations"), [(3_000, 1), (10, 200)])
 def test_a_second_run_at_once_beside_a_killed_one_doubles_nothing(
     place: Place, tmp_path: Path, messages: int, conversations: int
 ) -> None:
@@ -210,7 +210,7 @@ def test_a_second_run_at_once_beside_a_killed_one_doubles_nothing(
 
 
 def test_two_runs_at_once_end_in_an_equal_store(place: Place, tmp_path: Path) -> None:
-    source, dest = migrated(place, tmp_path, 300, 20)
+    source, dest = migrated(place, tmp_path, 150, 20)
     runs = [processes.start("migrate", source, dest) for _ in range(2)]
     for each in runs:
         _, said = each.communicate(timeout=120)

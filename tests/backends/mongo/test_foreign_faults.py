@@ -214,7 +214,7 @@ def test_a_replace_that_died_before_its_delete_lost_nothing(place: Place) -> Non
     run(main())
 
 
-@pytest.mark.parametrize(("messages", "conversations"), [(6_000, 1), (10, 200)])
+@pytest.mark.parametrize(("messages", "conversations"), [(3_000, 1), (10, 200)])
 def test_a_second_run_at_once_beside_a_killed_one_doubles_nothing(
     place: Place, tmp_path: Path, messages: int, conversations: int
 ) -> None:
@@ -234,7 +234,7 @@ def test_a_second_run_at_once_beside_a_killed_one_doubles_nothing(
 
 
 def test_two_runs_at_once_end_in_an_equal_store(place: Place, tmp_path: Path) -> None:
-    said = {f"c{n}": [f"{n} {m}" for m in range(300)] for n in range(20)}
+    said = {f"c{n}": [f"{n} {m}" for m in range(150)] for n in range(20)}
     source, dest = (
         str(moved.make(tmp_path / "source.db", said)),
         f"{place.cli_url}?layout=langchain",

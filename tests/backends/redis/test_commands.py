@@ -150,7 +150,7 @@ def test_a_migration_that_was_killed_is_completed_by_a_second_run_at_once(
 ) -> None:
     source = make(
         tmp_path / "source.db",
-        {"long": [str(n) for n in range(20_000)], **{f"c{n}": ["x", "y"] for n in range(5_000)}},
+        {"long": [str(n) for n in range(20_000)], **{f"c{n}": ["x", "y"] for n in range(1_500)}},
     )
     arguments = ("migrate", str(source), "cache", "--config", str(config))
     for _ in range(kills):
