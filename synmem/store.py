@@ -92,10 +92,10 @@ class Store(Protocol):
         `Changed` says that an expected end is not the end; either way nothing was written.
         All or nothing, and visible at once, on SQLite, PostgreSQL, Redis and up to DynamoDB's
         transaction; elsewhere readers see an in-order prefix of each part at every moment.
-        `keep` trims each conversation to its newest `keep` messages in the same step, also where
-        a tool result then loses its call: `operations.groups` says how many parts none.
-        A conversation stands in at most one part. Writers never take each other's place. A write
-        whose answer was lost is tried again inside, and does not double.
+        `keep` trims each conversation to its newest `keep` messages in the same step (where none is
+        left, the end is START), also where a tool result then loses its call: `operations.groups`
+        says how many parts none. A conversation stands in at most one part. Writers never take each
+        other's place. A write whose answer was lost is tried again inside, and does not double.
         A part without messages sets title and extra of a conversation that exists.
         `token` (see `SupportsSteps`) goes with a call of at most `holds.atomic_messages`.
         Nothing is written to a conversation of which it cannot be read where it begins:

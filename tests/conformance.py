@@ -472,7 +472,9 @@ class Writing(Reading):
             if held:
                 await add(store, "a", numbered(held))
             await add(store, "other", numbered(5))
-            await add(store, "a", numbered(new, held), keep=keep)
+            end = await add(store, "a", numbered(new, held), keep=keep)
+            last = [page.position(0) async for page in store.read(["a"], reverse=True, limit=1)]
+            assert [end] == (last or [START])
             expected = [f"message {n}" for n in range(held + new)]
             assert await contents(store, "a") == (expected[-keep:] if keep else [])
             assert len(await contents(store, "other")) == 5

@@ -256,13 +256,12 @@ class InMemoryStore:
         held.numbers += range(self._last + 1, self._last + 1 + len(part.messages))
         held.messages += copy.deepcopy(list(part.messages))
         self._last += len(part.messages)
-        end = held.end
         if held.numbers:
             held.describe(part.conversation)
             self._held[part.conversation.id] = held
         if keep is not None and len(held.numbers) > keep:
             self._cut(part.conversation.id, len(held.numbers) - keep)
-        return end
+        return held.end
 
     def _cut(self, conversation: str, count: int) -> None:
         held = self._held[conversation]

@@ -165,6 +165,7 @@ class DynamoDBStore:
         if keep == 0:
             for part in parts:
                 await self.delete(part.conversation.id)
+            return [START for _ in ends]
         return ends
 
     async def delete(

@@ -81,7 +81,7 @@ class ForeignWriter:
         if keep is not None:
             for name in ids:
                 await self._trim(name, keep)
-        return [_position(ends.get(name)) for name in ids]
+        return [START if keep == 0 else _position(ends.get(name)) for name in ids]
 
     async def delete(
         self,

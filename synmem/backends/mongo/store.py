@@ -126,7 +126,7 @@ class MongoStore:
             for part, end in zip(parts, ends, strict=True):
                 if end != START:
                     await self._replacer.trim(part.conversation.id, keep)
-        return ends
+        return ends if keep != 0 else [START for _ in ends]
 
     def read(
         self,

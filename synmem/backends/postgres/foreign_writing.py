@@ -126,7 +126,7 @@ class ForeignWriter:
                 await trim(connection, self._table, ids, keep)
             await self._keep_in_step(connection, ids if keep is not None else new)
             after = {name: position_at(each.last) for name, each in inserted.items()}
-            return [{**before, **after}.get(name, START) for name in ids]
+            return [START if keep == 0 else {**before, **after}.get(name, START) for name in ids]
 
         async def refused(connection: Any) -> Reasons:
             ends = await last_rows(connection, self._table, ids)

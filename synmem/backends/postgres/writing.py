@@ -129,7 +129,7 @@ class Writer:
             ends = await self._insert(connection, parts, names, rows)
             there = [(name, conversation) for name, conversation in given if name in ends]
             await self._describe_and_trim(connection, there, keep)
-            return [ends.get(name, START) for name in names]
+            return [START if keep == 0 else ends.get(name, START) for name in names]
 
         async def known(connection: Any) -> list[Position]:
             ends = await ends_of(connection, self.table, names)

@@ -81,7 +81,7 @@ class ForeignWriter:
                 await self._trim(ids, keep)
                 written = [name for name in dict.fromkeys(ids) if name in ends]
             await self._settle(written)
-        return [position_at(ends[name]) if name in ends else START for name in ids]
+        return [position_at(ends[name]) if name in ends and keep != 0 else START for name in ids]
 
     async def delete(
         self,

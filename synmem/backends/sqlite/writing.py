@@ -62,6 +62,7 @@ class Writer:
             )
             if keep is not None:
                 await self._trim(list(ends), keep)
+                ends = ends if keep else {}
             await self._steps.remember(token)
         return [ends.get(part.conversation.id, START) for part in parts]
 
