@@ -16,7 +16,8 @@ WRONG = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n
 
 
 class Documents(socketserver.ThreadingTCPServer):
-    """The server; `keys` are its documents, and what is text stands for a string."""
+    """The server; `keys` are its documents, and what is text stands for a string; bytes of a
+    key that are not UTF-8 are lone surrogates."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -67,7 +68,7 @@ class Documents(socketserver.ThreadingTCPServer):
         """A few keys at once, so that there is more than one look."""
         names = sorted(self.keys)
         some = [
-            _bulk(name.encode())
+            _bulk(name.encode("utf-8", "surrogateescape"))
             for name in names[cursor : cursor + 5]
             if fnmatch.fnmatchcase(name, options.get("MATCH", "*"))
             and options.get("TYPE", self._kind(name)) == self._kind(name)
@@ -91,7 +92,7 @@ def _command(lines: BinaryIO) -> list[str]:
     words = []
     for _ in range(int(lines.readline()[1:] or 0)):
         size = int(lines.readline()[1:])
-        words.append(lines.read(size + 2)[:-2].decode())
+        words.append(lines.read(size + 2)[:-2].decode("utf-8", "surrogateescape"))
     return words
 
 

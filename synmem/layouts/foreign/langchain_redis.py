@@ -80,7 +80,7 @@ def _tells_document(document: JSONObject) -> bool:
 DOCUMENTS: Final = Keys(
     prefix="chat:",
     version="RedisJSON",
-    id_of=lambda rest: rest.rpartition(":")[0] or None,
+    id_of=lambda rest: rest.rpartition(":")[0] if ":" in rest else None,
     order_of=_order_of,
     tells=_tells_document,
     unfold=_unfold_document,

@@ -17,6 +17,7 @@ from synmem.messages import Conversation, Message, Unreadable
 from synmem.messages import refusal as refuses
 from synmem.store import Part, Store
 from tests.backends.redis.place import opened
+from tests.cli.moved import run as cli
 from tests.conformance import Reading, add, contents, ids, items, numbered, run
 from tests.services.redis_json import Documents, running
 
@@ -125,6 +126,51 @@ class TestLangChain(Reading):
                 await store.expire({"a": 5.0})
 
         self.check(tmp_path, [_part("a", 3), _part("b", 3)], test)
+
+    def test_a_document_of_which_the_id_can_be_none_is_named_as_a_stray(
+        self, tmp_path: Any
+    ) -> None:
+        async def test(store: Any) -> None:
+            named = {
+                f"chat::{ulid(1)}": "the id has 0 bytes of UTF-8, not 1 to 1,024",
+                f"chat:b\udcff:{ulid(1)}": "the id is not UTF-8",
+                f"chat:{'x' * 1025}:{ulid(1)}": "the id has 1025 bytes of UTF-8, not 1 to 1,024",
+            }
+            for name in named:
+                self.server.keys[name] = document("", 1, Message("user", "lost"))
+            self.server.keys["chat:other"] = {"is": "nobody's"}
+            expected = {repr(name)[:60]: why for name, why in named.items()}
+            for _ in range(2):
+                assert {each.position: each.reason for each in await store.strays()} == expected
+                assert await ids(store) == ["a"]
+            assert len(await store.damage()) == 3
+
+        self.check(tmp_path, [_part("a", 3)], test)
+        for command in ("ls", "stats", "check", "export"):
+            result = cli(command, "-p", self.server.url)
+            assert result.exit_code == 6, command
+            assert f"chat::{ulid(1)}" in result.stderr
+
+    def test_a_reading_and_a_listing_each_look_once_at_what_keys_there_are(
+        self, tmp_path: Any
+    ) -> None:
+        def looks() -> int:
+            asked, self.server.asked[:] = self.server.asked[:], []
+            return sum(each[:2] == ["SCAN", "0"] for each in asked)
+
+        async def test(store: Any) -> None:
+            looks()
+            names = [f"c{n:02}" for n in range(20)]
+            assert len([page async for page in store.read(names)]) == 20
+            assert looks() == 1
+            assert len(await ids(store)) == 20
+            await store.strays()
+            assert looks() == 1
+            self.server.keys[f"chat:c00:{ulid(9)}"] = document("c00", 9, Message("user", "later"))
+            assert await contents(store, "c00") == ["message 0", "later"]
+            assert looks() == 1
+
+        self.check(tmp_path, [_part(f"c{n:02}", 1) for n in range(20)], test)
 
     def test_what_is_changed_under_the_reader(self, tmp_path: Any) -> None:
         async def test(store: Store) -> None:
