@@ -132,8 +132,16 @@ class ForeignStore:
         await self._writer.replace(conversation, messages, upto, begins, token)
 
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
-        """See `SupportsTrial.refuses_back`: fields of a hash that the layout does not know."""
-        return await self._writer.refuses_back(conversations)
+        """See `SupportsTrial.refuses_back`: fields of a hash that the layout does not know, and
+        more than one `replace` can bring, which is how a conversation comes back."""
+        found = await self._writer.refuses_back(conversations)
+        for conversation in await self._writer.perhaps_large(conversations):
+            size = 0
+            async for page in self.read([conversation]):
+                size += self._writer.bytes_of(page.items)
+            if why := self._writer.not_at_once(size):
+                found.setdefault(conversation, f"brought back, its {why}")
+        return found
 
     async def expiring(self, conversations: Sequence[str]) -> dict[str, float]:
         """See `SupportsExpiry.expiring`."""

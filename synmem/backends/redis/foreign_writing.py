@@ -16,11 +16,14 @@ from synmem.backends.redis.plain import Stretch, allowed, beginnings, behind
 from synmem.backends.redis.positions import packed, position_of
 from synmem.backends.redis.writing import MOST_ITEM_BYTES
 from synmem.errors import CorruptData, Rejected, Unsupported
-from synmem.messages import Conversation, Message, chunks, encodable
+from synmem.messages import Conversation, Message, Unreadable, chunks, encodable
 from synmem.store import START, Part, Position
 
 _LOOKS: Final = 50
 """So often it is looked again where somebody else wrote between a look and the write."""
+
+_LARGER: Final = 64
+"""By so much, at most, an item is larger than what it says could be written in."""
 
 _OF_HASH: Final = frozenset({b"session_id", b"created_at", b"updated_at"})
 
@@ -131,8 +134,8 @@ class ForeignWriter:
             if reasons := model.refusals([(conversation, page)], self.refusal):
                 raise Rejected([(i, len(items) + n, why) for i, n, why in reasons])
             items += [self._shape.fold(message) for message in page]
-        if (size := sum(map(len, items))) > MOST_ITEM_BYTES:
-            raise Unsupported(f"{self._name}: {size:,} bytes are more than Redis takes at once")
+        if why := self.not_at_once(sum(map(len, items))):
+            raise Unsupported(f"{self._name}: {why}")
         await self._cut(conversation.id, upto, begins, items)
 
     async def _cut(
@@ -203,6 +206,34 @@ class ForeignWriter:
                     named = ", ".join(sorted(field.decode("utf-8", "replace") for field in others))
                     why[id_] = f"its hash has fields that are not {self._lists.layout}'s ({named})"
         return why
+
+    async def perhaps_large(self, conversations: Sequence[str]) -> list[str]:
+        """Those of these that may be, written anew, more than `replace` can bring at once: what the
+        framework writes has more than one byte for each that lies there."""
+        found: list[str] = []
+        for some in chunks(storable(conversations), IDS_A_CALL):
+            keys = [(await self._keys(id_))[0] for id_ in some]
+            # The first one says on which node of a cluster.
+            asked = [("LLEN", keys[0]), *(("MEMORY", "USAGE", key, "SAMPLES", 0) for key in keys)]
+            _, *sizes = await self._lists.server.ask_all(asked)
+            for id_, size in zip(some, sizes, strict=True):
+                if size is not None and not (
+                    isinstance(size, int) and size < MOST_ITEM_BYTES // _LARGER
+                ):
+                    found.append(id_)
+        return found
+
+    def bytes_of(self, messages: Sequence[Message | Unreadable]) -> int:
+        """How many bytes these take where they are written anew."""
+        assert self._shape.fold is not None
+        said = (each for each in messages if isinstance(each, Message))
+        return sum(len(self._shape.fold(each)) for each in said if self.refusal(each) is None)
+
+    def not_at_once(self, size: int) -> str | None:
+        """Why so many bytes cannot be brought by one `replace`, or None."""
+        return (
+            f"{size:,} bytes are more than Redis takes at once" if size > MOST_ITEM_BYTES else None
+        )
 
     async def _keys(self, conversation: str) -> list[bytes]:
         """The keys of a conversation, as a script takes them."""

@@ -253,6 +253,31 @@ class TestAgents(Prefixed, Writing):
         self.check(tmp_path, parts, test)
 
 
+def test_what_one_call_could_not_bring_back_is_named_before_it_is_removed(
+    redis_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synmem.backends.redis.foreign_writing.MOST_ITEM_BYTES", 5000)
+    url, prefix = redis_server.url, unique()
+
+    async def main() -> None:
+        async with opened(url, prefix=prefix, layout="langchain") as store:
+            with redis.Redis.from_url(url) as raw:
+                for _ in range(60):  # in fewer words than LangChain's: written anew it is larger
+                    raw.lpush(f"{prefix}a", ascii_json({"type": "human", "data": {"content": "x"}}))
+            await add(store, "b", numbered(3))
+            whole = [m for m in await items(store, "a") if isinstance(m, Message)]
+            with pytest.raises(Unsupported, match="more than Redis takes at once"):
+                await store.replace(Conversation("a"), once(whole), upto=START)
+            refused = await store.refuses_back(["a", "b", "none"])
+            assert [*refused] == ["a"]
+            assert "bytes are more than Redis takes at once" in refused["a"]
+            large = Message("user", "\0" * 6000)  # plain text of that size is not counted
+            assert "512 MB" in (store.refusal(large) or "")
+
+    run(main())
+    drop(url, prefix)
+
+
 FIELDS = (
     "type", "data", "content", "role", "blocks", "block_type", "additional_kwargs", "contents",
     "text", "call_id", "arguments", "output", "summary", "tool_calls", "item", "uri", "result",
