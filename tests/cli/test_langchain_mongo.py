@@ -185,6 +185,24 @@ def test_what_would_not_come_back_is_not_removed(place: Place) -> None:
     done("add", "a", "x", "-p", f"{url}{LAYOUT}")
 
 
+def test_where_a_unique_index_may_refuse_what_comes_back_it_is_not_removed(place: Place) -> None:
+    url = store(place, {"a": TALK})
+    place.database["message_store"].create_index(
+        [("SessionId", 1), ("History", 1)], name="once", unique=True
+    )
+    done("add", "a", "x", "-p", f"{url}{LAYOUT}")
+    result = run("add", "a", "x", "-p", f"{url}{LAYOUT}")
+    assert result.exit_code == 1
+    assert "does not take it" in result.stderr
+    for command in ("clear", "a", "--yes"), ("clear", "a", "--keep-last", "1", "--yes"):
+        result = run(*command, "-p", f"{url}{LAYOUT}")
+        assert result.exit_code != 0
+        assert "a unique index (once): it may not take all of it back" in result.stderr
+        assert len(stored(place, "a")) == len(TALK) + 1
+    done("clear", "a", "--yes", "--no-backup", "-p", f"{url}{LAYOUT}")
+    assert stored(place, "a") == []
+
+
 def test_what_langchain_would_refuse_is_named(tmp_path: Path, place: Place) -> None:
     own = make(tmp_path / "chat.db", {"good": ["x"]})
     done("add", "bad", "no call", "--role", "tool", "-p", own)

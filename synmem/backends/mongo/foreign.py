@@ -19,7 +19,8 @@ one is known of the moment of the look alone. `delete` is one command, of which 
 half, oldest first. Nothing can be put in front of documents that are not sorted: `replace` writes
 the new front and a copy of what stays behind the end, and then deletes what was there before, so
 that whoever reads meanwhile, or after a crash between, finds both, and nothing is lost. A write
-whose answer was lost looks for its own documents before it is tried again.
+whose answer was lost looks for its own documents before it is tried again, and one of which the
+collection does not take a document, by an index or a validator of somebody's, removes the others.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
@@ -145,7 +146,7 @@ class ForeignStore:
 
     async def refuses_back(self, conversations: Sequence[str]) -> dict[str, str]:
         """See `SupportsTrial.refuses_back`: what stands in fields that the layout does not know
-        would not come back."""
+        would not come back, and a unique index or a validator of somebody's may refuse all."""
         return await self._writer.refuses_back(conversations)
 
     async def close(self) -> None:

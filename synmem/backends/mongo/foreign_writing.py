@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import bson
 from pymongo.errors import BulkWriteError
@@ -18,6 +18,7 @@ from synmem.backends.mongo.foreign_documents import (
 )
 from synmem.backends.mongo.foreign_ids import first_id, id_behind
 from synmem.backends.mongo.foreign_reading import AT_ONCE
+from synmem.backends.mongo.foreign_trial import INVALID, conditions, said_of, unique_indexes
 from synmem.backends.mongo.server import DUPLICATE, Document
 from synmem.backends.mongo.writing import LARGEST
 from synmem.backends.paging import opened_for_reading, storable
@@ -130,7 +131,11 @@ class ForeignWriter:
         self._check_written(None)
         found: dict[str, str] = {}
         known, layout = self._shape.fields | {"_id"}, self._documents.fit.layout
-        for name in storable(conversations):
+        names = storable(conversations)
+        if names and (somebodys := await conditions(self._documents)):
+            why = f"its collection has {somebodys[0]}: it may not take all of it back"
+            return dict.fromkeys(names, why)
+        for name in names:
             async for rows in self._rows(name, None, await self._end(name)):
                 if others := sorted({key for row in rows for key in row.document} - known):
                     why = f"its documents have fields that are not {layout}'s ({others[0]})"
@@ -238,52 +243,76 @@ class ForeignWriter:
 
     async def _insert(self, written: dict[str, list[Document]], expecting: set[str]) -> None:
         """Write all documents in order, whatever breaks or comes between. Changed where somebody
-        else has the first place of a conversation of which an end is expected."""
-        left = [document for mine in written.values() for document in mine]
+        else has the first place of a conversation of which an end is expected; Rejected, and then
+        none stays, where the collection does not take one."""
+        documents = [document for mine in written.values() for document in mine]
+        at = 0
         for attempt in range(_ATTEMPTS):
-            count = await self._tried(left)
-            expecting -= {document[self._documents.id] for document in left[:count]}
-            left = left[count:]
-            if not left:
+            count, why = await self._tried(documents[at:])
+            expecting -= {document[self._documents.id] for document in documents[at:][:count]}
+            at += count
+            if at == len(documents):
                 return
-            # Whoever else writes here should get on: the two take turns.
-            await asyncio.sleep(random.uniform(0, 0.002) * min(attempt, 20))
-            name = left[0][self._documents.id]
-            mine = [document for document in left if document[self._documents.id] == name]
-            await self._behind_others(mine, expects=name in expecting)
-        raise self._documents.changed(left[0][self._documents.id])
+            name = documents[at][self._documents.id]
+            left = [each for each in documents[at:] if each[self._documents.id] == name]
+            if not why:
+                # Whoever else writes here should get on: the two take turns.
+                await asyncio.sleep(random.uniform(0, 0.002) * min(attempt, 20))
+                why = await self._behind_others(left, expects=name in expecting)
+            if why:
+                await self._take_back(documents[:at])
+                raise Rejected([(name, len(written[name]) - len(left), why)])
+        raise self._documents.changed(name)
 
-    async def _behind_others(self, mine: Sequence[Document], *, expects: bool) -> None:
-        """Give documents new ids where the first one's is taken."""
+    async def _behind_others(self, mine: Sequence[Document], *, expects: bool) -> str:
+        """Give documents new ids where the first one's is taken; why the collection does not take
+        it, where something else is."""
         name, id_ = mine[0][self._documents.id], mine[0]["_id"]
         by = await self._documents.rows({"_id": id_}, [("_id", 1)], 1)
+        if not by and (why := await self._not_unique()):
+            return why
         if by and by[0].conversation != name:
             self._number(mine, by[0])  # a chance in some trillions
         elif expects:
             raise self._documents.changed(name)
         else:
             self._number(mine, await self._end(name))
+        return ""
 
-    async def _tried(self, documents: Sequence[Document]) -> int:
-        """Insert them up to the first whose id is taken; tell how many are there."""
+    async def _not_unique(self) -> str:
+        """Why the collection does not take a document whose `_id` is free, and another value of it
+        is not; the server need not name the index. Empty where there is none: who had its `_id` has
+        gone meanwhile."""
+        names = ", ".join(await unique_indexes(self._documents))
+        same = f"another document is the same in a unique index of its collection's ({names})"
+        return self._not_taken(same) if names else ""
+
+    def _not_taken(self, why: str) -> str:
+        return f"{self._server.name} does not take it: {why}"
+
+    async def _tried(self, documents: Sequence[Document]) -> tuple[int, str]:
+        """Insert them up to the first that the server does not take; tell how many are there, and
+        why it does not: empty where something of the next is taken."""
         tried = False
 
-        async def step() -> int:
+        async def step() -> tuple[int, str]:
             nonlocal tried
             there = await self._there(documents) if tried else 0  # the answer was lost
             tried = True
             if there == len(documents):
-                return there
+                return there, ""
             try:
                 await self._documents.collection.insert_many(documents[there:], ordered=True)
             except BulkWriteError as error:
                 wrong = error.details.get("writeErrors", [])
-                if not wrong or any(each.get("code") != DUPLICATE for each in wrong):
+                if not wrong or wrong[0].get("code") not in (DUPLICATE, INVALID):
                     raise
-                return there + int(wrong[0]["index"])
-            return len(documents)
+                is_invalid = wrong[0]["code"] == INVALID
+                why = self._not_taken(self._server.shown(said_of(wrong[0]))) if is_invalid else ""
+                return there + int(wrong[0]["index"]), why
+            return len(documents), ""
 
-        return await self._server.ask(step) if documents else 0
+        return await self._server.ask(step) if documents else (0, "")
 
     async def _there(self, documents: Sequence[Document]) -> int:
         """How many of these are there, from the first one on."""
@@ -301,17 +330,24 @@ class ForeignWriter:
     async def _write_anew(
         self, name: str, front: Sequence[Document], at: Row | None, end: Row | None
     ) -> None:
-        """Write the new front, and a copy of what stays, behind the end; Changed, with nothing
-        written, where somebody else takes a place between."""
-        written: list[Any] = []
+        """Write the new front, and a copy of what stays, behind the end; with nothing written
+        Changed, where somebody else takes a place between, or Rejected, where the collection does
+        not take one."""
+        written: list[Document] = []
         behind = end
         async for some in self._anew(name, front, at, end):
             self._number(some, behind)
-            count = await self._tried(some)
-            written += [document["_id"] for document in some[:count]]
+            count, why = await self._tried(some)
+            written += some[:count]
             if count < len(some):
-                await self._delete({"_id": {"$in": written}})
-                raise self._documents.changed(name)
+                taken = await self._documents.rows({"_id": some[count]["_id"]}, [("_id", 1)], 1)
+                why = why or ("" if taken else await self._not_unique())
+                await self._take_back(written)
+                if not why:
+                    raise self._documents.changed(name)
+                if len(written) >= len(front):
+                    why = f"what stays of it would have to be written anew, and {why}"
+                raise Rejected([(name, min(len(written), len(front) - 1), why)])
             behind = self._documents.row(some[-1])
 
     async def _anew(
@@ -335,6 +371,10 @@ class ForeignWriter:
         if at is not None:
             where["$and"] = [self._documents.from_keys(at.keys, reverse=True)]
         await self._delete(where)
+
+    async def _take_back(self, documents: Sequence[Document]) -> None:
+        for some in chunks([document["_id"] for document in documents], _IDS_A_DELETE):
+            await self._delete({"_id": {"$in": some}})
 
     async def _delete(self, where: Document) -> None:
         await self._server.ask(lambda: self._documents.collection.delete_many(where))

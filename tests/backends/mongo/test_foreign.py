@@ -14,18 +14,21 @@ import pytest
 from bson import Binary, DatetimeMS, Int64, ObjectId, Timestamp
 from hypothesis import given
 from hypothesis import strategies as some
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from synmem.backends.mongo.foreign_ids import id_behind
 from synmem.errors import Changed, CorruptData, Rejected, Unsupported
 from synmem.layouts.foreign.langchain import SHAPES
 from synmem.messages import Conversation, Message, Unreadable
-from synmem.store import Store, once
+from synmem.store import Part, Store, once
 from tests import conformance, services
 from tests.backends.langchain import WritingLangChain
 from tests.backends.mongo.place import Place, placed
 from tests.conformance import (
     Opener,
     add,
+    begin,
     contents,
     details,
     ids,
@@ -311,6 +314,105 @@ def test_fields_that_are_not_langchains_stay_and_are_named(place: Place) -> None
             assert await store.refuses_back(["b"]) == {}
 
     run(main())
+
+
+def test_a_unique_index_of_somebodys_refuses_by_name_and_nothing_is_left(place: Place) -> None:
+    store_of(place).create_index([("SessionId", 1), ("History", 1)], name="once", unique=True)
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            end = await add(store, "a", numbered(4))
+            doubled = [*numbered(2, 7), Message("user", "message 3"), Message("user", "last")]
+            for expect in (None, end):
+                parts = [Part(Conversation("b"), numbered(3)), Part(Conversation("a"), doubled, expect)]  # fmt: skip
+                with pytest.raises(Rejected, match=r"'a', message 3: .* does not take it: .*once"):
+                    await store.append(parts)
+                assert await contents(store, "a") == [f"message {n}" for n in range(4)]
+                assert await ids(store) == ["a"]
+            positions = [
+                p.position(i) async for p in store.read(["a"]) for i in range(len(p.items))
+            ]
+            for new, why in ((doubled, "message 3: .*once"), (numbered(1, 9), "written anew.*once")):  # fmt: skip
+                with pytest.raises(Rejected, match=why):
+                    await store.replace(Conversation("a"), once(new), upto=positions[1])
+                assert await contents(store, "a") == [f"message {n}" for n in range(4)]
+            refused = await store.refuses_back(["a", "b"])
+            assert [*refused] == ["a", "b"]
+            assert "a unique index (once)" in refused["a"]
+
+    run(main())
+
+
+def test_an_index_that_cannot_refuse_what_comes_back_is_none_to_name(place: Place) -> None:
+    store_of(place).create_index([("SessionId", 1), ("_id", 1)], unique=True)
+    store_of(place).create_index("History")
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            await add(store, "a", numbered(4))
+            assert await store.refuses_back(["a"]) == {}
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("more", "refuses"),
+    [({}, True), ({"validationAction": "warn"}, False), ({"validationLevel": "off"}, False)],
+)
+def test_a_validator_of_somebodys_refuses_by_name_and_nothing_is_left(
+    place: Place, monkeypatch: pytest.MonkeyPatch, more: Any, refuses: bool
+) -> None:
+    rule = {"History": {"$not": {"$regex": "never"}}}
+    validate(place, monkeypatch, {"validator": rule, **more})
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            await add(store, "a", numbered(4))
+            told = await store.refuses_back(["a"])
+            assert ("a validator" in told.get("a", "")) is refuses
+            if refuses:
+                parts = [Part(Conversation("b"), numbered(3)), Part(Conversation("a"), [*numbered(2), NEVER])]  # fmt: skip
+                with pytest.raises(Rejected, match=r"'a', message 3: .*failed validation"):
+                    await store.append(parts)
+                position = await begin(store, "a")
+                with pytest.raises(Rejected, match=r"'a', message 2: .*failed validation"):
+                    await store.replace(
+                        Conversation("a"), once([*numbered(1), NEVER]), upto=position
+                    )
+            assert await contents(store, "a") == [f"message {n}" for n in range(4)]
+            assert await ids(store) == ["a"]
+
+    run(main())
+
+
+NEVER = Message("user", "never")
+
+
+def validate(place: Place, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
+    """Put a validator on LangChain's collection that takes no `NEVER`. Where the server stands in
+    for MongoDB and has none, the driver says what a mongod does."""
+    try:
+        there = place.database.create_collection("message_store", **options)
+    except OperationFailure:
+        there = place.database.create_collection("message_store")
+    if there.options().get("validator"):
+        return
+
+    async def told(_: Any) -> dict[str, Any]:
+        return options
+
+    insert = AsyncCollection.insert_many
+
+    async def insert_many(self: Any, documents: Any, **how: Any) -> Any:
+        bad = [n for n, each in enumerate(documents) if "never" in each["History"]]
+        if documents[: bad[0]] if bad else documents:
+            await insert(self, documents[: bad[0]] if bad else documents, **how)
+        if bad:
+            wrong = {"index": bad[0], "code": 121, "errmsg": "Document failed validation"}
+            raise BulkWriteError({"writeErrors": [wrong]})
+
+    monkeypatch.setattr(AsyncCollection, "options", told)
+    monkeypatch.setattr(AsyncCollection, "insert_many", insert_many)
 
 
 def test_many_conversations_are_read_whole_however_they_lie(place: Place) -> None:
