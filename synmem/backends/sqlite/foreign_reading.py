@@ -78,10 +78,11 @@ class ForeignReader:
         """The same where no index finds their rows: by the numbers that a look through the table
         has told of many."""
         most = min(self._page_size, _KEYS_A_QUERY)
-        waiting = [*ids]
+        waiting, begins = [*ids], True
         while waiting:
             async with self._table.file.step():
-                known = _fitting(await self._sweep.numbers(waiting), most)
+                known = _fitting(await self._sweep.numbers(waiting, of_now=begins), most)
+                begins = False
                 name, numbers = next(iter(known.items()))
                 if numbers is not None and len(numbers) <= most:
                     rows = await self._numbered(known)
@@ -114,15 +115,21 @@ class ForeignReader:
     async def _in_chunks(
         self, name: str, numbers: Sequence[Any], size: int
     ) -> AsyncGenerator[Fetched, None]:
-        """A conversation of many rows; once somebody has written, it is read on by itself."""
-        last = START
-        for some in chunks(numbers, size):
+        """A conversation of many rows; once any of these, or the last one read, is another or gone,
+        it is read on by itself."""
+        last, behind, start = START, list[Row](), 0
+        while some := numbers[start : start + size]:
+            start += len(some)
             async with self._table.file.step():
-                rows = await self._numbered({name: [*some]})
-                current = await self._sweep.is_current()
-            if not current or len(rows) != len(some):
+                if start == len(numbers):
+                    await self._sweep.numbers([name])  # what was added meanwhile is among them then
+                rows = await self._numbered({name: [*(row.number for row in behind), *some]})
+                # Numbers that are no column of the table may be given anew to all of its rows.
+                anew = not (self._table.is_numbered or await self._sweep.is_current())
+            if anew or len(rows) != len(behind) + len(some) or rows[: len(behind)] != behind:
                 yield Fetched(None, last)
                 return
+            rows, behind = rows[len(behind) :], rows[-1:]
             for page in self._pages(rows):
                 yield Fetched(page, None)
                 last = page.position(-1)
@@ -149,6 +156,8 @@ class ForeignReader:
         if not self._table.shape.single:
             found = [await self._items_from(one, None, reverse, each) for one in ids]
             return [page_of(items) for items in found if items]
+        if await self._table.is_swept():
+            return await self._swept_ends(sorted(ids), reverse, each)
         table, order = self._table, self._table.order(reverse=reverse)
         ranked = (
             f"SELECT {table.number} AS number, row_number() OVER (PARTITION BY {table.by_id} "
@@ -162,6 +171,31 @@ class ForeignReader:
             )
         runs = groupby(rows, attrgetter("conversation"))
         return [page_of(items_of(table.shape.unfold, [*run], reverse=reverse)) for _, run in runs]
+
+    async def _swept_ends(self, ids: Sequence[str], reverse: bool, each: int) -> list[Page]:
+        """The same where no index finds their rows."""
+        pages: list[Page] = []
+        waiting = [*ids]
+        while waiting:
+            async with self._table.file.step():
+                known = await self._sweep.numbers(waiting[:_KEYS_A_QUERY])
+                ends = {
+                    name: numbers[-each:] if reverse else numbers[:each]
+                    for name, numbers in known.items()
+                    if numbers
+                }
+                rows = await self._numbered(ends)
+            runs = {name: [*run] for name, run in groupby(rows, attrgetter("conversation"))}
+            for name, numbers in known.items():
+                run = runs.get(name, [])
+                if numbers is None or len(run) != len(ends.get(name, ())):
+                    items = await self._items_from(name, None, reverse, each)
+                else:
+                    way = run[::-1] if reverse else run
+                    items = items_of(self._table.shape.unfold, way, reverse=reverse)
+                pages += [page_of(items)] if items else []
+            waiting = waiting[len(known) :]
+        return pages
 
 
 def _fitting(known: dict[str, list[Any] | None], most: int) -> dict[str, list[Any] | None]:

@@ -6,7 +6,8 @@ number of the newest row of all is given again once that row is deleted. Only wh
 again, in its place, gets the same position.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
 from synmem.backends.records import Row
@@ -19,6 +20,10 @@ from synmem.layouts.registry import RowsFit
 from synmem.messages import chunks
 
 IDS_A_QUERY: Final = 500  # SQLite before 3.32 takes 999 parameters
+
+A_LOOK: Final = 20_000
+"""So many rows are looked through in a query, where no index finds those that are asked for: each
+holds the file's lock, and others who write wait for it."""
 
 SWEEP: Final = 20
 """So many pages are fetched at once, where each fetch looks through the whole table."""
@@ -150,18 +155,68 @@ class ForeignTable:
             for row in await self.file.forgiving(sql, values)
         ]
 
+    async def span(self) -> tuple[int, int] | None:
+        """The lowest and the highest number of a row; within a step, where these order them."""
+        # Each by itself, which SQLite answers at once; both in one are a look through all rows.
+        ends = (f"(SELECT {end}({self.number}) FROM {self.name})" for end in ("min", "max"))
+        sql = f"SELECT {', '.join(ends)}"
+        [(low, high)] = await self.file.rows(sql) or [(None, None)]
+        return None if low is None else (low, high)
+
+    async def ranges(
+        self, low: int, high: int, *, reverse: bool = False
+    ) -> AsyncGenerator[tuple[int, int], None]:
+        """What divides the numbers from one to the other, both included, into ranges of a look
+        each; within a step."""
+        end, way, bound = ("min", "DESC", "<=") if reverse else ("max", "ASC", ">=")
+        while low <= high:
+            some = (
+                f"SELECT {self.number} AS number FROM {self.name} WHERE {self.number} {bound} ? "
+                f"ORDER BY {self.number} {way} LIMIT {A_LOOK}"
+            )
+            sql = f"SELECT {end}(number), count(*) FROM ({some})"
+            [(last, count)] = await self.file.rows(sql, [high if reverse else low])
+            if count < A_LOOK or not low <= last <= high:
+                yield low, high
+                return
+            yield (last, high) if reverse else (low, last)
+            low, high = (low, last - 1) if reverse else (last + 1, high)
+
     async def rows_from(
         self, conversation: str, number: int | None, reverse: bool, size: int
     ) -> list[Row]:
         """So many rows of a conversation, all or from the one with this number on."""
         where, values = self.of(), list[Any]([conversation])
+        order = f"ORDER BY {self.order(reverse=reverse)} LIMIT ?"
+        if await self.is_swept():
+            return await self._looked_for(
+                f"{where} AND {{}} {order}", conversation, number, reverse, size
+            )
         if number is not None:
             where += f" AND {self.not_before('?2', reverse=reverse)}"
             values.append(number)
         async with self.file.step():
-            return await self.rows(
-                f"{where} ORDER BY {self.order(reverse=reverse)} LIMIT ?", [*values, size]
-            )
+            return await self.rows(f"{where} {order}", [*values, size])
+
+    async def _looked_for(
+        self, where: str, conversation: str, number: int | None, reverse: bool, size: int
+    ) -> list[Row]:
+        """The same where each row must be looked at."""
+        found: list[Row] = []
+        async with self.file.step():
+            span = await self.span()
+            if span is None:
+                return []
+            low, high = span
+            if number is not None:
+                low, high = (low, min(high, number)) if reverse else (max(low, number), high)
+            async with aclosing(self.ranges(low, high, reverse=reverse)) as ranges:
+                async for first, last in ranges:
+                    some = where.format(f"{self.number} BETWEEN {first} AND {last}")
+                    found += await self.rows(some, [conversation, size - len(found)])
+                    if len(found) == size:
+                        break
+        return found
 
     def not_before(self, number: str, *, reverse: bool) -> str:
         """The condition that a row does not come before the one of that number."""
@@ -179,6 +234,10 @@ class ForeignTable:
         """Whether an index gives ids in their order: else each page of them is a look through all
         rows."""
         return self._is_utf8 and await self.is_sought()
+
+    async def is_swept(self) -> bool:
+        """Whether each row is looked at, in ranges of their numbers."""
+        return self.is_numbered and not await self.is_sought()
 
     async def is_sought(self) -> bool:
         """Whether an index finds the rows of a conversation: else each look is through them all."""

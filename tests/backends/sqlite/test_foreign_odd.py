@@ -5,20 +5,25 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+import tempfile
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from synmem.backends.sqlite import foreign_sweep
+from synmem.backends.sqlite import file as sqlite_file
+from synmem.backends.sqlite import foreign_sweep, foreign_table
 from synmem.backends.sqlite.foreign_sweep import Sweep
 from synmem.errors import CorruptData, Rejected, StoreError, Unsupported
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import START, Part
 from tests.backends.sqlite.test_ids import ids, moved, read_as
 from tests.backends.sqlite.test_store import opened
-from tests.conformance import add, items, numbered
+from tests.conformance import add, contents, items, numbered
 
 NAMES = ["a", "ā", "b", "Ā", "é", "中", "aa", "~", "\U0001f600", "\uffee", "aĀ"]
 
@@ -237,8 +242,10 @@ def test_what_others_write_while_many_are_read_hides_no_conversation(
     )
     numbers = Sweep.numbers
 
-    async def then_written(sweep: Sweep, some: Sequence[str]) -> dict[str, list[Any] | None]:
-        told = await numbers(sweep, some)
+    async def then_written(
+        sweep: Sweep, some: Sequence[str], **how: bool
+    ) -> dict[str, list[Any] | None]:
+        told = await numbers(sweep, some, **how)
         with contextlib.closing(sqlite3.connect(path)) as db:
             db.execute("DELETE FROM message_store WHERE session_id = 'c5'")
             rows = [("c5", human(text)) for text in expected["c5"]]
@@ -253,6 +260,99 @@ def test_what_others_write_while_many_are_read_hides_no_conversation(
             async for page in store.read(names):
                 found.setdefault(page.conversation, []).extend(m.content for m in page.items)
             assert found == expected
+
+    asyncio.run(main())
+
+
+def test_no_query_looks_through_more_rows_than_others_can_wait_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as one runs, nobody else can write to the file."""
+    monkeypatch.setattr(foreign_table, "A_LOOK", 25)
+    monkeypatch.setattr(foreign_sweep, "_ROWS", 60)
+    path = tmp_path / "m.db"
+    names = [f"c{n:02}" for n in range(20)]
+    rows = [(None, name, f"{name} {n}") for n in range(25) for name in names]
+    expected = filled(path, "id INTEGER PRIMARY KEY, session_id TEXT, message TEXT", rows)
+    longest = [0]
+    execute = sqlite_file._Connection.execute
+
+    def counting(self: Any, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        steps = [0]
+
+        def step() -> int:
+            steps[0] += 100
+            longest[0] = max(longest[0], steps[0])
+            return 0
+
+        if "message_store" in sql:
+            self.set_progress_handler(step, 100)
+        return execute(self, sql, parameters)
+
+    async def main() -> None:
+        monkeypatch.setattr(sqlite_file._Connection, "execute", counting)
+        async with opened(path, page_size=2) as store:
+            await read_as(store, expected)
+            assert await store.strays() == []
+            assert await contents(store, "c07", reverse=True) == expected["c07"][::-1]
+
+    asyncio.run(main())
+    assert 0 < longest[0] < 25 * 60  # of 500 rows, of which each takes at least 5 steps
+
+
+@given(
+    numbers=st.sets(st.integers(-(2**63), 2**63 - 1) | st.integers(-20, 40), max_size=60),
+    ends=st.tuples(st.integers(-30, 50), st.integers(-30, 50)),
+    reverse=st.booleans(),
+)
+@settings(deadline=None, max_examples=50)
+def test_ranges_have_every_number_once(
+    numbers: set[int], ends: tuple[int, int], reverse: bool
+) -> None:
+    low, high = min(*ends, *numbers), max(*ends, *numbers)
+
+    async def main() -> list[tuple[int, int]]:
+        async with opened(path) as store:
+            table = store._table
+            async with table.file.step():
+                return [each async for each in table.ranges(low, high, reverse=reverse)]
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(foreign_table, "A_LOOK", 7)
+        path = Path(folder) / "m.db"
+        filled(
+            path,
+            "id INTEGER PRIMARY KEY, session_id TEXT, message TEXT",
+            [(number, "a", "") for number in numbers | {0}],
+        )
+        found = asyncio.run(main())
+    if reverse:
+        found.reverse()
+    assert (found[0][0], found[-1][1]) == (low, high)
+    assert all(last + 1 == first for (_, last), (first, _) in pairwise(found))
+    assert all(sum(a <= n <= z for n in numbers | {0}) <= 7 for a, z in found)
+
+
+def test_what_others_write_between_two_readings_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    rows = [(10 + n, "ab"[n % 2], f"{n}") for n in range(4)]
+    filled(path, "id INTEGER PRIMARY KEY, session_id TEXT, message TEXT", rows)
+    steps = [
+        ("INSERT INTO message_store VALUES (14, 'a', ?)", {"a": "024", "b": "13"}),  # behind
+        ("INSERT INTO message_store VALUES (5, 'b', ?)", {"a": "024", "b": "413"}),  # in front
+        ("UPDATE message_store SET session_id = 'b' WHERE id = 14 AND ? > ''", {"a": "02", "b": "4134"}),
+        ("DELETE FROM message_store WHERE id > 12 AND ? > ''", {"a": "02", "b": "41"}),
+        ("INSERT INTO message_store VALUES (13, 'c', ?)", {"a": "02", "b": "41", "c": "4"}),
+    ]  # fmt: skip
+
+    async def main() -> None:
+        async with opened(path, page_size=2) as store:
+            await read_as(store, {"a": ["0", "2"], "b": ["1", "3"]})
+            for sql, expected in steps:
+                with contextlib.closing(sqlite3.connect(path)) as db:
+                    db.execute(sql, [human("4")])
+                    db.commit()
+                await read_as(store, {name: [*said] for name, said in expected.items()})
 
     asyncio.run(main())
 
