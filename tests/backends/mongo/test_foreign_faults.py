@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from synmem.backends.mongo.foreign_writing import ForeignWriter
 from synmem.backends.mongo.store import open as open_mongo
 from synmem.errors import Changed, StoreUnavailable
 from synmem.messages import Conversation
@@ -245,3 +246,36 @@ def test_two_runs_at_once_end_in_an_equal_store(place: Place, tmp_path: Path) ->
         assert each.returncode == 0, told
     check = processes.in_pipe("check", source, dest)
     assert check.returncode == 0, check.stdout[-2000:]
+
+
+@pytest.mark.parametrize("others", [1, 4, 7])
+def test_a_copy_that_goes_on_behind_half_of_another_doubles_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """A server shows what it has of documents that are being inserted; who copies the same then
+    goes on behind that, and gets there first."""
+    messages = numbered(10)
+    tried = ForeignWriter._tried
+
+    async def main() -> None:
+        async with opened(place.cli_url) as one, opened(place.cli_url) as two:
+            begun: list[Any] = []
+
+            async def halting(writer: ForeignWriter, documents: Any) -> tuple[int, str]:
+                if begun:
+                    return await tried(writer, documents)
+                begun.append(writer)
+                count, _ = await tried(writer, documents[:3])
+                [seen] = [page async for page in two.read(["c"])]
+                rest = [Part(Conversation("c"), messages[3 : 3 + others], expect=seen.position(-1))]
+                await two.append(rest)
+                more, why = await tried(writer, documents[3:])
+                return count + more, why
+
+            monkeypatch.setattr(ForeignWriter, "_tried", halting)
+            await one.append([Part(Conversation("c"), messages, expect=START)])
+            assert begun
+            found = [said.content async for page in two.read(["c"]) for said in page.items]
+            assert found == [message.content for message in messages]
+
+    run(main())
