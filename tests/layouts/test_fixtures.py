@@ -29,6 +29,7 @@ from synmem.messages import Message, Unreadable, as_dict
 from synmem.store import ConversationInfo, Store, SupportsBranches
 from tests.backends.dynamodb import place as dynamodb_place
 from tests.backends.mongo.place import placed
+from tests.cli.moved import run
 from tests.services import redis_json, unique
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -177,6 +178,11 @@ def test_a_fixture_is_read_exactly_and_nothing_is_changed(
     with there as (address, state):
         before = state()
         found, branches = asyncio.run(_read(address))
+        assert _exported(address) == {
+            info.id: [(m.role, m.content) for m in said]
+            for info, said in found
+            if all(m.role != "encrypted" for m in said)
+        }
         each, _ = asyncio.run(_read(f"{address}?branches=true")) if _named(expected) else ([], 0)
         assert state() == before
     written = _written(fixture.name)
@@ -187,6 +193,16 @@ def test_a_fixture_is_read_exactly_and_nothing_is_changed(
         _compare(
             each, [{**one, "id": id_} for one, id_ in zip(expected, ids, strict=True)], written
         )
+
+
+def _exported(address: str) -> dict[str, list[tuple[str, str]]]:
+    """What the command line says that is said there."""
+    done = run("export", "-p", address, "--json")
+    assert done.exit_code in (0, 6), done.stderr  # 6: some is encrypted
+    return {
+        each["conversation_id"]: [(m["role"], m["content"]) for m in each["messages"]]
+        for each in json.loads(done.stdout)
+    }
 
 
 def _named(expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
