@@ -24,12 +24,6 @@ async def again(step: Callable[[], Awaitable[T]], lost: tuple[type[Exception], .
 
     A step that writes must be one that does no harm when its first try was done after all.
     """
-    failed: Exception
-    try:
-        return await step()
-    except lost as error:
-        failed = error
-
     import logging
 
     import stamina
@@ -47,7 +41,5 @@ async def again(step: Callable[[], Awaitable[T]], lost: tuple[type[Exception], .
         wait_max=2.0,
     ):
         with attempt:
-            if attempt.num == 1:
-                raise failed  # that was the first: what mostly works needs none of this
             return await step()
     raise AssertionError("stamina ends by returning or raising")
