@@ -469,13 +469,13 @@ def test_a_live_program_that_waits_for_a_second_never_fails_beside_our_reader(
     with contextlib.closing(sqlite3.connect(path)) as db:  # no index: each look is through them all
         db.execute(
             "INSERT INTO message_store (session_id, message) SELECT 's' || (number % 500), message "
-            "FROM (SELECT id AS number, message FROM message_store), json_each('[1,2,3,4,5,6,7,8]')"
+            "FROM (SELECT id AS number, message FROM message_store), json_each('[1,2,3,4]')"
         )
         db.commit()
     answer: dict[str, Any] = {}
 
     def live() -> None:
-        answer.update(real.ask("live", path=str(path), session="live", timeout=1, seconds=8))
+        answer.update(real.ask("live", path=str(path), session="live", timeout=1, seconds=15))
 
     thread = threading.Thread(target=live)
     thread.start()
