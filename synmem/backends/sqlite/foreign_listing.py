@@ -79,6 +79,8 @@ class ForeignListing:
                 while found is None:
                     found = await self._first_behind(last)
             counts, last = found
+            if last is None:
+                self._unread_ids = bool(self._unread_ids)
             yield counts
 
     async def _first_behind(self, last: str) -> tuple[dict[str, int], str | None] | None:
@@ -88,7 +90,6 @@ class ForeignListing:
         counts: dict[str, int] = {}
         upto: str | None = None
         if (span := await table.span()) is None:
-            self._unread_ids = bool(self._unread_ids)
             return {}, None
         where, at = table.from_id(last, ">")
         async for look in self._looks(by_ranges=True):
@@ -103,8 +104,6 @@ class ForeignListing:
         now = await table.span()
         if now is not None and now[0] < span[0]:
             return None
-        if upto is None:
-            self._unread_ids = bool(self._unread_ids)
         return counts, upto
 
     async def _counts(self, where: str, values: Sequence[Any], size: int) -> list[tuple[Any, int]]:
