@@ -1,8 +1,7 @@
 """Conversations in MongoDB that are a document each, or lie in several collections: the contract on
 LangChain.js's; ids that are ObjectIds, and trees, on HuggingChat's and LibreChat's."""
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as some
 from msgspec import structs
 
-from synmem.errors import Changed
 from synmem.layouts.foreign.langchain import SHAPES
 from synmem.layouts.foreign.langchain_messages import json_of
 from synmem.layouts.foreign.langchain_messages import refusal as REFUSES
@@ -20,7 +18,8 @@ from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import Part, Store
 from tests import conformance, services
 from tests.backends.mongo.place import Place, placed
-from tests.conformance import TEXTS, Reading, contents, details, ids, items, numbered, run
+from tests.backends.mongo.reading import ReadingDocuments
+from tests.conformance import contents, details, ids, items, numbered, run
 from tests.layouts.foreign.odd import JSON, document, is_well_told
 
 (JS,) = [shape for shape in SHAPES["mongo"] if isinstance(shape, Gathered)]
@@ -40,40 +39,20 @@ def fill(place: Place, session: Any, messages: Sequence[Any]) -> None:
     chats.insert_one({"sessionId": session, "messages": said})
 
 
-class TestLangChainJs(Reading):
-    place: Place
-
-    @pytest.fixture(autouse=True)
-    def _placed(self, place: Place) -> None:
-        self.place = place
-
-    @contextlib.asynccontextmanager
-    async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
+class TestLangChainJs(ReadingDocuments):
+    def fill(self, parts: Sequence[Part]) -> None:
         for part in parts:
             fill(self.place, part.conversation.id, part.messages)
-        async with self.place.opened() as store:
-            yield store
 
-    def conversation_fields(self) -> frozenset[str]:
-        return frozenset()
+    def spoil(self) -> None:
+        chats = self.place.database["chats"]
+        chats.update_one({"sessionId": "a"}, {"$set": {"messages.1": 5}})
 
     def can_hold(self, message: Message) -> bool:
         return REFUSES(message) is None
 
-    def _as_held(self, messages: list[Message]) -> list[Message]:
-        nothing = {"metadata": None, "created_at": None}
-        return [structs.replace(message, **nothing) for message in messages]
-
-    @pytest.mark.parametrize("name", TEXTS)
-    def test_text_survives(self, tmp_path: Any, name: str, mongo_server: services.Server) -> None:
-        if "surrogate" in name:
-            pytest.skip("BSON holds no lone surrogates")
-        if name == "nul" and "FerretDB" in mongo_server.what:
-            pytest.skip("FerretDB holds no NUL")
-        super().test_text_survives(tmp_path, name)
-
-    def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
-        pytest.skip("LangChain's messages have no metadata")
+    def held(self, index: int, message: Message) -> Message:
+        return structs.replace(message, metadata=None, created_at=None)
 
     def test_every_field_survives(self, tmp_path: Any) -> None:
         messages = [
@@ -88,38 +67,6 @@ class TestLangChainJs(Reading):
             assert await items(store, "a") == messages
 
         self.check(tmp_path, [Part(Conversation("a"), messages)], test)
-
-    def test_ids_are_opaque(
-        self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, mongo_server: services.Server
-    ) -> None:
-        if "FerretDB" in mongo_server.what:  # it holds no NUL
-            some_ids = [id_ for id_ in conformance.IDS if "\0" not in id_]
-            monkeypatch.setattr(conformance, "IDS", some_ids)
-        super().test_ids_are_opaque(tmp_path)
-
-    def test_details_of_conversations(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            found = await details(store)
-            assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
-            some_ids = [i.id async for page in store.conversations(["b", "none"]) for i in page]
-            assert some_ids == ["b"]
-
-        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
-        self.check(tmp_path, parts, test)
-
-    def test_what_changed_under_a_reader_is_found_again_or_told(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            pages = [page async for page in store.read(["a"])]
-            for now, rest in ((numbered(6), 3), (numbered(4), 1), (numbered(2), None)):
-                fill(self.place, "a", now)
-                after = pages[1].position(0)
-                if rest is None:
-                    with pytest.raises(Changed):
-                        await contents(store, "a", after=after)
-                else:
-                    assert len(await contents(store, "a", after=after)) == rest
-
-        self.check(tmp_path, [Part(Conversation("a"), numbered(4))], test)
 
 
 def test_what_cannot_be_read_hides_nothing_and_what_belongs_to_nobody_is_named(

@@ -16,23 +16,22 @@ import pytest
 
 from synmem.backends.postgres import foreign_whole
 from synmem.backends.postgres.store import open as open_postgres
-from synmem.errors import AccessDenied, Changed, CorruptData, Unnamed, Unsupported
+from synmem.errors import AccessDenied, CorruptData, Unnamed, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.shapes import Plan, Told, Whole
-from synmem.messages import Conversation, Holds, Message, Unreadable, replaced
+from synmem.messages import Conversation, Holds, Message, replaced
 from synmem.store import Part, Store
 from tests.conformance import (
     IDS,
     PAGE_SIZE,
-    Reading,
     add,
     contents,
-    details,
     ids,
     items,
     numbered,
     run,
 )
+from tests.layouts.foreign.reading import ReadingTheirs
 from tests.services import Server, unique
 from tests.services.pooler import pooling
 from tests.services.postgres import Postgres
@@ -139,7 +138,7 @@ async def chats(connection: Any, parts: Sequence[Part]) -> None:
         )  # fmt: skip
 
 
-class ReadingTables(Reading):
+class ReadingTables(ReadingTheirs):
     """The contract on tables that a test writes in a layout's own form."""
 
     ddl: str
@@ -154,20 +153,16 @@ class ReadingTables(Reading):
     @contextlib.asynccontextmanager
     async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
         await self.place.sql(self.ddl)
-        async with self.place.connected() as connection:
-            await type(self).fill(connection, [*parts, Part(Conversation("nothing"), [])])
+        await self.put([*parts, Part(Conversation("nothing"), [])], tmp_path)
         async with self.place.opened() as store:
             yield store
 
-    def held(self, index: int, message: Message) -> Message:
-        """What a message at that index of the conversation `a` is read as."""
-        raise NotImplementedError
+    async def put(self, parts: Sequence[Part], tmp_path: Any) -> None:
+        async with self.place.connected() as connection:
+            await type(self).fill(connection, parts)
 
-    def _as_held(self, messages: list[Message]) -> list[Message]:
-        return [self.held(index, message) for index, message in enumerate(messages)]
-
-    def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
-        pytest.skip("its messages have no metadata")
+    async def spoil_one(self, tmp_path: Any) -> None:
+        await self.place.sql(self.spoil)
 
     def test_ids_are_opaque(self, tmp_path: Any) -> None:
         possible = [id_ for id_ in IDS if "\0" not in id_]
@@ -180,52 +175,6 @@ class ReadingTables(Reading):
             assert await items(store, "nul\0inside") == []
 
         self.check(tmp_path, parts, test)
-
-    def test_details_of_conversations(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            found = await details(store)
-            assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
-            some = [i.id async for page in store.conversations(["b", "none"]) for i in page]
-            assert some == ["b"]
-
-        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
-        self.check(tmp_path, parts, test)
-
-    def test_a_record_that_cannot_be_read_stands_in_its_place_and_hides_nothing(
-        self, tmp_path: Any
-    ) -> None:
-        async def test(store: Store) -> None:
-            await self.place.sql(self.spoil)
-            for reverse in (False, True):
-                found = await items(store, "a", reverse=reverse)
-                assert [type(each) for each in found] == [Message, Unreadable, Message]
-                assert {found[0].content, found[2].content} == {"message 0", "message 2"}
-            assert await contents(store, "b") == ["message 0"]
-            counts = {i: info.messages for i, info in (await details(store)).items()}
-            assert counts == {"a": 3, "b": 1}
-
-        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 1))]
-        self.check(tmp_path, parts, test)
-
-    def test_what_changed_under_a_reader_is_found_again_or_told(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            pages = [page async for page in store.read(["a"])]
-            for now, rest in (
-                (numbered(6), ["message 3", "message 4", "message 5"]),
-                (numbered(4), ["message 3"]),
-                (numbered(2), None),
-                ([*numbered(2), *numbered(2, 7)], None),
-            ):
-                async with self.place.connected() as connection:
-                    await type(self).fill(connection, [Part(Conversation("a"), now)])
-                after = pages[1].position(0)
-                if rest is None:
-                    with pytest.raises(Changed):
-                        await contents(store, "a", after=after)
-                else:
-                    assert await contents(store, "a", after=after) == rest
-
-        self.check(tmp_path, [Part(Conversation("a"), numbered(4))], test)
 
 
 class TestChainlit(ReadingTables):

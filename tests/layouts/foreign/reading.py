@@ -1,4 +1,5 @@
-"""The readers' part of the contract, for stores that keep LlamaIndex's messages."""
+"""The readers' part of the contract, for stores that keep LlamaIndex's messages, and for those that a
+test writes in a layout's own form."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,9 +8,77 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from synmem.messages import Conversation, Message
+from synmem.errors import Changed
+from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import Part, Store
-from tests.conformance import AT, FULL, Reading, details, items, numbered
+from tests.conformance import AT, FULL, Reading, contents, details, items, numbered
+
+
+class ReadingTheirs(Reading):
+    """The contract on conversations that a test writes in a layout's own form."""
+
+    async def put(self, parts: Sequence[Part], tmp_path: Any) -> None:
+        """Put these conversations there, in the place of older ones of their ids."""
+        raise NotImplementedError
+
+    async def spoil_one(self, tmp_path: Any) -> None:
+        """Break the record of `message 1` in the conversation `a`."""
+        raise NotImplementedError
+
+    def held(self, index: int, message: Message) -> Message:
+        """What a message at that index of the conversation `a` is read as."""
+        raise NotImplementedError
+
+    def _as_held(self, messages: list[Message]) -> list[Message]:
+        return [self.held(index, message) for index, message in enumerate(messages)]
+
+    def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
+        pytest.skip("its messages have no metadata")
+
+    def test_details_of_conversations(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            found = await details(store)
+            assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
+            some = [i.id async for page in store.conversations(["b", "none"]) for i in page]
+            assert some == ["b"]
+
+        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
+        self.check(tmp_path, parts, test)
+
+    def test_a_record_that_cannot_be_read_stands_in_its_place_and_hides_nothing(
+        self, tmp_path: Any
+    ) -> None:
+        async def test(store: Store) -> None:
+            await self.spoil_one(tmp_path)
+            for reverse in (False, True):
+                found = await items(store, "a", reverse=reverse)
+                assert [type(each) for each in found] == [Message, Unreadable, Message]
+                assert {found[0].content, found[2].content} == {"message 0", "message 2"}
+            assert await contents(store, "b") == ["message 0"]
+            counts = {i: info.messages for i, info in (await details(store)).items()}
+            assert counts == {"a": 3, "b": 1}
+
+        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 1))]
+        self.check(tmp_path, parts, test)
+
+    def test_what_changed_under_a_reader_is_found_again_or_told(self, tmp_path: Any) -> None:
+        async def test(store: Store) -> None:
+            pages = [page async for page in store.read(["a"])]
+            for now, rest in (
+                (numbered(6), ["message 3", "message 4", "message 5"]),
+                (numbered(4), ["message 3"]),
+                (numbered(2), None),
+                ([*numbered(2), *numbered(2, 7)], None),
+            ):
+                await self.put([Part(Conversation("a"), now)], tmp_path)
+                after = pages[1].position(0)
+                if rest is None:
+                    with pytest.raises(Changed):
+                        await contents(store, "a", after=after)
+                else:
+                    assert await contents(store, "a", after=after) == rest
+
+        self.check(tmp_path, [Part(Conversation("a"), numbered(4))], test)
 
 
 class ReadingLlamaIndex(Reading):

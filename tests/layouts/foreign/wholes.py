@@ -8,17 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import strategies as some
 
 from synmem.backends.whole import told_by
-from synmem.errors import Changed
 from synmem.layouts.registry import WholeFit, fits
 from synmem.layouts.shapes import Record, Told
-from synmem.messages import Conversation, Message, Unreadable, canonical, refusal
+from synmem.messages import Message, Unreadable, canonical, refusal
 from synmem.store import Part, Store
 from tests.backends.sqlite.test_store import opened
-from tests.conformance import Reading, contents, details, items, numbered
+from tests.layouts.foreign.reading import ReadingTheirs
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 Rows = Mapping[str, Sequence[Record]]
@@ -44,15 +42,11 @@ def made_as(db: sqlite3.Connection, fixture: Path) -> None:
         db.execute(f'DELETE FROM "{name}"')
 
 
-class WholeReading(Reading):
+class WholeReading(ReadingTheirs):
     """The contract on a file that a test writes in the layout's own form."""
 
     def fill(self, db: sqlite3.Connection, parts: Sequence[Part]) -> None:
         """Put these conversations into a file, where nothing is but perhaps others of them."""
-        raise NotImplementedError
-
-    def held(self, index: int, message: Message) -> Message:
-        """What a message at that index of the conversation `a` is read as."""
         raise NotImplementedError
 
     def spoil(self, db: sqlite3.Connection) -> None:
@@ -61,65 +55,17 @@ class WholeReading(Reading):
 
     @contextlib.asynccontextmanager
     async def holding(self, parts: Sequence[Part], tmp_path: Any) -> AsyncIterator[Store]:
-        with database(tmp_path / "theirs.db") as db:
-            self.fill(db, parts)
+        await self.put(parts, tmp_path)
         async with opened(tmp_path / "theirs.db") as store:
             yield store
 
-    def _as_held(self, messages: list[Message]) -> list[Message]:
-        return [self.held(index, message) for index, message in enumerate(messages)]
+    async def put(self, parts: Sequence[Part], tmp_path: Any) -> None:
+        with database(tmp_path / "theirs.db") as db:
+            self.fill(db, parts)
 
-    def test_metadata_survives_exactly(self, tmp_path: Any) -> None:
-        pytest.skip("its messages have no metadata")
-
-    def test_details_of_conversations(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            found = await details(store)
-            assert {i: info.messages for i, info in found.items()} == {"a": 3, "b": 5}
-            some = [i.id async for page in store.conversations(["b", "none"]) for i in page]
-            assert some == ["b"]
-
-        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 5))]
-        self.check(tmp_path, parts, test)
-
-    def test_a_record_that_cannot_be_read_stands_in_its_place_and_hides_nothing(
-        self, tmp_path: Any
-    ) -> None:
-        async def test(store: Store) -> None:
-            with database(tmp_path / "theirs.db") as db:
-                self.spoil(db)
-            for reverse in (False, True):
-                found = await items(store, "a", reverse=reverse)
-                assert [type(each) for each in found] == [Message, Unreadable, Message]
-                assert {found[0].content, found[2].content} == {"message 0", "message 2"}
-            assert await contents(store, "b") == ["message 0"]
-            assert {i: info.messages for i, info in (await details(store)).items()} == {
-                "a": 3,
-                "b": 1,
-            }
-
-        parts = [Part(Conversation(i), numbered(count)) for i, count in (("a", 3), ("b", 1))]
-        self.check(tmp_path, parts, test)
-
-    def test_what_changed_under_a_reader_is_found_again_or_told(self, tmp_path: Any) -> None:
-        async def test(store: Store) -> None:
-            pages = [page async for page in store.read(["a"])]
-            for now, rest in (
-                (numbered(6), ["message 3", "message 4", "message 5"]),
-                (numbered(4), ["message 3"]),
-                (numbered(2), None),
-                ([*numbered(2), *numbered(2, 7)], None),
-            ):
-                with database(tmp_path / "theirs.db") as db:
-                    self.fill(db, [Part(Conversation("a"), now)])
-                after = pages[1].position(0)
-                if rest is None:
-                    with pytest.raises(Changed):
-                        await contents(store, "a", after=after)
-                else:
-                    assert await contents(store, "a", after=after) == rest
-
-        self.check(tmp_path, [Part(Conversation("a"), numbered(4))], test)
+    async def spoil_one(self, tmp_path: Any) -> None:
+        with database(tmp_path / "theirs.db") as db:
+            self.spoil(db)
 
 
 # --- reading without a store ----------------------------------------------------------------
