@@ -418,12 +418,12 @@ class SupportsTotal(Protocol):
 
 class Copied(msgspec.Struct, frozen=True):
     """A conversation that a store has copied by itself: how many messages, a digest of them as
-    they lie there (`SupportsCopy.digests`), and where the source ended."""
+    they lie there (`SupportsCopy.digests`), and what tells where the source ended."""
 
     conversation: str
     messages: int
     digest: str
-    source_end: Position
+    source_end: Callable[[], Position]
 
 
 @runtime_checkable

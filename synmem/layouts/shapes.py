@@ -126,6 +126,9 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     unfold: Callable[[Record], Sequence[Message | Unreadable]]
     """The messages of a record, perhaps none; ValueError says why it cannot be read. Where it is
     several, what cannot be read of it stands in its place."""
+    texts: Callable[[Sequence[str]], list[tuple[str, str]] | None] | None = None
+    """Where the record is one column of text: role and content of all of these, of which a message
+    has nothing else, as `unfold` gives them. None where one may have more, or cannot be read."""
     holds: Holds
     """What a message and a conversation have there."""
     write: Write | None = None

@@ -18,6 +18,7 @@ from synmem.backends.postgres.finding import find
 from synmem.backends.postgres.foreign_csv import CsvMaker
 from synmem.backends.postgres.foreign_listing import ForeignListing
 from synmem.backends.postgres.foreign_reading import ForeignReader
+from synmem.backends.postgres.foreign_sweep import Sweep
 from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.postgres.foreign_writing import ForeignWriter
 from synmem.backends.postgres.opening import Database
@@ -67,9 +68,10 @@ class ForeignStore:
         self._table = table
         reader = ForeignReader(table, page_size=page_size)
         self._paging = Paging(reader, page_size, IDS_A_QUERY)
-        self._listing = ForeignListing(table, reader, self._paging, page_size=page_size)
+        sweep = Sweep(table)
+        self._listing = ForeignListing(table, reader, self._paging, sweep, page_size=page_size)
         self._writer = ForeignWriter(table, writable=write)
-        self._csv = CsvMaker(table)
+        self._csv = CsvMaker(table, sweep)
 
     @property
     def holds(self) -> Holds:

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from synmem.backends.paging import Paging, storable
 from synmem.backends.postgres.foreign_reading import ForeignReader
-from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
+from synmem.backends.postgres.foreign_sweep import Sweep
+from synmem.backends.postgres.foreign_table import IDS_A_QUERY, Count, ForeignTable
 from synmem.messages import STRAY, Damage, Message, chunks
 from synmem.store import ConversationInfo
 
@@ -19,9 +20,16 @@ class ForeignListing:
     """The conversations of a table of another framework."""
 
     def __init__(
-        self, table: ForeignTable, reader: ForeignReader, paging: Paging, *, page_size: int
+        self,
+        table: ForeignTable,
+        reader: ForeignReader,
+        paging: Paging,
+        sweep: Sweep,
+        *,
+        page_size: int,
     ) -> None:
         self._table = table
+        self._sweep = sweep
         self._reader = reader
         self._paging = paging
         self._page_size = page_size
@@ -42,7 +50,8 @@ class ForeignListing:
             return
         column = self._table.id
         for chunk in chunks(storable(ids), IDS_A_QUERY):
-            yield dict(await self._counts(column.among("$1"), [column.values(chunk), len(chunk)]))
+            found = await self._counts(column.among("$1"), [column.values(chunk), len(chunk)])
+            yield {each.conversation: each.rows for each in found}
 
     async def _counted(self) -> AsyncIterator[dict[str, int]]:
         """The same of all conversations, in pages."""
@@ -51,18 +60,16 @@ class ForeignListing:
             id_ = self._table.id
             where = f'{id_.text} COLLATE "C" > $1 AND {id_.readable}'
             found = await self._counts(where, [last, size])
-            yield dict(found)
+            yield {each.conversation: each.rows for each in found}
             if len(found) < size:
                 return
-            last = found[-1][0]
+            last = found[-1].conversation
 
-    async def _counts(self, where: str, values: Sequence[Any]) -> list[Any]:
-        table = self._table
-        return await table.database.fetch(
-            f"SELECT s, count(*) FROM (SELECT {table.id.text} AS s FROM {table.name} "
-            f'WHERE {where}{table.live}) AS found GROUP BY s ORDER BY s COLLATE "C" LIMIT $2',
-            *values,
-        )
+    async def _counts(self, where: str, values: Sequence[Any]) -> list[Count]:
+        found = await self._table.counts(where, values)
+        if self._table.is_swept:
+            self._sweep.counted(found)
+        return found
 
     async def _infos(self, counts: Mapping[str, int], details: bool) -> list[ConversationInfo]:
         """These conversations as a listing tells them; one without messages is none."""

@@ -13,6 +13,7 @@ import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 from synmem.backends.paging import storable
@@ -202,7 +203,7 @@ class Copying:
         ) as done:
             async for _, found in done:
                 for conversation, count, text in self._fitting(found):
-                    end = str(ends[conversation])
+                    end = partial(str, ends[conversation])
                     copied.append(Copied(conversation, count, digest_of(text), end))
         await self._insert(copied)
         return copied

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 from synmem.backends.csv_rows import Csv
@@ -71,4 +72,8 @@ class CsvMaker:
         if rows is None:
             return []
         made = zip(rows, finished_csv(rows), strict=True)
-        return [Csv(row[0], row[1], data, str(row[2])) for row, data in made if data is not None]
+        return [
+            Csv(row[0], row[1], data, partial(str, row[2]))
+            for row, data in made
+            if data is not None
+        ]

@@ -15,6 +15,7 @@ from synmem.layouts.foreign.langchain_messages import (
     message_of,
     parted,
     refusal,
+    texts_in,
 )
 from synmem.layouts.foreign.langchain_redis import DOCUMENTS, JS_LISTS, LISTS
 from synmem.layouts.own.postgres_rows import holds_json
@@ -52,6 +53,7 @@ _SQL: Final = Rows(
     order=("id",),
     record=("message",),
     unfold=_unfold,
+    texts=texts_in,
     holds=HOLDS,
     write=Write(
         fold=_fold,
@@ -191,6 +193,7 @@ _JAVASCRIPT: Final = structs.replace(
     types={"message": frozenset({"jsonb", "json"})},
     tells=_tells_flat,
     unfold=lambda record: [message_of(_said_flat(record[0]))],
+    texts=None,
     write=None,
 )
 """`PostgresChatMessageHistory` of LangChain.js, which n8n has too: the object is flat."""

@@ -10,7 +10,7 @@ Written is what LangChain's own reader takes and gives back unchanged; it raises
 with that on the whole conversation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -68,6 +68,16 @@ def message_in(text: str | bytes) -> Message:
     except ValueError as error:
         raise ValueError(f"its message is not JSON: {error}") from error
     return message_of(said)
+
+
+def texts_in(stored: Sequence[str]) -> list[tuple[str, str]] | None:
+    """Role and content of messages that are no more than these, as LangChain writes them; None
+    where one of them may be."""
+    try:
+        found = [_ordinary(text).data for text in stored]
+    except (msgspec.DecodeError, UnicodeError, RecursionError, TypeError):
+        return None
+    return [(_ROLES[data.type], data.content) for data in found]
 
 
 def message_of(said: Any) -> Message:

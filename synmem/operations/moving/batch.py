@@ -216,7 +216,7 @@ class Batch:
         info = self.left[each.conversation]
         entry = self.entry(
             info, "copied", messages=each.messages, written=each.messages, digest=each.digest,
-            rows=True, source_end=each.source_end if self.route.options.move else START,
+            rows=True, source_end=each.source_end() if self.route.options.move else START,
         )  # fmt: skip
         problem = description_problem(info, None, self.route.holds)
         self.record(_unreadable(entry, problem) if problem else entry)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from synmem.backends.postgres import foreign_csv
+from synmem.backends.postgres import foreign_csv, foreign_sweep
 from synmem.backends.postgres.store import open as open_postgres
 from synmem.errors import (
     AccessDenied,
@@ -27,7 +28,7 @@ from synmem.errors import (
     Unnamed,
     Unsupported,
 )
-from synmem.messages import Conversation, Message, Unreadable
+from synmem.messages import MAX_PLAIN, Conversation, Message, Unreadable
 from synmem.store import Store
 from tests.conformance import add, contents, ids, items, numbered, run
 from tests.services import Server, unique
@@ -650,7 +651,7 @@ def test_plain_conversations_are_copied_as_csv_and_the_others_left(base: Base) -
                     source, each.conversation
                 )
                 end = [page.position(-1) async for page in source.read([each.conversation])][-1]
-                assert each.source_end == end
+                assert each.source_end() == end
 
     run(main())
 
@@ -660,7 +661,7 @@ def test_plain_conversations_are_copied_as_csv_and_the_others_left(base: Base) -
 def test_csv_is_of_whole_conversations_however_few_rows_are_known_at_once(
     base: Base, monkeypatch: pytest.MonkeyPatch, numbers: int, most: int, index: str
 ) -> None:
-    monkeypatch.setattr(foreign_csv, "_NUMBERS", numbers)
+    monkeypatch.setattr(foreign_sweep, "_NUMBERS", numbers)
     monkeypatch.setattr(foreign_csv, "_MOST", most)
     base.fill("message_store", TALKS)
     base.run(index or "SELECT", "SELECT")
@@ -677,6 +678,118 @@ def test_csv_is_of_whole_conversations_however_few_rows_are_known_at_once(
                 assert all(said(TALKS)[name] == told for name, told in found.items())
                 small = {name for name, size in TALKS.items() if size < min(numbers, most)}
                 assert small <= found.keys()
+
+    run(main())
+
+
+IN_A_ROW = (
+    "INSERT INTO message_store (session_id, message) SELECT a, b::jsonb "
+    "FROM unnest($1::text[], $2::text[]) AS given(a, b)"
+)
+
+
+def fill_in_a_row(base: Base, talks: dict[str, list[str]], columns: str = DDL) -> None:
+    """Rows of these conversations, one conversation behind the other."""
+    base.run(columns.format("message_store"))
+    rows = [(name, text) for name, texts in talks.items() for text in texts]
+    base.run(
+        IN_A_ROW.replace("::jsonb", "::json"), values=[[*each] for each in zip(*rows, strict=True)]
+    )
+
+
+def full(text: str) -> str:
+    """A message with all that LangChain writes."""
+    own = {"content": text, "additional_kwargs": {}, "response_metadata": {}, "type": "human"}
+    return json.dumps({"type": "human", "data": {**own, "name": None, "id": None}})
+
+
+@pytest.mark.parametrize(
+    ("then", "copied"),
+    [
+        ("SELECT", "abcd"),
+        # What came behind the listing, as if it had come behind the read: another run brings it.
+        (f"INSERT INTO message_store (session_id, message) VALUES ('a', '{full('4')}')", "abcd"),
+        (f"INSERT INTO message_store (session_id, message) VALUES ('e', '{full('1')}')", "abcd"),
+        ("DELETE FROM message_store WHERE id = 2", "bcd"),
+        ("DELETE FROM message_store WHERE session_id = 'a'", "bcd"),
+        ("UPDATE message_store SET session_id = 'b' WHERE id = 2", "cd"),
+        ("UPDATE message_store SET session_id = 'e' WHERE id = 5", "acd"),
+        ("UPDATE message_store SET id = 99 WHERE id = 5", "acd"),
+        (
+            "UPDATE message_store SET session_id = CASE id WHEN 3 THEN 'b' ELSE 'a' END "
+            "WHERE id IN (3, 4)",
+            "abcd",
+        ),
+    ],
+)
+def test_what_was_listed_is_copied_as_it_is_now(base: Base, then: str, copied: str) -> None:
+    talks = {name: [full(str(n)) for n in range(3)] for name in "dabc"}
+    fill_in_a_row(base, dict(sorted(talks.items())))
+
+    async def main() -> None:
+        async with base.opened() as source, base.opened(write=True, layout="synmem") as dest:
+            names = await ids(source)
+            base_then()
+            done, left = await dest.copy(source, [Conversation(name) for name in names])
+            assert left == []
+            assert {each.conversation for each in done} == {*copied}
+            for name in copied:
+                behind = 3 if "INSERT" in then else None
+                assert await items(dest, name) == (await items(source, name))[:behind]
+
+    def base_then() -> None:
+        with ThreadPoolExecutor() as beside:
+            beside.submit(base.run, then).result()
+
+    run(main())
+
+
+def test_what_was_listed_needs_no_further_look(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the order of the conversations is in the table, as long as each is in a row."""
+    talks = {name: [full(f"{name} {n}") for n in range(n_of)] for n_of, name in enumerate(NAMES, 1)}
+    fill_in_a_row(base, talks)
+    monkeypatch.setattr(foreign_csv, "_MOST", 9)
+
+    async def no_look(self: object, first: str) -> None:
+        raise AssertionError(first)
+
+    monkeypatch.setattr(foreign_sweep.Sweep, "_look", no_look)
+
+    async def main() -> None:
+        async with base.opened() as source, base.opened(write=True, layout="synmem") as dest:
+            waiting = [Conversation(name) for name in await ids(source)]
+            while waiting:
+                _, waiting = await dest.copy(source, waiting)
+            found = await together(dest, await ids(dest))
+            assert found == {
+                name: [f"{name} {n}" for n in range(len(said))]
+                for name, said in talks.items()
+                if len(said) <= 9
+            }
+
+    run(main())
+
+
+def test_csv_of_many_texts_leaves_what_csv_cannot_hold(base: Base) -> None:
+    long = "x" * (MAX_PLAIN + 1)
+    talks = {
+        "nul": [full("a\0b")],
+        "half": [full("\ud800")],
+        "long": [full(long)],
+        "longer together": [full(long[:-1]), full("b")],
+        "quotes": [full('"a" ""'), full('"'), full("\n\\.\n"), full("")],
+    }
+    fill_in_a_row(base, talks, DDL.replace("JSONB", "JSON"))
+
+    async def main() -> None:
+        async with base.opened() as source, base.opened(write=True, layout="synmem") as dest:
+            names = await ids(source)
+            copied, _ = await dest.copy(source, [Conversation(name) for name in names])
+            assert sorted(each.conversation for each in copied) == ["longer together", "quotes"]
+            for each in copied:
+                assert await items(dest, each.conversation) == await items(
+                    source, each.conversation
+                )
 
     run(main())
 

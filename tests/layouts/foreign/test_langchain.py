@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from synmem.layouts.foreign.langchain_messages import HOLDS, json_of, message_of, refusal
+from synmem.layouts.foreign.langchain_messages import (
+    HOLDS,
+    json_of,
+    message_in,
+    message_of,
+    refusal,
+    texts_in,
+)
 from synmem.messages import Message, canonical
 from tests.services.langchain import LangChain, langchain
 
@@ -212,6 +219,34 @@ def check_theirs(theirs: Any) -> None:
 @given(theirs)
 def test_whatever_is_read_and_not_refused_is_written_back(theirs: Any) -> None:
     check_theirs(theirs)
+
+
+usual = some.builds(
+    lambda kind, own: said(kind, **own),
+    some.sampled_from(["human", "ai", "system", "tool", "chat"]),
+    some.fixed_dictionaries(
+        {"content": texts},
+        optional={"name": some.none() | texts, "tool_calls": some.lists(calls, max_size=1)},
+    ),
+)
+
+
+@given(some.lists((theirs | usual).map(json.dumps) | some.sampled_from(["", "[]", "1 2"])))
+def test_texts_are_told_of_many_at_once_as_each_is_read(stored: list[str]) -> None:
+    def read(text: str) -> Message | None:
+        try:
+            return message_in(text)
+        except ValueError:
+            return None
+
+    told = texts_in(stored)
+    assert told is None or [Message(*each) for each in told] == [read(text) for text in stored]
+
+
+def test_texts_are_told_of_what_langchain_writes() -> None:
+    stored = [json.dumps(said(kind)) for kind in ("human", "ai", "system")]
+    assert texts_in(stored) == [("user", "x"), ("assistant", "x"), ("system", "x")]
+    assert texts_in([*stored, None]) is None  # type: ignore[list-item]
 
 
 messages = some.builds(
