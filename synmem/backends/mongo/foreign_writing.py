@@ -19,7 +19,7 @@ from synmem.backends.mongo.foreign_documents import (
 from synmem.backends.mongo.foreign_ids import first_id, id_behind
 from synmem.backends.mongo.foreign_reading import AT_ONCE
 from synmem.backends.mongo.foreign_trial import INVALID, conditions, said_of, unique_indexes
-from synmem.backends.mongo.server import DUPLICATE, Document
+from synmem.backends.mongo.server import DUPLICATE, IN_ORDER, Document
 from synmem.backends.mongo.writing import LARGEST
 from synmem.backends.paging import opened_for_reading, storable
 from synmem.errors import CorruptData, Rejected, Unsupported
@@ -28,10 +28,6 @@ from synmem.store import START, Part, Position
 
 _ATTEMPTS: Final = 500
 """So often documents are given new ids where others write to the same conversation."""
-
-_IN_ORDER: Final = 100
-"""So many documents are inserted in a command: FerretDB writes so many at a time, and goes on with
-the next where some are not taken, although it was told that they are ordered."""
 
 _IDS_A_DELETE: Final = 10_000
 
@@ -307,7 +303,7 @@ class ForeignWriter:
             nonlocal tried
             there = await self._there(documents) if tried else 0  # the answer was lost
             tried = True
-            for some in chunks(documents[there:], _IN_ORDER):
+            for some in chunks(documents[there:], IN_ORDER):
                 try:
                     await self._documents.collection.insert_many(some, ordered=True)
                 except BulkWriteError as error:

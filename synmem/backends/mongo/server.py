@@ -33,6 +33,11 @@ Document = JSONObject
 Documents = AsyncCollection[Document]
 
 DUPLICATE: Final = 11000
+
+IN_ORDER: Final = 100
+"""So many documents FerretDB inserts in order: where some are not taken it goes on with the next so
+many, although it was told that all are ordered."""
+
 _DENIED: Final = {13, 18, 8000}
 
 # Dates as milliseconds: one that Python cannot express is read all the same.

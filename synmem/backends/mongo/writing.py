@@ -19,7 +19,7 @@ from synmem.backends.mongo.head import Head
 from synmem.backends.mongo.heads import LOOKS, Heads
 from synmem.backends.mongo.keys import IDS_A_QUERY, KEY, belongs, position_of
 from synmem.backends.mongo.opening import Place, new_token
-from synmem.backends.mongo.server import DUPLICATE, Document
+from synmem.backends.mongo.server import DUPLICATE, IN_ORDER, Document
 from synmem.errors import Rejected
 from synmem.layouts.own import mongo_documents as layout
 from synmem.messages import Conversation, JSONObject, Message, chunks
@@ -184,13 +184,15 @@ class Writer:
 
     async def _tried(self, documents: Sequence[Document]) -> bool:
         """Insert them up to the first whose id or number is there already."""
-        try:
-            await self._place.messages.insert_many(documents, ordered=True)
-        except BulkWriteError as error:
-            wrong = error.details.get("writeErrors", [])
-            if not wrong or any(each.get("code") != DUPLICATE for each in wrong):
-                raise
-            return False
+        most = len(documents) if self._place.is_mongodb else IN_ORDER
+        for some in chunks(documents, most):
+            try:
+                await self._place.messages.insert_many(some, ordered=True)
+            except BulkWriteError as error:
+                wrong = error.details.get("writeErrors", [])
+                if not wrong or any(each.get("code") != DUPLICATE for each in wrong):
+                    raise
+                return False
         return True
 
     async def _missing(self, documents: Sequence[Document]) -> list[Document]:

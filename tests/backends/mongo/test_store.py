@@ -18,6 +18,7 @@ from synmem.backends.inmemory import InMemoryStore
 from synmem.backends.mongo import store as mongo
 from synmem.backends.mongo.reading import as_page
 from synmem.backends.mongo.steps import CALLED_OFF_AT_ONCE
+from synmem.backends.mongo.writing import Writer
 from synmem.errors import Changed, CorruptData, ProfileError, Rejected, SynmemError, Unsupported
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.store import START, Part, Step, once
@@ -278,6 +279,34 @@ def test_an_append_takes_no_token(place: Place) -> None:
             with pytest.raises(Unsupported, match="token"):
                 await add(store, "c", numbered(1), token=T1)
             assert await ids(store) == []
+
+    run(main())
+
+
+def test_many_messages_stay_in_order_where_somebody_else_writes_among_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of the first of them is taken; FerretDB would write those behind it all the same,
+    and the first ones then last."""
+    tried = Writer._tried
+    messages = numbered(250)
+
+    async def main() -> None:
+        async with place.opened(write=True) as one, place.opened(write=True) as two:
+            await add(one, "c", [Message("user", "first")])
+            begun: list[bool] = []
+
+            async def beside(writer: Any, documents: Any) -> bool:
+                if not begun:
+                    begun.append(True)
+                    await add(two, "c", [Message("user", "other")])
+                return await tried(writer, documents)
+
+            monkeypatch.setattr(Writer, "_tried", beside)
+            await one.append([Part(Conversation("c"), messages)])
+            assert begun
+            said = [m.content async for page in two.read(["c"]) for m in page.items]
+            assert said == ["first", "other", *(m.content for m in messages)]
 
     run(main())
 
