@@ -148,11 +148,11 @@ def running(backend: str, folder: Path) -> Iterator[Server]:
 
 
 def without(backend: str, reason: str) -> None:
-    """Skip a test that has no server, or fail it where the server is required."""
+    """Skip a test that has no server (or no Node.js), or fail it where that is required."""
     if backend in os.environ.get("SYNMEM_REQUIRE", "").split(","):
         pytest.fail(f"{backend} is required, but: {reason}")
     BEHIND[backend] = f"skipped: {reason}"
-    pytest.skip(f"no {backend} server: {reason}")
+    pytest.skip(f"no {backend}: {reason}")
 
 
 def unique(prefix: str = "t") -> str:

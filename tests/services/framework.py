@@ -3,6 +3,7 @@ beside the tests' packages."""
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -40,9 +41,19 @@ def running(packages: Sequence[str], program: str) -> Iterator[Framework]:
     """The program of that name in this folder, with these packages, until the end."""
     path = Path(__file__).with_name(program)
     # -P: what lies beside the program has names that packages have, too.
-    command = [str(installed(packages)), "-P", "-W", "ignore", str(path)]
+    with speaking([str(installed(packages)), "-P", "-W", "ignore", str(path)]) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def speaking(command: Sequence[str], **environment: str) -> Iterator[Framework]:
+    """The program of that command, until the end."""
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
     ) as process:
         yield Framework(process)
         assert process.stdin is not None

@@ -83,6 +83,8 @@ def texts_in(stored: Sequence[str]) -> list[tuple[str, str]] | None:
 def message_of(said: Any) -> Message:
     """The message of the JSON object that LangChain stores; ValueError says why there is none."""
     kind, data = parted(said)
+    if kind == "generic":  # so LangChain.js calls what is `chat` in Python
+        kind, data = "chat", {**data, "type": "chat"}
     content, parts = _content(data.get("content"))
     message = Message(
         _role(kind, data),

@@ -105,6 +105,8 @@ def test_every_type_of_message_comes_back(kind: str) -> None:
 
 def test_the_least_that_is_read_and_what_older_versions_wrote() -> None:
     assert message_of({"type": "human", "data": {"content": "x"}}) == Message("user", "x")
+    generic = {"type": "generic", "data": {"content": "x", "role": "narrator"}}  # of LangChain.js
+    assert message_of(generic) == Message("narrator", "x")
     older = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
     theirs = {
         "type": "ai",
@@ -128,6 +130,7 @@ def test_the_least_that_is_read_and_what_older_versions_wrote() -> None:
         ({"type": "human", "data": {"content": [5]}}, "neither text"),
         ({"type": "ai", "data": {"content": "x", "type": "human"}}, "'human'"),
         ({"type": "chat", "data": {"content": "x"}}, "without a role"),
+        ({"type": "generic", "data": {"content": "x"}}, "without a role"),
     ],
 )
 def test_what_is_no_message_says_why(theirs: Any, why: str) -> None:
