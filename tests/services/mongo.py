@@ -90,10 +90,21 @@ def running(folder: Path) -> Iterator[Mongo]:
     """A server with its data below `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        server = _server(folder, stack)
-        stack.callback(server.stop)
+        yield from _run(_server(folder, stack))
+
+
+@contextlib.contextmanager
+def java(folder: Path) -> Iterator[Mongo]:
+    """mongo-java-server, for what FerretDB does not bear."""
+    yield from _run(_java_server(folder))
+
+
+def _run(server: Mongo) -> Iterator[Mongo]:
+    try:
         server.start()
         yield server
+    finally:
+        server.stop()
 
 
 def _server(folder: Path, stack: contextlib.ExitStack) -> Mongo:
