@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,15 @@ class Framework:
 
 
 @contextlib.contextmanager
-def running(packages: Sequence[str], program: str) -> Iterator[Framework]:
-    """The program of that name in this folder, with these packages, until the end."""
+def running(
+    packages: Sequence[str], program: str, *, alone: Sequence[str] = (), **environment: str
+) -> Iterator[Framework]:
+    """The program of that name in this folder, with these packages (see `installed`), until the
+    end; `environment`: variables that it has beside ours."""
     path = Path(__file__).with_name(program)
     # -P: what lies beside the program has names that packages have, too.
-    with speaking([str(installed(packages)), "-P", "-W", "ignore", str(path)]) as running:
+    command = [str(installed(packages, alone)), "-P", "-W", "ignore", str(path)]
+    with speaking(command, **environment) as running:
         yield running
 
 
@@ -60,18 +65,27 @@ def speaking(command: Sequence[str], **environment: str) -> Iterator[Framework]:
         process.stdin.close()
 
 
-def installed(packages: Sequence[str]) -> Path:
-    """The Python that has these; made at the first call, in the tests' own environment."""
-    folder = Path(sys.prefix) / "-".join(packages).replace("==", "-").replace("[", "-").replace(
-        "]", ""
-    )
+def installed(packages: Sequence[str], alone: Sequence[str] = ()) -> Path:
+    """The Python that has these; made at the first call, in the tests' own environment.
+
+    Those `alone` come without what they ask for: `packages` has what is needed of it.
+    """
+    folder = Path(sys.prefix) / _name([*alone, *packages])
     if not folder.exists():
         making = tempfile.mkdtemp(prefix="framework-", dir=sys.prefix)
         venv.create(making, with_pip=True)
-        pip = [f"{making}/bin/python", "-m", "pip", "install", "-q", *packages]
-        subprocess.run(pip, check=True)
+        pip = [f"{making}/bin/python", "-m", "pip", "install", "-q"]
+        subprocess.run([*pip, *packages], check=True)
+        if alone:
+            subprocess.run([*pip, "--no-deps", *alone], check=True)
         try:
             Path(making).rename(folder)
         except OSError:  # somebody else was as fast
             shutil.rmtree(making)
     return folder / "bin" / "python"
+
+
+def _name(packages: Sequence[str]) -> str:
+    """A folder's, which has an end: of many packages the first ones, and a checksum of all."""
+    name = "-".join(packages).replace("==", "-").replace("[", "-").replace("]", "")
+    return name if len(name) < 200 else f"{name[:100]}-{zlib.crc32(name.encode()):08x}"

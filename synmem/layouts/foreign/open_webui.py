@@ -1,10 +1,11 @@
 """Open WebUI's chats: in each row of `chat` a tree of messages, as JSON.
 
 Newer versions write each message to `chat_message` too, and read it there: what stands there wins.
-The current branch leads to `current_message_id`, in older files to the history's `currentId`;
-answers that were generated again are other branches. The system prompt of the chat's parameters
-comes first. Tool calls stand in the text, as `<details>`, and stay there; an answer that newer
-versions streamed has no text, and says all in `output`, as items of the Responses API.
+The current branch leads over `current_message_id`, in older files over the history's `currentId`,
+to the last message that follows it; answers that were generated again are other branches. The
+system prompt of the chat's parameters comes first. Tool calls stand in the text, as `<details>`,
+and stay there; newer versions stream an answer to `output`, as items of the Responses API, of which
+its text is only a copy, or empty: what `output` says is shown.
 
 In `extra["open_webui"]` lies what else a message has (`id`, `model`, `usage`, `sources`, ...), and
 of a conversation the other columns, and the rest of its JSON as `chat`.
@@ -98,7 +99,7 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
     if current not in there.parents:
         current = history.get("currentId") if isinstance(history, dict) else None
     ids = [*there.parents]
-    last = ids.index(current) if current in ids else None
+    last = ids.index(there.end(current)) if current in there.parents else None
     found = paths([Node(each, there.parents[each]) for each in ids], last)
     params = chat.get("params")
     system = text_or_none(params.get("system")) if isinstance(params, dict) else None
@@ -110,12 +111,15 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
 
     about = dict(zip((*_OF_CHAT, *_JSON_OF_CHAT), others, strict=True))
     about["title"] = None if isinstance(title, str) else title
+    title = text_or_none(title) or text_or_none(chat.get("title")) or None
     about |= {name: parsed(about[name]) for name in _JSON_OF_CHAT}
     about |= {name: _flag(about[name]) for name in ("archived", "pinned")}
-    rest = {key: value for key, value in chat.items() if key not in ("id", "title", "messages")}
+    rest = {key: value for key, value in chat.items() if key not in ("id", "messages")}
+    if rest.get("title") == title:
+        rest.pop("title", None)
     return Told(
         messages=[*first, *(each for index in found.current for each in said(index))],
-        title=text_or_none(title) or None,
+        title=title,
         extra={NAME: kept({**about, "chat": kept(rest) or None})},
         branches=Branches(found, said, first),
     )
@@ -170,6 +174,16 @@ class _Nodes:
         self._nodes[id_] = node
         self.parents[id_] = parent if isinstance(parent, str) else LOST if parent else None
 
+    def end(self, id_: str) -> str:
+        """The last one that follows a message: a page that was behind may have saved as the
+        current one a message in the middle, and Open WebUI goes on from there."""
+        after = {parent: each for each, parent in self.parents.items()}
+        seen = {id_}
+        while (following := after.get(id_)) is not None and following not in seen:
+            id_ = following
+            seen.add(id_)
+        return id_
+
     def said(self, id_: str) -> Sequence[Message | Unreadable]:
         """The message of that id, which may be in many branches."""
         if id_ not in self._said:
@@ -188,14 +202,18 @@ class _Nodes:
             node.pop("files")
         at = take_number(node, "timestamp")
         output = node.get("output")
-        if role != "user" and not text and not parts and output and are_objects(output):
-            node.pop("output")
+        if role != "user" and not parts and output and are_objects(output):
             pieces = [_piece(dict(item)) for item in output]
-            return runs.messages_of(
-                [*pieces, *(runs.Image(file["url"]) for file in images)], NAME, role=role,
-                created_at=at, record={"id": node.pop("id", id_)},
-                extra=kept(node, without=("childrenIds",)),
-            )  # fmt: skip
+            shown = "\n".join(each.text for each in pieces if isinstance(each, runs.Text))
+            if shown or not text:
+                node.pop("output")
+                if text not in ("", shown):
+                    node["content"] = text
+                return runs.messages_of(
+                    [*pieces, *(runs.Image(file["url"]) for file in images)], NAME, role=role,
+                    created_at=at, record={"id": node.pop("id", id_)},
+                    extra=kept(node, without=("childrenIds",)),
+                )  # fmt: skip
         if images:
             parts = parts or ([{"type": "text", "text": text}] if text else [])
             parts = parts + [image(file["url"]) for file in images]
