@@ -1,7 +1,9 @@
 """Spring AI's chat memory: a table of which each save rewrites a conversation, in its own order.
 
 The time of a message is that of the Java machine, in a zone that nobody tells: it stays in
-`extra["spring_ai"]` as it stands there. Calls and their results were never saved.
+`extra["spring_ai"]` as it stands there. Version 2 keeps it from save to save; version 1 gives all
+messages new ones each time, in their order. Calls and results were never saved: version 1 has the
+text beside a call, and of a result an empty message.
 """
 
 from datetime import datetime
@@ -54,6 +56,8 @@ _TIMED: Final = structs.replace(
     columns=_NUMBERED.columns - {"sequence_id"},
     lacks=frozenset({"sequence_id"}),
     order=("timestamp", "rowid"),
+    # Its times are but the order: compared, no copy would be equal after the next save.
+    holds=structs.replace(_NUMBERED.holds, fields=frozenset({"role", "content"}), extra_of=""),
 )
 
 SHAPES: Final = {"postgres": (_NUMBERED, _TIMED)}

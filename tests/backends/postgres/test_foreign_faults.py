@@ -299,6 +299,7 @@ class TestSpringAi:
                 assert first.created_at is None
                 assert await ids(store) == ["a", "b"]
                 assert structs.asdict(store.holds)["own"] is False
+                assert ("extra" in store.holds.fields) is (numbers != "none")
 
         run(main())
 
