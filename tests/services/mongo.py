@@ -12,16 +12,9 @@ from typing import Any
 import pymongo
 from pymongo.errors import PyMongoError
 
-from tests.services import Leashed, Missing, free_port, kept, postgres
+from tests.services import Leashed, Missing, free_port, maven, postgres
 
-_JAVA_SERVER = ("de.bwaldvogel", "mongo-java-server", "1.47.0")
-
-_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
-<modelVersion>4.0.0</modelVersion><groupId>t</groupId><artifactId>t</artifactId><version>1</version>
-<dependencies><dependency>
-<groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version>
-</dependency></dependencies></project>
-"""
+_JAVA_SERVER = "de.bwaldvogel:mongo-java-server:1.47.0"
 
 
 class Mongo:
@@ -135,23 +128,14 @@ def _ferretdb(program: Path, folder: Path, stack: contextlib.ExitStack) -> Mongo
 
 
 def _java_server(folder: Path) -> Mongo:
-    java, mvn = shutil.which("java"), shutil.which("mvn")
-    if java is None or mvn is None:
+    java = shutil.which("java")
+    if java is None or shutil.which("mvn") is None:
         raise Missing("no mongod, no FerretDB (SYNMEM_TEST_FERRETDB), no java and mvn")
-    with kept("mongo-java-server") as here:
-        if not (here / "fetched").exists():
-            (here / "pom.xml").write_text(_POM.format(*_JAVA_SERVER))
-            done = subprocess.run(
-                [mvn, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"],
-                cwd=here, capture_output=True, text=True,
-            )  # fmt: skip
-            if done.returncode:
-                raise Missing(f"Maven did not fetch mongo-java-server: {done.stdout[-500:]}")
-            (here / "fetched").touch()
+    jars = maven.jars(_JAVA_SERVER)
     source = Path(__file__).with_name("MongoWire.java")
     return Mongo(
         folder,
-        lambda port: (java, "-Xmx1g", "-cp", f"{here}/lib/*", source, str(port)),
-        what=" ".join(_JAVA_SERVER[1:]),
+        lambda port: (java, "-Xmx1g", "-cp", f"{jars}/*", source, str(port)),
+        what=" ".join(_JAVA_SERVER.split(":")[1:]),
         keeps=False,
     )
