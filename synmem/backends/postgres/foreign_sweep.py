@@ -48,15 +48,15 @@ class Sweep:
         """Of these, which are sorted, the numbers of the rows of those that are known: at least of
         the first one. None of one that has more than are remembered."""
         async with self._turn:
-            unknown = next((name for name in ids if self._of(name) is None), None)
+            now = time.monotonic()  # what is known then is still told when a look was long
+            unknown = next((name for name in ids if self._of(name, now) is None), None)
             if unknown is not None:
                 await self._look(unknown)
-        known = ((name, self._of(name)) for name in ids)
-        return {name: numbers for name, numbers in known if numbers is not None}
+            known = {name: self._of(name, now) for name in ids}
+        return {name: numbers for name, numbers in known.items() if numbers is not None}
 
-    def _of(self, name: str) -> Sequence[int] | None:
-        """Those of a conversation; None where they are not known."""
-        now = time.monotonic()
+    def _of(self, name: str, now: float) -> Sequence[int] | None:
+        """Those of a conversation; None where they are not known at that time."""
         for known in self._counted:
             if name in known.numbers and now < known.until:
                 return known.numbers[name]
@@ -69,8 +69,8 @@ class Sweep:
 
     async def _look(self, first: str) -> None:
         """Look through the table for the conversations from this one on."""
-        self._until = time.monotonic() + _FRESH_S
         runs = dict(await self._table.numbers_from(first, _NUMBERS))
+        self._until = time.monotonic() + _FRESH_S  # a look may itself take longer than that
         self._from, self._upto = first, None
         if sum(map(len, runs.values())) == _NUMBERS:
             last, _ = runs.popitem()  # it may go on

@@ -657,10 +657,20 @@ def test_plain_conversations_are_copied_as_csv_and_the_others_left(base: Base) -
 
 
 @pytest.mark.parametrize("index", ["", "CREATE INDEX ON message_store (session_id)"])
-@pytest.mark.parametrize(("numbers", "most"), [(1, 5), (3, 2), (7, 100), (1000, 6)])
-def test_csv_is_of_whole_conversations_however_few_rows_are_known_at_once(
-    base: Base, monkeypatch: pytest.MonkeyPatch, numbers: int, most: int, index: str
+@pytest.mark.parametrize(
+    ("numbers", "most", "fresh"),
+    [(1, 5, 10.0), (3, 2, 10.0), (7, 100, 10.0), (1000, 6, 10.0), (7, 5, 0.0)],
+)
+def test_csv_is_of_whole_conversations_however_little_is_known_at_once(
+    base: Base,
+    monkeypatch: pytest.MonkeyPatch,
+    numbers: int,
+    most: int,
+    fresh: float,
+    index: str,
 ) -> None:
+    """Also where a look takes longer than what it told stays fresh."""
+    monkeypatch.setattr(foreign_sweep, "_FRESH_S", fresh)
     monkeypatch.setattr(foreign_sweep, "_NUMBERS", numbers)
     monkeypatch.setattr(foreign_csv, "_MOST", most)
     base.fill("message_store", TALKS)
