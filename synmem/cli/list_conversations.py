@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synmem.cli import render
-from synmem.cli.options import MatchOption
+from synmem.cli.options import MatchOption, StoreArgument
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, UsageError
@@ -53,6 +53,7 @@ NulOption = Annotated[
 @command("layout", "branches")
 async def list_conversations(
     session: Session,
+    store: StoreArgument = None,
     match: MatchOption = None,
     idle: IdleOption = None,
     sort: SortOption = "id",
@@ -63,9 +64,11 @@ async def list_conversations(
     """List the conversations.
 
     \b
+    synmem ls chat.db
     synmem ls --match 'user-*' --sort updated --limit 10
     synmem ls -0 --idle 90d | xargs -0 synmem export -o old.jsonl --
     """
+    session.at(store)
     form = _form(session, form, null)
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}", hint=f"one of {', '.join(SORTS)}")

@@ -6,6 +6,12 @@ import typer
 
 from synmem.cli import completing
 
+StoreArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="STORE", help="The store, instead of -p.", autocompletion=completing.profiles
+    ),
+]
 ConversationsArgument = Annotated[
     list[str] | None,
     typer.Argument(

@@ -312,7 +312,10 @@ def usage_error(problem: Any, *, as_json: bool) -> None:
     if type(problem).__name__ == "NoArgsIsHelpError":
         note(problem.format_message())
         return
-    _error("usage", problem.format_message(), hint, False, as_json=as_json)
+    from synmem.masking import mask_text
+
+    # It quotes what was typed, which may be the address of a store.
+    _error("usage", mask_text(problem.format_message()), hint, False, as_json=as_json)
 
 
 def _error(kind: str, message: str, hint: str | None, retryable: bool, *, as_json: bool) -> None:

@@ -64,7 +64,17 @@ class Session:
     layout: str | None = None
     branches: bool = False
     typed: bool = False
-    """Whether the profile was typed with -p, and does not come from the environment."""
+    """Whether the profile was typed, and does not come from the environment."""
+
+    def at(self, store: str | None) -> None:
+        """Take the store that stands first in the line instead of that of `-p`."""
+        if store is None:
+            return
+        if self.typed:
+            from synmem.masking import mask
+
+            raise UsageError(f"two stores: -p and {mask(store)}", hint="one of the two")
+        self.profile, self.typed = store, True
 
     def resolve(self, target: str | None = None) -> "Profile":
         """The profile of that name, URL or path; without one, of `-p` or the default. It has the

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from synmem.cli import render
+from synmem.cli.options import StoreArgument
 from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import StoreNotFound
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @command("layout", "branches")
-async def stats(session: Session) -> int | None:
+async def stats(session: Session, store: StoreArgument = None) -> int | None:
     """Count conversations, messages, roles and tokens.
 
     Characters are those of the contents. A token is four characters of what would be sent: content
@@ -21,9 +22,10 @@ async def stats(session: Session) -> int | None:
     In a pipe a line for each number, a tab between its name and its value.
 
     \b
-    synmem stats -p chat.db
+    synmem stats chat.db
     synmem stats -p prod --json
     """
+    session.at(store)
     name, total, strays = await _counted(session)
     data = _as_dict(name, total)
     if session.json:

@@ -37,6 +37,22 @@ def test_the_alias_is_the_command(store: Path) -> None:
     assert run("list-conversations", "-p", str(store)).stdout == "a\n"
 
 
+@pytest.mark.parametrize("command", ["ls", "list-conversations", "stats"])
+def test_the_store_may_stand_first(
+    command: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(store, "a", "2026-01-01")
+    told = run(command, "-p", str(store))
+    assert told.stdout
+    monkeypatch.setenv("SYNMEM_PROFILE", "another")
+    assert run(command, str(store)).stdout == told.stdout
+    assert run(command, "--json", str(store)).stdout == run(command, "-p", str(store), "--json").stdout  # fmt: skip
+    both = run(command, "-p", str(store), "other.db")
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert "other.db" in both.stderr
+    assert run(command, "none.db").exit_code == 3
+
+
 def test_an_id_with_a_control_character_is_named_and_left_out(store: Path) -> None:
     for each in ("plain", "a\nb", "esc\x1b[2J", "c1\x9b", "del\x7f"):
         add(store, each)

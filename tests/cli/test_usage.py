@@ -9,8 +9,8 @@ from synmem.cli.app import COMMANDS, app
 USAGE = {
     "add": "CONVERSATION [TEXT]",
     "show": "CONVERSATION",
-    "list-conversations": "",
-    "ls": "",
+    "list-conversations": "[STORE]",
+    "ls": "[STORE]",
     "clear": "[CONVERSATION...]",
     "undo": "[ID]",
     "summarize": "[CONVERSATION...]",
@@ -20,7 +20,7 @@ USAGE = {
     "check": "[SOURCE] [DEST]",
     "context": "CONVERSATION",
     "search": "QUERY",
-    "stats": "",
+    "stats": "[STORE]",
     "profile add": "NAME URL|PATH",
     "profile show": "[NAME]",
 }
@@ -38,6 +38,24 @@ def test_the_usage_line_names_the_arguments_as_the_manual_does(command: str) -> 
     assert text.splitlines()[0] == f"Usage: synmem {command} [OPTIONS] {USAGE[command]}".rstrip()
     assert "<str>" not in text
     assert "list[" not in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["show", "a", "{}"], ["{}"], ["stats", "-p", "x.db", "{}"], ["ls", "x.db", "{}"],
+        ["clear", "--keep-last", "{}"],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("how", [[], ["--json"]])
+def test_a_secret_in_a_line_that_makes_no_sense_is_not_printed(
+    line: list[str], how: list[str]
+) -> None:
+    typed = [each.format("redis://u:t0p@host/0?password=t0p") for each in line]
+    result = CliRunner().invoke(app, [*typed, *how])
+    assert result.exit_code == 2
+    assert "redis://u:***@host" in result.output
+    assert "t0p" not in result.output
 
 
 def test_every_command_is_listed_with_a_whole_sentence() -> None:
