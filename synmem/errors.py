@@ -16,6 +16,7 @@ SynmemError
 │   ├── StoreNotFound     the file or table that was named is not there (exit 3)
 │   ├── ConversationNotFound  (exit 3)
 │   ├── CorruptData       the store itself cannot be read as what it should be
+│   │   └── UnknownLayout what lies there is of no layout that is known, or not of the one named
 │   ├── Rejected          this store cannot hold those messages
 │   └── Unsupported       this store cannot do that
 │       └── Unnamed       it must be said which of a place's layouts is meant (a UsageError too)
@@ -138,6 +139,11 @@ class CorruptData(StoreError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.conversation = conversation
+
+
+class UnknownLayout(CorruptData):
+    """What lies there is of no layout that is known, or not of the one that was named: nothing is
+    known to be wrong with it."""
 
 
 class Rejected(StoreError):

@@ -1,9 +1,19 @@
 """How a person is told whose conversations lie somewhere, and what names those that are meant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
-from synmem.errors import Unnamed
+from synmem.errors import UnknownLayout, Unnamed
+
+
+class Other(NamedTuple):
+    """What is there, and is not what was asked for."""
+
+    layout: str
+    place: str
+    way: str
+    """What chooses it, behind the path or URL."""
 
 
 def whose(layout: str, version: str, place: str) -> str:
@@ -28,8 +38,17 @@ def to_be_named(where: str, what: str, layout: str, beside: str = "") -> Unnamed
 
 def to_be_chosen(where: str, why: str, ways: Iterable[str]) -> Unnamed:
     """What is said where several could be meant."""
+    return Unnamed(f"{where}: {why}", hint=_choose(ways))
+
+
+def _choose(ways: Iterable[str]) -> str:
     choices = " or ".join(ways)
-    return Unnamed(
-        f"{where}: {why}",
-        hint=f"choose one: {choices} behind the path or URL, in quotes, or as keys of a profile",
-    )
+    return f"choose one: {choices} behind the path or URL, in quotes, or as keys of a profile"
+
+
+def not_there(what: str, others: Sequence[Other], like: str, hint: str | None) -> UnknownLayout:
+    """What is said where nothing is of a known layout, or of the one that was named: what the rest
+    looks like, and what is there of others; the hint is what chooses them, or else this one."""
+    whose = "".join(f"; {each.place} is {each.layout}'s" for each in others)
+    ways = _choose(each.way for each in others)
+    return UnknownLayout(f"{what}{like}{whose}", hint=ways if others else hint)

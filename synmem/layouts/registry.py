@@ -4,7 +4,7 @@ Detection: a driver sketches its place once, and the shapes of every layout are 
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from synmem.errors import Unnamed
@@ -150,11 +150,13 @@ def likeness(backend: str, sketch: Sketch) -> list[str]:
     return found
 
 
-def looks_like(found: Sequence[str]) -> str:
-    """How a person is told of a likeness; nothing where there is none."""
-    if not found:
+def looks_like(found: Iterable[str], known: Collection[str] = ()) -> str:
+    """How a person is told of a likeness; nothing where there is none, or only with `known`
+    layouts, of which it is."""
+    unknown = [each for each in found if each not in known]
+    if not unknown:
         return ""
-    return f"; it looks like {' or '.join(found)}, of a version that is not known"
+    return f"; it looks like {' or '.join(unknown)}, of a version that is not known"
 
 
 def _lowered(columns: Columns) -> dict[str, str]:

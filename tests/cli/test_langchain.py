@@ -403,6 +403,18 @@ def test_what_has_the_name_but_not_the_columns_is_said_to_look_like_it(tmp_path:
     assert "it looks like langchain, of a version that is not known" in result.stderr
 
 
+@pytest.mark.parametrize("asked", ["?layout=agno", "?table=mails"])
+def test_what_lies_there_of_another_layout_is_said(tmp_path: Path, asked: str) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE mails (x)")
+    result = run("ls", "-p", f"{path}{asked}")
+    assert result.exit_code == 1
+    assert "; message_store is langchain's" in result.stderr
+    assert "not known" not in result.stderr
+    assert "?layout=langchain&table=message_store" in result.stderr
+
+
 def test_a_table_that_is_named_and_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     path = store(tmp_path / "message_store.db", {"a": TALK})
     result = run("ls", "-p", f"{path}{LAYOUT}&table=nope")

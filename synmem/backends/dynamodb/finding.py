@@ -1,11 +1,11 @@
 """Which layout of another framework a DynamoDB table is of, and in which attribute of its items."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from synmem.backends.dynamodb.calls import Client
 from synmem.backends.dynamodb.table import Described, is_ours, keys_of, shown_keys
-from synmem.errors import CorruptData, Unnamed
+from synmem.errors import UnknownLayout, Unnamed
 from synmem.layouts import naming, registry
 from synmem.layouts.own.dynamodb_items import Item, Value, json_form
 from synmem.layouts.registry import SAMPLE
@@ -47,7 +47,8 @@ async def find(
             if all(each.get(attribute or shape.messages) == {"L": []} for each in items)
         ]
     if not found or is_ours(table) or any(kind not in ("S", "N") for _, _, kind in keys):
-        raise _missing(client, table, shapes, items, layout)
+        there = _fits(dict(_shapes(None)), {name for name, _, _ in keys}, items, None)
+        raise _missing(client, table, shapes, items, layout, there)
     fits = [
         ItemsFit(name, shapes[name], where, tuple((key, kind) for key, _, kind in keys))
         for name, where in found
@@ -95,16 +96,18 @@ def _missing(
     shapes: dict[str, Items],
     items: list[Item],
     layout: str | None,
-) -> CorruptData:
-    """What is said where nothing fits."""
+    there: Sequence[tuple[str, str]],
+) -> UnknownLayout:
+    """What is said where nothing fits, but what is `there`: layouts, and where their lists are."""
     what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
     seen = {name for item in items for name in item}
     alike = [name for name, shape in shapes.items() if {shape.key, shape.messages} <= seen]
-    return CorruptData(
+    return naming.not_there(
         f"{client.name}: a table of somebody else's shape, with no conversations in {what}: its "
-        f"keys are {shown_keys(table)}, and its items have {', '.join(sorted(seen)) or 'nothing'}"
-        + registry.looks_like(alike),
-        hint=f"there are {', '.join(('synmem', *registry.named('dynamodb')))}",
+        f"keys are {shown_keys(table)}, and its items have {', '.join(sorted(seen)) or 'nothing'}",
+        [naming.Other(name, where, _way(name, where)) for name, where in there],
+        registry.looks_like(() if there else alike),
+        f"there are {', '.join(('synmem', *registry.named('dynamodb')))}",
     )
 
 
@@ -112,6 +115,11 @@ def _unnamed(client: Client, fits: list[ItemsFit]) -> Unnamed:
     if len(fits) == 1:
         return naming.to_be_named(client.name, "its items are", fits[0].layout)
     found = ", ".join(f"{fit.attribute} ({fit.layout})" for fit in fits)
-    ways = (naming.way(layout=fit.layout, attribute=fit.attribute) for fit in fits)
+    ways = (_way(fit.layout, fit.attribute) for fit in fits)
     why = f"its items may hold conversations in several ways: {found}"
     return naming.to_be_chosen(client.name, why, ways)
+
+
+def _way(layout: str, attribute: str) -> str:
+    """What chooses it, behind the URL."""
+    return naming.way(layout=layout, attribute=attribute)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from synmem.backends.dynamodb.calls import Client, pause
 from synmem.backends.paging import changed, opened_for_reading, storable
-from synmem.errors import Changed, CorruptData, StoreNotFound, StoreUnavailable
+from synmem.errors import Changed, StoreNotFound, StoreUnavailable, UnknownLayout
 from synmem.layouts.own.dynamodb_items import CONVERSATION, NUMBER
 from synmem.messages import MAX_ID_BYTES
 
@@ -70,12 +70,12 @@ class Table:
         return self.made
 
     async def look(self) -> None:
-        """See what is there; CorruptData where it is a table of another shape."""
+        """See what is there; UnknownLayout where it is a table of another shape."""
         if (table := await described(self.client)) is not None:
             self.see(table)
 
     def see(self, table: Described) -> None:
-        """Take what the server says of the table; CorruptData where it is of another shape."""
+        """Take what the server says of the table; UnknownLayout where it is of another shape."""
         self._check(table)
         self.made = True
         self.indexed = any(
@@ -88,7 +88,7 @@ class Table:
 
     def _check(self, table: Described) -> None:
         if not is_ours(table):
-            raise CorruptData(
+            raise UnknownLayout(
                 f"{self.client.name}: a table of somebody else's shape: its keys are "
                 f"{shown_keys(table)}",
                 hint=f"synmem's are {CONVERSATION} (HASH, S), {NUMBER} (RANGE, N)",

@@ -9,9 +9,9 @@ from synmem.backends.mongo.opening import LAYOUT, SYSTEM, Place, not_ours
 from synmem.backends.mongo.server import LENIENT, Document
 from synmem.errors import (
     AccessDenied,
-    CorruptData,
     StoreError,
     StoreUnavailable,
+    UnknownLayout,
     Unnamed,
 )
 from synmem.layouts import naming, registry
@@ -68,7 +68,8 @@ async def find(place: Place, settings: Mapping[str, Any], *, write: bool) -> Fit
     ours = sketch.get((place.messages.database.name, place.messages.name))
     if layout is None and not ours:
         return None
-    raise _missing(place, sketch, layout, ours)
+    there = [*_fits(await _sketch(place, databases), None, None)]
+    raise _missing(place, sketch, layout, ours, there)
 
 
 async def others(place: Place) -> list[str]:
@@ -198,25 +199,28 @@ def _way(place: Place, fit: Fit, count: int) -> str:
 
 
 def _missing(
-    place: Place, sketch: Sketch, layout: str | None, ours: Sequence[Document] | None
-) -> CorruptData:
-    """What is said where nothing fits."""
+    place: Place,
+    sketch: Sketch,
+    layout: str | None,
+    ours: Sequence[Document] | None,
+    there: Sequence[Fit],
+) -> UnknownLayout:
+    """What is said where nothing fits, but what is `there` of other layouts."""
+    fitting = {(fit.database, fit.collection) for fit in there}
+    others = [naming.Other(fit.layout, fit.called, _way(place, fit, len(there))) for fit in there]
     like = "".join(
         f"; {database}.{each} looks like {name}'s, of a version that is not known"
         for name in registry.named("mongo")
         for each in sorted({shape.collection for shape in _shapes(name)})
         for (database, collection), documents in sketch.items()
-        if collection == each and documents
+        if collection == each and documents and (database, collection) not in fitting
     )
     known = f"its layouts: {', '.join([LAYOUT, *registry.named('mongo')])}"
     if layout is None:
         assert ours
-        return not_ours(
-            place, ours[0], f", nor another layout's that is known{like}",
-            f"name another collection: collection_name, or ?collection_name=; {known}",
-        )  # fmt: skip
+        what = f"{not_ours(place, ours[0])}, nor another layout's that is known"
+        hint = f"name another collection: collection_name, or ?collection_name=; {known}"
+        return naming.not_there(what, others, like, hint)
     seen = ", ".join(".".join(where) for where in sketch) or "none"
-    return CorruptData(
-        f"{place.name}: no conversations in the layout {layout} (its collections: {seen}){like}",
-        hint=known,
-    )
+    what = f"{place.name}: no conversations in the layout {layout} (its collections: {seen})"
+    return naming.not_there(what, others, like, known)

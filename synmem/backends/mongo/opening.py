@@ -10,7 +10,7 @@ from pymongo.errors import ConfigurationError, OperationFailure
 from synmem.backends.mongo.keys import IDS_A_QUERY, INDEX, KEY, NUMBERED, ONE_EACH, belongs
 from synmem.backends.mongo.server import DUPLICATE, LENIENT, OPTIONS, Document, Documents, Server
 from synmem.backends.paging import changed, opened_for_reading
-from synmem.errors import AccessDenied, Changed, CorruptData
+from synmem.errors import AccessDenied, Changed, CorruptData, UnknownLayout
 from synmem.layouts.own.mongo_documents import conversation_of
 from synmem.masking import mask_text
 from synmem.messages import chunks
@@ -174,7 +174,7 @@ def new_token() -> str:
 
 
 async def is_ours(place: Place, layout: str | None) -> bool:
-    """Whether what lies there is ours, or nothing does; CorruptData where our layout is named, and
+    """Whether what lies there is ours, or nothing does; UnknownLayout where ours is named, and
     it is somebody else's."""
     found = await place.ask(lambda: place.lenient.find_one())
     if found is not None and _is_ours(found):
@@ -191,12 +191,12 @@ async def is_ours(place: Place, layout: str | None) -> bool:
     return False
 
 
-def not_ours(place: Place, found: Document, more: str = "", hint: str = "") -> CorruptData:
+def not_ours(place: Place, found: Document) -> UnknownLayout:
     """What is said where the collection has this document, of which nothing is known."""
-    return CorruptData(
+    return UnknownLayout(
         f"{place.name}: the documents in {place.messages.full_name} are not synmem's"
-        f" (one has: {mask_text(', '.join(sorted(found)))[:200]}){more}",
-        hint=hint or "name another collection: collection_name, or ?collection_name=",
+        f" (one has: {mask_text(', '.join(sorted(found)))[:200]})",
+        hint="name another collection: collection_name, or ?collection_name=",
     )
 
 

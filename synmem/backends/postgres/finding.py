@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from synmem.backends.postgres.encoding import bytes_sql, is_text_sql, text_of
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
-from synmem.errors import AccessDenied, CorruptData, StoreError, StoreUnavailable, Unnamed
+from synmem.errors import AccessDenied, StoreError, StoreUnavailable, UnknownLayout, Unnamed
 from synmem.layouts import naming, registry
 from synmem.layouts.registry import SAMPLE, Fit, RowsFit, WholeFit
 from synmem.layouts.shapes import Rows, Shape, Sketch, Whole
@@ -60,7 +60,7 @@ async def find(
     """The table of a foreign layout that there is: of the one that is named, in the table or
     schema that is named. None: there is none, and no reason why our own should not be made.
 
-    Unnamed where several could be meant, or none is named and one must be; CorruptData where
+    Unnamed where several could be meant, or none is named and one must be; UnknownLayout where
     tables are there, and none can be read.
     """
     schemas = await _sketch(database, schema)
@@ -84,7 +84,8 @@ async def find(
             raise _unnamed(database.name, found, elsewhere=True)
     if layout is None and not seen:
         return None
-    raise _missing(database.name, seen, layout, table)
+    there = await _fits(database, schemas, None, None, on_path=schema is None)
+    raise _missing(database.name, seen, layout, table, there)
 
 
 async def others(database: Database) -> list[str]:
@@ -280,20 +281,24 @@ def _way(found: Found, *, table: bool) -> str:
     return naming.way(**keys)
 
 
-def _missing(name: str, seen: Sketch, layout: str | None, table: str | None) -> CorruptData:
-    """What is said where nothing fits."""
+def _missing(
+    name: str, seen: Sketch, layout: str | None, table: str | None, there: Sequence[Found]
+) -> UnknownLayout:
+    """What is said where nothing fits, but what is `there` of other layouts, or in other tables."""
     names = sorted(seen)
     more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
     tables = f"its tables: {', '.join(names[:_MOST_TOLD]) or 'none'}{more}"
     if table is not None and table not in seen:
-        return CorruptData(f"{name}: no table {table}", hint=tables)
+        return UnknownLayout(f"{name}: no table {table}", hint=tables)
     what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
     where = "" if table is None else f" in its table {table}"
     if table is not None:
         tables = f"its columns: {', '.join(seen[table])}"
-    like = registry.looks_like(registry.likeness("postgres", seen))
-    return CorruptData(
-        f"{name}: no conversations in {what}{where} ({tables}){like}",
-        hint=f"it knows, in PostgreSQL, {', '.join(_known())}; ?table= names another table, and "
+    like = registry.likeness("postgres", seen)
+    return naming.not_there(
+        f"{name}: no conversations in {what}{where} ({tables})",
+        [naming.Other(each.fit.layout, _place(each), _way(each, table=True)) for each in there],
+        registry.looks_like(like, [each.fit.layout for each in there]),
+        f"it knows, in PostgreSQL, {', '.join(_known())}; ?table= names another table, and "
         "`synmem add` makes one of our own",
     )

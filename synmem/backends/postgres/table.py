@@ -12,7 +12,7 @@ from synmem import messages as model
 from synmem.backends.patience import again
 from synmem.backends.postgres.errors import Lost
 from synmem.backends.postgres.opening import Database
-from synmem.errors import CorruptData, ProfileError, Unsupported
+from synmem.errors import CorruptData, ProfileError, UnknownLayout, Unsupported
 from synmem.layouts.own.postgres_rows import Layout, Own, Row
 from synmem.messages import Holds, Message
 from synmem.store import Position
@@ -23,7 +23,7 @@ MAKING_SQL: Final = f"BEGIN; SELECT pg_advisory_xact_lock({0x73796E6D656D})"
 TIMESTAMP: Final = "timestamp with time zone"
 
 
-class NotOurs(CorruptData):
+class NotOurs(UnknownLayout):
     """The table of that name has other columns."""
 
 

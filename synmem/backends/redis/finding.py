@@ -13,9 +13,9 @@ from synmem.backends.redis.keys import Keys as OwnKeys
 from synmem.backends.redis.opening import Server
 from synmem.errors import (
     AccessDenied,
-    CorruptData,
     StoreError,
     StoreUnavailable,
+    UnknownLayout,
     Unnamed,
 )
 from synmem.layouts import naming, registry
@@ -219,7 +219,7 @@ async def others(server: Server, own: OwnKeys) -> list[str]:
 
 
 def _check_likeness(store: str, seen: Seen, prefix: str | None) -> None:
-    """CorruptData, where lists have the names of a layout's, and none of them tells; documents
+    """UnknownLayout, where lists have the names of a layout's, and none of them tells; documents
     called `chat:` may be anybody's."""
     like: Mapping[str, list[str]] = {
         fit.layout: names
@@ -230,7 +230,7 @@ def _check_likeness(store: str, seen: Seen, prefix: str | None) -> None:
     }
     if like:
         names = [name for some in like.values() for name in some[:3]]
-        raise CorruptData(
+        raise UnknownLayout(
             f"{store}: no conversations in a layout that synmem knows (its keys: "
             f"{', '.join(map(repr, names))}, ...){registry.looks_like([*like])}",
             hint=f"name one with ?layout={'|'.join([OWN, *registry.named('redis')])}",

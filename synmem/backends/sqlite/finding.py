@@ -6,7 +6,7 @@ from operator import itemgetter
 
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.shape import TABLES
-from synmem.errors import CorruptData, Unnamed, Unsupported
+from synmem.errors import UnknownLayout, Unnamed, Unsupported
 from synmem.layouts import naming, registry
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import SAMPLE, Fit, RowsFit
@@ -41,7 +41,8 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
         }:
             _check_name(file, table or shape.table)
             return RowsFit(layout, shape, table or shape.table)
-    raise _missing(file, sketch, layout, table)
+    there = registry.meant(await _looks(file, sketch, None, None), sketch)
+    raise _missing(file, sketch, layout, table, there)
 
 
 async def others(file: File) -> list[str]:
@@ -78,17 +79,21 @@ def _check_name(file: File, table: str) -> None:
         )
 
 
-def _missing(file: File, sketch: Sketch, layout: str | None, table: str | None) -> CorruptData:
-    """What is said where nothing fits."""
+def _missing(
+    file: File, sketch: Sketch, layout: str | None, table: str | None, there: Sequence[Fit]
+) -> UnknownLayout:
+    """What is said where nothing fits, but what is `there` of other layouts, or in other tables."""
     tables = f"its tables: {', '.join(sketch) or 'none'}"
     if table is not None and table not in sketch:
-        return CorruptData(f"{file.path}: no table {table}", hint=tables)
+        return UnknownLayout(f"{file.path}: no table {table}", hint=tables)
     what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
     where = "" if table is None else f" in its table {table}"
-    alike = registry.looks_like(registry.likeness("sqlite", sketch) if layout is None else ())
-    return CorruptData(
-        f"{file.path}: no conversations in {what}{where} ({tables}){alike}",
-        hint=f"it knows, in an SQLite file, {', '.join(_known())}" if layout is None else None,
+    like = registry.likeness("sqlite", sketch)
+    return naming.not_there(
+        f"{file.path}: no conversations in {what}{where} ({tables})",
+        [naming.Other(fit.layout, fit.table, _way(fit)) for fit in there],
+        registry.looks_like(like, [fit.layout for fit in there]),
+        f"it knows, in an SQLite file, {', '.join(_known())}" if layout is None else None,
     )
 
 

@@ -234,6 +234,15 @@ def test_what_is_of_no_layout_is_said_and_what_it_looks_like(url: str, table: st
         looked(url, table, layout="langchain")
 
 
+def test_what_lies_there_of_another_layout_is_said(url: str, table: str) -> None:
+    put(url, table, "a", [said("human")])
+    for asked in ({"layout": "llamaindex"}, {"attribute": "Log"}):
+        with pytest.raises(CorruptData, match=r"; History is langchain's$") as caught:
+            looked(url, table, **asked)
+        assert "not known" not in str(caught.value)
+        assert "?layout=langchain&attribute=History" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize(
     ("types", "keys", "id_"),
     [

@@ -205,8 +205,11 @@ def test_a_collection_that_is_named_and_not_there_is_said_to_be_missing(place: P
     fill(place, "langchain")
     with pytest.raises(CorruptData, match=r"its collections: .*message_store"):
         run(told(place, layout="langchain", collection_name="nope"))
-    with pytest.raises(CorruptData, match="no conversations in the layout llamaindex"):
+    with pytest.raises(CorruptData, match="no conversations in the layout llamaindex") as caught:
         run(told(place, layout="llamaindex"))
+    assert str(caught.value).endswith(f"; {place.name}.message_store is langchain's")
+    assert "not known" not in str(caught.value)
+    assert "?layout=langchain " in str(caught.value.hint)
     place.database["message_store"].delete_many({})
     assert run(told(place, layout="langchain")) == ""
 

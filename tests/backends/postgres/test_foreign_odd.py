@@ -25,6 +25,7 @@ from synmem.errors import (
     Rejected,
     StoreError,
     StoreNotFound,
+    UnknownLayout,
     Unnamed,
     Unsupported,
 )
@@ -279,6 +280,19 @@ def test_what_only_looks_like_it_is_named(base: Base) -> None:
     with pytest.raises(CorruptData):
         base.opens()
     assert base.opens(write=True) == "own"
+
+
+@pytest.mark.parametrize("asked", [{"layout": "agno"}, {"table": "mails"}])
+def test_what_lies_there_of_another_layout_is_said(base: Base, asked: dict[str, str]) -> None:
+    base.fill("message_store", {"a": 1})
+    base.run("CREATE TABLE mails (id int, sender text)", "SELECT")
+    for where, place in ({}, "message_store"), ({"schema": "public"}, "public.message_store"):
+        with pytest.raises(UnknownLayout) as caught:
+            base.opens(**asked, **where)
+        assert str(caught.value).endswith(f"; {place} is langchain's")
+        assert "not known" not in str(caught.value)
+        assert "?layout=langchain&table=message_store" in str(caught.value.hint)
+    assert "&schema=public" in str(caught.value.hint)
 
 
 def test_partitions_are_one_table(base: Base) -> None:
