@@ -10,7 +10,7 @@ from synmem.cli import completing, render
 from synmem.cli.options import MatchOption
 from synmem.cli.run import DIFFERENT, PARTLY, Session, command
 from synmem.cli.words import count
-from synmem.errors import CorruptData, Unsupported, UsageError
+from synmem.errors import CorruptData, UnknownLayout, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from synmem.operations.listing import Match
@@ -82,6 +82,8 @@ async def check(
                 return await _sound(session, ours, match)
             async with session.open_profile(session.resolve_other(dest)) as theirs:
                 return await _compare(session, ours, theirs, match, one_way, quick)
+    except UnknownLayout:  # nothing of it was looked at
+        raise
     except CorruptData as error:
         render.error(error, as_json=session.json)
         return PARTLY

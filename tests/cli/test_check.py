@@ -1,5 +1,6 @@
 """`synmem check`."""
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -113,6 +114,17 @@ def test_a_store_that_is_not_there(tmp_path: Path) -> None:
     assert run("check", tmp_path / "no.db").exit_code == 3
     (tmp_path / "text.db").write_text("hello")
     assert run("check", tmp_path / "text.db").exit_code == 6
+
+
+def test_a_store_of_an_unknown_layout_is_no_broken_one(source: Path, tmp_path: Path) -> None:
+    goose = tmp_path / "goose.db"
+    with contextlib.closing(sqlite3.connect(goose)) as database:
+        database.execute("CREATE TABLE sessions (id TEXT PRIMARY KEY, name TEXT)")
+    listed = run("ls", "-p", goose)
+    assert "no conversations in a layout that synmem knows" in listed.stderr
+    for stores in ([goose], [source, goose], [goose, source], [f"{goose}?table=nope"]):
+        assert run("check", *stores).exit_code == listed.exit_code == 1
+    assert run("check", goose).stderr == listed.stderr
 
 
 def test_a_receipt_is_proven_later(source: Path, tmp_path: Path) -> None:
