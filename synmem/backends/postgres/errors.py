@@ -73,6 +73,11 @@ _FILL: Final = (
     "give the column a default, or bring a value for it in the message's extra, under synmem"
 )
 
+_NO_SCHEMA: Final = "permission denied for schema"
+"""The server's words, in English, where either right is missing."""
+
+_SCHEMA: Final = "GRANT USAGE ON SCHEMA lets the role look there, GRANT CREATE make tables"
+
 _OF_A_ROW: Final = ("22", "23", "44", "P0")
 """How the codes of errors begin that are of a value, of a constraint, of the condition of a view,
 or raised by a trigger."""
@@ -110,6 +115,8 @@ def translating(store: str, secrets: Iterable[str]) -> Iterator[None]:
 def _kind(error: BaseException) -> tuple[type[StoreError], str | None]:
     if is_of_a_row(error):
         return RowRefused, _FILL if isinstance(error, asyncpg.NotNullViolationError) else None
+    if isinstance(error, asyncpg.InsufficientPrivilegeError) and _NO_SCHEMA in said_of(error):
+        return AccessDenied, _SCHEMA
     return next((kind, hint) for classes, kind, hint in _ERRORS if isinstance(error, classes))
 
 

@@ -157,7 +157,8 @@ async def _check_readable(
             seen = schemas.get(space, {})
             for name, columns in _needed(fit).items():
                 if lacking := columns - seen.get(name, {}).keys():
-                    raise _denied(database.name, fit, name, lacking, all_of=name not in seen)
+                    whole = name not in seen
+                    raise _denied(database.name, fit, space, name, lacking, whole=whole)
 
 
 async def _fits(
@@ -257,13 +258,14 @@ def _unnamed(name: str, found: Sequence[Found], *, elsewhere: bool = False) -> U
 
 
 def _denied(
-    name: str, fit: Fit, table: str, columns: Iterable[str], *, all_of: bool
+    name: str, fit: Fit, schema: str, table: str, columns: Iterable[str], *, whole: bool
 ) -> AccessDenied:
-    """What is said where a role may not read a table, or these columns of it."""
-    what = "" if all_of else f"the columns {', '.join(sorted(columns))} of "
+    """What is said where a role may not read a table, or these columns of it. Its schema is named:
+    the search path of whoever grants it may be another."""
+    what = "" if whole else f"the columns {', '.join(sorted(columns))} of "
     return AccessDenied(
         f"{name}: the role may not read {what}its table {table}, which looks like {fit.layout}'s",
-        hint=f"GRANT SELECT ON {identifier(table)} lets it",
+        hint=f"GRANT SELECT ON {identifier(schema)}.{identifier(table)} lets it",
     )
 
 

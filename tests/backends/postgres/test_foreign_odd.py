@@ -352,6 +352,22 @@ def test_a_role_that_may_not_read_it_is_told_so(base: Base, grant: str, why: str
             base.opens(dsn=dsn, schema="public")
 
 
+def test_the_grant_that_is_missing_is_named_with_its_schema(base: Base) -> None:
+    base.run('CREATE SCHEMA "My app"', "SELECT")
+    base.fill('"My app".chat', TALKS)
+    with role(base) as dsn:
+        for settings in ({}, {"layout": "langchain"}):
+            with pytest.raises(AccessDenied) as caught:
+                base.contents(dsn=dsn, schema="My app", **settings)
+            assert "GRANT USAGE ON SCHEMA" in str(caught.value.hint)
+    with role(base, 'GRANT USAGE ON SCHEMA "My app" TO {}') as dsn:
+        with pytest.raises(AccessDenied) as caught:
+            base.opens(dsn=dsn, schema="My app")
+        grant = str(caught.value.hint).removesuffix(" lets it")
+        base.run(f"{grant} TO {urlsplit(dsn).username}", "SELECT")
+        assert base.contents(dsn=dsn, schema="My app") == said(TALKS)
+
+
 def test_a_table_of_nobody_s_layout_that_a_role_may_not_read_is_nothing(base: Base) -> None:
     base.run("CREATE TABLE other (n int)", "SELECT")
     with role(base) as dsn:
