@@ -41,12 +41,17 @@ async def open_store(
 
 
 @contextlib.asynccontextmanager
-async def open_profile(profile: Profile, *, write: bool = False) -> AsyncIterator[Store]:
-    """The store of this profile, closed at the end."""
+async def open_profile(
+    profile: Profile, *, write: bool = False, planning: bool = False
+) -> AsyncIterator[Store]:
+    """The store of this profile, closed at the end; see `backends.open_store`."""
     if write and profile.origins.get("db_path") == "default":
         # Nobody named a folder, so nobody has made it.
         folders.private(Path(profile.settings["db_path"]).parent)
-    async with backends.open_store(profile.backend, profile.connection(), write=write) as store:
+    opened = backends.open_store(
+        profile.backend, profile.connection(), write=write, planning=planning
+    )
+    async with opened as store:
         yield store
 
 

@@ -61,12 +61,18 @@ def backend_of(scheme: str) -> str | None:
 
 @contextlib.asynccontextmanager
 async def open_store(
-    backend: str, settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
+    backend: str,
+    settings: Mapping[str, Any],
+    *,
+    write: bool = False,
+    planning: bool = False,
+    page_size: int = 1000,
 ) -> AsyncIterator[Store]:
     """The store that these settings name, closed at the end.
 
     `settings` are a profile's, variables expanded (`Profile.connection`). Without `write` a
-    store that is not there is `StoreNotFound`, and nothing is created.
+    store that is not there is `StoreNotFound`, and nothing is created. `planning`: it is read to
+    plan a write, and `Unnamed` now where opening it for that will be.
     """
     if backend not in BACKENDS:
         raise ProfileError(f"there is no backend {backend!r}", hint=f"one of {', '.join(BACKENDS)}")
@@ -76,9 +82,18 @@ async def open_store(
     from synmem.finishing import to_its_end  # asyncio with it: not to know the backends by
 
     try:
+        if planning and store.holds.written and settings.get("layout") is None:
+            _check_named(store)
         yield store
     finally:
         await to_its_end(store.close())
+
+
+def _check_named(store: Store) -> None:
+    from synmem.layouts.naming import MustBeNamed
+
+    if isinstance(store, MustBeNamed):
+        raise store.unnamed()
 
 
 def check_driver(backend: str) -> None:

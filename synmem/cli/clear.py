@@ -82,7 +82,7 @@ async def clear(
     profile = session.resolve()
     # Looking creates no file and takes no lock: the store is opened for writing only once it is
     # known that something goes, and agreed.
-    async with session.open_profile(profile) as store:
+    async with session.open_profile(profile, planning=True) as store:
         if not store.holds.written:
             raise _only_read(store)
         doomed, spared = await _plan(session, store, choice, trim)

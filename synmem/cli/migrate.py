@@ -105,7 +105,9 @@ async def migrate(
     order = Order(options, left, proof, not no_backup, source=ours)
     check_files(order, [ours.file], theirs.file)
     _ask(ours, theirs, order, yes=yes, confirmed=confirm)
-    async with session.open_profile(ours, write=move and not dry_run) as store:
+    async with session.open_profile(
+        ours, write=move and not dry_run, planning=move and dry_run
+    ) as store:
         if match is None:
             await session.tell_others(store)
         return await run(session, store, theirs, order)

@@ -140,7 +140,7 @@ async def _open_destination(
 ) -> "AsyncIterator[Store]":
     async with contextlib.AsyncExitStack() as stack:
         try:
-            opened = session.open_profile(dest, write=not options.dry_run)
+            opened = session.open_profile(dest, write=not options.dry_run, planning=options.dry_run)
             store = await stack.enter_async_context(opened)
         except StoreNotFound:
             if not options.dry_run:

@@ -103,12 +103,12 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def open_profile(
-        self, profile: "Profile", *, write: bool = False
+        self, profile: "Profile", *, write: bool = False, planning: bool = False
     ) -> AsyncIterator["Store"]:
-        """The store of this profile, closed at the end."""
+        """The store of this profile. `planning`: to say, or ask, what a write is to do."""
         from synmem.tool import open_profile
 
-        async with open_profile(profile, write=write) as store:
+        async with open_profile(profile, write=write, planning=planning) as store:
             if self.verbose:
                 render.note(f"{profile.name}: {store.name}")
             yield store

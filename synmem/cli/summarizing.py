@@ -80,7 +80,8 @@ class Work:
         from synmem.cli.progress import progress
 
         async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(self._session.open_profile(self._profile))
+            opening = self._session.open_profile(self._profile, planning=not self._remembering)
+            store = await stack.enter_async_context(opening)
             remember = _Remembering(self._session, self._profile, store, stack)
             found = await _chosen(store, conversations, match)
             one = llm is not None and len(found) == 1  # its progress is that of the calls

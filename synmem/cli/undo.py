@@ -112,7 +112,7 @@ async def _undo(
     session: Session, profile: "Profile", manifest: "Manifest", how: "Undo"
 ) -> int | None:
     result = _Result(session, how)
-    async with session.open_profile(profile, write=not how.dry_run) as store:
+    async with session.open_profile(profile, write=not how.dry_run, planning=how.dry_run) as store:
         try:
             await _bring_back(session, store, manifest, how, result)
             session.note(result.summary(store.name))

@@ -1,7 +1,7 @@
 """How a person is told whose conversations lie somewhere, and what names those that are meant."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 from urllib.parse import quote
 
 from synmem.errors import UnknownLayout, Unnamed
@@ -14,6 +14,14 @@ class Other(NamedTuple):
     place: str
     way: str
     """What chooses it, behind the path or URL."""
+
+
+@runtime_checkable
+class MustBeNamed(Protocol):
+    """A store of another framework's: where it is written, its layout must be named."""
+
+    def unnamed(self) -> Unnamed:
+        """What opening it to be written raises where that is not named; no I/O."""
 
 
 def whose(layout: str, version: str, place: str) -> str:

@@ -4,6 +4,7 @@ LangChain reads the same. What the real LangChain says to it is in the tests mar
 import contextlib
 import hashlib
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,26 @@ def done(*arguments: Any) -> str:
     result = run(*arguments)
     assert result.exit_code == 0, result.stderr
     return result.stdout
+
+
+def refuses_plans(own: Path, place: Any, layout: str, conversation: str = "a") -> None:
+    """Where a layout must be named to be written, nothing is planned either, and nobody asked."""
+    exported = own.with_suffix(".jsonl")
+    exported.write_text(done("export", "-p", own))
+    for command in (
+        ("clear", conversation, "--dry-run", "-p", place),
+        ("clear", conversation, "--yes", "-p", place),
+        ("clear", "--match", "*", "--dry-run", "--json", "-p", place),
+        ("migrate", own, place, "--dry-run"), ("migrate", place, own, "--move", "--dry-run"),
+        ("import", exported, "--dry-run", "-p", place),
+        ("summarize", conversation, "--replace", "--max-messages", "2", "--yes", "-p", place),
+    ):  # fmt: skip
+        result = run(*command)
+        assert result.exit_code == 2, command
+        assert "must be named" in result.stderr
+        assert f"--layout {layout} " in result.stderr
+        assert not re.search("remove |replace the", result.stderr, re.IGNORECASE)
+        assert result.stdout == ""
 
 
 def state(path: Path) -> str:
@@ -137,6 +158,22 @@ def test_what_is_written_must_be_named(tmp_path: Path) -> None:
     done("profile", "add", "lc", f"{path}{LAYOUT}")
     done("add", "a", "y", "-p", "lc")
     assert [each["data"]["content"] for each in stored(path, "a")[-2:]] == ["x", "y"]
+
+
+def test_nothing_is_planned_in_what_must_be_named(tmp_path: Path) -> None:
+    path = store(tmp_path / "message_store.db", {"a": TALK})
+    before = state(path)
+    own = make(tmp_path / "chat.db", {"b": ["x"]})
+    refuses_plans(own, path, "langchain")
+    done("clear", "b", "--yes", "-p", own)
+    [backup] = json.loads(done("undo", "--list", "--json"))
+    result = run("undo", backup["backup"], "--dry-run", "-p", path)
+    assert result.exit_code == 2
+    assert "must be named" in result.stderr
+    path.chmod(0o444)
+    assert done("clear", "a", "--dry-run", "-p", path, "--layout", "langchain") == "a\n"
+    assert state(path) == before
+    assert {each.name for each in tmp_path.glob("*.db*")} == {path.name, own.name}
 
 
 def test_the_layout_of_the_destination_and_that_of_a_profile_are_options(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.backends.dynamodb import place as dynamodb_place
 from tests.backends.dynamodb.place import client, opened, plain_table
 from tests.backends.dynamodb.test_foreign import item, put
 from tests.cli.moved import make, run
-from tests.cli.test_langchain import TALK, done
+from tests.cli.test_langchain import TALK, done, refuses_plans
 from tests.conformance import contents, items
 from tests.layouts.foreign.test_langchain import CALL, said
 from tests.layouts.foreign.test_llamaindex import IMAGE, text
@@ -148,6 +148,7 @@ def test_what_is_written_must_be_named(tmp_path: Path, url: str, table: str) -> 
         result = run(*command)
         assert result.exit_code == 2, command
         assert "--layout langchain " in result.stderr
+    refuses_plans(own, place, "langchain")
     assert state(url, table) == before
     done("add", "a", "x", "-p", place, "--layout", "langchain")
     assert stored(url, table, "a")[-1]["data"]["content"] == "x"

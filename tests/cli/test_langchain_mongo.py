@@ -11,7 +11,7 @@ import pytest
 from tests import services
 from tests.backends.mongo.place import Place, placed
 from tests.cli.moved import make, run
-from tests.cli.test_langchain import LAYOUT, TALK, done
+from tests.cli.test_langchain import LAYOUT, TALK, done, refuses_plans
 from tests.layouts.foreign.test_langchain import said
 from tests.services.framework import Framework
 from tests.services.langchain_mongodb import langchain_mongodb
@@ -121,6 +121,7 @@ def test_what_is_written_must_be_named(tmp_path: Path, place: Place) -> None:
         result = run(*command)
         assert result.exit_code == 2, command
         assert "--layout langchain " in result.stderr
+    refuses_plans(own, url, "langchain")
     assert state(place) == before
     done("profile", "add", "lc", f"{url}{LAYOUT}")
     done("add", "a", "y", "-p", "lc")

@@ -12,7 +12,7 @@ from synmem.layouts.foreign.langchain import SHAPES
 from synmem.layouts.shapes import Rows
 from tests.backends.postgres.test_foreign_odd import Base, base
 from tests.cli.moved import make, run
-from tests.cli.test_langchain import TALK, done
+from tests.cli.test_langchain import TALK, done, refuses_plans
 from tests.services.langchain import LangChain, langchain_on_postgres
 
 __all__ = ["base"]  # a fixture
@@ -86,6 +86,13 @@ def test_what_is_removed_comes_back_to_its_layout_where_ours_is_there_too(table:
     done("undo", "-p", url)
     assert table.stored("a") == talk
     assert done("show", a, "-p", url) == "User: ours\n"
+
+
+def test_nothing_is_planned_in_what_must_be_named(table: Table, tmp_path: Any) -> None:
+    table.put({"a": TALK})
+    own = make(tmp_path / "chat.db", {"b": ["x"]})
+    refuses_plans(own, table.place, "langchain", table.session("a"))
+    assert len(table.stored("a")) == len(TALK)
 
 
 def test_its_way_through_other_stores_and_back(table: Table, tmp_path: Any) -> None:

@@ -19,7 +19,7 @@ from tests.backends.redis.test_rights import reader_of
 from tests.cli.moved import make, run
 from tests.cli.processes import start
 from tests.cli.test_langchain import TALK as LANGCHAIN
-from tests.cli.test_langchain import done
+from tests.cli.test_langchain import done, refuses_plans
 from tests.cli.test_openai_agents import TALK as AGENTS
 from tests.services import llamaindex, openai_agents, redis_frameworks
 from tests.services.framework import Framework
@@ -149,6 +149,7 @@ def test_what_is_written_must_be_named(there: Database, tmp_path: Path) -> None:
         result = run(*command)
         assert result.exit_code == 2, command
         assert f"--layout {there.layout} " in result.stderr
+    refuses_plans(own, there.url, there.layout)
     assert there.state() == before
     done("migrate", own, there.named)
     done("add", "a", "y", "-p", there.named)

@@ -54,7 +54,7 @@ async def find(
         for name, where in found
     ]
     if len(fits) > 1 or (write and layout is None and fits[0].shape.fold is not None):
-        raise _unnamed(client, fits)
+        raise unnamed(client, fits)
     return fits[0]
 
 
@@ -111,7 +111,8 @@ def _missing(
     )
 
 
-def _unnamed(client: Client, fits: list[ItemsFit]) -> Unnamed:
+def unnamed(client: Client, fits: list[ItemsFit]) -> Unnamed:
+    """What is said where none of these is named, and one must be."""
     if len(fits) == 1:
         return naming.to_be_named(client.name, "its items are", fits[0].layout)
     found = ", ".join(f"{fit.attribute} ({fit.layout})" for fit in fits)

@@ -16,11 +16,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from synmem.backends.dynamodb.calls import Client
-from synmem.backends.dynamodb.finding import ItemsFit, find
+from synmem.backends.dynamodb.finding import ItemsFit, find, unnamed
 from synmem.backends.dynamodb.foreign_source import ForeignItems
 from synmem.backends.dynamodb.foreign_writing import ForeignWriter
 from synmem.backends.dynamodb.table import Described
 from synmem.backends.whole import WholeStore
+from synmem.errors import Unnamed
 from synmem.layouts import naming, registry
 from synmem.messages import Conversation, Damage, Message
 from synmem.store import START, ConversationInfo, Page, Part, Position
@@ -88,6 +89,10 @@ class ForeignStore:
     def remark(self) -> str:
         """See `SupportsRemark.remark`: whose it is."""
         return self._whole.remark()
+
+    def unnamed(self) -> Unnamed:
+        """See `MustBeNamed.unnamed`."""
+        return unnamed(self._items.client, [self._items.fit])
 
     async def damage(self) -> list[Damage]:
         """Items whose key no id can be."""

@@ -58,7 +58,7 @@ async def find(place: Place, settings: Mapping[str, Any], *, write: bool) -> Fit
     if len(fits) == 1 and not (write and layout is None and _must_be_named(place, fits[0])):
         return fits[0]
     if fits:
-        raise _unnamed(place, fits)
+        raise unnamed(place, fits)
     if layout is not None:
         shape = _shapes(layout)[0]
         where = place.named or shape.database, collection or shape.collection
@@ -177,7 +177,8 @@ def _others(shape: Documents | Gathered, documents: Sequence[Document]) -> tuple
 # --- what is said where it is not clear -----------------------------------------------------
 
 
-def _unnamed(place: Place, fits: Sequence[Fit]) -> Unnamed:
+def unnamed(place: Place, fits: Sequence[Fit]) -> Unnamed:
+    """What is said where none of these is named, and one must be."""
     if len(fits) == 1 and place.named is not None:
         [fit] = fits
         return naming.to_be_named(place.name, f"its collection {fit.called} is", fit.layout)

@@ -27,15 +27,16 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
 from msgspec.structs import replace
 
-from synmem.backends.mongo.finding import Fit
+from synmem.backends.mongo.finding import Fit, unnamed
 from synmem.backends.mongo.foreign_documents import IDS_A_QUERY, ForeignDocuments
 from synmem.backends.mongo.foreign_listing import ForeignListing
 from synmem.backends.mongo.foreign_reading import ForeignReader
 from synmem.backends.mongo.foreign_whole import Gathering
 from synmem.backends.mongo.foreign_writing import ForeignWriter
-from synmem.backends.mongo.server import Server
+from synmem.backends.mongo.opening import Place
 from synmem.backends.paging import Paging, storable
 from synmem.backends.whole import WholeStore
+from synmem.errors import Unnamed
 from synmem.layouts import naming, registry
 from synmem.layouts.shapes import Documents
 from synmem.messages import Conversation, Damage, Message
@@ -43,13 +44,13 @@ from synmem.store import START, ConversationInfo, Page, Part, Position
 
 
 def opened(
-    server: Server, fit: Fit, *, write: bool, branches: bool, page_size: int
+    place: Place, fit: Fit, *, write: bool, branches: bool, page_size: int
 ) -> "ForeignStore | WholeStore":
     """The store in what was found."""
     if isinstance(fit.shape, Documents):
-        return ForeignStore(server, fit, write=write, page_size=page_size)
+        return ForeignStore(place, fit, write=write, page_size=page_size)
     return WholeStore(
-        Gathering(server, fit, page_size=page_size), fit.shape.holds, remark_of(fit),
+        Gathering(place, fit, page_size=page_size), fit.shape.holds, remark_of(fit),
         branches=branches, page_size=page_size,
     )  # fmt: skip
 
@@ -62,8 +63,8 @@ def remark_of(fit: Fit) -> str:
 class ForeignStore:
     """A `Store` in a collection of another framework."""
 
-    def __init__(self, server: Server, fit: Fit, *, write: bool, page_size: int) -> None:
-        self.name = server.name
+    def __init__(self, place: Place, fit: Fit, *, write: bool, page_size: int) -> None:
+        self.name = place.name
         self.holds = replace(
             fit.shape.holds,
             call_bytes=32_000_000,
@@ -72,9 +73,9 @@ class ForeignStore:
             unread=fit.others,
             written=registry.is_written(fit.shape),
         )
-        self._remark = remark_of(fit)
-        self._server = server
-        documents = ForeignDocuments(server, fit)
+        self._place = place
+        self._fit = fit
+        documents = ForeignDocuments(place, fit)
         reader = ForeignReader(documents, page_size=page_size)
         self._paging = Paging(reader, page_size, IDS_A_QUERY)
         self._listing = ForeignListing(documents, reader, self._paging, page_size=page_size)
@@ -97,7 +98,11 @@ class ForeignStore:
 
     def remark(self) -> str:
         """See `SupportsRemark.remark`: whose collection it is."""
-        return self._remark
+        return remark_of(self._fit)
+
+    def unnamed(self) -> Unnamed:
+        """See `MustBeNamed.unnamed`."""
+        return unnamed(self._place, [self._fit])
 
     def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False
@@ -151,4 +156,4 @@ class ForeignStore:
 
     async def close(self) -> None:
         """See `Store.close`."""
-        await self._server.close()
+        await self._place.close()

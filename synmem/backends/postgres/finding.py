@@ -68,7 +68,7 @@ async def find(
     if len(found) == 1 and not (write and layout is None and _is_writable(found[0])):
         return found[0]
     if found:
-        raise _unnamed(database.name, found)
+        raise unnamed(database.name, found)
     if not write:
         await _check_readable(database, schemas, schema, layout, table)
     seen: Sketch = {name: columns for each in schemas.values() for name, columns in each.items()}
@@ -81,7 +81,7 @@ async def find(
     if schema is None:
         elsewhere = await _sketch(database, None, elsewhere=True)
         if found := await _fits(database, elsewhere, layout, table):
-            raise _unnamed(database.name, found, elsewhere=True)
+            raise unnamed(database.name, found, elsewhere=True)
     if layout is None and not seen:
         return None
     there = await _fits(database, schemas, None, None, on_path=schema is None)
@@ -244,7 +244,8 @@ def _told_sql(column: str, kind: str) -> str:
 # --- what is said ---------------------------------------------------------------------------
 
 
-def _unnamed(name: str, found: Sequence[Found], *, elsewhere: bool = False) -> Unnamed:
+def unnamed(name: str, found: Sequence[Found], *, elsewhere: bool = False) -> Unnamed:
+    """What is said where none of these is named, and one must be."""
     if len(found) == 1 and not elsewhere:
         fit = found[0].fit
         own = "--layout synmem makes our own beside it"

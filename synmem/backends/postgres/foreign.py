@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from synmem.backends.csv_rows import Csv
 from synmem.backends.paging import Paging, storable
 from synmem.backends.postgres.changes import VERSION
-from synmem.backends.postgres.finding import find
+from synmem.backends.postgres.finding import Found, find, unnamed
 from synmem.backends.postgres.foreign_csv import CsvMaker
 from synmem.backends.postgres.foreign_listing import ForeignListing
 from synmem.backends.postgres.foreign_reading import ForeignReader
@@ -22,6 +22,7 @@ from synmem.backends.postgres.foreign_sweep import Sweep
 from synmem.backends.postgres.foreign_table import IDS_A_QUERY, ForeignTable
 from synmem.backends.postgres.foreign_writing import ForeignWriter
 from synmem.backends.postgres.opening import Database
+from synmem.errors import Unnamed
 from synmem.layouts import naming, registry
 from synmem.layouts.registry import Fit, RowsFit
 from synmem.messages import Conversation, Damage, Holds, Message
@@ -42,7 +43,7 @@ async def opened(
     if isinstance(found.fit, RowsFit):
         table = ForeignTable(database, found.fit, found.schema)
         await table.is_made()
-        return ForeignStore(table, write=write, page_size=page_size)
+        return ForeignStore(table, found, write=write, page_size=page_size)
     from synmem.backends.postgres.foreign_whole import PostgresSource
     from synmem.backends.whole import WholeStore
 
@@ -63,8 +64,9 @@ def _remark(fit: Fit) -> str:
 class ForeignStore:
     """A `Store` in a table of another framework."""
 
-    def __init__(self, table: ForeignTable, *, write: bool, page_size: int) -> None:
+    def __init__(self, table: ForeignTable, found: Found, *, write: bool, page_size: int) -> None:
         self.name = table.database.name
+        self._found = found
         self._table = table
         reader = ForeignReader(table, page_size=page_size)
         self._paging = Paging(reader, page_size, IDS_A_QUERY)
@@ -100,6 +102,10 @@ class ForeignStore:
     def remark(self) -> str:
         """See `SupportsRemark.remark`: whose table it is."""
         return _remark(self._table.fit)
+
+    def unnamed(self) -> Unnamed:
+        """See `MustBeNamed.unnamed`."""
+        return unnamed(self.name, [self._found])
 
     def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False

@@ -92,7 +92,7 @@ async def find(
     if len(found) == 1 and not (write and layout is None):
         return found[0]
     if found:
-        raise _unnamed(store, found)
+        raise unnamed(store, found)
     if layout is not None:
         return _first(layout, prefix)
     if not write:
@@ -237,7 +237,8 @@ def _check_likeness(store: str, seen: Seen, prefix: str | None) -> None:
         )
 
 
-def _unnamed(store: str, found: Sequence[ListsFit]) -> Unnamed:
+def unnamed(store: str, found: Sequence[ListsFit]) -> Unnamed:
+    """What is said where none of these is named, and one must be."""
     if len(found) == 1:
         [fit] = found
         own = f"--layout {OWN} makes our own beside them"

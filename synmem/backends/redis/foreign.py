@@ -14,13 +14,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from synmem.backends.paging import Paging, storable
-from synmem.backends.redis.finding import ListsFit
+from synmem.backends.redis.finding import ListsFit, unnamed
 from synmem.backends.redis.foreign_listing import ForeignListing
 from synmem.backends.redis.foreign_lists import ForeignLists
 from synmem.backends.redis.foreign_reading import ForeignReader
 from synmem.backends.redis.foreign_writing import ForeignWriter
 from synmem.backends.redis.opening import Server
 from synmem.backends.redis.place import IDS_A_CALL
+from synmem.errors import Unnamed
 from synmem.layouts import registry
 from synmem.layouts.shapes import Lists
 from synmem.messages import Conversation, Damage, Message
@@ -61,7 +62,7 @@ class ForeignStore:
             lasting_positions=False,
             written=registry.is_written(fit.shape),
         )
-        self._remark = fit.remark
+        self._fit = fit
         self._server = server
         self._paging = Paging(ForeignReader(lists, page_size=page_size), page_size, IDS_A_CALL)
         self._listing = ForeignListing(lists, page_size=page_size)
@@ -92,7 +93,11 @@ class ForeignStore:
 
     def remark(self) -> str:
         """See `SupportsRemark.remark`: whose lists these are."""
-        return self._remark
+        return self._fit.remark
+
+    def unnamed(self) -> Unnamed:
+        """See `MustBeNamed.unnamed`."""
+        return unnamed(self.name, [self._fit])
 
     async def damage(self) -> list[Damage]:
         """Keys that have the name of a conversation's list, and are none."""

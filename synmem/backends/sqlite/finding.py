@@ -31,7 +31,7 @@ async def find(file: File, layout: str | None, table: str | None, *, write: bool
         file.made = True
         return fits[0]
     if fits:
-        raise _unnamed(file, fits)
+        raise unnamed(file, fits)
     if layout in registry.LAYOUTS and (write or not sketch):
         shape = registry.shapes(layout, "sqlite")[0]
         if write and not (isinstance(shape, Rows) and shape.write is not None):
@@ -116,7 +116,8 @@ async def _tells(file: File, fit: Fit) -> bool | None:
     return None if rows and tells is not None and not any(map(tells, rows)) else bool(rows)
 
 
-def _unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
+def unnamed(file: File, fits: Sequence[Fit]) -> Unnamed:
+    """What is said where none of these is named, and one must be."""
     if len(fits) == 1:
         [fit] = fits
         return naming.to_be_named(file.name, f"its table {fit.table} is", fit.layout)

@@ -16,11 +16,12 @@ from synmem.backends.paging import Paging, storable
 from synmem.backends.sqlite.changes import version_of
 from synmem.backends.sqlite.errors import translating
 from synmem.backends.sqlite.file import File
-from synmem.backends.sqlite.finding import find
+from synmem.backends.sqlite.finding import find, unnamed
 from synmem.backends.sqlite.foreign_listing import ForeignListing
 from synmem.backends.sqlite.foreign_reading import ForeignReader
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, ForeignTable, table_of
 from synmem.backends.sqlite.foreign_writing import ForeignWriter
+from synmem.errors import Unnamed
 from synmem.layouts import naming, registry
 from synmem.layouts.registry import Fit, RowsFit
 from synmem.messages import Conversation, Damage, Message
@@ -56,6 +57,7 @@ class ForeignStore:
         self.name = table.file.name
         others = tuple(column.name for column in table.others)
         self.holds = replace(fit.shape.holds, unread=others, written=registry.is_written(fit.shape))
+        self._fit = fit
         self._remark = _remark(fit)
         self._file = table.file
         self._table = table
@@ -82,6 +84,10 @@ class ForeignStore:
     def remark(self) -> str:
         """See `SupportsRemark.remark`: whose table it is."""
         return self._remark
+
+    def unnamed(self) -> Unnamed:
+        """See `MustBeNamed.unnamed`."""
+        return unnamed(self._file, [self._fit])
 
     def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False
