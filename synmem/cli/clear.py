@@ -324,7 +324,7 @@ def _backup(
         yield None
         session.note(f"removed {result.words}, for good")
         return
-    from synmem.cli.origin import origin_of
+    from synmem.cli.origin import origin_of, undoing
     from synmem.operations.keeping.backup import new_backup
 
     with new_backup(origin_of(session, profile, "clear")) as backup:
@@ -334,9 +334,7 @@ def _backup(
             if backup.sealed:
                 result.backup = backup.id
                 what = f"removed {result.words}; to bring back"
-                session.note(
-                    f"{what if result.ids else 'saved beforehand'}: synmem undo {backup.id}"
-                )
+                session.note(f"{what if result.ids else 'saved beforehand'}: {undoing(backup)}")
 
 
 def _erase_derived(profile: "Profile", ids: Sequence[str]) -> None:

@@ -328,7 +328,7 @@ def _backup(session: Session, dest: "Profile", order: Order) -> "Iterator[Backup
     if order.options.on_conflict != "replace" or order.options.dry_run or not order.backup:
         yield None
         return
-    from synmem.cli.origin import origin_of
+    from synmem.cli.origin import origin_of, undoing
     from synmem.operations.keeping.backup import new_backup
 
     with new_backup(origin_of(session, dest, order.command)) as backup:
@@ -336,7 +336,7 @@ def _backup(session: Session, dest: "Profile", order: Order) -> "Iterator[Backup
             yield backup
         finally:
             if backup.sealed:
-                session.note(f"what was replaced: synmem undo {backup.id}")
+                session.note(f"what was replaced: {undoing(backup)}")
 
 
 @contextlib.contextmanager
@@ -345,7 +345,7 @@ def _moved(session: Session, transfer: "Transfer", order: Order) -> "Iterator[Ba
     if order.source is None or not order.backup:
         yield None
         return
-    from synmem.cli.origin import origin_of
+    from synmem.cli.origin import origin_of, undoing
     from synmem.operations.keeping.backup import new_backup
 
     with new_backup(origin_of(session, order.source, order.command)) as backup:
@@ -354,4 +354,4 @@ def _moved(session: Session, transfer: "Transfer", order: Order) -> "Iterator[Ba
         finally:
             if backup.sealed:
                 what = "to bring back what was moved" if transfer.removed else "saved beforehand"
-                session.note(f"{what}: synmem undo {backup.id}")
+                session.note(f"{what}: {undoing(backup)}")

@@ -11,6 +11,7 @@ WITHIN = ("layout", "table")
 
 if TYPE_CHECKING:
     from synmem.messages import JSONObject
+    from synmem.operations.keeping.backup import Backup
     from synmem.operations.keeping.backups import Manifest, Origin
     from synmem.profiles import Profile
 
@@ -43,6 +44,13 @@ def origin_of(session: Session, profile: "Profile", command: str) -> "Origin":
         settings=settings,
         within={key: profile.settings[key] for key in WITHIN if key in profile.settings} or None,
     )
+
+
+def undoing(backup: "Backup") -> str:
+    """The command that brings it back, and which address has to be typed again for that."""
+    origin = backup.origin
+    again = "" if origin.is_found else f" ({origin.where}, with its secret)"
+    return origin.undo(backup.id) + again
 
 
 def is_of(profile: "Profile", origin: "Origin") -> bool:

@@ -158,7 +158,7 @@ async def _replace(
     """Let the summaries take their places; the ids of those that stayed, each named."""
     import contextlib
 
-    from synmem.cli.origin import origin_of
+    from synmem.cli.origin import origin_of, undoing
     from synmem.cli.summarizing import notes_of
     from synmem.operations.deriving.summarize import NotReplaced, replace_fronts
     from synmem.operations.keeping.backup import new_backup
@@ -181,7 +181,7 @@ async def _replace(
         finally:
             if backup is not None and backup.sealed:
                 what = "replaced; to bring back" if replaced else "saved beforehand"
-                session.note(f"{what}: synmem undo {backup.id}")
+                session.note(f"{what}: {undoing(backup)}")
     if not saved:
         from synmem.operations.derived import forget
 

@@ -2,6 +2,7 @@
 LangChain reads the same. What the real LangChain says to it is in the tests marked `real`."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -81,9 +82,10 @@ def test_what_is_removed_comes_back_to_its_layout_where_ours_is_there_too(table:
     table.put({"a": TALK})
     a, url, talk = table.session("a"), table.base.url, table.stored("a")
     done("add", a, "ours", "-p", f"{url}?layout=synmem")
-    done("clear", a, "--yes", "-p", table.named)
+    cleared = run("clear", a, "--yes", "-p", table.named)
     assert run("undo").exit_code == 2  # its address holds a secret
-    done("undo", "-p", url)
+    [told] = re.findall("synmem undo (.+?) -p ADDRESS", cleared.stderr)
+    done("undo", told, "-p", url)
     assert table.stored("a") == talk
     assert done("show", a, "-p", url) == "User: ours\n"
 

@@ -2,15 +2,20 @@
 
 import json
 import os
+import re
 import sqlite3
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
 from synmem import folders
 from synmem.cli.app import app
+from synmem.masking import secrets_of
 from synmem.operations.keeping import backups
+from synmem.profiles import from_address
+from tests.cli.places import Places
 
 
 def run(*arguments: str | Path) -> Result:
@@ -176,6 +181,43 @@ def test_a_backup_of_an_address_with_a_secret_asks_for_it(store: str) -> None:
     assert "-p" in result.stderr
     assert run("undo", "-p", store).exit_code == 0
     assert ids(store) == ["a"]
+
+
+def test_the_command_that_is_printed_has_p_where_the_address_holds_a_secret(
+    places: Places, tmp_path: Path
+) -> None:
+    store = places.new("postgres")
+    secrets = secrets_of(from_address(store).settings)
+    if not secrets:
+        pytest.skip("the server of the environment has no password")
+    run("add", "a", "x", "-p", store)
+    run("add", "a", "y", "-p", store)
+    for command in (
+        ["clear", "a", "-p", store],
+        ["clear", "a", "--keep-last", "1", "-p", store],
+        ["summarize", "a", "--replace", "--max-messages", "1", "-p", store],
+        ["migrate", store, tmp_path / "other.db", "--move"],
+    ):
+        done = run(*command, "--yes")
+        assert done.exit_code == 0, done.stderr
+        [told] = re.findall(r"synmem undo (.+) -p ADDRESS \((.+), with its secret\)", done.stderr)
+        assert told[1] == from_address(store).where
+        assert not any(secret in done.stderr for secret in secrets)
+        assert run("undo", told[0]).exit_code == 2
+        assert run("undo", told[0], "-p", store).exit_code == 0
+    run("profile", "add", "named", store)
+    told = re.findall(r"synmem undo (\S+)$", run("clear", "a", "--yes", "-p", "named").stderr, re.M)
+    assert run("undo", *told).exit_code == 0
+    assert ids(store) == ["a"]
+
+
+def test_of_several_commands_each_has_p_where_the_address_holds_a_secret() -> None:
+    from synmem.operations.keeping.backups import Origin
+
+    origin = Origin("clear", "redis://h/0", "redis://h/0", "redis:h/0", "redis", named=False)
+    assert (origin.is_found, origin.undo("1")) == (False, "synmem undo 1 -p ADDRESS")
+    assert replace(origin, settings={}).undo("1") == "synmem undo 1"
+    assert replace(origin, named=True).undo("1") == "synmem undo 1"
 
 
 def test_a_backup_is_a_sound_sealed_file(store: str) -> None:

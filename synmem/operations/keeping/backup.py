@@ -113,7 +113,7 @@ class Backup:
     def __init__(self, origin: Origin) -> None:
         now = datetime.now(UTC)
         self.id = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
-        self._origin = origin
+        self.origin = origin
         self._aside = store_folder(folders.state_path("notes"), origin.identity)
         self._at = format_time(now)
         self._token = secrets.token_hex(16)
@@ -281,7 +281,7 @@ class Backup:
         may it be. May be called again."""
         sequence = next_sequence(above=self._above)
         manifest = Manifest(
-            id=self.id, at=self._at, origin=self._origin, conversations=self._numbers,
+            id=self.id, at=self._at, origin=self.origin, conversations=self._numbers,
             messages=self._messages, index=sha(self._index), version=2, sequence=sequence,
         )  # fmt: skip
         with writing():

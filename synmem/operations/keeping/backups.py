@@ -62,6 +62,15 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
         layout = (self.within or self.settings or {}).get("layout")
         return self.identity, None if layout in _OWN else layout
 
+    @property
+    def is_found(self) -> bool:
+        """Whether `undo` finds the store by itself: a secret of its address is kept nowhere."""
+        return self.named or self.settings is not None
+
+    def undo(self, backup_id: str) -> str:
+        """The command that brings back what was removed from it."""
+        return f"synmem undo {backup_id}" + ("" if self.is_found else " -p ADDRESS")
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """A sealed backup as a whole: its id, when it was made, from where, and how much it holds.

@@ -78,9 +78,9 @@ def _in_order(removals: Removals, manifest: Manifest, how: Undo) -> list[Removal
 
 def _refused(manifest: Manifest, newer: Sequence[Removal]) -> Refused:
     names = list(dict.fromkeys(each.name for each in newer))
-    others = list(dict.fromkeys(each.manifest.id for each in newer))
+    others = list({each.manifest.id: each.manifest for each in newer}.values())
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-    order = "; ".join(f"synmem undo {each}" for each in (*others, manifest.id))
+    order = "; ".join(each.origin.undo(each.id) for each in (*others, manifest))
     return Refused(
         f"backup {manifest.id}: from conversation {names[0]!r}{more} something was removed again "
         "later, which comes back first",
