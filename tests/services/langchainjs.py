@@ -1,10 +1,8 @@
 """The real LangChain.js, with its histories in PostgreSQL, Redis and MongoDB."""
 
-import contextlib
-from collections.abc import Iterator
+from functools import partial
 
 from tests.services import node
-from tests.services.framework import Framework
 
 PACKAGES = {
     "@langchain/community": "1.1.29",
@@ -19,8 +17,5 @@ PACKAGES = {
 """The packages that wrote the fixtures, and the drivers that they are given."""
 
 
-@contextlib.contextmanager
-def langchainjs() -> Iterator[Framework]:
-    """It, until the end."""
-    with node.running(PACKAGES, "langchainjs_program.cjs") as running:
-        yield running
+langchainjs = partial(node.running, PACKAGES, "langchainjs_program.cjs")
+"""It, until the end."""

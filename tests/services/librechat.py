@@ -1,10 +1,8 @@
 """The real models and methods of LibreChat."""
 
-import contextlib
-from collections.abc import Iterator
+from functools import partial
 
 from tests.services import node
-from tests.services.framework import Framework
 
 PACKAGES = {
     "@librechat/data-schemas": "0.0.71",
@@ -23,8 +21,5 @@ PACKAGES = {
 """The packages that wrote the fixture."""
 
 
-@contextlib.contextmanager
-def librechat() -> Iterator[Framework]:
-    """It, until the end."""
-    with node.running(PACKAGES, "librechat_program.cjs") as running:
-        yield running
+librechat = partial(node.running, PACKAGES, "librechat_program.cjs")
+"""It, until the end."""

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,9 +66,12 @@ class Base:
     def fill(self, table: str, talks: dict[str, int], columns: str = "") -> None:
         """Rows of these conversations, one of each at a time."""
         self.run(columns.format(table) if columns else DDL.format(table))
-        rows = [(name, human(f"message {n}")) for n in range(9) for name, size in talks.items() if n < size]  # fmt: skip
+        self.insert(table, [(name, human(f"message {n}")) for n in range(9) for name, size in talks.items() if n < size])  # fmt: skip
+
+    def insert(self, table: str, rows: Sequence[tuple[str, str]], kind: str = "jsonb") -> None:
+        """Rows of these sessions and messages, in this order; `kind`: of the message."""
         self.run(
-            f"INSERT INTO {table} (session_id, message) SELECT a, b::jsonb "
+            f"INSERT INTO {table} (session_id, message) SELECT a, b::{kind} "
             "FROM unnest($1::text[], $2::text[]) AS given(a, b)",
             values=[[row[0] for row in rows], [row[1] for row in rows]],
         )
@@ -722,19 +724,11 @@ def test_csv_is_of_whole_conversations_however_little_is_known_at_once(
     run(main())
 
 
-IN_A_ROW = (
-    "INSERT INTO message_store (session_id, message) SELECT a, b::jsonb "
-    "FROM unnest($1::text[], $2::text[]) AS given(a, b)"
-)
-
-
-def fill_in_a_row(base: Base, talks: dict[str, list[str]], columns: str = DDL) -> None:
+def fill_in_a_row(base: Base, talks: dict[str, list[str]], kind: str = "jsonb") -> None:
     """Rows of these conversations, one conversation behind the other."""
-    base.run(columns.format("message_store"))
+    base.run(DDL.replace("JSONB", kind).format("message_store"))
     rows = [(name, text) for name, texts in talks.items() for text in texts]
-    base.run(
-        IN_A_ROW.replace("::jsonb", "::json"), values=[[*each] for each in zip(*rows, strict=True)]
-    )
+    base.insert("message_store", rows, kind)
 
 
 def full(text: str) -> str:
@@ -769,17 +763,13 @@ def test_what_was_listed_is_copied_as_it_is_now(base: Base, then: str, copied: s
     async def main() -> None:
         async with base.opened() as source, base.opened(write=True, layout="synmem") as dest:
             names = await ids(source)
-            base_then()
+            await asyncio.to_thread(base.run, then)
             done, left = await dest.copy(source, [Conversation(name) for name in names])
             assert left == []
             assert {each.conversation for each in done} == {*copied}
             for name in copied:
                 behind = 3 if "INSERT" in then else None
                 assert await items(dest, name) == (await items(source, name))[:behind]
-
-    def base_then() -> None:
-        with ThreadPoolExecutor() as beside:
-            beside.submit(base.run, then).result()
 
     run(main())
 
@@ -819,7 +809,7 @@ def test_csv_of_many_texts_leaves_what_csv_cannot_hold(base: Base) -> None:
         "longer together": [full(long[:-1]), full("b")],
         "quotes": [full('"a" ""'), full('"'), full("\n\\.\n"), full("")],
     }
-    fill_in_a_row(base, talks, DDL.replace("JSONB", "JSON"))
+    fill_in_a_row(base, talks, "json")
 
     async def main() -> None:
         async with base.opened() as source, base.opened(write=True, layout="synmem") as dest:
