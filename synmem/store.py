@@ -61,8 +61,7 @@ class Part(msgspec.Struct, frozen=True):
     """What one `append` brings to one conversation.
 
     A `title` or `extra` of the conversation that is not None is set; an empty one is forgotten.
-    `expect` is the end that
-    the conversation must have (START: it must not exist); None takes any.
+    `expect` is the end that the conversation must have (START: it must not exist); None takes any.
     """
 
     conversation: Conversation
@@ -112,13 +111,12 @@ class Store(Protocol):
     ) -> AsyncIterator[Page]:
         """The messages of these conversations, oldest first (or newest first), in pages.
 
-        All pages of a conversation come in one run; the runs in any order; an absent one has
-        none. `after` (one conversation only) goes on behind that message, in reading direction.
-        `limit` bounds the messages of each conversation. A record that cannot be read comes as
-        `Unreadable` in its place, and one stands for all messages of a conversation of which it
-        cannot be read where it begins: hidden ones never come. No cursor, transaction or
-        connection is held across a page; where the last message read is gone when the next page
-        is due: `Changed`.
+        All pages of a conversation come in one run; the runs in any order; an absent one has none.
+        `after` (one conversation only) goes on behind that message, in reading direction. `limit`
+        bounds the messages of each conversation. A record that cannot be read comes as `Unreadable`
+        in its place, and one stands for all messages of a conversation of which it cannot be read
+        where it begins: hidden ones never come. No cursor, transaction or connection is held across
+        a page; where the last message read is gone when the next page is due: `Changed`.
         """
 
     def conversations(
@@ -240,8 +238,7 @@ class SupportsStrays(Protocol):
 
 @runtime_checkable
 class SupportsOrphans(Protocol):
-    """A store that has conversations which its own index does not name: they may be another
-    program's."""
+    """A store with conversations that its own index does not name: perhaps another program's."""
 
     async def orphans(self) -> list[Damage]:
         """Those conversations, all of kind ORPHAN; `damage` tells them too."""
@@ -308,6 +305,9 @@ class SupportsBranches(Protocol):
         """How many other branches the conversations have that were read so far, or of those that
         were listed these; none where it was opened with `branches`, so that each is a conversation
         of its own, `ID#LEAF`. One of which that id is another conversation's is a stray then."""
+
+    async def leaf(self, conversation: str) -> str | None:
+        """The id of the record at which its branch ends; None where that is not known."""
 
 
 @runtime_checkable

@@ -150,7 +150,9 @@ class WholeStore:
         missing = [id_ for id_ in ids if id_ not in found and _MARK in id_]
         branches = await self._branches(missing, trunks) if missing else {}
         for id_, (trunk, leaf) in branches.items():
-            found[id_] = msgspec.structs.replace(trunk, messages=trunk.branches[leaf], branches={})
+            found[id_] = msgspec.structs.replace(
+                trunk, messages=trunk.branches[leaf], branches={}, leaf=leaf
+            )
         return {id_: readable(told) for id_, told in found.items() if told.messages}
 
     async def _branches(
@@ -231,6 +233,11 @@ class WholeStore:
         """See `SupportsBranches.passed_over`."""
         ids = self._were_read if listed is None else listed
         return sum(self._passed.get(id_, 0) for id_ in ids)
+
+    async def leaf(self, conversation: str) -> str | None:
+        """See `SupportsBranches.leaf`."""
+        told = (await self._told([conversation], {})).get(conversation)
+        return None if told is None else told.leaf
 
     # --- what lies there ---
 

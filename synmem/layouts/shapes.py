@@ -45,6 +45,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     extra: JSONObject | None = None
     branches: Mapping[str, Sequence[Message | Unreadable]] = {}
     """The other branches, whole, from the conversation's beginning on: by the id of their leaf."""
+    leaf: str | None = None
+    """The id of the record at which the current branch ends, where records have ids."""
 
 
 # --- databases of tables --------------------------------------------------------------------

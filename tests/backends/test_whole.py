@@ -4,14 +4,17 @@ the branches of its trees."""
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from synmem.backends.whole import WholeStore, told_by
 from synmem.errors import Changed, Unsupported
 from synmem.layouts.shapes import Told
 from synmem.messages import Conversation, Damage, Holds, Message, Unreadable, chunks
-from synmem.store import START, Part
+from synmem.store import START, Part, SupportsBranches
+from tests.backends.sqlite.test_store import opened
 from tests.conformance import AT, PAGE_SIZE, contents, details, ids, items, numbered, run
+from tests.layouts.foreign.wholes import FIXTURES
 
 HOLDS = Holds(own=False)
 
@@ -249,6 +252,33 @@ def test_a_branch_is_read_by_the_id_of_its_leaf() -> None:
             "A title",
             {"k": 1},
         )
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("fixture", "leaves"),
+    [("openai-agents-sqlite-advanced/advanced.db", {"main"}), ("open-webui/webui.db", {"bran-m2"})],
+)
+def test_where_the_conversations_of_a_real_store_end(fixture: str, leaves: set[str]) -> None:
+    async def main() -> None:
+        async with opened(FIXTURES / fixture) as whole:
+            assert isinstance(whole, SupportsBranches)
+            assert leaves <= {await whole.leaf(id_) for id_ in await ids(whole)}
+
+    run(main())
+
+
+def test_where_a_branch_ends_is_told_where_the_layout_says_it() -> None:
+    async def main() -> None:
+        source = Dict(a=msgspec.structs.replace(tree(3, left=1), leaf="mid"), b=tree(1))
+        source.there["c"] = Told(messages=[], leaf="none")
+        whole = store(source)
+        assert isinstance(whole, SupportsBranches)
+        found = {id_: await whole.leaf(id_) for id_ in ("a", "a#left", "b", "c", "d", "a#right")}
+        assert found == {
+            "a": "mid", "a#left": "left", "b": None, "c": None, "d": None, "a#right": None,
+        }  # fmt: skip
 
     run(main())
 

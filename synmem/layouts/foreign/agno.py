@@ -87,6 +87,7 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
     title = session.get("session_name") if isinstance(session, dict) else None
     found: list[Said] = []
     branches: dict[str, Sequence[Said]] = {}
+    leaf = None
     seen = _Seen()
     for run_id, data in _runs(rows, before):
         run, parent = _run(data)
@@ -98,12 +99,15 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
             said = told("run", run_id, copy(seen).messages, run)
             branches[run_id] = [*found, *said]
         else:
-            found += told("run", run_id, seen.messages, run)
+            said = told("run", run_id, seen.messages, run)
+            found += said
+            leaf = run_id if said else leaf
     return Told(
         messages=found,
         title=text_or_none(title) or None,
         extra={NAME: kept(about)},
         branches=branches,
+        leaf=leaf,
     )
 
 

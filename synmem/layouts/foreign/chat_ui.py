@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.trees import LOST, Branches, Node, Paths, paths
+from synmem.layouts.foreign.trees import LOST, Branches, Node, listed, paths
 from synmem.layouts.foreign.values import (
     as_json,
     kept,
@@ -40,16 +40,16 @@ def unfold(conversation: str, found: Mapping[str, Sequence[JSONObject]]) -> Told
         raise ValueError("its messages are no list")
     said = [_said(index, document) for index, document in enumerate(documents)]
     title = text_or_none(about.pop("title", None))
-    if about.pop("rootMessageId", None) is None:
-        ways = Paths([*range(len(documents))])
-    else:
-        ways = paths([_node(document) for document in documents], len(documents) - 1)
+    nodes = [_node(document) for document in documents]
+    plain = about.pop("rootMessageId", None) is None
+    ways = listed(nodes) if plain else paths(nodes, len(nodes) - 1)
     left = kept(about, {"_id"})
     return Told(
         messages=[each for index in ways.current for each in said[index]],
         title=title,
         extra={NAME: left} if left else None,
         branches=Branches(ways, said.__getitem__),
+        leaf=ways.leaf,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.tables import Tables, about_of, beside, objects, told_row
-from synmem.layouts.foreign.trees import LOST, Branches, Node, Paths, paths
+from synmem.layouts.foreign.trees import LOST, Branches, Node, Paths, listed, paths
 from synmem.layouts.foreign.values import kept, parsed, take_time, text_of, text_or_none
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import Holds, JSONObject, Message
@@ -72,13 +72,14 @@ def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
         title=title,
         extra={NAME: left} if left else None,
         branches=Branches(ways, said.__getitem__, first),
+        leaf=ways.leaf,
     )
 
 
 def _ways(rows: Sequence[JSONObject | ValueError]) -> Paths:
     nodes = [_node(row) for row in rows]
     if all(node.parent in (None, LOST) for node in nodes):
-        return Paths([*range(len(rows))])
+        return listed(nodes)
     return paths(nodes)
 
 

@@ -113,6 +113,7 @@ def _told(
     rows: Mapping[str, Sequence[Record]],
     messages: Sequence[Message | Unreadable],
     branches: Mapping[str, Sequence[Message | Unreadable]],
+    leaf: str | None,
 ) -> Told:
     if len(rows["session"]) != 1:
         raise ValueError("it is the name of several sessions")
@@ -121,7 +122,7 @@ def _told(
         "app_name": app, "user_id": user, "id": session, "state": parsed(state),
         "create_time": made, "update_time": changed,
     }  # fmt: skip
-    return Told(messages=messages, extra={NAME: kept(about)}, branches=branches)
+    return Told(messages=messages, extra={NAME: kept(about)}, branches=branches, leaf=leaf)
 
 
 def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
@@ -142,14 +143,16 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
             ways.append(way)
     current, *others = ways
     branches = {str(events[way[-1]][0]): messages(way) for way in others}
-    return _told(rows, messages(current), branches)
+    leaf = str(events[current[-1]][0]) if current else None
+    return _told(rows, messages(current), branches, leaf)
 
 
 def _unfold_0(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
     found: list[Message | Unreadable] = []
     for event, *values in rows["events"]:
         found += told("event", event, _event_0, event, values)
-    return _told(rows, found, {})
+    leaf = str(rows["events"][-1][0]) if rows["events"] else None
+    return _told(rows, found, {}, leaf)
 
 
 _REWIND: Final = "rewind_before_invocation_id"

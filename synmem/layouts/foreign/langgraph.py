@@ -134,7 +134,7 @@ def _tree(leaves: Mapping[Any, Told]) -> Told:
         for each in others
         if leaves[each].messages != found.messages[: len(leaves[each].messages)]
     }
-    return msgspec.structs.replace(found, branches=branches)
+    return msgspec.structs.replace(found, branches=branches, leaf=str(newest))
 
 
 def _told(checkpoint_id: Any, metadata: Any, checkpoint: JSONObject, values: JSONObject) -> Told:

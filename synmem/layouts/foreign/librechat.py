@@ -47,6 +47,7 @@ def unfold(conversation: str, found: Mapping[str, Sequence[JSONObject]]) -> Told
         title=text_or_none(about.pop("title", None)),
         extra=_extra(about),
         branches=Branches(ways, said.__getitem__, prompts),
+        leaf=ways.leaf,
     )
 
 

@@ -181,7 +181,7 @@ def _thread(rows: Rows) -> Told:
         for hash_ in chain:
             given = messages[hash_], parts[hash_], fragments, files, turns[hash_]
             found += told("message", hash_, _of_message, *given)
-    return Told(messages=found, extra={NAME: extra} if extra else None)
+    return Told(messages=found, extra={NAME: extra} if extra else None, leaf=tip and str(tip))
 
 
 def _turns(rows: Sequence[Record], chain: Sequence[Record]) -> dict[str, JSONObject]:

@@ -122,6 +122,7 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
         title=title,
         extra={NAME: kept({**about, "chat": kept(rest) or None})},
         branches=Branches(found, said, first),
+        leaf=found.leaf,
     )
 
 

@@ -209,7 +209,8 @@ def _unfold_branches(_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
     for branch, *row in rows["placed"] or rows["plain"]:
         branches.setdefault(str(branch), []).append(_placed(*row))
     current = _MAIN if _MAIN in branches else next(reversed(branches), _MAIN)
-    return Told(messages=branches.pop(current, []), branches=branches)
+    leaf = current if rows["placed"] else None
+    return Told(messages=branches.pop(current, []), branches=branches, leaf=leaf)
 
 
 def _placed(number: Any, text: Any, created_at: Any) -> Message | Unreadable:

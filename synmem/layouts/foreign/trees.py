@@ -32,6 +32,13 @@ class Paths(NamedTuple):
     """The index of each other leaf, by its id; one without has its index, as text."""
     parents: Sequence[int | None] = ()
     """Of each record the index of the one before it."""
+    leaf: str | None = None
+    """The id of the record at which the current one ends; None where it has none."""
+
+
+def listed(nodes: Sequence[Node]) -> Paths:
+    """One way, of all these records as they come."""
+    return Paths([*range(len(nodes))], leaf=_leaf(nodes[-1]) if nodes else None)
 
 
 def paths(nodes: Sequence[Node], last: int | None = None) -> Paths:
@@ -54,7 +61,11 @@ def paths(nodes: Sequence[Node], last: int | None = None) -> Paths:
             _rest(leaf, parents, seen)
             name = nodes[leaf].id
             others[str(leaf) if name == LOST or name in others else name] = leaf
-    return Paths(_merged(way, lost), others, parents)
+    return Paths(_merged(way, lost), others, parents, _leaf(nodes[last]))
+
+
+def _leaf(node: Node) -> str | None:
+    return None if node.id == LOST else node.id
 
 
 def _parents(nodes: Sequence[Node]) -> Iterator[int | None]:

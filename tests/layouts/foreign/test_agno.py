@@ -171,6 +171,8 @@ def test_a_run_that_another_one_took_the_place_of_is_a_branch(tmp_path: Path) ->
             assert await contents(store, "a") == ["1", "s", "again?", "yes"]
             assert store.passed_over() == 1
             assert await contents(store, "a#r1") == ["1", "s", "again?", "no"]
+            assert await store.leaf("a") == "r2"
+            assert await store.leaf("a#r1") == "r1"
 
     run(main())
 

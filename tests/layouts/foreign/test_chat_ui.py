@@ -36,6 +36,7 @@ def test_before_2024_the_messages_are_a_plain_list() -> None:
     said = told({"from": "user", "content": "a"}, {"from": "assistant", "content": "b"})
     assert said.messages == [Message("user", "a"), Message("assistant", "b")]
     assert said.branches == {}
+    assert said.leaf is None
 
 
 def test_what_has_no_word_of_ours_is_kept() -> None:
@@ -88,6 +89,7 @@ def test_a_message_that_cannot_be_read_is_named_in_its_place() -> None:
         "three",
     ]
     assert said.branches == {}
+    assert said.leaf == "c"
 
 
 @given(documents("id", "from", "content", "ancestors", "updates", "files", "createdAt", "reasoning"))  # fmt: skip

@@ -95,6 +95,7 @@ def test_rows_that_say_nothing_of_the_one_before_are_a_list() -> None:
     said = told(row("1", "a", "b", parent_message_id=nil), row("2", "c", "d"))
     assert texts(said.messages) == ["a", "b", "c", "d"]
     assert said.branches == {}
+    assert said.leaf == "2"
 
 
 def test_the_newest_row_says_which_branch_is_current() -> None:
@@ -107,6 +108,7 @@ def test_the_newest_row_says_which_branch_is_current() -> None:
     assert {leaf: texts(branch) for leaf, branch in said.branches.items()} == {
         "2": ["a", "b", "c", "d"]
     }
+    assert said.leaf == "3"
 
 
 def test_a_row_that_cannot_be_read_is_named_and_hides_nothing() -> None:

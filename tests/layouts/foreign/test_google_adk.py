@@ -194,19 +194,20 @@ def rewind(before: Any) -> dict[str, Any]:
 
 
 def test_what_was_rewound_is_a_branch(tmp_path: Path) -> None:
-    def told(*events: Any) -> tuple[str, dict[str, str]]:
+    def told(*events: Any) -> tuple[str, str | None, dict[str, str]]:
         path = tmp_path / "s.db"
         path.unlink(missing_ok=True)
         rows = rows_of(session(path, *events), "google_adk")["a"]
         found = google_adk._unfold("a", rows)
-        return _texts(found.messages), {id_: _texts(m) for id_, m in found.branches.items()}
+        others = {id_: _texts(m) for id_, m in found.branches.items()}
+        return _texts(found.messages), found.leaf, others
 
     a, b, c, d = (of({"text": text}, invocation_id=text) for text in "abcd")
-    assert told(a, b, b, rewind("b"), c) == ("ac", {"2": "abb"})
-    assert told(a, b, rewind("b"), c, rewind("c"), d) == ("ad", {"1": "ab", "3": "ac"})
-    assert told(a, b, rewind("b"), rewind("a"), d) == ("d", {"1": "ab"})
-    assert told(a, b, c, rewind("b"), d, rewind("c")) == ("ab", {"2": "abc", "4": "ad"})
-    assert told(a, rewind("b"), b, rewind(5), {"actions": 5}, c) == ("abc", {})
+    assert told(a, b, b, rewind("b"), c) == ("ac", "4", {"2": "abb"})
+    assert told(a, b, rewind("b"), c, rewind("c"), d) == ("ad", "5", {"1": "ab", "3": "ac"})
+    assert told(a, b, rewind("b"), rewind("a"), d) == ("d", "4", {"1": "ab"})
+    assert told(a, b, c, rewind("b"), d, rewind("c")) == ("ab", "1", {"2": "abc", "4": "ad"})
+    assert told(a, rewind("b"), b, rewind(5), {"actions": 5}, c) == ("abc", "5", {})
 
 
 def _texts(messages: Sequence[Any]) -> str:

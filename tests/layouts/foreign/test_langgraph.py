@@ -179,6 +179,7 @@ def test_what_a_thread_left_behind_where_it_went_on_from_earlier_is_a_branch(
             assert await contents(store, "a") == ["one", "other", "last"]
             assert store.passed_over() == 1
             assert await contents(store, "a#00002") == ["one", "two", "three"]
+            assert await store.leaf("a") == "00005"
         with database(path) as db:
             db.execute("UPDATE checkpoints SET type = 'pickle' WHERE checkpoint_id = '00005'")
         async with opened(path) as store:

@@ -104,6 +104,7 @@ def test_the_system_prompt_comes_first_in_every_branch(key: str) -> None:
     )
     assert [each.content for each in said.messages] == ["be brief", "two"]
     assert [each.content for each in said.branches["a"]] == ["be brief", "one"]
+    assert said.leaf == "b"
 
 
 @given(documents("messageId", "parentMessageId", "text", "content", "files", "isCreatedByUser", "createdAt"))  # fmt: skip

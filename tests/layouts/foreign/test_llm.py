@@ -286,6 +286,13 @@ def test_a_file_that_lies_nowhere_hides_no_text(tmp_path: Path) -> None:
         assert user.extra["llm"]["attachments"][0]["type"] == "image/png"
 
 
+def test_a_thread_ends_at_its_newest_message() -> None:
+    with database(NEW) as db:
+        tips = db.execute("SELECT id, tip_message_hash FROM threads WHERE id = 'tricky'").fetchall()
+    ((id_, tip),) = tips
+    assert _unfold(id_, rows_of(NEW, "llm")[id_]).leaf == tip
+
+
 def test_a_thread_that_says_nothing_yet_hides_nothing(tmp_path: Path) -> None:
     path = copied(MIXED, tmp_path)
     with database(path) as db:

@@ -100,6 +100,8 @@ def test_each_branch_is_read_by_the_id_of_its_leaf(tmp_path: Path) -> None:
             assert await contents(store, BRANCH) == ["Pick a colour", "Blue"]
             assert store.passed_over() == 1
             assert await contents(store, f"{BRANCH}#bran-m1") == ["Pick a colour", "Red"]
+            assert await store.leaf(BRANCH) == "bran-m2"
+            assert await store.leaf(f"{BRANCH}#bran-m1") == "bran-m1"
         async with opened(copied(tmp_path), branches=True) as store:
             assert f"{BRANCH}#bran-m1" in await ids(store)
             assert len(await ids(store)) == 8

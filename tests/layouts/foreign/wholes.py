@@ -116,6 +116,7 @@ def check(unfold: Any, id_: str, rows: Rows) -> None:
                 assert isinstance(each.position, str)
                 assert each.reason
     assert all(isinstance(leaf, str) for leaf in told.branches)
+    assert isinstance(told.leaf, str | None)
 
 
 _SCALARS = some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=5)
