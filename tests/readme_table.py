@@ -19,7 +19,7 @@ COMING: Final = (
     ("Crush", "SQLite"), ("Cursor", "SQLite"), ("Gemini", "CLI, contents"), ("Goose", "SQLite"),
     ("Haystack", "JSON"), ("Jan", "its folders"), ("LangChain", "file history"),
     ("LibreChat", "its export"), ("LlamaIndex", "`SimpleChatStore`"), ("LM Studio", "its folders"),
-    ("OpenAI", "chat JSONL"), ("opencode", "SQLite, its folders"), ("Pydantic AI", "JSON"),
+    ("OpenAI", "chat JSONL"), ("opencode", "its folders"), ("Pydantic AI", "JSON"),
     ("Qwen Code", "its folders"), ("ShareGPT", "JSON, JSONL"), ("SillyTavern", "its folders"),
     ("Strands", "its folders"), ("text-generation-webui", "its folders"),
     ("VS Code", "chat sessions"), ("Zed", "SQLite"),

@@ -37,6 +37,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "mem0": ("sqlite",),
     "open_webui": ("sqlite", "postgres"),
     "openai_agents": ("sqlite", "postgres", "mongo", "redis"),
+    "opencode": ("sqlite",),
     "spring_ai": ("postgres",),
     "vercel_ai": ("postgres",),
 }

@@ -23,6 +23,7 @@ PLACES = {
     "llm-logs-mixed": "logs.db",
     "llm-logs-new": "logs.db",
     "open-webui": "webui.db",
+    "opencode-sqlite": "opencode.db",
 }
 WEBUI = "open-webui"
 BRANCH = "87c88bfe-2cb0-4852-8d38-df8b3fbee10a"
@@ -69,6 +70,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(
         ("google-adk-sqlalchemy", "sessions", "id", "events of session"),
         ("google-adk-sqlite", "sessions", "id", "events of session"),
         ("open-webui", "chat", "id", "chat_message of chat_id"),
+        ("opencode-sqlite", "session", "id", "message of session_id"),
     ],
 )
 def test_what_is_left_of_a_conversation_that_is_gone_is_named(
@@ -158,6 +160,7 @@ def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path:
         ("llm-logs-legacy", "UPDATE responses SET response = x'00' WHERE conversation_id = 'tricky'", "tricky"),
         ("llm-logs-new", "UPDATE parts SET payload = '{' WHERE text LIKE 'line1%'", "tricky"),
         ("open-webui", "UPDATE chat_message SET content = '{' WHERE id LIKE '%tric-m0'", "ed50b666"),
+        ("opencode-sqlite", "UPDATE part SET data = '{' WHERE data LIKE '%line1%'", "ses_ddc70dcc4"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named_and_hides_no_other(

@@ -123,7 +123,7 @@ ALL = [
     Fixture("openai-agents-sqlite-advanced", "advanced.db"),
     coming("openai-chat-jsonl", "train.jsonl", "no form for OpenAI's chat JSONL", "file"),
     coming("opencode-json", "storage", "no layout for opencode's folders", "file"),
-    coming("opencode-sqlite", "opencode.db", "no layout for opencode"),
+    Fixture("opencode-sqlite", "opencode.db"),
     coming("pydantic-ai-json", ".", "no form for Pydantic AI's messages", "file"),
     coming("qwen-code", "projects", "no layout for Qwen Code's folders", "file"),
     coming("sharegpt", "sharegpt.json", "no form for ShareGPT", "file"),
@@ -413,6 +413,9 @@ ABOUT = {"where", "fixture_name", "composed", "other_threads"}
 
 OF_CONVERSATION = {"id", "messages", "title", "other_branches", "branch"}
 KEPT_OF_CONVERSATION = {"app_name", "user_id", "summary", "parent", "forked_from", "session_type"}
+COUNTED = {"reverted", "hidden", "excluded_rows", "missing_bubbles"}
+"""How many messages or rows of a conversation are not listed: it says so under the same key."""
+
 ROLES = {"system", "developer", "user", "assistant", "tool", "reasoning"}
 
 
@@ -429,7 +432,9 @@ def compare_told(fixture: str, found: dict[str, Told]) -> None:
 
 
 def _other_branches(expected: list[dict[str, Any]]) -> int:
-    return sum(each.get("other_branches", 0) for each in expected) + len(_named(expected))
+    """How many there are; what was reverted is one until it is removed."""
+    told = sum(each.get("other_branches", 0) + ("reverted" in each) for each in expected)
+    return told + len(_named(expected))
 
 
 def _named_apart(expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -452,12 +457,14 @@ def _compare(
     assert sorted(info.id for info, _ in found) == sorted(each["id"] for each in expected)
     for info, messages in found:
         [about] = [each for each in expected if each["id"] == info.id]
-        unknown = about.keys() - OF_CONVERSATION - KEPT_OF_CONVERSATION - ABOUT
+        unknown = about.keys() - OF_CONVERSATION - KEPT_OF_CONVERSATION - COUNTED - ABOUT
         assert not unknown, f"nothing compares {unknown} of a conversation"
         assert info.title == about.get("title")
         assert info.messages in (None, len(messages))
         for key in about.keys() & KEPT_OF_CONVERSATION:
             assert _holds(info.extra, about[key]), key
+        for key in about.keys() & COUNTED:
+            assert _holds(info.extra, {key: about[key]}), key
         assert len(messages) == len(about["messages"])
         for message, wanted in zip(messages, about["messages"], strict=True):
             _compare_message(message, wanted, written(message) if written else None)

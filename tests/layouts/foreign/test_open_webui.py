@@ -23,6 +23,7 @@ from tests.layouts.foreign.wholes import (
     check,
     database,
     made_as,
+    read,
     rows_of,
     spoiled,
 )
@@ -72,17 +73,6 @@ class TestOpenWebui(WholeReading):
 def copied(tmp_path: Path) -> Path:
     """The fixture, to be changed."""
     return Path(shutil.copy(WEBUI, tmp_path / "webui.db"))
-
-
-def read(path: Path, conversation: str, **how: Any) -> list[Any]:
-    """The messages of a conversation."""
-
-    async def main() -> list[Any]:
-        async with opened(path, **how) as store:
-            return await items(store, conversation)
-
-    found: list[Any] = run(main())
-    return found
 
 
 def changed(path: Path, conversation: str, change: Any) -> None:

@@ -16,6 +16,7 @@ from synmem.layouts.shapes import Record, Told
 from synmem.messages import Message, Unreadable, canonical, refusal
 from synmem.store import Part, Store
 from tests.backends.sqlite.test_store import opened
+from tests.conformance import items, run
 from tests.layouts.foreign.reading import ReadingTheirs
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -28,6 +29,17 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(path)) as db:
         yield db
         db.commit()
+
+
+def read(path: Path, conversation: str, **how: Any) -> list[Any]:
+    """The messages of a conversation in a file."""
+
+    async def main() -> list[Any]:
+        async with opened(path, **how) as store:
+            return await items(store, conversation)
+
+    found: list[Any] = run(main())
+    return found
 
 
 def made_as(db: sqlite3.Connection, fixture: Path) -> None:
