@@ -1,14 +1,15 @@
 """Where a store is: a profile of config.toml, a URL or a path, each made a `Profile`.
 
-A bare word is always a profile's name. For each key the first that is set counts: the URL itself,
+A bare word is always a name: a profile's, or else that of a place where a known program keeps its
+conversations, which is only read. For each key the first that is set counts: the URL itself,
 SYNMEM_PROFILE_<NAME>_<KEY>, config.toml, the default. Nothing here opens a store.
 """
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,7 +17,7 @@ from synmem import addresses, folders
 from synmem.addresses import check_scheme, home, hosts_and_path, is_address, without_own
 from synmem.backends import BACKENDS
 from synmem.config import Config, load
-from synmem.errors import ProfileError, ProfileNotFound
+from synmem.errors import ProfileError, ProfileNotFound, StoreNotFound, UsageError
 from synmem.masking import mask, mask_settings, mask_with, userinfo_end, with_password
 from synmem.settings import (
     KEYS,
@@ -30,6 +31,9 @@ from synmem.settings import (
     variable,
 )
 from synmem.variables import expanded, first_line_of
+
+if TYPE_CHECKING:
+    from synmem.places import Found
 
 __all__ = ["KEYS", "PLACE", "Config", "Profile", "is_address", "is_name", "load", "named", "names",
            "resolve"]  # fmt: skip
@@ -45,8 +49,8 @@ class Profile(msgspec.Struct, frozen=True):
     """A store that can be opened: its backend and settings as they were written.
 
     `name` is what output calls it: the profile's, or the last part of a path, or a URL's
-    database or host. `origins` says for each key where it comes from: `flag`, `env`, `config`
-    or `default`.
+    database or host. `origins` says for each key where it comes from: `flag`, `env`, `config`,
+    `place` or `default`. `program` is the known one whose place it is: that is only read.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Profile(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
     protected: bool = False
     origins: dict[str, str] = msgspec.field(default_factory=dict)
+    program: str | None = None
 
     def connection(self) -> dict[str, Any]:
         """The settings to open it with: variables and `~` expanded, the password in the URL.
@@ -138,7 +143,7 @@ class Profile(msgspec.Struct, frozen=True):
         settings: dict[str, Any] = {}
         for key, value in self.settings.items():
             # A path that was typed was expanded by the shell: what is left is its own.
-            typed = key in PATH_KEYS and self.origins.get(key) == "flag"
+            typed = key in PATH_KEYS and self.origins.get(key) in ("flag", "place")
             if isinstance(value, str) and key != "password_command" and not typed:
                 value = _expand(value, self.name, key)
             settings[key] = home(value) if key in PATH_KEYS else value
@@ -177,12 +182,13 @@ def is_name(text: str) -> bool:
 
 
 def named(name: str, config: Config) -> Profile:
-    """The profile of that name, of the file and the environment together."""
+    """The profile of that name, of the file and the environment together; else what is at the
+    place of that name."""
     table = config.profiles.get(name)
     backend = variable(f"{_variables(name)}BACKEND") or (table or {}).get("backend")
     if table is None and backend is None:
         if name != DEFAULT:
-            raise _not_found(name, config)
+            return _at_place(name, config)
         backend = "sqlite"
     if backend not in BACKENDS:
         what = "names no backend" if backend is None else "names a backend that there is not"
@@ -229,12 +235,18 @@ def _env_name(name: str) -> str:
 
 
 def _not_found(name: str, config: Config) -> ProfileNotFound:
+    from synmem import places
+
     if addresses.status(Path(name)) is not None:
         hint = f"a file of that name is ./{name}"
+    elif near := _nearest(name, [*names(config), *places.PLACES]):
+        hint = f"did you mean {' or '.join(near)}?"
     elif there := names(config):
         hint = known(there)
     else:
         hint = "`synmem profile add NAME URL` makes one"
+    if places_there := places.there():
+        hint += f"; known places: {', '.join(places_there)}"
     shown = mask(f"x://{name}").removeprefix("x://")  # it may be an address without its scheme
     return ProfileNotFound(f"there is no profile {shown!r} in {config.file}", hint=hint)
 
@@ -251,6 +263,68 @@ def names(config: Config) -> list[str]:
     if (config.default_profile or DEFAULT) == DEFAULT:
         found.setdefault(DEFAULT)
     return list(found)
+
+
+def _nearest(name: str, there: Iterable[str]) -> list[str]:
+    import difflib
+
+    return difflib.get_close_matches(name.lower().replace("_", "-"), there, n=3)
+
+
+# --- the places of known programs -----------------------------------------------------------
+
+
+def _at_place(name: str, config: Config) -> Profile:
+    """What is at the place of that name; of several one must be chosen by its path."""
+    from synmem import places
+
+    place = places.place_of(name)
+    if place is None:
+        raise _not_found(name, config)
+    title = places.PLACES[place].title
+    there = places.found(place)
+    if not there:
+        raise _nothing_there(place, title)
+    chosen = [of_place(place, each) for each in places.meant(there)]
+    if len(chosen) > 1:
+        import shlex
+
+        ways = [f"-p {shlex.quote(address(each))}" for each in chosen]
+        raise UsageError(
+            f"{title} keeps conversations in {len(chosen)} places",
+            hint=f"choose one: {' or '.join(ways)}",
+        )
+    return chosen[0]
+
+
+def _nothing_there(place: str, title: str) -> StoreNotFound:
+    from synmem.places import looked_at
+
+    looked = looked_at(place)
+    if not looked:
+        return StoreNotFound(
+            f"{title} keeps its conversations in the folder of each project",
+            hint="`synmem discover FOLDER` finds them",
+        )
+    return StoreNotFound(
+        f"no conversations of {title} are on this machine", hint=f"looked for {', '.join(looked)}"
+    )
+
+
+def of_place(place: str, there: "Found") -> Profile:
+    """What was found at a place, under its name."""
+    from synmem.places import PLACES
+
+    backend = "sqlite" if there.is_database else "file"
+    settings = {PLACE[backend]: str(there.path), "layout": there.layout}
+    origins = dict.fromkeys(["backend", *settings], "place")
+    return Profile(place, backend, settings, origins=origins, program=PLACES[place].title)
+
+
+def address(profile: Profile) -> str:
+    """What a file's profile is opened by without its name: its path, and its layout behind it."""
+    layout = profile.settings.get("layout")
+    return str(profile.file) + (f"?layout={layout}" if layout else "")
 
 
 # --- to be opened ---------------------------------------------------------------------------

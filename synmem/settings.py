@@ -90,14 +90,15 @@ def variable(name: str) -> str | None:
 
 
 def fitting(kind: type, key: str, value: Any, origin: str) -> Any:
-    """The value, if it is of this kind: a switch, a number of 1 or more, or text."""
+    """The value, if it is of this kind: a switch, a number of 1 or more, or text. A layout's name
+    may have hyphens, as that of a place: `open-webui` is `open_webui`."""
     if kind is bool and type(value) is not bool:
         raise ProfileError(f"{origin}: {key} must be true or false")
     if kind is int and (type(value) is not int or value < 1):
         raise ProfileError(f"{origin}: {key} must be a whole number, 1 or more")
     if kind is str and (type(value) is not str or not (value or key == "prefix")):
         raise ProfileError(f"{origin}: {key} must be text, and not empty")
-    return value
+    return value.replace("-", "_") if key == "layout" else value
 
 
 def known(words: Iterable[str]) -> str:

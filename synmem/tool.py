@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from synmem import backends, folders, profiles
-from synmem.errors import CorruptData, UsageError
+from synmem.errors import CorruptData, Unsupported, UsageError
 from synmem.messages import STRAY, Damage
 from synmem.profiles import Profile
 from synmem.store import Store, SupportsExports
@@ -44,7 +44,14 @@ async def open_store(
 async def open_profile(
     profile: Profile, *, write: bool = False, planning: bool = False
 ) -> AsyncIterator[Store]:
-    """The store of this profile, closed at the end; see `backends.open_store`."""
+    """The store of this profile, closed at the end; see `backends.open_store`. Unsupported where
+    it is to be written, or that is planned, and is a known program's own."""
+    if profile.program is not None and (write or planning):
+        raise Unsupported(
+            f"{profile.name} is where {profile.program} keeps its own conversations: it is only "
+            "read",
+            hint=f"`synmem migrate {profile.name} FILE.db` copies them into a file of yours",
+        )
     if write and profile.origins.get("db_path") == "default":
         # Nobody named a folder, so nobody has made it.
         folders.private(Path(profile.settings["db_path"]).parent)

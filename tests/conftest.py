@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from synmem.places import BASES
 from tests import services
 
 MEMORY_BYTES = 4_000_000_000
@@ -36,7 +37,8 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """HOME and the XDG folders below tmp_path, and no SYNMEM_* or terminal setting."""
+    """HOME and the XDG folders below tmp_path, and nothing set for synmem or for a program whose
+    place it knows."""
     home = tmp_path / "home"
     home.mkdir()
     for name in ("CONFIG", "STATE", "DATA", "CACHE"):
@@ -44,6 +46,8 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     for name in [n for n in os.environ if n.startswith("SYNMEM_") and not _of_the_tests(n)]:
         monkeypatch.delenv(name)
+    for variable in {each for each, _ in BASES.values() if not each.startswith("XDG_")}:
+        monkeypatch.delenv(variable, raising=False)
     return home
 
 

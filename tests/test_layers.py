@@ -46,11 +46,13 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "addresses": {"errors", "masking", "backends", "settings"},
     "variables": {"errors"},
+    "places": set(),
     "config": {
         "errors", "folders", "masking", "durable", "leftovers", "settings", "variables",
     },
     "profiles": {
         "errors", "folders", "masking", "backends", "settings", "addresses", "config", "variables",
+        "places",
     },
     "model_settings": {"errors", "settings", "config", "variables", "models"},
     "embedding_settings": {"errors", "settings", "config", "variables", "models"},
@@ -64,6 +66,7 @@ MAY_IMPORT = {
     "cli": {
         *CORE, "cli", "tool", "operations", "strategies", "formats", "models", "notes", "folders",
         "masking", "durable", "leftovers", "settings", "addresses", "config", "profiles", "backends",
+        "places",
         "model_settings", "embedding_settings", "vectors", "exhaustion", "temporary", "as_read", "__init__",
     },
 }  # fmt: skip

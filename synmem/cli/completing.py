@@ -25,14 +25,17 @@ _SECONDS: Final = 1.0
 
 
 def profiles(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The names of the profiles that begin like this; none where the configuration is broken."""
+    """The names that begin like this: of the profiles, none where the configuration is broken, and
+    of the places of known programs where something is."""
+    from synmem import places
     from synmem.profiles import load, names
 
     try:
         found = names(load(ctx.params.get("config")))
     except SynmemError:
-        return []
-    return sorted(_shown(found, incomplete))
+        found = []
+    begin = [name for name in places.PLACES if name.startswith(incomplete)]
+    return sorted({*_shown(found, incomplete), *places.there(begin)})
 
 
 def conversations(ctx: typer.Context, incomplete: str) -> list[str]:
