@@ -16,7 +16,7 @@ COMING: Final = (
     ("ChatGPT", "its export"), ("Cherry Studio", "its backup"), ("Claude.ai", "its export"),
     ("Claude Code", "its folders"), ("Cline, Roo Code", "their folders"),
     ("Codex CLI", "its folders"), ("Continue", "its folders"), ("Copilot CLI", "its folders"),
-    ("Crush", "SQLite"), ("Cursor", "SQLite"), ("Gemini", "CLI, contents"), ("Goose", "SQLite"),
+    ("Cursor", "SQLite"), ("Gemini", "CLI, contents"), ("Goose", "SQLite"),
     ("Haystack", "JSON"), ("Jan", "its folders"), ("LangChain", "file history"),
     ("LibreChat", "its export"), ("LlamaIndex", "`SimpleChatStore`"), ("LM Studio", "its folders"),
     ("OpenAI", "chat JSONL"), ("opencode", "its folders"), ("Pydantic AI", "JSON"),

@@ -25,6 +25,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "agno": ("sqlite", "postgres"),
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
+    "crush": ("sqlite",),
     "dify": ("postgres",),
     "flowise": ("sqlite", "postgres"),
     "google_adk": ("sqlite", "postgres"),

@@ -16,6 +16,7 @@ from tests.layouts.foreign.wholes import FIXTURES, database
 PLACES = {
     "agno-sqlite-v2": "agno.db",
     "agno-sqlite-v3": "agno.db",
+    "crush": "crush.db",
     "google-adk-sqlalchemy": "sessions.db",
     "google-adk-sqlite": "session.db",
     "langgraph-sqlite": "checkpoints.sqlite",
@@ -67,6 +68,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(
     ("name", "table", "id_", "of"),
     [
         ("agno-sqlite-v3", "agno_sessions", "session_id", "agno_runs of session_id"),
+        ("crush", "sessions", "id", "messages of session_id"),
         ("google-adk-sqlalchemy", "sessions", "id", "events of session"),
         ("google-adk-sqlite", "sessions", "id", "events of session"),
         ("open-webui", "chat", "id", "chat_message of chat_id"),
@@ -154,6 +156,7 @@ def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path:
     ("name", "spoil", "conversation"),
     [
         ("agno-sqlite-v3", "UPDATE agno_runs SET run_data = '{' WHERE session_id = 'tricky'", "tricky"),
+        ("crush", "UPDATE messages SET parts = '{' WHERE parts LIKE '%line1%'", "fd6dea2d"),
         ("google-adk-sqlite", "UPDATE events SET event_data = '{' WHERE session_id = 'tricky'", "tricky"),
         ("langgraph-sqlite", "UPDATE checkpoints SET checkpoint = x'c1' WHERE thread_id = 'tricky'", "tricky"),
         ("langgraph-sqlite", "UPDATE checkpoints SET type = 'msgpack+aes' WHERE thread_id = 'tricky'", "tricky"),

@@ -76,7 +76,7 @@ ALL = [
     coming("codex-rollouts-legacy", "sessions", "no layout for Codex's older rollouts", "file"),
     coming("continue-sessions", "sessions", "no layout for Continue's sessions", "file"),
     coming("copilot-cli", "session-state", "no layout for Copilot's sessions", "file"),
-    coming("crush", "crush.db", "no layout for Crush"),
+    Fixture("crush", "crush.db"),
     coming("cursor-vscdb", "state.vscdb", "no layout for Cursor's bubbles"),
     Fixture("dify-postgres", "dify-postgres.sql", "postgres"),
     Fixture("flowise-postgres", "flowise-postgres.sql", "postgres"),
