@@ -115,7 +115,10 @@ SEQUENCE: Final = "sequence"
 SEVERAL: Final = "several"
 """The kind for a file of several exports that have conversations in common."""
 
-HARMLESS: Final = frozenset({GHOST, ORPHAN, SEVERAL, FINER})
+TWICE: Final = "twice"
+"""The kind for a conversation that lies in several places, of which one is read."""
+
+HARMLESS: Final = frozenset({GHOST, ORPHAN, SEVERAL, FINER, TWICE})
 """Kinds that are worth telling, and no fault: every conversation is whole, and is listed."""
 
 

@@ -13,7 +13,7 @@ SECRET: Final = {"password": str, "password_command": str}
 KEYS: Final[dict[str, dict[str, type]]] = {
     "memory": {**_ROLLING},
     "sqlite": {"db_path": str, "layout": str, "table": str, "branches": bool, **_ROLLING},
-    "file": {"path": str, "layout": str, "format": str, "timezone": str},
+    "file": {"path": str, "layout": str, "format": str, "timezone": str, "branches": bool},
     "redis": {
         "url": str, "prefix": str, "ttl_seconds": int, "cluster": bool, "layout": str,
         "branches": bool, **_ROLLING, **SECRET,

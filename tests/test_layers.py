@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "layouts": {"messages", "errors", "layouts", "temporary"},
     "backends": {
         *CORE, "backends", "layouts", "masking", "leftovers", "exhaustion", "finishing", "temporary",
-        "as_read",
+        "as_read", "folders", "durable", "__init__",
     },
     "formats": {*CORE, "formats", "layouts"},
     "strategies": {*CORE, "strategies", "models"},

@@ -19,7 +19,7 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -75,6 +75,24 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Give connections and files back; twice is once."""
+
+
+class Listed(NamedTuple):
+    """What a listing shows of a conversation, and how many other branches it has."""
+
+    info: ConversationInfo
+    branches: int
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A source that can list conversations without reading them again."""
+
+    def listed(self, ids: Sequence[str] | None) -> AsyncIterator[list[Listed]]:
+        """Every conversation once, or those of `ids` that exist, in pages."""
+
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str]:
+        """See `SupportsChanges.fingerprints`."""
 
 
 class WholeStore:
@@ -187,7 +205,13 @@ class WholeStore:
     async def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False
     ) -> AsyncIterator[list[ConversationInfo]]:
-        """See `Store.conversations`. Without messages there is none, so each is read."""
+        """See `Store.conversations`. Without messages there is none, so each is read, unless what
+        was seen of it is remembered."""
+        if isinstance(self._source, Remembers) and not self._with_branches:
+            async for found in self._source.listed(None if ids is None else storable(ids)):
+                self._passed.update((each.info.id, each.branches) for each in found)
+                yield [each.info for each in found]
+            return
         async for some in self._pages_of(ids):
             infos = [
                 info
@@ -214,7 +238,7 @@ class WholeStore:
             found |= await self._named(conversation, told)
         if not details:
             return [ConversationInfo(id=id_) for id_ in found]
-        return [_info(id_, said, told) for id_, said in found.items()]
+        return [info_of(id_, said, told) for id_, said in found.items()]
 
     async def _named(self, conversation: str, told: Told) -> dict[str, Sequence[Said]]:
         """Its branches, by the ids that they are read by; not those whose id is another's. What is
@@ -273,8 +297,12 @@ class WholeStore:
         version = await self._source.version()
         return version and f"{version} {self._remark} {self._with_branches}"
 
-    async def fingerprints(self, upto: Mapping[str, Position]) -> None:
-        """See `SupportsChanges.fingerprints`: it cannot tell."""
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str] | None:
+        """See `SupportsChanges.fingerprints`: where its source cannot tell, neither can it; of
+        branches it cannot."""
+        if isinstance(self._source, Remembers) and not self._with_branches:
+            return await self._source.fingerprints(upto)
+        return None
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -413,7 +441,8 @@ def _fingerprint(said: Sequence[Said], index: int) -> str:
     return digest.hexdigest()
 
 
-def _info(id_: str, said: Sequence[Said], told: Told) -> ConversationInfo:
+def info_of(id_: str, said: Sequence[Said], told: Told) -> ConversationInfo:
+    """What a listing shows of a conversation, or of a branch of it, where this is said."""
     first, last = (
         each.created_at if isinstance(each, Message) else None
         for each in _checked([said[0], said[-1]])

@@ -29,12 +29,12 @@ async def check_damage(
     malformed line could belong anywhere. Rows that belong to no conversation harm none; where
     conversations are `chosen` by their ids, these are none of them, and are not named.
     """
-    from synmem.messages import FINER, SEVERAL, STRAY
+    from synmem.messages import FINER, SEVERAL, STRAY, TWICE
     from synmem.operations.looking import damage_of, faults
 
     found = await damage_of(source)
     damage = [each for each in faults(found) if not (chosen and each.kind == STRAY)]
-    told = (FINER, SEVERAL)
+    told = (FINER, SEVERAL, TWICE)
     name_damage(source.name, [*damage, *(each for each in found if each.kind in told)])
     if all(each.kind == STRAY for each in damage):
         return Harm.STRAYS if damage else Harm.NONE
@@ -50,11 +50,12 @@ async def check_damage(
 async def name_strays(store: "Store") -> bool:
     """Whether records belong to no conversation, where the store can tell that at little cost;
     they are named: who lists, counts or searches all passes over them."""
+    from synmem.operations.looking import faults
     from synmem.store import SupportsStrays
 
     strays = await store.strays() if isinstance(store, SupportsStrays) else []
     name_damage(store.name, strays)
-    return bool(strays)
+    return bool(faults(strays))
 
 
 async def name_several(store: "Store") -> None:

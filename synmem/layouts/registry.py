@@ -29,6 +29,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "dify": ("postgres",),
     "flowise": ("sqlite", "postgres"),
     "google_adk": ("sqlite", "postgres"),
+    "haystack": ("file",),
     "langchain": ("sqlite", "postgres", "mongo", "redis", "dynamodb"),
     "langgraph": ("sqlite", "postgres"),
     "librechat": ("mongo",),
@@ -48,7 +49,7 @@ backend, the shapes in which it may lie there."""
 
 NAMES: Final = {
     "sqlite": "SQLite", "postgres": "PostgreSQL", "redis": "Redis", "mongo": "MongoDB",
-    "dynamodb": "DynamoDB",
+    "dynamodb": "DynamoDB", "file": "files",
 }  # fmt: skip
 
 

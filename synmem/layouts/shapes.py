@@ -12,13 +12,16 @@ A layout is data and pure functions: it opens nothing and awaits nothing. Each b
 | `Documents` | a collection of which each document is a record        | MongoDB            |
 | `Gathered`  | a conversation is what several documents tell together | MongoDB            |
 | `Items`     | an item that holds a whole conversation in a list      | DynamoDB           |
+| `Export`    | a JSON file of which each value is a conversation      | file               |
+| `Folder`    | files of which each conversation has one, or several   | file               |
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from synmem.layouts.heads import Head
 from synmem.messages import Holds, JSONObject, Message, Unreadable
 
 Record = Sequence[Any]
@@ -326,4 +329,64 @@ class Items(msgspec.Struct, frozen=True, kw_only=True):
     """The attribute of the time, in seconds since 1970, after which the item may be removed."""
 
 
-Shape = Rows | Whole | Lists | Keys | Documents | Gathered | Items
+# --- files ----------------------------------------------------------------------------------
+#
+# A place of files is a folder, an archive, or one file. Their names are relative to it, with `/`
+# between folders; of one file alone it is the file's own name.
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True):
+    """A JSON file in which values stand that each tell a conversation, or several: it may be larger
+    than memory. In a folder or an archive there may be several such files."""
+
+    names: str
+    """What such a file is called in a folder or an archive: a regular expression of the last part
+    of its name. A file that is named by itself may be called otherwise."""
+    at: tuple[str, ...] = ()
+    """The keys, from the top, that lead to the array of these values; where an object stands there,
+    they are its members."""
+    version: str = ""
+    """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
+    misses: Callable[[Head], str | None]
+    """What a file that begins so lacks to be one: nothing (empty), or that which is named; None
+    where it is not even like one."""
+    unfold: Callable[[str, bytes], Mapping[str, Told]]
+    """The conversations of a value, by their ids, from the JSON that stands there and, of a member,
+    its key (else empty); ValueError where nothing of it can be read."""
+    holds: Holds
+    """What a message and a conversation have there."""
+
+
+class Files(NamedTuple):
+    """Files that are read together."""
+
+    name: str
+    """What they are known by: see `Folder.group`."""
+    data: Mapping[str, bytes]
+    """What each holds, by its name, in the order in which `group` names them. One that was removed
+    meanwhile is not there, and a live one may end in the middle of a line."""
+
+
+class Folder(msgspec.Struct, frozen=True, kw_only=True):
+    """Files of which each conversation has one, or several; or one holds several conversations."""
+
+    version: str = ""
+    """Which of the layout's kinds or versions it is, for a person; empty where there is one."""
+    group: Callable[[Sequence[str]], Mapping[str, Sequence[str]]]
+    """From the names of all files, sorted: which are read together, by what they are known by (the
+    name of one of them, or of a folder), the one first by whose beginning they are known. The files
+    of a conversation are in one such group; those that tell nothing are in none."""
+    misses: Callable[[Head], str | None]
+    """What the first file of a group, which begins so, lacks to be one of this layout: nothing
+    (empty), or that which is named; None where it is not even like one."""
+    distinct: bool = False
+    """Whether names alone tell these files from others, so that one which is not even like one is
+    named, and not passed over."""
+    unfold: Callable[[Files], Mapping[str, Told]]
+    """The conversations that files tell together, by their ids; ValueError where nothing of them
+    can be read."""
+    holds: Holds
+    """What a message and a conversation have there."""
+
+
+Shape = Rows | Whole | Lists | Keys | Documents | Gathered | Items | Export | Folder

@@ -85,7 +85,7 @@ ALL = [
     Fixture("google-adk-sqlalchemy", "sessions.db"),
     Fixture("google-adk-sqlite", "session.db"),
     coming("goose", "sessions.db", "no layout for Goose's sessions"),
-    coming("haystack-json", "messages.json", "no form for Haystack's messages", "file"),
+    Fixture("haystack-json", "messages.json", "file"),
     coming("jan-threads", "threads", "no layout for Jan's threads", "file"),
     Fixture("langchain-community-postgres", "message_store.sql", "postgres"),
     Fixture("langchain-dynamodb", "SessionTable.json", "dynamodb"),

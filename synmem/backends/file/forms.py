@@ -10,6 +10,11 @@ from synmem.messages import parse_json
 READABLE: Final = "readable are files of JSON Lines, JSON or CSV, as `synmem export` writes them"
 
 BOM: Final = b"\xef\xbb\xbf"
+GZIP: Final = b"\x1f\x8b"
+ZIP: Final = b"PK\x03\x04"
+
+SNIFFED: Final = 1 << 16
+"""So many bytes of a file are looked at to tell its form."""
 
 
 class Form(NamedTuple):
@@ -65,6 +70,22 @@ def is_json(line: bytes) -> bool:
         return False
 
 
+def is_ours(head: bytes, suffix: str) -> bool:
+    """Whether a file that begins so is of one of these forms, and nothing else: what is JSON is
+    where its first object speaks of a conversation in our words."""
+    text = head.removeprefix(BOM).lstrip()
+    if not text.startswith((b"{", b"[", b'"')) or detect(head, suffix) not in ("json", "jsonl"):
+        return not text.startswith(b"# aider ")
+    from synmem.layouts.heads import Head
+
+    begun = Head("", head, whole=len(head) < SNIFFED)
+    first = begun.lines or [begun.element or begun.value]
+    return any(isinstance(each, dict) and not _OURS.isdisjoint(each) for each in first)
+
+
+_OURS: Final = frozenset({"conversation_id", "synmem"})
+
+
 # --- other files ----------------------------------------------------------------------------
 
 _OTHER_KINDS: Final = (
@@ -73,8 +94,8 @@ _OTHER_KINDS: Final = (
         "an SQLite database",
         "a store, sqlite:///PATH: `synmem migrate PATH DEST` copies it",
     ),
-    (b"\x1f\x8b", "compressed (gzip)", "unpack it first: gunzip -c FILE | synmem import"),
-    (b"PK\x03\x04", "a ZIP archive", "unpack it first"),
+    (GZIP, "compressed (gzip) twice", "unpack it first: gunzip -c FILE | synmem import"),
+    (ZIP, "a ZIP archive in another", "unpack it first"),
     (b"\xff\xfe", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),
     (b"\xfe\xff", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),
 )

@@ -12,7 +12,6 @@ done with them; JSON Lines, which may grow meanwhile, whenever `unchanged` is as
 import importlib
 import io
 import os
-import stat
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +21,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from synmem.as_read import is_as_read
-from synmem.backends.file.forms import BOM, FORMS, READABLE, detect, refuse_other_kinds
+from synmem.backends.file.forms import (
+    BOM,
+    FORMS,
+    READABLE,
+    SNIFFED,
+    detect,
+    refuse_other_kinds,
+)
 from synmem.backends.file.line_index import Index
 from synmem.errors import (
     AccessDenied,
@@ -35,7 +41,6 @@ from synmem.temporary import room
 
 BLOCK: Final = 1 << 18  # read at once, and the most that is skipped to find a position
 _TAIL: Final = 4096  # bytes that must still be the same where a file grew
-_SNIFFED: Final = 1 << 16
 _HOPELESS: Final = 1_000  # so many lines and none of them ours: another kind of file
 
 _T = TypeVar("_T")
@@ -80,16 +85,21 @@ class Opened:
     identity: os.stat_result | None
     tail: bytes
 
+    def close(self) -> None:
+        """Give the file back."""
+        self.file.close()
 
-def opening(path: Path, name: str, reading: Reading) -> Steps[Opened]:
-    """Open the file, convert it where it is not JSON Lines, and read it through."""
+
+def opening(
+    path: Path, name: str, reading: Reading, unpacked: BinaryIO | None = None
+) -> Steps[Opened]:
+    """Open the file, convert it where it is not JSON Lines, and read it through; of one that was
+    packed, `unpacked` is what it holds."""
     with translating(name):
-        file: BinaryIO = path.open("rb")
+        file: BinaryIO = path.open("rb") if unpacked is None else unpacked
         try:
-            now: os.stat_result | None = os.fstat(file.fileno())
-            if now is None or not stat.S_ISREG(now.st_mode):
-                file, now = (yield from _spool(file, iter(lambda: file.read(BLOCK), b""))), None
-            head = _head(file)
+            now = os.fstat(file.fileno()) if unpacked is None else None
+            head = head_of(file)
             refuse_other_kinds(head, name)
             if reading.form == "auto":
                 form = detect(head, path.suffix.lower())
@@ -97,7 +107,7 @@ def opening(path: Path, name: str, reading: Reading) -> Steps[Opened]:
             if reading.converted and now is not None:
                 file, now = (yield from _watched(file, path, name, now, reading)), None
             elif reading.converted:
-                file = yield from _spool(file, _converted(file, reading))
+                file = yield from spooled(file, _converted(file, reading))
             index = reading.index(file)
             yield from indexing(index, file, name)
             return Opened(file, index, reading, now, tail(file, index.end))
@@ -113,7 +123,7 @@ def _watched(
     summed = _Summed(file)
     through = cast(BinaryIO, io.BufferedReader(summed, BLOCK))
     try:
-        spool = yield from _spool(through, _converted(through, reading))
+        spool = yield from spooled(through, _converted(through, reading))
     except ValueError:
         if not (yield from _is_whole(summed, path, before)):
             raise changed(name) from None
@@ -183,7 +193,7 @@ def changed(name: str) -> Changed:
     return Changed(f"{name} changed while it was read", hint="run again")
 
 
-def _spool(file: BinaryIO, chunks: Iterator[bytes]) -> Steps[BinaryIO]:
+def spooled(file: BinaryIO, chunks: Iterator[bytes]) -> Steps[BinaryIO]:
     """A temporary file of these chunks, in the place of the file that they come from."""
     import tempfile  # only what is converted pays for it
 
@@ -247,9 +257,10 @@ def _blocks(file: BinaryIO, start: int) -> Iterator[bytes]:
         yield b"".join(pieces)
 
 
-def _head(file: BinaryIO) -> bytes:
+def head_of(file: BinaryIO) -> bytes:
+    """The first bytes of a file, which then stands at its beginning."""
     file.seek(0)
-    head = file.read(_SNIFFED)
+    head = file.read(SNIFFED)
     file.seek(0)
     return head
 

@@ -2,14 +2,19 @@
 
 import asyncio
 import time
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
-from synmem.backends.file.opening import Opened, Steps
+from synmem.backends.file.opening import Steps
 from synmem.finishing import to_its_end
 
 _SLICE_S: Final = 0.1  # how long a thread works before an interrupt is heard
 
 _T = TypeVar("_T")
+
+
+@runtime_checkable
+class _Closable(Protocol):
+    def close(self) -> None: ...
 
 
 async def in_slices(steps: Steps[_T]) -> _T:
@@ -31,8 +36,8 @@ async def in_slices(steps: Steps[_T]) -> _T:
 
 
 def _close(result: object) -> None:
-    if isinstance(result, Opened):
-        result.file.close()
+    if isinstance(result, _Closable):
+        result.close()
 
 
 def _advance(steps: Steps[_T]) -> tuple[_T] | None:

@@ -1,4 +1,5 @@
-"""Conversations in a file, read-only: JSON Lines as `export` writes it, JSON or CSV.
+"""Conversations in a file, read-only: JSON Lines as `export` writes it, JSON or CSV; or, as
+`foreign.py` has them, files of other programs.
 
 Data layout: that of `layouts/interchange/jsonl.py`, read where it lies. JSON and CSV are first
 turned into JSON Lines in a temporary file without a name, and what cannot be sought in (a pipe) is
@@ -22,13 +23,16 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
+from synmem.backends.file.foreign import Fitting, arriving, store_of
 from synmem.backends.file.forms import FORMS
 from synmem.backends.file.held import Held
 from synmem.backends.file.line_index import NONE, Index
 from synmem.backends.file.opening import Opened, Reading, opening
 from synmem.backends.file.reading import Reader
 from synmem.backends.file.slices import in_slices
+from synmem.backends.whole import WholeStore
 from synmem.errors import Unsupported, UsageError
+from synmem.layouts import registry
 from synmem.messages import HARMLESS, SEVERAL, Conversation, Damage, Holds, Message, chunks
 from synmem.store import START, ConversationInfo, Exported, Page, Part, Parts, Position, Store
 
@@ -37,31 +41,36 @@ _LOOKED_AT: Final = 100  # conversations, before an interrupt is heard
 
 async def open(
     settings: Mapping[str, Any], *, write: bool = False, page_size: int = 1000
-) -> "FileStore":
-    """The conversations of the file `path`.
+) -> "FileStore | WholeStore":
+    """The conversations of the file or folder `path`.
 
-    `layout`, or `format`, is the name of a form, or auto; `conversation` the id of messages that
-    carry none; `raw` says that a CSV has no guard, `joined` that all sealed exports in the file are
-    one; `timezone` is that of times without one; `name` is what the file is called in output.
+    `layout`, or `format`, is the name of a form or a layout, or auto; `branches` says that each
+    branch is a conversation; `conversation` is the id of messages that carry none; `raw` says that
+    a CSV has no guard, `joined` that all sealed exports in the file are one; `timezone` is that of
+    times without one; `name` is what the file is called in output.
     """
     path = Path(settings["path"]).expanduser()
     name = str(settings.get("name") or path)
     form = _form(settings)
-    if write and not path.is_dir():  # a folder is named as what it is when it is opened
+    if write:
         _refuse_writing(name)
+    found = await in_slices(arriving(path, name, form))
+    if isinstance(found, Fitting):
+        return store_of(found, path, settings, page_size)
     raw, joined = bool(settings.get("raw")), bool(settings.get("joined"))
     reading = Reading(
         form, settings.get("conversation"), raw, joined, _timezone(settings.get("timezone"))
     )
-    return FileStore(path, name, await in_slices(opening(path, name, reading)), page_size)
+    opened = await in_slices(opening(found.path, name, reading, found.unpacked))
+    return FileStore(path, name, opened, page_size)
 
 
 def _form(settings: Mapping[str, Any]) -> str:
     """The form that is asked for: by either name."""
     said = {str(settings[key]) for key in ("layout", "format") if settings.get(key)} - {"auto"}
     for form in said:
-        if form not in FORMS:
-            known = f"one of auto, {', '.join(FORMS)}"
+        if form not in FORMS and form not in registry.named("file"):
+            known = f"one of auto, {', '.join([*FORMS, *registry.named('file')])}"
             raise UsageError(f"no file format is called {form!r}", hint=known)
     if len(said) > 1:
         raise UsageError(f"layout and format name two forms: {' and '.join(sorted(said))}")

@@ -568,7 +568,7 @@ def test_a_missing_file_is_not_found_and_not_made(tmp_path: Path) -> None:
 def test_a_folder_is_called_a_folder(tmp_path: Path) -> None:
     with pytest.raises(CorruptData, match="is a folder") as caught:
         everything(tmp_path)
-    assert "JSON Lines" in str(caught.value.hint)
+    assert "haystack" in str(caught.value.hint)
 
 
 def test_a_file_that_may_not_be_read_is_access_denied() -> None:
@@ -597,7 +597,7 @@ def test_an_sqlite_file_gets_a_hint(tmp_path: Path) -> None:
         ("a.jsonl", b'{"role": "user", "content": "x"}\n', "line 1 has no conversation_id"),
         ("a.jsonl", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is binary"),
         ("a.jsonl", b"\xff\xfe{\0", "UTF-16"),
-        ("a.jsonl", b"\x1f\x8b\x08rest", "gzip"),
+        ("a.jsonl", b"\x1f\x8b\x08rest", "is compressed, and cannot be unpacked"),
         ("a.txt", b"Dear diary,\ntoday nothing happened.\n", "not a synmem export: line 1: not JSON"),
         ("a.jsonl", b"[1, 2]\n", "line 1: not a JSON object"),
         ("a.json", b'[{"conversation_id": "a", "messages": [}]', "line 1, column 40: Expecting value"),
@@ -851,6 +851,8 @@ def test_an_interrupt_leaves_no_file_open_even_where_it_was_read_just_then(
     advance = slices._advance
 
     def slow(steps: Any) -> Any:
+        if steps.__name__ != "opening":
+            return advance(steps)
         working.set()
         assert cancelled.wait(10)
         results.append(advance(steps))

@@ -1,0 +1,117 @@
+"""Whose files lie in a place: which layout of other programs they are of."""
+
+import re
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from synmem.backends.file.members import Place
+from synmem.errors import UnknownLayout
+from synmem.layouts import naming, registry
+from synmem.layouts.heads import SIZE, Head
+from synmem.layouts.shapes import Export, Folder
+
+_SAMPLE: Final = 20
+"""So many groups of files are looked at, from both ends, to tell whether they are of a layout."""
+
+
+Groups = Mapping[str, Sequence[str]]
+
+
+class FilesFit(NamedTuple):
+    """Files that look like those of a layout."""
+
+    layout: str
+    shape: Export | Folder
+    alone: bool
+    """Whether the place is one file that was named: then its name tells nothing."""
+
+    def groups(self, names: Sequence[str]) -> Groups:
+        """Which of these files are read together: see `Folder.group`. Of an export, each by
+        itself."""
+        return _groups(self.shape, names, alone=self.alone)
+
+
+class Found(NamedTuple):
+    """What a place was found to be."""
+
+    fits: list[FilesFit]
+    almost: list[str]
+    """What is like a layout's, and what it lacks: words for a person."""
+
+
+def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, None, Found]:
+    """The layouts of which the files of this place are: of any, or of the one that is named; in
+    steps of some milliseconds."""
+    names = [*place.members()]
+    heads = _Heads(place)
+    found = Found([], [])
+    for name in registry.named("file") if layout is None else [layout]:
+        for shape in registry.shapes(name, "file"):
+            assert isinstance(shape, Export | Folder)
+            yield
+            groups = _groups(shape, names, alone=alone)
+            said = {heads.name_of(files): heads.missed(shape, files) for files in _some(groups)}
+            if "" in said.values():
+                found.fits.append(FilesFit(name, shape, alone))
+                break
+            found.almost.extend(
+                f"{file} is like {name}'s: {why}" for file, why in said.items() if why
+            )
+    return found
+
+
+def choose(name: str, found: Found, layout: str | None, *, is_folder: bool) -> FilesFit:
+    """The one layout that fits; Unnamed where several do, UnknownLayout where none does."""
+    if len(found.fits) == 1:
+        return found.fits[0]
+    if found.fits:
+        layouts = [fit.layout for fit in found.fits]
+        why = f"files of several layouts lie in it: {', '.join(layouts)}"
+        raise naming.to_be_chosen(name, why, (naming.way(layout=each) for each in layouts))
+    what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
+    like = f" ({'; '.join(found.almost[:3])})" if found.almost else ""
+    hint = f"it knows, in files, {', '.join(registry.named('file'))}" if layout is None else None
+    where = f"{name} is a folder with" if is_folder else f"{name}:"
+    raise UnknownLayout(f"{where} no conversations in {what}{like}", hint=hint)
+
+
+def _groups(shape: Export | Folder, names: Sequence[str], *, alone: bool) -> Groups:
+    if isinstance(shape, Folder):
+        return shape.group(names)
+    fits = re.compile(shape.names).fullmatch
+    return {name: (name,) for name in names if alone or fits(name.rpartition("/")[2])}
+
+
+def _some(groups: Groups) -> Iterator[Sequence[str]]:
+    """Some of the groups, from both ends."""
+    of_all = [*groups.values()]
+    yield from (
+        of_all if len(of_all) <= _SAMPLE else of_all[: _SAMPLE // 2] + of_all[-_SAMPLE // 2 :]
+    )
+
+
+class _Heads:
+    """How the files of a place begin; each is looked at once."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._known: dict[str, Head | None] = {}
+
+    def name_of(self, files: Sequence[str]) -> str:
+        """The file by whose beginning a group is known."""
+        return files[0] if files else ""
+
+    def missed(self, shape: Export | Folder, files: Sequence[str]) -> str | None:
+        """What a group lacks to be of this shape: see `Folder.misses`."""
+        name = self.name_of(files)
+        if name not in self._known:
+            self._known[name] = self._head(name)
+        head = self._known[name]
+        return None if head is None else shape.misses(head)
+
+    def _head(self, name: str) -> Head | None:
+        with suppress(OSError):
+            data = self._place.read(name, 0, SIZE + 1)
+            return Head(name, data[:SIZE], whole=len(data) <= SIZE)
+        return None

@@ -1,0 +1,115 @@
+"""Files of other programs, as `layouts/shapes.py` has them, for all layouts: a folder, an archive,
+or one file, packed or not. They are only read."""
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple
+
+from synmem.backends.file.finding import FilesFit, choose, look
+from synmem.backends.file.foreign_source import FilesSource
+from synmem.backends.file.foreign_units import Units
+from synmem.backends.file.forms import GZIP, ZIP, is_ours
+from synmem.backends.file.members import FilePlace, FolderPlace, Place
+from synmem.backends.file.opening import BLOCK, Steps, head_of, spooled, translating
+from synmem.backends.file.remembered import Remembered
+from synmem.backends.file.unpacking import ZipPlace, gunzipped, only_member
+from synmem.backends.whole import WholeStore
+from synmem.layouts import naming, registry
+
+_KINDS: Final = {FolderPlace: "folder", ZipPlace: "archive", FilePlace: "file"}
+
+
+class Plain(NamedTuple):
+    """A file of a form of our own, or of none that is known."""
+
+    path: Path
+    """Where it is; with the name that it would have if it were not packed."""
+    unpacked: BinaryIO | None
+    """What it holds, where it was packed or came through a pipe."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+        if self.unpacked is not None:
+            self.unpacked.close()
+
+
+class Fitting(NamedTuple):
+    """Files of another program's."""
+
+    place: Place
+    fit: FilesFit
+
+    def close(self) -> None:
+        """Give back what is held."""
+        self.place.close()
+
+
+def arriving(path: Path, name: str, form: str) -> Steps[Plain | Fitting]:
+    """What lies at this path: of any layout and form, or of that which is named."""
+    with translating(name):
+        layout = form if form in registry.named("file") else None
+        there = yield from _there(path, name)
+        if isinstance(there, Plain):
+            if layout is None and (form != "auto" or is_ours(_head(there), there.path.suffix)):
+                return there
+            place: Place = FilePlace(there.path, name, there.unpacked)
+        else:
+            place = there
+        try:
+            return (yield from _fitting(there, place, layout))
+        except BaseException:
+            place.close()
+            raise
+
+
+def _there(path: Path, name: str) -> Steps[Plain | Place]:
+    """A file, unpacked where it was packed, or a place of several."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        return FolderPlace(path, name)
+    if not stat.S_ISREG(status.st_mode):
+        file = path.open("rb")
+        return Plain(path, (yield from spooled(file, iter(lambda: file.read(BLOCK), b""))))
+    with path.open("rb") as file:
+        head = head_of(file)
+        if head.startswith(ZIP):
+            return ZipPlace(path, name)
+        if head.startswith(GZIP):
+            unpacked = yield from gunzipped(file, name, status.st_size)
+            return Plain(path.with_suffix("") if path.suffix == ".gz" else path, unpacked)
+    return Plain(path, None)
+
+
+def _head(plain: Plain) -> bytes:
+    if plain.unpacked is not None:
+        return head_of(plain.unpacked)
+    with plain.path.open("rb") as file:
+        return head_of(file)
+
+
+def _fitting(there: Plain | Place, place: Place, layout: str | None) -> Steps[Plain | Fitting]:
+    """The layout of what lies there; where none fits, a file that may be ours, and the only one in
+    an archive, is taken for one: then that says what is wrong with it."""
+    found = yield from look(place, layout, alone=isinstance(there, Plain))
+    if not found.fits and not found.almost and layout is None:
+        if isinstance(there, Plain):
+            return there
+        if isinstance(place, ZipPlace) and (member := only_member(place)):
+            unpacked = place.open(member)
+            place.close()
+            return Plain(Path(member.rpartition("/")[2]), unpacked)
+    is_folder = isinstance(place, FolderPlace)
+    return Fitting(place, choose(place.name, found, layout, is_folder=is_folder))
+
+
+def store_of(
+    fitting: Fitting, path: Path, settings: Mapping[str, Any], page_size: int
+) -> WholeStore:
+    """The store of these files."""
+    place, fit = fitting
+    remembered = Remembered(f"{path.resolve()}\0{fit.layout}")
+    source = FilesSource(place, Units(place, fit), remembered, page_size=page_size)
+    remark = naming.whose(fit.layout, fit.shape.version, _KINDS[type(place)])
+    branches = bool(settings.get("branches"))
+    return WholeStore(source, fit.shape.holds, remark, branches=branches, page_size=page_size)

@@ -1,0 +1,246 @@
+"""The conversations of other programs' files: where each lies, and what it says.
+
+What was seen is kept by group of files, as `remembered.py` has it: a group whose files are as they
+were is not read again. A conversation that several groups tell is the one that has most messages
+(then the newest, then the last by name); the others are named.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from synmem.backends.file.foreign_units import NotOurs, Tellings, Units, moment_of
+from synmem.backends.file.members import Member, Place
+from synmem.backends.file.opening import Steps, translating
+from synmem.backends.file.remembered import Chapter, Entry, Listed, Remembered, told_about
+from synmem.backends.file.slices import in_slices
+from synmem.backends.paging import closed
+from synmem.backends.whole import MOST_STRAYS
+from synmem.backends.whole import Listed as Shown
+from synmem.errors import CorruptData
+from synmem.layouts.shapes import MALFORMED, Told
+from synmem.messages import STRAY, TWICE, Damage, Unreadable, chunks
+from synmem.store import ConversationInfo, Position
+
+_KEPT_BYTES: Final = 1 << 25
+"""So much of what was read last is kept as messages: what is listed is often read next."""
+
+
+_T = TypeVar("_T")
+
+
+class _Place(NamedTuple):
+    """Where a conversation lies: in which group, in which of its entries."""
+
+    group: str
+    entry: int
+    listed: Listed
+
+
+class FilesSource:
+    """The `Source` of a place of files."""
+
+    def __init__(
+        self, place: Place, units: Units, remembered: Remembered, *, page_size: int
+    ) -> None:
+        self.name = place.name
+        self._held = place
+        self._units = units
+        self._remembered = remembered
+        self._page_size = page_size
+        self._files: dict[str, Sequence[str]] = {}
+        self._chapters: dict[str, Chapter] | None = None
+        """What was seen of each group; None before it was looked for what is remembered."""
+        self._places: dict[str, _Place] = {}
+        self._strays: list[Damage] = []
+        self._recent: dict[tuple[str, int], tuple[list[Member], int, Tellings]] = {}
+        self._alone = asyncio.Lock()
+        self._is_closed = False
+
+    # --- see `Source` ---
+
+    async def ids(self) -> AsyncIterator[list[str]]:
+        """See `Source.ids`; in the order of the files' names."""
+        await self._do(self._look())
+        for some in chunks([*self._places], self._page_size):
+            yield [*some]
+
+    async def listed(self, ids: Sequence[str] | None) -> AsyncIterator[list[Shown]]:
+        """See `Remembers.listed`."""
+        await self._do(self._look() if ids is None else self._locate(ids))
+        chosen = self._places if ids is None else [id_ for id_ in ids if id_ in self._places]
+        for some in chunks([*chosen], self._page_size):
+            yield [_shown(self._places[id_].listed) for id_ in some]
+
+    async def told(self, ids: Sequence[str]) -> Mapping[str, Told]:
+        """See `Source.told`."""
+        return await self._do(self._told(ids))
+
+    async def strays(self) -> list[Damage]:
+        """See `Source.strays`: files of which nothing can be read, and what is there twice."""
+        await self._do(self._look())
+        return self._strays[:MOST_STRAYS]
+
+    async def version(self) -> str | None:
+        """See `Source.version`: the state of every file."""
+        groups = await asyncio.to_thread(self._groups)
+        digest = hashlib.sha256()
+        for name, (files, stamp) in groups.items():
+            digest.update(repr((name, files, [tuple(each) for each in stamp])).encode())
+        return digest.hexdigest()
+
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str]:
+        """See `Remembers.fingerprints`: the state of the files that a conversation lies in."""
+        await self._do(self._locate([*upto]))
+        there = {id_: self._places[id_] for id_ in upto if id_ in self._places}
+        return {id_: self._fingerprint(place) for id_, place in there.items()}
+
+    async def close(self) -> None:
+        """See `Source.close`."""
+        self._is_closed = True
+        self._held.close()
+
+    async def _do(self, steps: Steps[_T]) -> _T:
+        if self._is_closed:
+            steps.close()
+            raise closed(self.name)
+        async with self._alone:
+            with translating(self.name):
+                return await in_slices(steps)
+
+    # --- where conversations lie ---
+
+    def _groups(self) -> dict[str, tuple[Sequence[str], list[Member]]]:
+        with translating(self.name):
+            return self._units.groups()
+
+    def _look(self) -> Steps[None]:
+        """See what every group tells; what is as it was is known."""
+        known = self._known()
+        groups = self._units.groups()
+        chapters: dict[str, Chapter] = {}
+        is_new = known.keys() != groups.keys()
+        for name, (files, stamp) in groups.items():
+            chapter = known.get(name)
+            if chapter is None or chapter.stamp != stamp:
+                chapter = yield from self._units.chapter(files, name)
+                is_new = True
+            chapters[name] = chapter
+            yield
+        self._files = {name: files for name, (files, _) in groups.items()}
+        self._chapters = chapters
+        if is_new:
+            self._remembered.save(chapters)
+        self._index()
+
+    def _known(self) -> dict[str, Chapter]:
+        if self._chapters is None:
+            self._chapters = self._remembered.load()
+        return self._chapters
+
+    def _index(self) -> None:
+        """Where each conversation lies, from what was seen."""
+        self._places, self._strays = {}, []
+        for name, chapter in (self._chapters or {}).items():
+            for number, entry in enumerate(chapter.entries):
+                if entry.why:
+                    self._strays.append(Damage(STRAY, name, f"it cannot be read: {entry.why}"))
+                for listed in entry.listed:
+                    self._put(_Place(name, number, listed))
+
+    def _put(self, place: _Place) -> None:
+        """The conversation lies there, unless another place has more of it."""
+        id_ = place.listed.id
+        other = self._places.get(id_)
+        if other is not None:
+            less, more = sorted((other, place), key=_worth)
+            why = f"conversation {id_!r} is in {more.group} too, with as many messages or more"
+            self._strays.append(Damage(TWICE, less.group, why))
+            place = more
+        self._places[id_] = place
+
+    def _locate(self, ids: Sequence[str]) -> Steps[None]:
+        """See where these conversations lie, as it is now: where nothing is known yet, first in
+        files that are called as they are."""
+        if not self._places and not self._known():
+            yield from self._guess(ids)
+        for id_ in ids:
+            if id_ not in self._places or not self._is_as_seen(self._places[id_].group):
+                yield from self._look()
+                return
+
+    def _is_as_seen(self, group: str) -> bool:
+        chapter = (self._chapters or {})[group]
+        return self._units.stamp(self._files[group]) == chapter.stamp
+
+    def _guess(self, ids: Sequence[str]) -> Steps[None]:
+        """Look into those groups alone whose names have one of these ids in them."""
+        groups = self._units.groups()
+        found: dict[str, Chapter] = {}
+        for name, (files, _) in groups.items():
+            if any(id_ in name for id_ in ids):
+                found[name] = yield from self._units.chapter(files, name)
+        self._files = {name: files for name, (files, _) in groups.items()}
+        self._chapters = found
+        self._index()
+
+    def _fingerprint(self, place: _Place) -> str:
+        chapter = (self._chapters or {})[place.group]
+        entry = chapter.entries[place.entry]
+        seen = repr(([tuple(each) for each in chapter.stamp], entry.start, entry.stop))
+        return hashlib.sha256(seen.encode()).hexdigest()
+
+    # --- what they say ---
+
+    def _told(self, ids: Sequence[str]) -> Steps[dict[str, Told]]:
+        yield from self._locate(ids)
+        found: dict[str, Told] = {}
+        for id_ in ids:
+            if id_ in self._places:
+                found[id_] = self._one(id_)
+            yield
+        return found
+
+    def _one(self, id_: str) -> Told:
+        group, number, _ = self._places[id_]
+        chapter = (self._chapters or {})[group]
+        try:
+            tellings = self._tellings(group, number, chapter)
+        except (*MALFORMED, OSError, CorruptData, NotOurs) as error:
+            return Told(messages=[Unreadable(group, f"{group}: {error}")])
+        return tellings.get(id_) or Told(messages=[])
+
+    def _tellings(self, group: str, number: int, chapter: Chapter) -> Tellings:
+        """What an entry says: read now, unless it was read just before."""
+        key = (group, number)
+        kept = self._recent.pop(key, None)
+        if kept is None or kept[0] != chapter.stamp:
+            entry = chapter.entries[number]
+            told = self._units.told(self._files[group], group, entry)
+            kept = (chapter.stamp, _size(chapter, entry), told)
+        self._recent[key] = kept
+        while len(self._recent) > 1 and sum(k[1] for k in self._recent.values()) > _KEPT_BYTES:
+            del self._recent[next(iter(self._recent))]
+        return kept[2]
+
+
+def _size(chapter: Chapter, entry: Entry) -> int:
+    return entry.stop - entry.start or sum(member.size for member in chapter.stamp)
+
+
+def _worth(place: _Place) -> tuple[int, int, str]:
+    return place.listed.messages, place.listed.last_us or 0, place.group
+
+
+def _shown(listed: Listed) -> Shown:
+    title, extra = told_about(listed.about)
+    info = ConversationInfo(
+        id=listed.id,
+        messages=listed.messages,
+        first_at=moment_of(listed.first_us),
+        last_at=moment_of(listed.last_us),
+        title=title or None,
+        extra=extra or None,
+    )
+    return Shown(info, listed.branches)

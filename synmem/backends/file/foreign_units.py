@@ -1,0 +1,170 @@
+"""What is read at once of other programs' files: files that belong together, or a value in a file;
+and the conversations that each tells."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final, TypeVar
+
+from synmem.backends.file.elements import Element, elements
+from synmem.backends.file.finding import FilesFit
+from synmem.backends.file.members import LARGEST, Member, Place
+from synmem.backends.file.opening import Steps
+from synmem.backends.file.remembered import Chapter, Entry, Listed, about
+from synmem.backends.whole import info_of
+from synmem.errors import CorruptData
+from synmem.layouts.heads import SIZE, Head
+from synmem.layouts.shapes import MALFORMED, Export, Files, Folder, Told
+from synmem.messages import Conversation, conversation_refusal
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+_AGAIN_S: Final = 0.05
+"""After so long a file that was read in the middle of being written anew is read once more."""
+
+Tellings = Mapping[str, Told]
+"""What conversations say, by their ids."""
+
+_T = TypeVar("_T")
+
+
+class NotOurs(ValueError):
+    """Files of which nothing is of the layout."""
+
+
+class Units:
+    """Reads the files of a place as one layout."""
+
+    def __init__(self, place: Place, fit: FilesFit) -> None:
+        self._place = place
+        self._fit = fit
+
+    def groups(self) -> dict[str, tuple[Sequence[str], list[Member]]]:
+        """The files that are read together, by what they are known by, and their states."""
+        members = self._place.members()
+        return {
+            name: (files, [members[file] for file in files])
+            for name, files in self._fit.groups([*members]).items()
+        }
+
+    def stamp(self, files: Sequence[str]) -> list[Member]:
+        """The states of these files now, those that are there."""
+        return [member for file in files if (member := self._place.member(file))]
+
+    def chapter(self, files: Sequence[str], name: str) -> Steps[Chapter]:
+        """What these files tell, as they are now."""
+        stamp = self.stamp(files)
+        shape = self._fit.shape
+        if isinstance(shape, Folder):
+            entry = Entry([])
+            self._listed(entry, partial(self._unfolded, shape, files, name))
+            return Chapter(stamp, [entry])
+        entries: list[Entry] = []
+        yield from self._entries(shape, files[0], entries)
+        return Chapter(stamp, entries)
+
+    def told(self, files: Sequence[str], name: str, entry: Entry) -> Tellings:
+        """What an entry of these files says; ValueError where nothing of it can be read."""
+        shape = self._fit.shape
+        if isinstance(shape, Folder):
+            return self._unfolded(shape, files, name)
+        data = self._place.read(files[0], entry.start, entry.stop - entry.start)
+        return shape.unfold(entry.key, data)
+
+    # --- files that belong together ---
+
+    def _unfolded(self, shape: Folder, files: Sequence[str], name: str) -> Tellings:
+        """What files tell together; once more where they seem to be written just now."""
+        try:
+            return self._once(shape, files, name)
+        except (NotOurs, CorruptData):
+            raise
+        except MALFORMED:
+            time.sleep(_AGAIN_S)
+            return self._once(shape, files, name)
+
+    def _once(self, shape: Folder, files: Sequence[str], name: str) -> Tellings:
+        data = {}
+        for file in files:
+            member = self._place.member(file)
+            if member is None:
+                continue
+            if member.size > LARGEST:
+                raise CorruptData(f"it is larger than {LARGEST:,} bytes")
+            data[file] = self._place.read(file)
+        if files and files[0] in data:
+            self._check(shape, files[0], data[files[0]])
+        return shape.unfold(Files(name, data))
+
+    def _check(self, shape: Folder, file: str, data: bytes) -> None:
+        """NotOurs, or ValueError with what it lacks, where a file is not of the layout."""
+        why = shape.misses(Head(file, data[:SIZE], whole=len(data) <= SIZE))
+        if why is None and (not shape.distinct or not data.strip()):
+            raise NotOurs
+        if why != "":
+            raise ValueError(why or f"nothing of {self._fit.layout}'s is in it")
+
+    # --- values in a file ---
+
+    def _entries(self, shape: Export, file: str, entries: list[Entry]) -> Steps[None]:
+        """Every value in a file; where the file cannot be read on, an entry that says why."""
+        opened = self._place.open(file)
+        with opened:
+            found = elements(opened, shape.at)
+            while True:
+                try:
+                    element = next(found, _END)
+                except MALFORMED as error:
+                    entries.append(Entry([], f"behind {len(entries):,} conversations: {error}"))
+                    return
+                if element is _END:
+                    return
+                if isinstance(element, Element):
+                    entries.append(self._element(shape, file, element))
+                yield
+
+    def _element(self, shape: Export, file: str, element: Element) -> Entry:
+        key, start, stop = element
+        entry = Entry([], "", key, start, stop)
+        self._listed(entry, lambda: shape.unfold(key, self._place.read(file, start, stop - start)))
+        return entry
+
+    def _listed(self, entry: Entry, tell: Callable[[], Tellings]) -> None:
+        """Put what a listing shows into the entry."""
+        try:
+            entry.listed = [*_all_listed(tell())]
+        except NotOurs:
+            pass
+        except (*MALFORMED, OSError, CorruptData) as error:
+            entry.why = f"no {error}" if isinstance(error, KeyError) else str(error)
+
+
+_END: Final = Element("", -1, -1)
+
+
+def _all_listed(tellings: Tellings) -> Iterator[Listed]:
+    for id_, told in tellings.items():
+        if not told.messages:
+            continue
+        if why := conversation_refusal(Conversation(id_, told.title, told.extra or None)):
+            raise ValueError(f"{id_[:80]!r}: {why}")
+        info = info_of(id_, told.messages, told)
+        yield Listed(
+            id_,
+            len(told.messages),
+            _microseconds(info.first_at),
+            _microseconds(info.last_at),
+            about(told.title, told.extra),
+            len(told.branches),
+        )
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(microseconds: int | None) -> datetime | None:
+    """The time that is so many microseconds after the beginning of 1970."""
+    return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)

@@ -1,0 +1,163 @@
+"""Places of files: a folder, an archive, one file; what is in them, and how it is read.
+
+A folder is looked through to a bounded depth and number, and no symbolic link leads out of it. An
+archive is not unpacked: a member is read into memory, or where it must be sought in, into a
+temporary file without a name; either is bounded, by what compressed text may become.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, Protocol
+
+from synmem.errors import CorruptData
+
+DEEPEST: Final = 12
+"""So many folders stand one in another, below the one that is named."""
+
+MOST: Final = 500_000
+"""So many files are in a place."""
+
+LARGEST: Final = 1 << 30
+"""So many bytes of a file, or of a value in it, are taken into memory at once."""
+
+_PASSED_OVER: Final = frozenset({".git", "node_modules", "__pycache__", ".venv"})
+
+
+class Member(NamedTuple):
+    """A file of a place: as long as this is the same, so is what it holds."""
+
+    size: int
+    changed: int
+    """When it was changed last, in nanoseconds; of an archive's member its checksum."""
+    number: int
+    """Its inode; of an archive's member, where it stands."""
+
+
+class Place(Protocol):
+    """Where files are."""
+
+    name: str
+    """What it is called in output."""
+
+    def members(self) -> dict[str, Member]:
+        """All its files by their names, sorted; CorruptData where they are too many."""
+
+    def member(self, name: str) -> Member | None:
+        """One of them as it is now; None where it is not there."""
+
+    def read(self, name: str, start: int = 0, size: int = LARGEST) -> bytes:
+        """So much of a file; FileNotFoundError where it is not there."""
+
+    def open(self, name: str) -> BinaryIO:
+        """A file, to be sought in."""
+
+    def close(self) -> None:
+        """Give back what is held; twice is once."""
+
+
+class FolderPlace:
+    """A folder, and the folders in it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self._path = path
+
+    def members(self) -> dict[str, Member]:
+        """See `Place.members`; a name that is no UTF-8 keeps its bytes as lone surrogates."""
+        found = {}
+        for name, status in self._below("", 0):
+            found[name] = Member(status.st_size, status.st_mtime_ns, status.st_ino)
+            if len(found) > MOST:
+                raise CorruptData(
+                    f"{self.name}: more than {MOST:,} files are in this folder",
+                    hint="name one of the folders in it",
+                )
+        return dict(sorted(found.items()))
+
+    def _below(self, folder: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
+        try:
+            entries = [*os.scandir(self._path / folder if folder else self._path)]
+        except OSError:
+            if not folder:
+                raise
+            return  # it is gone, or not ours to read: what is in it is nobody's here
+        for entry in entries:
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue  # it was removed just now
+            if stat.S_ISDIR(status.st_mode):
+                if depth < DEEPEST and entry.name not in _PASSED_OVER:
+                    yield from self._below(name, depth + 1)
+            elif stat.S_ISREG(status.st_mode):
+                yield name, status
+
+    def member(self, name: str) -> Member | None:
+        """See `Place.member`."""
+        try:
+            status = (self._path / name).lstat()
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return Member(status.st_size, status.st_mtime_ns, status.st_ino)
+
+    def read(self, name: str, start: int = 0, size: int = LARGEST) -> bytes:
+        """See `Place.read`."""
+        with self.open(name) as file:
+            file.seek(start)
+            return file.read(size)
+
+    def open(self, name: str) -> BinaryIO:
+        """See `Place.open`; a symbolic link that took the place of the file is not followed."""
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        return os.fdopen(os.open(self._path / name, flags), "rb")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class FilePlace:
+    """One file: at its path, or, of a packed one, in the temporary file that it was unpacked to."""
+
+    def __init__(self, path: Path, name: str, unpacked: BinaryIO | None = None) -> None:
+        self.name = name
+        self._path = path
+        self._unpacked = unpacked
+        self._member = path.name.removesuffix(".gz") if unpacked else path.name
+
+    def members(self) -> dict[str, Member]:
+        """See `Place.members`."""
+        member = self.member(self._member)
+        return {self._member: member} if member else {}
+
+    def member(self, name: str) -> Member | None:
+        """See `Place.member`: the size is that of what is read, the time that of the file."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        size = status.st_size
+        if self._unpacked is not None:
+            size = self._unpacked.seek(0, os.SEEK_END)
+        return Member(size, status.st_mtime_ns, status.st_ino)
+
+    def read(self, name: str, start: int = 0, size: int = LARGEST) -> bytes:
+        """See `Place.read`."""
+        with self.open(name) as file:
+            file.seek(start)
+            return file.read(size)
+
+    def open(self, name: str) -> BinaryIO:
+        """See `Place.open`."""
+        if self._unpacked is None:
+            return self._path.open("rb")
+        return os.fdopen(os.dup(self._unpacked.fileno()), "rb")
+
+    def close(self) -> None:
+        """See `Place.close`."""
+        if self._unpacked is not None:
+            self._unpacked.close()

@@ -1,0 +1,150 @@
+"""Packed files, `.gz` and `.zip`: read where they lie, within bounds.
+
+What is unpacked goes into memory or into a temporary file without a name, never to a path: what an
+archive calls its members is looked at, and made into nothing.
+"""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+from synmem.backends.file.members import LARGEST, MOST, Member
+from synmem.errors import CorruptData
+from synmem.temporary import room
+
+_BLOCK: Final = 1 << 20
+
+_UNSUSPECTED: Final = 1 << 26
+_RATIO: Final = 200
+"""Text packs to a tenth; of what is larger than `_UNSUSPECTED`, nothing packs to so small a part
+but what was made to fill a disk."""
+
+_BROKEN: Final = (zlib.error, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError)
+"""What is raised by a file that is damaged, has a password or is packed in another way."""
+
+_JUNK: Final = ("__MACOSX/", ".DS_Store")
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def gunzipped(file: BinaryIO, name: str, size: int) -> Generator[None, None, BinaryIO]:
+    """What a gzip file of so many bytes holds, in a temporary file; in steps of some milliseconds.
+
+    CorruptData where it is damaged, or more than what text may become."""
+    with gzip.GzipFile(fileobj=file) as packed:
+        return (yield from _spooled(packed, name, size))
+
+
+def _spooled(packed: _Readable, name: str, size: int) -> Generator[None, None, BinaryIO]:
+    import tempfile
+
+    with room():
+        spool = tempfile.TemporaryFile()  # noqa: SIM115
+    found = 0
+    try:
+        while data := _next(packed, name):
+            found += len(data)
+            _check_ratio(name, found, size)
+            with room():
+                spool.write(data)
+            yield
+        with room():
+            spool.seek(0)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
+
+
+def _next(packed: _Readable, name: str) -> bytes:
+    try:
+        return packed.read(_BLOCK)
+    except (*_BROKEN, gzip.BadGzipFile) as error:
+        why = f"{name} is compressed, and cannot be unpacked: {error}"
+        raise CorruptData(why, hint="is it all there?") from error
+
+
+def _check_ratio(name: str, found: int, size: int) -> None:
+    if found > _UNSUSPECTED and found > size * _RATIO:
+        raise CorruptData(
+            f"{name}: {size:,} bytes unpack to more than {found:,}: it seems made to fill a disk",
+            hint="unpack it yourself, if you trust it",
+        )
+
+
+class ZipPlace:
+    """A ZIP archive."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (*_BROKEN, ValueError) as error:
+            why = f"{name} is a ZIP archive that cannot be read: {error}"
+            raise CorruptData(why, hint="is it all there?") from error
+        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        if len(infos) > MOST:
+            self._zip.close()
+            raise CorruptData(f"{name}: more than {MOST:,} files are in this archive")
+        self._infos = {info.filename: info for info in infos if not info.filename.startswith(_JUNK)}
+
+    def members(self) -> dict[str, Member]:
+        """See `Place.members`; of two that are called the same, the last."""
+        return {name: _member(self._infos[name]) for name in sorted(self._infos)}
+
+    def member(self, name: str) -> Member | None:
+        """See `Place.member`."""
+        info = self._infos.get(name)
+        return None if info is None else _member(info)
+
+    def read(self, name: str, start: int = 0, size: int = LARGEST) -> bytes:
+        """See `Place.read`."""
+        info = self._infos.get(name)
+        if info is None:
+            raise FileNotFoundError(name)
+        whole = f"{self.name}: {name}"
+        found = bytearray()
+        with self._opened(info, whole) as packed:
+            while len(found) < start + size and (data := _next(packed, whole)):
+                found += data
+                _check_ratio(whole, len(found), info.compress_size)
+        return bytes(found[start : start + size])
+
+    def open(self, name: str) -> BinaryIO:
+        """See `Place.open`."""
+        info = self._infos[name]
+        whole = f"{self.name}: {name}"
+        with self._opened(info, whole) as packed:
+            steps = _spooled(packed, whole, info.compress_size)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as stop:
+                    file: BinaryIO = stop.value
+                    return file
+
+    def _opened(self, info: zipfile.ZipInfo, whole: str) -> "zipfile.ZipExtFile":
+        try:
+            return self._zip.open(info)  # type: ignore[return-value]
+        except _BROKEN as error:
+            hint = "unpack it first" if info.flag_bits & 1 else "is it all there?"
+            raise CorruptData(f"{whole} cannot be unpacked: {error}", hint=hint) from error
+
+    def close(self) -> None:
+        """See `Place.close`."""
+        self._zip.close()
+
+
+def _member(info: zipfile.ZipInfo) -> Member:
+    return Member(info.file_size, info.CRC, info.header_offset)
+
+
+def only_member(archive: ZipPlace) -> str | None:
+    """The name of the one file in an archive; None where there are several, or none."""
+    names = [*archive.members()]
+    return names[0] if len(names) == 1 else None

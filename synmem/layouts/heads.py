@@ -1,0 +1,92 @@
+"""How a file begins: what tells whose it is."""
+
+import re
+from functools import cached_property
+from typing import Any, Final
+
+from synmem.messages import JSONObject, parse_json
+
+SIZE: Final = 1 << 16
+"""So many bytes of a file are looked at."""
+
+_LINES: Final = 20
+"""So many of its lines are."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],]', re.DOTALL)
+_CLOSING: Final = {"{": "}", "[": "]"}
+
+
+class Head:
+    """The beginning of a file, in the forms in which it may be looked at; what is not of a form is
+    None or empty there."""
+
+    def __init__(self, name: str, data: bytes, *, whole: bool) -> None:
+        self.name = name
+        """The file's name, as `shapes.Files` has it."""
+        self.data = data.removeprefix(_BOM)
+        self.whole = whole
+        """Whether this is all of the file."""
+
+    @cached_property
+    def text(self) -> str:
+        """As text; a character that is cut off at the end is left out, others are replaced."""
+        return self.data.decode("utf-8", "ignore" if not self.whole else "replace")
+
+    @cached_property
+    def lines(self) -> list[JSONObject]:
+        """The JSON objects of its first lines, up to the first line that is none."""
+        lines = self.data.split(b"\n")
+        if not self.whole:
+            lines.pop()
+        found: list[JSONObject] = []
+        for line in filter(bytes.strip, lines[:_LINES]):
+            value = _parsed(line)
+            if not isinstance(value, dict):
+                break
+            found.append(value)
+        return found
+
+    @cached_property
+    def value(self) -> Any:
+        """The JSON value that it begins with: where it is cut off, with what stands before that."""
+        if self.whole and (value := _parsed(self.data)) is not None:
+            return value
+        return _parsed(_closed(self.text).encode("utf-8", "surrogatepass"))
+
+    @cached_property
+    def first(self) -> Any:
+        """The value of its first line, or what all of it begins with."""
+        return self.lines[0] if self.lines else self.value
+
+    @cached_property
+    def element(self) -> Any:
+        """The first element of the array that it begins with."""
+        return self.value[0] if isinstance(self.value, list) and self.value else None
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return parse_json(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _closed(text: str) -> str:
+    """The longest beginning of a JSON value that becomes one when all that it opens is closed."""
+    open_: list[str] = []
+    end, closing = 0, ""
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if mark[0] == '"':
+            continue
+        if mark in _CLOSING:
+            open_.append(_CLOSING[mark])
+        elif mark != "," and (not open_ or open_.pop() != mark):
+            break
+        end = token.start() if mark == "," else token.end()
+        closing = "".join(reversed(open_))
+        if not open_:
+            break
+    return text[:end] + closing
