@@ -27,7 +27,7 @@ COMING: Final = (
     ("Copilot CLI", "its folders"),
     ("Cursor", "SQLite"),
     ("Gemini", "CLI, contents"),
-    ("Goose", "SQLite"),
+    ("Goose", "its older files"),
     ("Jan", "its folders"),
     ("LangChain", "file history"),
     ("LibreChat", "its export"),

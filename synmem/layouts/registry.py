@@ -29,6 +29,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "dify": ("postgres",),
     "flowise": ("sqlite", "postgres"),
     "google_adk": ("sqlite", "postgres"),
+    "goose": ("sqlite",),
     "haystack": ("file",),
     "langchain": ("sqlite", "postgres", "mongo", "redis", "dynamodb"),
     "langgraph": ("sqlite", "postgres"),

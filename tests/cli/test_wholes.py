@@ -12,6 +12,7 @@ import pytest
 from tests.cli.moved import make, run
 from tests.cli.test_langchain import done, state
 from tests.layouts.foreign.wholes import FIXTURES, database
+from tests.layouts.test_fixtures import ALL, expected_of
 
 PLACES = {
     "agno-sqlite-v2": "agno.db",
@@ -19,6 +20,7 @@ PLACES = {
     "crush": "crush.db",
     "google-adk-sqlalchemy": "sessions.db",
     "google-adk-sqlite": "session.db",
+    "goose": "sessions.db",
     "langgraph-sqlite": "checkpoints.sqlite",
     "llm-logs-legacy": "logs.db",
     "llm-logs-mixed": "logs.db",
@@ -48,7 +50,8 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(
     path = copied(name, tmp_path)
     before = state(path)
     found = listed(path)
-    expected = json.loads((FIXTURES / name / "expected.json").read_text())["conversations"]
+    [fixture] = [each for each in ALL if each.name == name]
+    expected = expected_of(fixture)
     assert sum(found.values()) == sum(len(each["messages"]) for each in expected)
     for conversation, count in found.items():
         assert len(json.loads(done("show", conversation, "--json", "-p", path))) == count
@@ -69,6 +72,7 @@ def test_it_is_found_and_read_by_every_command_and_left_as_it_was(
     [
         ("agno-sqlite-v3", "agno_sessions", "session_id", "agno_runs of session_id"),
         ("crush", "sessions", "id", "messages of session_id"),
+        ("goose", "sessions", "id", "messages of session_id"),
         ("google-adk-sqlalchemy", "sessions", "id", "events of session"),
         ("google-adk-sqlite", "sessions", "id", "events of session"),
         ("open-webui", "chat", "id", "chat_message of chat_id"),
@@ -157,6 +161,7 @@ def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path:
     [
         ("agno-sqlite-v3", "UPDATE agno_runs SET run_data = '{' WHERE session_id = 'tricky'", "tricky"),
         ("crush", "UPDATE messages SET parts = '{' WHERE parts LIKE '%line1%'", "fd6dea2d"),
+        ("goose", "UPDATE messages SET content_json = '{' WHERE content_json LIKE '%line1%'", "20260921_6"),
         ("google-adk-sqlite", "UPDATE events SET event_data = '{' WHERE session_id = 'tricky'", "tricky"),
         ("langgraph-sqlite", "UPDATE checkpoints SET checkpoint = x'c1' WHERE thread_id = 'tricky'", "tricky"),
         ("langgraph-sqlite", "UPDATE checkpoints SET type = 'msgpack+aes' WHERE thread_id = 'tricky'", "tricky"),
