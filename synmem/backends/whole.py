@@ -6,53 +6,37 @@ index of a message and a fingerprint of the last few up to it: where these do no
 more, they are looked for, and where they stand nowhere, or twice, it is `Changed`.
 """
 
-import hashlib
-from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Callable,
     Collection,
-    Iterable,
     Mapping,
     Sequence,
 )
-from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
 from synmem.backends.paging import changed, storable
+from synmem.backends.telling import MOST_STRAYS, Said, index_at, info_of, position_at, readable
 from synmem.errors import StoreError, Unsupported
-from synmem.layouts.shapes import MALFORMED, Record, Told
+from synmem.layouts.shapes import Told
 from synmem.messages import (
     STRAY,
     Conversation,
     Damage,
     Holds,
     Message,
-    Unreadable,
-    ascii_json,
-    canonical,
     chunks,
-    refusal,
 )
 from synmem.store import START, ConversationInfo, Page, Part, Position
-
-_ANCHOR: Final = 16
-"""So many messages, up to the one that is meant, are in a position's fingerprint."""
 
 _MOST_AT_ONCE: Final = 100
 """So many small conversations are asked for at once; of large ones each by itself."""
 
 _MARK: Final = "#"
 """Stands between the id of a conversation and that of a branch's leaf."""
-
-MOST_STRAYS: Final = 1000
-"""So many kinds of what belongs to no conversation are named."""
-
-Said = Message | Unreadable
 
 
 class Source(Protocol):
@@ -350,108 +334,10 @@ class WholeStore:
         )
 
 
-def stray(what: Any, why: Any, count: int) -> Damage:
-    """Records that no conversation has, as a plan's query tells them."""
-    return Damage(STRAY, str(what), f"{why} ({count:,} such)")
-
-
-Records = Mapping[str, Mapping[str, Sequence[Record]]]
-"""What the queries of a plan gave: by query, and then by conversation."""
-
-
-def by_conversation(rows: Iterable[Sequence[Any]]) -> dict[str, list[Record]]:
-    """The rows of a query of a plan, less their first column, which says the conversation."""
-    found: defaultdict[str, list[Record]] = defaultdict(list)
-    for id_, *record in rows:
-        found[id_].append(record)
-    return found
-
-
-def told_of(
-    ids: Sequence[str],
-    records: Records,
-    unfold: Callable[[str, Mapping[str, Sequence[Record]]], Told],
-) -> dict[str, Told]:
-    """What these conversations say. One of which no query has a row is not there."""
-    found: dict[str, Told] = {}
-    for id_ in [id_ for id_ in ids if any(id_ in of_ids for of_ids in records.values())]:
-        theirs = {name: of_ids.get(id_, []) for name, of_ids in records.items()}
-        found[id_] = told_by(partial(unfold, id_, theirs))
-    return found
-
-
-def told_by(unfold: Callable[[], Told]) -> Told:
-    """What an `unfold` of a layout gives; one `Unreadable` where nothing can be read."""
-    try:
-        return unfold()
-    except MALFORMED as error:
-        return Told(messages=[Unreadable("conversation", f"the conversation: {error}")])
-
-
-def readable(told: Told) -> Told:
-    """The same, in which what no message can be is unreadable; other branches as they are."""
-    return msgspec.structs.replace(told, messages=_checked(told.messages))
-
-
-def _checked(said: Sequence[Said]) -> list[Said]:
-    return [
-        Unreadable(f"message {index}", f"message {index}: {why}")
-        if isinstance(each, Message) and (why := refusal(each))
-        else each
-        for index, each in enumerate(said)
-    ]
-
-
 def _page(conversation: str, said: Sequence[Said], indexes: Sequence[int]) -> Page:
     """The messages at these indexes of a conversation that says this."""
     return Page(
         conversation,
         [said[index] for index in indexes],
         lambda i: position_at(said, indexes[i]),
-    )
-
-
-def position_at(said: Sequence[Said], index: int) -> Position:
-    """Where the message of that index stands in a conversation that says this."""
-    return ascii_json([index, _fingerprint(said, index)])
-
-
-def index_at(said: Sequence[Said], position: Position) -> int | None:
-    """At which index the message of a position stands now; None where it does not, or may be any
-    of several. ValueError where it is none of ours."""
-    try:
-        index, print_ = msgspec.json.decode(position, type=tuple[int, str])
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a position of this store: {position!r}") from error
-    if 0 <= index < len(said) and _fingerprint(said, index) == print_:
-        return index
-    found = [at for at in range(len(said)) if _fingerprint(said, at) == print_]
-    return found[0] if len(found) == 1 else None
-
-
-def _fingerprint(said: Sequence[Said], index: int) -> str:
-    """Of the message at an index, and of those just before it."""
-    digest = hashlib.blake2b(digest_size=12)
-    for each in said[max(0, index + 1 - _ANCHOR) : index + 1]:
-        if isinstance(each, Message):
-            digest.update(canonical(each))
-        else:
-            digest.update(ascii_json([each.position, each.reason, each.text]).encode())
-        digest.update(b"\n")
-    return digest.hexdigest()
-
-
-def info_of(id_: str, said: Sequence[Said], told: Told) -> ConversationInfo:
-    """What a listing shows of a conversation, or of a branch of it, where this is said."""
-    first, last = (
-        each.created_at if isinstance(each, Message) else None
-        for each in _checked([said[0], said[-1]])
-    )
-    return ConversationInfo(
-        id=id_,
-        messages=len(said),
-        first_at=first,
-        last_at=last,
-        title=told.title or None,
-        extra=told.extra or None,
     )

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from synmem.backends.whole import WholeStore, told_by
+from synmem.backends.telling import told_by
+from synmem.backends.whole import WholeStore
 from synmem.errors import Changed, Unsupported
 from synmem.layouts.shapes import Told
 from synmem.messages import Conversation, Damage, Holds, Message, Unreadable, chunks
@@ -367,7 +368,7 @@ def test_a_listing_looks_at_no_message_of_a_branch_but_its_ends(
     def refuses(message: Message) -> None:
         looked_at.append(message)
 
-    monkeypatch.setattr("synmem.backends.whole.refusal", refuses)
+    monkeypatch.setattr("synmem.backends.telling.refusal", refuses)
 
     async def main() -> None:
         source = Dict(a=tree(3, **{f"b{n}": 400 for n in range(50)}))

@@ -16,7 +16,7 @@ from synmem.backends.file.opening import Steps, translating
 from synmem.backends.file.remembered import Chapter, Entry, Listed, Remembered, told_about
 from synmem.backends.file.slices import in_slices
 from synmem.backends.paging import closed
-from synmem.backends.whole import MOST_STRAYS
+from synmem.backends.telling import MOST_STRAYS
 from synmem.backends.whole import Listed as Shown
 from synmem.errors import CorruptData
 from synmem.layouts.shapes import MALFORMED, Told

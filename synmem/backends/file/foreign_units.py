@@ -12,7 +12,7 @@ from synmem.backends.file.finding import FilesFit
 from synmem.backends.file.members import LARGEST, Member, Place
 from synmem.backends.file.opening import Steps
 from synmem.backends.file.remembered import Chapter, Entry, Listed, about
-from synmem.backends.whole import info_of
+from synmem.backends.telling import info_of
 from synmem.errors import CorruptData
 from synmem.layouts.heads import SIZE, Head
 from synmem.layouts.shapes import MALFORMED, Export, Files, Folder, Told

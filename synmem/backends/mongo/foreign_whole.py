@@ -10,7 +10,7 @@ from synmem.backends.mongo.finding import Fit
 from synmem.backends.mongo.foreign_values import as_json
 from synmem.backends.mongo.odd import MOST, NO_TEXT
 from synmem.backends.mongo.server import LENIENT, OPTIONS, Document, Documents, Server
-from synmem.backends.whole import MOST_STRAYS, stray, told_by
+from synmem.backends.telling import MOST_STRAYS, stray, told_by
 from synmem.errors import CorruptData
 from synmem.layouts.own.mongo_documents import called
 from synmem.layouts.shapes import Gathered, Told

@@ -17,7 +17,7 @@ from synmem.backends.postgres.finding import Found
 from synmem.backends.postgres.odd import fetch_odd, has_ends, is_no_text
 from synmem.backends.postgres.opening import Database
 from synmem.backends.postgres.table import identifier
-from synmem.backends.whole import MOST_STRAYS, by_conversation, stray, told_of
+from synmem.backends.telling import MOST_STRAYS, by_conversation, stray, told_of
 from synmem.layouts.registry import WholeFit
 from synmem.layouts.shapes import Told
 from synmem.messages import STRAY, Damage, chunks

@@ -15,7 +15,8 @@ from synmem.backends.redis.finding import ListsFit
 from synmem.backends.redis.keys import escaped
 from synmem.backends.redis.opening import Server
 from synmem.backends.redis.plain import allowed
-from synmem.backends.whole import MOST_STRAYS, WholeStore, told_by
+from synmem.backends.telling import MOST_STRAYS, told_by
+from synmem.backends.whole import WholeStore
 from synmem.errors import CorruptData, Unsupported
 from synmem.layouts.shapes import MALFORMED, Keys, Told
 from synmem.messages import (

@@ -9,7 +9,7 @@ from synmem.backends.sqlite.changes import version_of
 from synmem.backends.sqlite.errors import translating
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.foreign_table import IDS_A_QUERY, SWEEP, UTF8, knowing_utf8
-from synmem.backends.whole import MOST_STRAYS, Records, by_conversation, stray, told_of
+from synmem.backends.telling import MOST_STRAYS, Records, by_conversation, stray, told_of
 from synmem.layouts.registry import WholeFit
 from synmem.layouts.shapes import Told
 from synmem.messages import STRAY, Damage, chunks

@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as some
 
-from synmem.backends.whole import told_by
+from synmem.backends.telling import told_by
 from synmem.layouts.registry import WholeFit, fits
 from synmem.layouts.shapes import Record, Told
 from synmem.messages import Message, Unreadable, canonical, refusal
