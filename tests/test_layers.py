@@ -232,7 +232,7 @@ def test_only_a_table_of_modules_loads_them_by_their_names() -> None:
 
 
 OWN_KIND = {
-    "backends.file.store: store._only", "cli.progress: bar._task",
+    "backends.file.store: store._only",
     "memory.connections: _open[key]._holders", "operations.deriving.covering: covering._covered",
     "operations.deriving.covering: covering._last", "operations.deriving.covering: covering._see",
 }  # fmt: skip

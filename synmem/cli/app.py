@@ -28,6 +28,7 @@ COMMANDS = {
     "search": "search",
     "entities": "entities",
     "stats": "stats",
+    "discover": "discover",
     "profile": "profile",
 }
 """Command -> its module in this package: which holds a function of that module's name, or `app`

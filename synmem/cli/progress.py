@@ -3,12 +3,13 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from synmem.cli import render
 
 _EVERY_S = 0.1
+_LATE_S = 0.5
 _CLEAR_LINE = b"\r\x1b[2K"
 
 
@@ -32,6 +33,12 @@ class Bar:
         if self._shown is not None and (now := time.monotonic()) >= self._next:
             self._next = now + _EVERY_S
             self._shown.update(self._task, completed=self.done)
+
+    def show(self, shown: Any, task: Any) -> None:
+        """Draw it from now on, there."""
+        self._shown, self._task = shown, task
+        self._next = 0.0
+        self.advance(0)
 
     def expect(self, total: int | None) -> None:
         """How many there will be, once that is known."""
@@ -75,17 +82,44 @@ def progress(
     What `beside` says whenever it is drawn stands behind the count.
     In a pipe, on TERM=dumb or with `quiet` nothing is drawn.
     """
+    bar = Bar()
     if quiet or not render.is_terminal(sys.stderr) or render.is_dumb():
-        yield Bar()
+        yield bar
         return
+    with _showing(bar, text, total, beside):
+        yield bar
+
+
+@contextlib.asynccontextmanager
+async def late_progress(text: str, *, total: int, quiet: bool = False) -> AsyncIterator[Bar]:
+    """As `progress`, of work that may be done at once: drawn where it takes half a second."""
+    import asyncio
+
+    bar = Bar()
+    if quiet or not render.is_terminal(sys.stderr) or render.is_dumb():
+        yield bar
+        return
+    with contextlib.ExitStack() as stack:
+        showing = _showing(bar, text, total, None)
+        loop = asyncio.get_running_loop()
+        due = loop.call_later(_LATE_S, lambda: stack.enter_context(showing))
+        stack.callback(due.cancel)
+        yield bar
+
+
+@contextlib.contextmanager
+def _showing(
+    bar: Bar, text: str, total: int | None, beside: Callable[[], str] | None
+) -> Iterator[None]:
     shown = _drawn(render.visible_line(text), beside)
     above = _Above(shown)
     with contextlib.closing(above), shown, render.writing_above(above.write):
-        bar = Bar(shown, shown.add_task("", total=total))
+        task = shown.add_task("", total=total)
+        bar.show(shown, task)
         try:
-            yield bar
+            yield
         finally:
-            shown.update(bar._task, completed=bar.done)
+            shown.update(task, completed=bar.done)
 
 
 def _drawn(text: str, beside: Callable[[], str] | None) -> Any:

@@ -9,6 +9,16 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def size(number: int) -> str:
+    """`512 B`, `1.5 MB`: a number of bytes."""
+    amount, unit = float(number), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.1f} {unit}"
+
+
 def span(firsts: Iterable[datetime | None], lasts: Iterable[datetime | None]) -> str:
     """`2026-01-03 to 2026-02-28`, of the times that are known; empty where none is."""
     from synmem.cli.times import shown

@@ -196,6 +196,10 @@ class FileStore:
         """See `SupportsUnchanged`."""
         await self._held.check_unchanged()
 
+    def layout(self) -> str:
+        """The form of the file."""
+        return self._held.reading.form
+
     async def total(self) -> int:
         """See `SupportsTotal`: the index has counted them."""
         index = await self._held.look()

@@ -170,6 +170,10 @@ class SqliteStore:
 
             return await others(file)
 
+    def layout(self) -> str:
+        """The layout that lies there."""
+        return "synmem" if self.place.keeps_beside else "synapsekit"
+
     async def total(self) -> int:
         """See `SupportsTotal`: SQLite counts a million in some hundredths of a second."""
         return await self._listing.total()

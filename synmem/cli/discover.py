@@ -1,0 +1,165 @@
+"""`synmem discover`: which stores there are on this machine."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synmem.cli import render
+from synmem.cli.run import PARTLY, Session, command
+from synmem.cli.words import size
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from synmem.cli.finding import Find
+    from synmem.operations.discovering.look import Seen, Spot
+
+_COLUMNS = ("Store", "Layout", "Conversations", "Messages", "Size", "Last used")
+
+
+AddOption = Annotated[bool, typer.Option("--add", help="Write a profile for each.")]
+
+
+@command()
+async def discover(session: Session, add: AddOption = False) -> int | None:
+    """Find the conversations that other programs keep here.
+
+    Each is listed with its layout, conversations, messages, size and last use. Its name is what -p
+    takes. Nothing is opened for writing, and nothing leaves the machine. In a pipe a line for each,
+    with tabs between.
+
+    \b
+    synmem discover
+    synmem discover --add
+    """
+    from synmem.cli.finding import known_places
+
+    known = known_places()
+    seen = await _look(session, known.finds)
+    found = list(zip(known.finds, seen, strict=True))
+    profiles = _add(session, found) if add else {}
+    _print(session, found, profiles)
+    for path in known.older:
+        session.note(f"left out, since a newer one is there: {render.visible_line(str(path))}")
+    if not known.finds:
+        session.note("nothing found")
+    lacking = add and any(_profile(find, profiles) is None for find, each in found if each.total)
+    return PARTLY if _name_broken(found) or lacking else None
+
+
+async def _look(session: Session, finds: "Sequence[Find]") -> "list[Seen]":
+    from synmem import __version__
+    from synmem.cli.progress import late_progress
+    from synmem.operations.discovering.look import look
+    from synmem.operations.discovering.totals import Remembered
+
+    spots = [_spot(session, find) for find in finds]
+    async with late_progress("Looking at stores", total=len(spots), quiet=session.quiet) as bar:
+        return await look(spots, Remembered(__version__), bar.advance)
+
+
+def _spot(session: Session, find: "Find") -> "Spot":
+    from synmem.operations.discovering.look import Spot
+
+    profile = find.profile
+    assert profile.file is not None
+    key = f"{profile.identity} {profile.settings.get('layout', '')}"
+    return Spot(key, profile.file, find.holds, lambda: session.open_profile(profile))
+
+
+def _add(session: Session, found: "Sequence[tuple[Find, Seen]]") -> dict[str, str]:
+    from synmem.cli.adding import add_profiles
+
+    return add_profiles(session, [find for find, seen in found if seen.total is not None])
+
+
+def _profile(find: "Find", profiles: "Mapping[str, str]") -> str | None:
+    return profiles.get(find.profile.identity)
+
+
+# --- printing -------------------------------------------------------------------------------
+
+
+def _print(
+    session: Session, found: "Sequence[tuple[Find, Seen]]", profiles: "Mapping[str, str]"
+) -> None:
+    """`profiles`: those that were written, or were there, by identity."""
+    if session.json:
+        named = [{"profile": _profile(find, profiles)} if profiles else {} for find, _ in found]
+        every = [_as_dict(*each) for each in found]
+        render.json_line([a | b for a, b in zip(every, named, strict=True)])
+    elif render.is_terminal():
+        if found:
+            render.table(_COLUMNS, [_cells(*each) for each in found], right=(2, 3, 4))
+    else:
+        for each in found:
+            data = _as_dict(*each)
+            if "error" not in data:
+                data.pop("path")
+                render.fields(*("" if value is None else str(value) for value in data.values()))
+
+
+def _as_dict(find: "Find", seen: "Seen") -> dict[str, Any]:
+    from synmem.messages import format_time
+
+    data: dict[str, Any] = {
+        "store": find.profile.name,
+        "layout": find.profile.settings.get("layout"),
+        "conversations": None,
+        "messages": None,
+        "bytes": seen.footprint.size,
+        "last_at": None,
+        "path": str(find.profile.file),
+    }
+    if seen.total is None:
+        return {**data, "error": str(seen.error)}
+    total = seen.total
+    last_at = _last_use(seen)
+    return data | {
+        "layout": total.layout or data["layout"],
+        "conversations": total.conversations,
+        "messages": total.messages,
+        "last_at": format_time(last_at) if last_at else None,
+    }
+
+
+def _last_use(seen: "Seen") -> "datetime | None":
+    """When the last message was; where messages have no times, when the file was last written."""
+    from datetime import UTC, datetime
+
+    if seen.total is not None and (seen.total.last_at or not seen.total.conversations):
+        return seen.total.last_at
+    written = seen.footprint.written
+    return None if written is None else datetime.fromtimestamp(written, UTC)
+
+
+def _cells(find: "Find", seen: "Seen") -> tuple[str, ...]:
+    from synmem.cli.times import shown
+
+    data = _as_dict(find, seen)
+    counts = (data["conversations"], data["messages"])
+    counted = ["" if number is None else f"{number:,}" for number in counts]
+    if seen.total is None:
+        counted[0] = "unreadable"
+    last = shown(_last_use(seen))[:16]
+    return (data["store"], data["layout"] or "", *counted, size(data["bytes"]), last)
+
+
+def _name_broken(found: "Sequence[tuple[Find, Seen]]") -> bool:
+    """Whether something cannot be read: named, with what tells more."""
+    broken = False
+    for find, each in found:
+        name = render.visible_line(find.profile.name)
+        if each.error is not None:
+            hint = f" ({each.error.hint})" if each.error.hint else ""
+            render.note(f"{name}: cannot be read: {each.error}{hint}")
+        elif each.total is not None and each.total.unreadable:
+            from synmem.cli.words import count
+
+            what = count(each.total.unreadable, "conversation")
+            render.note(f"{name}: {what} cannot be read in part (`synmem ls -p {name}` names them)")
+        else:
+            continue
+        broken = True
+    return broken

@@ -1,0 +1,1 @@
+"""Discover: what stores there are on this machine, and how much is in each."""
