@@ -25,7 +25,6 @@ COMING: Final = (
     ("Codex CLI", "its folders"),
     ("Continue", "its folders"),
     ("Copilot CLI", "its folders"),
-    ("Cursor", "SQLite"),
     ("Gemini", "CLI, contents"),
     ("Goose", "its older files"),
     ("Jan", "its folders"),

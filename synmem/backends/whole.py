@@ -69,11 +69,16 @@ class Listed(NamedTuple):
 
 
 @runtime_checkable
-class Remembers(Protocol):
-    """A source that can list conversations without reading them again."""
+class ListsAlone(Protocol):
+    """A source that can list conversations without reading what they say."""
 
     def listed(self, ids: Sequence[str] | None) -> AsyncIterator[list[Listed]]:
         """Every conversation once, or those of `ids` that exist, in pages."""
+
+
+@runtime_checkable
+class Remembers(ListsAlone, Protocol):
+    """A source that remembers what it saw of conversations, and where they end."""
 
     async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str]:
         """See `SupportsChanges.fingerprints`."""
@@ -197,9 +202,9 @@ class WholeStore:
     async def conversations(
         self, ids: Sequence[str] | None = None, *, details: bool = False
     ) -> AsyncIterator[list[ConversationInfo]]:
-        """See `Store.conversations`. Without messages there is none, so each is read, unless what
-        was seen of it is remembered."""
-        if isinstance(self._source, Remembers) and not self._with_branches:
+        """See `Store.conversations`. Without messages there is none, so each is read, unless its
+        source can list it alone."""
+        if isinstance(self._source, ListsAlone) and not self._with_branches:
             async for found in self._source.listed(None if ids is None else storable(ids)):
                 self._passed.update((each.info.id, each.branches) for each in found)
                 yield [each.info for each in found]

@@ -26,6 +26,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
     "crush": ("sqlite",),
+    "cursor": ("sqlite",),
     "dify": ("postgres",),
     "flowise": ("sqlite", "postgres"),
     "google_adk": ("sqlite", "postgres"),

@@ -142,7 +142,8 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How the conversations of a place are asked for. `{ids}` in a query is the set of the ids that
-    are wanted, as it stands behind IN; of each query the first column is a conversation's id."""
+    are wanted, as it stands behind IN; `{values}`, on SQLite, a table of them of the one column
+    `column1`. Of each query the first column is a conversation's id."""
 
     listing: str
     """A query of all conversations: one column, called `id`, of text."""
@@ -152,6 +153,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     strays: str = ""
     """A query of the rows that no conversation has: what they are called for a person, why they
     are in none, and how many they are."""
+    heads: Mapping[str, str] = {}
+    """Where a conversation is much larger than what a listing shows of it: the queries of that
+    alone, by the names under which `Whole.head` gets their rows. SQLite."""
+    tells: str = ""
+    """A query that has a row where the tables are the layout's, if their columns do not say it."""
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +175,8 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     unfold: Callable[[str, Mapping[str, Sequence[Record]]], Told]
     """What the conversation of that id says, from the rows of each query, less their first column;
     ValueError where nothing of it can be read."""
+    head: Callable[[str, Mapping[str, Sequence[Record]]], Told] | None = None
+    """The same from the rows of `Plan.heads`, with the first message and the last one alone."""
     holds: Holds
     """What a message and a conversation have there."""
 

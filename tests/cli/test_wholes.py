@@ -18,6 +18,7 @@ PLACES = {
     "agno-sqlite-v2": "agno.db",
     "agno-sqlite-v3": "agno.db",
     "crush": "crush.db",
+    "cursor-vscdb": "state.vscdb",
     "google-adk-sqlalchemy": "sessions.db",
     "google-adk-sqlite": "session.db",
     "goose": "sessions.db",
@@ -38,9 +39,14 @@ def copied(name: str, tmp_path: Path) -> Path:
 
 
 def listed(path: Path, *more: str) -> Mapping[str, int]:
-    """How many messages each conversation has."""
-    found = json.loads(done("ls", "--json", "-p", path, *more))
-    return {each["conversation_id"]: each["messages"] for each in found}
+    """How many messages each conversation has; where a listing does not tell it, as are shown."""
+    found = {
+        each["conversation_id"]: each["messages"]
+        for each in json.loads(done("ls", "--json", "-p", path, *more))
+    }
+    for id_ in [id_ for id_, count in found.items() if count is None]:
+        found[id_] = len(json.loads(run("show", id_, "--json", "-p", path).stdout))
+    return found
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -161,6 +167,7 @@ def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path:
     [
         ("agno-sqlite-v3", "UPDATE agno_runs SET run_data = '{' WHERE session_id = 'tricky'", "tricky"),
         ("crush", "UPDATE messages SET parts = '{' WHERE parts LIKE '%line1%'", "fd6dea2d"),
+        ("cursor-vscdb", "UPDATE cursorDiskKV SET value = '{' WHERE value LIKE '%line1%'", "ef44228b"),
         ("goose", "UPDATE messages SET content_json = '{' WHERE content_json LIKE '%line1%'", "20260921_6"),
         ("google-adk-sqlite", "UPDATE events SET event_data = '{' WHERE session_id = 'tricky'", "tricky"),
         ("langgraph-sqlite", "UPDATE checkpoints SET checkpoint = x'c1' WHERE thread_id = 'tricky'", "tricky"),

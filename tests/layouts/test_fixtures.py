@@ -79,7 +79,7 @@ ALL = [
     coming("continue-sessions", "sessions", "no layout for Continue's sessions", "file"),
     coming("copilot-cli", "session-state", "no layout for Copilot's sessions", "file"),
     Fixture("crush", "crush.db"),
-    coming("cursor-vscdb", "state.vscdb", "no layout for Cursor's bubbles"),
+    Fixture("cursor-vscdb", "state.vscdb"),
     Fixture("dify-postgres", "dify-postgres.sql", "postgres"),
     Fixture("flowise-postgres", "flowise-postgres.sql", "postgres"),
     coming("gemini-cli", "tmp", "no layout for Gemini CLI's folders", "file"),

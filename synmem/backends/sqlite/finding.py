@@ -8,8 +8,9 @@ from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.shape import TABLES
 from synmem.errors import UnknownLayout, Unnamed, Unsupported
 from synmem.layouts import naming, registry
+from synmem.layouts.elsewhere import index_of
 from synmem.layouts.own.sqlite_columns import quoted
-from synmem.layouts.registry import SAMPLE, Fit, RowsFit
+from synmem.layouts.registry import SAMPLE, Fit, RowsFit, WholeFit
 from synmem.layouts.shapes import Rows, Sketch
 
 
@@ -86,6 +87,11 @@ def _missing(
     tables = f"its tables: {', '.join(sketch) or 'none'}"
     if table is not None and table not in sketch:
         return UnknownLayout(f"{file.path}: no table {table}", hint=tables)
+    index = None if there else index_of(sketch)
+    if index is not None:
+        return UnknownLayout(
+            f"{file.path}: {index.what}: no conversations lie in it", hint=index.hint
+        )
     what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
     where = "" if table is None else f" in its table {table}"
     like = registry.likeness("sqlite", sketch)
@@ -108,8 +114,11 @@ async def _sketch(file: File) -> dict[str, dict[str, str]]:
 
 
 async def _tells(file: File, fit: Fit) -> bool | None:
-    """Whether there are records; None where there are, and none of the first is of the layout."""
+    """Whether there are records; None where there are, and none of the first is of the layout, or
+    where it is known by other rows, and there are none."""
     tells, columns = None, "1"
+    if isinstance(fit, WholeFit) and fit.plan.tells:
+        return True if await file.look_at_all(fit.plan.tells) else None
     if isinstance(fit, RowsFit) and fit.shape.tells is not None:
         tells, columns = fit.shape.tells, ", ".join(map(quoted, fit.shape.record))
     rows = await file.look_at_all(f"SELECT {columns} FROM {quoted(fit.table)} LIMIT {SAMPLE}")

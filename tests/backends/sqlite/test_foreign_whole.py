@@ -13,9 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from synmem.backends.sqlite.file import File
-from synmem.errors import Unsupported
+from synmem.errors import UnknownLayout, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
 from synmem.messages import (
@@ -115,6 +116,80 @@ class TestBooksInUtf16(Reading):
         path = filled(tmp_path / "books.db", parts, encoding="UTF-16le")
         async with opened(path) as store:
             yield store
+
+
+def _headed(sketch: Sketch) -> Plan:
+    """The same books, of which a listing looks at the first page and the last one alone."""
+    end = "(SELECT said FROM pages AS p WHERE p.book = b.id ORDER BY page {} LIMIT 1)"
+    return structs.replace(
+        _plan(sketch),
+        heads={
+            "ends": f"SELECT b.id, b.title, {end.format('ASC')}, {end.format('DESC')} "
+            "FROM {values} AS w JOIN books AS b ON b.id = w.column1"
+        },
+        tells="SELECT 1 FROM books WHERE extra = 'null'",
+    )
+
+
+def _head(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
+    ((title, *ends),) = rows["ends"]
+    return Told(messages=[_page(end) for end in ends if end], title=parse_json(title))
+
+
+@pytest.fixture
+def headed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layout as it lists by heads."""
+    shape = structs.replace(BOOKS, plan=_headed, head=_head)
+    module = SimpleNamespace(SHAPES={"sqlite": (shape,)})
+    monkeypatch.setitem(sys.modules, "synmem.layouts.foreign.books", module)
+
+
+@pytest.mark.usefixtures("headed")
+def test_a_listing_by_heads_reads_no_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(tmp_path / "books.db", [book(f"c{n:03}", 3) for n in range(120)])
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE pages SET said = '{oops' WHERE page = 1")
+        db.execute("UPDATE books SET title = '{oops' WHERE id = 'c001'")
+        db.commit()
+    forgiving, asked = File.forgiving, list[str]()
+
+    async def watched(self: File, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        asked.append(sql)
+        return await forgiving(self, sql, values)
+
+    monkeypatch.setattr(File, "forgiving", watched)
+
+    async def main() -> None:
+        async with opened(path, page_size=100) as store:
+            found = await details(store)
+            assert len(found) == 120  # the one without messages is none
+            assert {info.messages for info in found.values()} == {None}
+            some = [i.id async for page in store.conversations(["c000", "gone"]) for i in page]
+            assert some == ["c000"]
+            assert len(asked) == 4
+            assert all("ORDER BY page ASC" in sql for sql in asked)
+            said = [each async for page in store.read(["c000"]) for each in page.items]
+            assert [type(each) for each in said] == [Message, Unreadable, Message]
+
+    run(main())
+
+
+@pytest.mark.usefixtures("headed")
+def test_tables_that_a_row_must_tell_are_the_layouts_where_it_is_there(tmp_path: Path) -> None:
+    path = filled(tmp_path / "books.db", [book("a")])
+
+    async def main() -> None:
+        async with opened(path) as store:
+            assert await ids(store) == ["a"]
+
+    run(main())
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE books SET extra = '{}'")
+        db.commit()
+    with pytest.raises(UnknownLayout):
+        run(main())
 
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])

@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as some
 
+from synmem.backends.sqlite.foreign_whole import on
 from synmem.backends.telling import told_by
 from synmem.layouts.registry import WholeFit, fits
 from synmem.layouts.shapes import Record, Told
@@ -108,8 +109,7 @@ def rows_of(path: Path, layout: str) -> dict[str, dict[str, list[list[Any]]]]:
             id_: {name: [] for name in plan.queries} for id_ in ids
         }
         for name, sql in plan.queries.items():
-            marks = ", ".join(f"?{n + 1}" for n in range(len(ids)))
-            for id_, *record in db.execute(sql.replace("{ids}", f"({marks})"), ids):
+            for id_, *record in db.execute(on(sql, len(ids)), ids):
                 found[id_][name].append(record)
     return found
 
