@@ -22,6 +22,8 @@ KEYS: Final[dict[str, dict[str, type]]] = {
 }  # fmt: skip
 """The keys of each provider and their types; a number is 1 or more."""
 
+_USUAL: Final = "wordllama"
+
 _VARIABLE: Final = "SYNMEM_EMBEDDING_"
 
 
@@ -34,10 +36,8 @@ def embedding_settings(config: Path | None = None) -> dict[str, Any]:
     """
     loaded = load(config)
     table = dict(loaded.tables.get("embedding", {}))
-    given = table.pop("provider", "wordllama")
-    provider = variable(f"{_VARIABLE}PROVIDER") or given
-    if not isinstance(provider, str) or provider not in KEYS:
-        raise ProfileError("[embedding] names a provider that there is not", hint=known(KEYS))
+    given = table.pop("provider", _USUAL)
+    provider = _provider(given)
     keys, origin = KEYS[provider], f"{loaded.file}: [embedding]"
     if provider != given:
         table = {}
@@ -53,6 +53,19 @@ def embedding_settings(config: Path | None = None) -> dict[str, Any]:
     if not settings.get("base_url", "http://").startswith(("http://", "https://")):
         raise ProfileError("base_url of [embedding] must begin with http:// or https://")
     return {"provider": provider, **settings}
+
+
+def provider_of(config: Path | None = None) -> str:
+    """Whose model it is; ProfileError where there is no such provider. Runs nothing."""
+    return _provider(load(config).tables.get("embedding", {}).get("provider", _USUAL))
+
+
+def _provider(given: Any) -> str:
+    """The one that is configured, unless a variable names another."""
+    provider = variable(f"{_VARIABLE}PROVIDER") or given
+    if not isinstance(provider, str) or provider not in KEYS:
+        raise ProfileError("[embedding] names a provider that there is not", hint=known(KEYS))
+    return provider
 
 
 def _key(given: str, command: str | None) -> str | None:

@@ -21,6 +21,7 @@ from synmem.errors import ProfileError, ProfileNotFound, StoreNotFound, UsageErr
 from synmem.masking import mask, mask_settings, mask_with, userinfo_end, with_password
 from synmem.settings import (
     KEYS,
+    OF_PROFILE,
     PATH_KEYS,
     PLACE,
     URL_KEYS,
@@ -50,7 +51,8 @@ class Profile(msgspec.Struct, frozen=True):
 
     `name` is what output calls it: the profile's, or the last part of a path, or a URL's
     database or host. `origins` says for each key where it comes from: `flag`, `env`, `config`,
-    `place` or `default`. `program` is the known one whose place it is: that is only read.
+    `place` or `default`. Unless `everywhere`, a search through all that there is leaves it out.
+    `program` is the known one whose place it is: that is only read.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Profile(msgspec.Struct, frozen=True):
     protected: bool = False
     origins: dict[str, str] = msgspec.field(default_factory=dict)
     program: str | None = None
+    everywhere: bool = True
 
     def connection(self) -> dict[str, Any]:
         """The settings to open it with: variables and `~` expanded, the password in the URL.
@@ -151,8 +154,8 @@ class Profile(msgspec.Struct, frozen=True):
             place = PLACE[self.backend]
             check_scheme(self.backend, settings[place], self.name)
             url, own = without_own(self.backend, settings[place])
-            own.pop("protected", None)  # decided before variables are looked at
-            settings = {**own, **settings, place: url}
+            own = {key: value for key, value in own.items() if key not in OF_PROFILE}
+            settings = {**own, **settings, place: url}  # of the profile: decided before
         return settings
 
 
@@ -173,7 +176,7 @@ def from_address(target: str) -> Profile:
     """The profile that a URL or a path stands for."""
     name, backend, settings = addresses.parse(target)
     origins = dict.fromkeys(["backend", *settings], "flag")
-    return Profile(name, backend, settings, settings.pop("protected", False), origins)
+    return _made(name, backend, settings, origins)
 
 
 def is_name(text: str) -> bool:
@@ -208,7 +211,13 @@ def named(name: str, config: Config) -> Profile:
         url, own = without_own(backend, settings[place])
         origins = {**dict.fromkeys(own, origins[place]), **origins}
         settings = {**own, **settings, place: url}
-    return Profile(name, backend, settings, settings.pop("protected", False), origins)
+    return _made(name, backend, settings, origins)
+
+
+def _made(name: str, backend: str, settings: Mapping[str, Any], origins: dict[str, str]) -> Profile:
+    of_profile = {key: settings[key] for key in OF_PROFILE if key in settings}
+    rest = {key: value for key, value in settings.items() if key not in OF_PROFILE}
+    return Profile(name, backend, rest, origins=origins, **of_profile)
 
 
 def _merged(

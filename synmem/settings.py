@@ -33,6 +33,9 @@ KEYS: Final[dict[str, dict[str, type]]] = {
 }  # fmt: skip
 """The keys of each backend and their types; a number is 1 or more. `window` counts pairs."""
 
+OF_PROFILE: Final = {"protected": bool, "everywhere": bool}
+"""The keys that say how a profile is used, not where its store is: of every backend."""
+
 PLACE: Final = {
     "sqlite": "db_path", "file": "path", "redis": "url", "postgres": "dsn", "mongo": "uri",
     "dynamodb": "table_name",
@@ -48,7 +51,7 @@ URL_KEYS: Final = {"url", "dsn", "uri", "endpoint_url"}
 
 def kinds(backend: str) -> dict[str, type]:
     """The keys of a profile of this backend, and their types."""
-    return {**KEYS[backend], "protected": bool}
+    return {**KEYS[backend], **OF_PROFILE}
 
 
 def from_text(text: str, kind: type) -> Any:

@@ -47,6 +47,8 @@ def conversations(ctx: typer.Context, incomplete: str) -> list[str]:
 
     found: list[str] = []
     target, config = ctx.params.get("profile"), ctx.params.get("config")
+    if isinstance(target, list | tuple):  # of a command that takes several
+        target = target[0] if target else os.environ.get("SYNMEM_PROFILE") or None
 
     def look() -> None:
         import asyncio

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +10,7 @@ import typer
 from synmem.cli import render
 from synmem.cli.options import MatchOption, StoreArgument
 from synmem.cli.run import PARTLY, Session, command
+from synmem.cli.several import Sources, gathered, sources_of
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, UsageError
 from synmem.messages import chunks
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from synmem.operations.listing import Match
+    from synmem.profiles import Profile
     from synmem.store import ConversationInfo
 
 FORMATS = ("table", "ids", "json", "jsonl")
@@ -50,7 +52,7 @@ NulOption = Annotated[
 ]  # fmt: skip
 
 
-@command("layout", "branches")
+@command("layout", "branches", "everywhere", "servers")
 async def list_conversations(
     session: Session,
     store: StoreArgument = None,
@@ -67,6 +69,7 @@ async def list_conversations(
     synmem ls chat.db
     synmem ls --match 'user-*' --sort updated --limit 10
     synmem ls -0 --idle 90d | xargs -0 synmem export -o old.jsonl --
+    synmem ls --everywhere --sort updated --limit 20
     """
     session.at(store)
     form = _form(session, form, null)
@@ -77,8 +80,26 @@ async def list_conversations(
     before = _before(idle)
     details = form != "ids" or sort != "id"
     cut = functools.partial(_cut, sort=sort, limit=limit)
-    found, strays = await _found(session, match, before, details, cut)
-    return print_conversations(found, form, null) or (PARTLY if strays else None)
+    find = functools.partial(_found, match=match, before=before, details=details, cut=cut)
+    if (several := sources_of(session)) is None:
+        found, partly = await find(session, session.resolve())
+        return print_conversations(found, form, null) or (PARTLY if partly else None)
+    found, whose, partly = await _of_several(several, find, sort, limit)
+    return print_conversations(found, form, null, whose) or (PARTLY if partly else None)
+
+
+async def _of_several(
+    several: Sources, find: "_Find", sort: str, limit: int | None
+) -> "tuple[list[ConversationInfo], list[str], bool]":
+    """The conversations of several stores, sorted and limited over all; whose each is; and whether
+    something could not be read. Where they are sorted by their ids, store by store."""
+    done, broken = await gathered(several.sources, lambda each: find(each.session, each.profile))
+    rows = [(info, source.label) for source, (found, _) in done for info in found]
+    if sort != "id":
+        rows.sort(key=lambda row: _place(row[0], sort))
+    rows = rows[:limit]
+    partly = broken or several.broken or any(strays for _, (_, strays) in done)
+    return [info for info, _ in rows], [label for _, label in rows], partly
 
 
 def _form(session: Session, form: str | None, null: bool) -> str:
@@ -104,8 +125,13 @@ def _cut(found: "list[ConversationInfo]", sort: str, limit: int | None) -> None:
         del found[limit:]
 
 
+_Find = Callable[[Session, "Profile"], Awaitable[tuple[list["ConversationInfo"], bool]]]
+
+
 async def _found(
     session: Session,
+    profile: "Profile",
+    *,
     match: "Match",
     before: "datetime | None",
     details: bool,
@@ -115,7 +141,6 @@ async def _found(
     from synmem.cli.damage import name_strays
     from synmem.operations.listing import listing
 
-    profile = session.resolve()
     found: list[ConversationInfo] = []
     untimed: list[int] = []
     strays = False
@@ -143,59 +168,70 @@ def note_untimed(session: Session, number: int) -> None:
 
 def _sort(found: "list[ConversationInfo]", by: str) -> None:
     found.sort(key=lambda info: info.id)  # code points sort as their UTF-8 does
+    if by != "id":
+        found.sort(key=lambda info: _place(info, by))
+
+
+def _place(info: "ConversationInfo", by: str) -> float:
+    """Where it stands among others: those with most messages first, or the newest."""
     if by == "messages":
-        found.sort(key=lambda info: -(info.messages or 0))
-    elif by == "updated":
-        found.sort(key=_age)
-
-
-def _age(info: "ConversationInfo") -> float:
+        return -(info.messages or 0)
     return -info.last_at.timestamp() if info.last_at else float("inf")
 
 
 def print_conversations(
-    found: "Sequence[ConversationInfo]", form: str, null: bool = False
+    found: "Sequence[ConversationInfo]",
+    form: str,
+    null: bool = False,
+    whose: Sequence[str] | None = None,
 ) -> int | None:
     """Print them in one of FORMATS; PARTLY where an id cannot be printed as it is, or where of a
-    conversation something cannot be read, which is named."""
-    code = _name_unreadable(found)
+    conversation something cannot be read, which is named. `whose`: the store of each."""
+    code = _name_unreadable(found, whose)
     if form == "ids":
-        return _ids([info.id for info in found], null) or code
+        return _ids([info.id for info in found], null, whose) or code
     if form == "table":
-        _table(found)
+        _table(found, whose)
     else:
-        _json(found, form)
+        _json(found, form, whose)
     return code
 
 
-def _name_unreadable(found: "Sequence[ConversationInfo]") -> int | None:
+def _name_unreadable(
+    found: "Sequence[ConversationInfo]", whose: Sequence[str] | None
+) -> int | None:
     code = None
-    for info in found:
+    for number, info in enumerate(found):
         if info.unreadable is not None:
+            store = f"{whose[number]}: " if whose else ""
             reason = render.visible_line(info.unreadable)
-            render.note(f"{render.visible_line(info.id)}: unreadable: {reason}")
+            render.note(f"{store}{render.visible_line(info.id)}: unreadable: {reason}")
             code = PARTLY
     return code
 
 
-def _ids(ids: list[str], null: bool) -> int | None:
-    """One id a line, or before a NUL each; what would be read as two ids is named instead."""
+def _ids(ids: list[str], null: bool, whose: Sequence[str] | None) -> int | None:
+    """One id a line, or before a NUL each, behind its store and a tab where there are several; what
+    would be read as two ids is named instead."""
     breaks = re.compile("\0") if null else _CONTROL
     bad = [each for each in ids if breaks.search(each)] if breaks.search("".join(ids)) else []
     for each in bad:
         why = "holds a NUL" if null else "holds a control character (-0 prints it)"
         render.note(f"left out: {render.visible_line(each)} {why}")
-    if bad:
-        left_out = set(bad)
-        ids = [each for each in ids if each not in left_out]
+    left_out = set(bad)
+    if whose:
+        pairs = zip(whose, ids, strict=True)
+        lines = [f"{store}\t{each}" for store, each in pairs if each not in left_out]
+    else:
+        lines = [each for each in ids if each not in left_out] if bad else ids
     end = "\0" if null else "\n"
     shown = render.visible if render.is_terminal() and not null else str
-    for some in chunks(ids, _PAGE):
+    for some in chunks(lines, _PAGE):
         render.write(shown(end.join(some) + end).encode())
     return PARTLY if bad else None
 
 
-def _table(found: "Sequence[ConversationInfo]") -> None:
+def _table(found: "Sequence[ConversationInfo]", whose: Sequence[str] | None) -> None:
     from synmem.cli.times import shown
 
     if not found:
@@ -207,17 +243,21 @@ def _table(found: "Sequence[ConversationInfo]") -> None:
         messages = "" if info.messages is None else f"{info.messages:,}"
         row = [info.id, messages, shown(info.first_at), shown(info.last_at), info.title or ""]
         rows.append(row[: len(columns)])
-    render.table(columns, rows, right=[1])
+    if whose:
+        rows = [[store, *row] for store, row in zip(whose, rows, strict=True)]
+        columns = ["store", *columns]
+    render.table(columns, rows, right=[2 if whose else 1])
 
 
-def _json(found: "Sequence[ConversationInfo]", form: str) -> None:
+def _json(found: "Sequence[ConversationInfo]", form: str, whose: Sequence[str] | None) -> None:
     """An array, or a line each; written in pages."""
     array = form == "json"
     encoded = _encoder()
+    stores = [{"store": store} for store in whose] if whose else [{}] * len(found)
     if array:
         render.write_json(b"[")
-    for number, page in enumerate(chunks(found, _PAGE)):
-        lines = [encoded(info) for info in page]
+    for number, page in enumerate(chunks([*zip(stores, found, strict=True)], _PAGE)):
+        lines = [encoded(info, store) for store, info in page]
         if array:
             render.write_json((b",\n" if number else b"") + b",\n".join(lines))
         else:
@@ -226,7 +266,7 @@ def _json(found: "Sequence[ConversationInfo]", form: str) -> None:
         render.write_json(b"]\n")
 
 
-def _encoder() -> "Callable[[ConversationInfo], bytes]":
+def _encoder() -> "Callable[[ConversationInfo, Mapping[str, str]], bytes]":
     """How a conversation is written as JSON; what it needs is loaded once, not for each."""
     import msgspec
 
@@ -234,8 +274,9 @@ def _encoder() -> "Callable[[ConversationInfo], bytes]":
 
     encode = msgspec.json.Encoder().encode
 
-    def encoded(info: "ConversationInfo") -> bytes:
+    def encoded(info: "ConversationInfo", store: Mapping[str, str]) -> bytes:
         data = {
+            **store,
             "conversation_id": info.id,
             "messages": info.messages,
             "first_at": format_time(info.first_at) if info.first_at else None,

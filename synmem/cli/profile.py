@@ -117,6 +117,7 @@ async def show(session: Session, name: MaybeNameArgument = None) -> None:
         "backend": profile.backend,
         **profile.described(),
         "protected": profile.protected,
+        **({} if profile.everywhere else {"everywhere": False}),
     }
     origins = {key: profile.origins.get(key, "default") for key in settings}
     if session.json:

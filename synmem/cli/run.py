@@ -65,6 +65,12 @@ class Session:
     branches: bool = False
     typed: bool = False
     """Whether the profile was typed, and does not come from the environment."""
+    targets: tuple[str, ...] = ()
+    """The profiles that were typed, where a command takes several."""
+    everywhere: bool = False
+    servers: bool = False
+    label: str | None = None
+    """Whose notes these are, where a command works on several stores."""
 
     def at(self, store: str | None) -> None:
         """Take the store that stands first in the line instead of that of `-p`."""
@@ -79,9 +85,13 @@ class Session:
     def resolve(self, target: str | None = None) -> "Profile":
         """The profile of that name, URL or path; without one, of `-p` or the default. It has the
         layout that was asked for, and branches."""
-        profile = self.resolve_other(target if target is not None else self.profile, self.layout)
+        return self.adapted(self.resolve_other(target if target is not None else self.profile))
+
+    def adapted(self, profile: "Profile") -> "Profile":
+        """A profile with the layout that was asked for, and branches."""
         from synmem.settings import KEYS
 
+        profile = profile.given(layout=self.layout)
         if self.branches and "branches" in KEYS[profile.backend]:
             return profile.given(branches=True)
         return profile
@@ -155,7 +165,8 @@ class Session:
     def note(self, text: str) -> None:
         """A line for the person on stderr; -q silences it."""
         if not self.quiet:
-            render.note(text)
+            whose = "" if self.label is None or text.startswith(self.label) else f"{self.label}: "
+            render.note(whose + text)
 
 
 ProfileOption = Annotated[
@@ -163,6 +174,13 @@ ProfileOption = Annotated[
     typer.Option(
         "--profile", "-p", metavar="NAME|URL", envvar="SYNMEM_PROFILE", show_envvar=True,
         help="The store: a profile, a URL or a file.", autocompletion=completing.profiles,
+    ),
+]  # fmt: skip
+ProfilesOption = Annotated[
+    list[str] | None,
+    typer.Option(  # not `envvar`, of which Typer would make several at each space
+        "--profile", "-p", metavar="NAME|URL", autocompletion=completing.profiles,
+        help="The store: a profile, a URL or a file; may be repeated.  [env var: SYNMEM_PROFILE]",
     ),
 ]  # fmt: skip
 ConfigOption = Annotated[
@@ -181,6 +199,13 @@ LayoutOption = Annotated[
 BranchesOption = Annotated[
     bool, typer.Option("--branches", help="Other branches too, each as a conversation.")
 ]
+EverywhereOption = Annotated[
+    bool,
+    typer.Option("--everywhere", help="All that is on this machine: see discover, and profiles."),
+]
+ServersOption = Annotated[
+    bool, typer.Option("--servers", help="With --everywhere: profiles of servers too.")
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
 ColorOption = Annotated[bool, typer.Option("--no-color", help="No colours, as NO_COLOR=1.")]
 
@@ -195,11 +220,20 @@ def _common(
 ) -> None: ...
 
 
-def _of_store(layout: LayoutOption = None, branches: BranchesOption = False) -> None: ...
+def _of_store(
+    layout: LayoutOption = None,
+    branches: BranchesOption = False,
+    everywhere: EverywhereOption = False,
+    servers: ServersOption = False,
+) -> None: ...
+
+
+def _several(profile: ProfilesOption = None) -> None: ...
 
 
 _COMMON = inspect.signature(_common).parameters
 _OF_STORE = inspect.signature(_of_store).parameters
+_SEVERAL = inspect.signature(_several).parameters
 _CONTEXT = inspect.Parameter(
     "context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
 )  # Typer hands it in
@@ -215,6 +249,8 @@ def command(*options: str) -> Callable[[Main], Callable[..., None]]:
     and by those of `_common`. What it returns is the exit code.
     """
     common = {**{name: _OF_STORE[name] for name in options}, **_COMMON}
+    if "everywhere" in options:
+        common |= _SEVERAL
 
     def made(function: Main) -> Callable[..., None]:
         return _command(function, common)
@@ -234,6 +270,9 @@ def _command(function: Main, common: Mapping[str, inspect.Parameter]) -> Callabl
             os.environ["NO_COLOR"] = "1"
         source = values.pop("context").get_parameter_source("profile")
         typed = source is not None and source.name == "COMMANDLINE"
+        if "everywhere" in said:
+            said["targets"] = tuple(said["profile"] or ())
+            said["profile"] = next(iter(said["targets"]), os.environ.get("SYNMEM_PROFILE") or None)
         code = _run_async(function(Session(**said, typed=typed), **values))
         if code:
             raise typer.Exit(code)

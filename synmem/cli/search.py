@@ -1,25 +1,27 @@
 """`synmem search`: the messages that hold every word, or those nearest in meaning."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synmem.cli import completing, render
 from synmem.cli.run import PARTLY, Session, command
-from synmem.errors import StoreNotFound, UsageError
+from synmem.cli.searching import Sought, name_unreadable
+from synmem.cli.several import Sources, sources_of
+from synmem.errors import UsageError
 
 if TYPE_CHECKING:
-    from synmem.operations.searching.search import Found, Hit
+    from synmem.operations.searching.search import Hit
     from synmem.operations.searching.words import Query
-    from synmem.profiles import Profile
-    from synmem.store import Store
 
 QueryArgument = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="QUERY",
         help="Words, all of which must be there; a phrase: '\"like this\"'; with --semantic "
         "any text.",
+        show_default=False,
     ),
 ]
 ConversationOption = Annotated[
@@ -37,19 +39,23 @@ RebuildOption = Annotated[
     bool,
     typer.Option("--rebuild", help="Make the index of this store anew, then search."),
 ]
+ForgetOption = Annotated[
+    bool, typer.Option("--forget", help="Remove the indexes of this store, and search nothing.")
+]
 
 _AROUND = 70  # characters of a snippet before and after the match
 _MATCH, _HEAD = "1;31", "35"
 
 
-@command("layout", "branches")
+@command("layout", "branches", "everywhere", "servers")
 async def search(
     session: Session,
-    query: QueryArgument,
+    query: QueryArgument = None,
     conversation: ConversationOption = None,
     k: CountOption = 5,
     semantic: SemanticOption = False,
     rebuild: RebuildOption = False,
+    forget: ForgetOption = False,
 ) -> int | None:
     """Find messages by their words. Words are whole, whatever their case and accents.
 
@@ -59,6 +65,9 @@ async def search(
     With --semantic, those nearest in meaning. The first search takes the whole store in, later
     ones what is new. Offline, unless [embedding] in the configuration names a server.
 
+    Of several stores (-p more than once, or --everywhere) the best of all come first, each with the
+    store that it is in. With --everywhere meanings are always sought offline.
+
     Redis, MongoDB and DynamoDB do not tell what another program has changed in the middle of a
     conversation since it was indexed: --rebuild takes all in anew. SQLite, PostgreSQL and files do.
 
@@ -67,99 +76,78 @@ async def search(
     synmem search '"hash tag" redis' --conversation user-1 -k 20
     synmem search --semantic 'why was the customer angry?'
     synmem search --semantic refund --rebuild
+    synmem search --everywhere 'stripe webhook'
     """
-    if k < 1:
-        raise UsageError("-k must be >= 1")
-    _check(query, semantic=semantic)
-    found, strays = await _found(
-        session, query, conversation, k, semantic=semantic, rebuild=rebuild
+    several = sources_of(session)
+    if forget:
+        return _forget(session, several, query)
+    if query is None:
+        raise UsageError("what is to be looked for?", hint="synmem search WORDS")
+    sought = Sought(query, conversation, k, semantic, rebuild)
+    sought.check()
+    if several is None:
+        found, partly = await sought.found(session, session.resolve())
+        hits: Sequence[tuple[str | None, Hit]] = [(None, hit) for hit in found.hits]
+        return _told(session, sought, hits, name_unreadable(found)) or (PARTLY if partly else None)
+    hits, partly = await sought.found_in(session, several)
+    return _told(session, sought, hits, partly)
+
+
+def _told(
+    session: Session, sought: "Sought", hits: "Sequence[tuple[str | None, Hit]]", partly: bool
+) -> int | None:
+    _print(session, hits, None if sought.semantic else sought.query)
+    return PARTLY if partly else None
+
+
+def _forget(session: Session, several: "Sources | None", query: str | None) -> int | None:
+    """Remove the indexes, and say which."""
+    from synmem.cli.words import size
+    from synmem.operations.derived import forget_indexes
+
+    if query is not None:
+        raise UsageError("--forget looks for nothing", hint="leave out the words, or --forget")
+    profiles = (
+        [session.resolve()] if several is None else [each.profile for each in several.sources]
     )
-    _print(session, found, None if semantic else query)
-    for each in found.unreadable:
-        where = f"{each.conversation_id}, message {each.position}"
-        render.note(f"{render.visible_line(where)} cannot be read: {each.reason}")
-    return PARTLY if found.unreadable or strays else None
+    gone = [each for profile in profiles for each in forget_indexes(profile.identity)]
+    for each in gone:
+        session.note(f"removed the index of {each.kind}: {each.path} ({size(each.bytes)})")
+    if not gone:
+        session.note("there was no index")
+    if session.json:
+        render.json_line([{"kind": e.kind, "path": str(e.path), "bytes": e.bytes} for e in gone])
+    return PARTLY if several is not None and several.broken else None
 
 
-def _check(query: str, *, semantic: bool) -> None:
-    """UsageError for a query that asks for nothing, before any store is opened."""
-    from synmem.operations.searching.words import Query
-
-    if not semantic:
-        Query(query)
-    elif not query.strip():
-        raise UsageError("there is nothing to look for: the query is empty")
+# --- printing -------------------------------------------------------------------------------
 
 
-async def _found(
-    session: Session,
-    query: str,
-    conversation: str | None,
-    k: int,
-    *,
-    semantic: bool,
-    rebuild: bool,
-) -> "tuple[Found, bool]":
-    """What was found; and whether records belong to no conversation, which are named."""
-    from synmem.cli.damage import name_strays
-    from synmem.operations.searching.search import Found
-
-    profile = session.resolve()
-    by = _by_meaning if semantic else _by_words
-    try:
-        async with session.open_profile(profile) as store:
-            found = await by(session, profile, store, query, conversation, k, rebuild)
-            return found, conversation is None and await name_strays(store)
-    except StoreNotFound:
-        if conversation is not None or not session.nothing_yet(profile):
-            raise
-        return Found([], []), False
-
-
-async def _by_words(
-    session: Session, profile: "Profile", store: "Store", query: str,
-    conversation: str | None, k: int, rebuild: bool,
-) -> "Found":  # fmt: skip
-    from synmem.operations.derived import word_file
-    from synmem.operations.searching.search import search
-
-    index = word_file(profile.identity)
-    return await search(
-        store, query, conversation=conversation, k=k, index=index, rebuild=rebuild,
-        note=session.note,
-    )  # fmt: skip
-
-
-async def _by_meaning(
-    session: Session, profile: "Profile", store: "Store", query: str,
-    conversation: str | None, k: int, rebuild: bool,
-) -> "Found":  # fmt: skip
-    from synmem.cli.recalling import recalling
-
-    with recalling(session, profile, store, rebuild=rebuild) as meanings:
-        return await meanings.search(query, conversation=conversation, k=k)
-
-
-def _print(session: Session, found: "Found", text: str | None) -> None:
+def _print(session: Session, hits: "Sequence[tuple[str | None, Hit]]", text: str | None) -> None:
     """`text`: the words that were looked for, to be shown in their place."""
     if session.json:
         import msgspec
 
-        render.json_line([msgspec.to_builtins(hit) for hit in found.hits])
+        render.json_line([_named(store) | msgspec.to_builtins(hit) for store, hit in hits])
     elif render.is_terminal():
         from synmem.operations.searching.words import Query
 
         query = None if text is None else Query(text)
-        for hit in found.hits:
-            _show(hit, query)
-        if not found.hits:
+        for store, hit in hits:
+            _show(store, hit, query)
+        if not hits:
             session.note("nothing found")
     else:
-        for hit in found.hits:
-            render.fields(hit.conversation_id, str(hit.position), hit.role, hit.content)
+        for store, hit in hits:
+            whose = [] if store is None else [store]
+            render.fields(*whose, hit.conversation_id, str(hit.position), hit.role, hit.content)
 
 
-def _show(hit: "Hit", query: "Query | None") -> None:
+def _named(store: str | None) -> dict[str, str]:
+    return {} if store is None else {"store": store}
+
+
+def _show(store: str | None, hit: "Hit", query: "Query | None") -> None:
     """Where it stands, and the line around the match, or how it begins: for a person."""
     from synmem.operations.searching.words import find
 
@@ -177,7 +165,9 @@ def _show(hit: "Hit", query: "Query | None") -> None:
         for part in ((first, start), (start, end), (end, last))
     )
     nearness = "" if query is not None else f"  {hit.score:.2f}"
-    head = render.visible_line(f"{hit.conversation_id}  {hit.position}  {hit.role}{nearness}")
+    whose = "" if store is None else f"{store}  "
+    place = f"{whose}{hit.conversation_id}  {hit.position}  {hit.role}{nearness}"
+    head = render.visible_line(place)
     before = ("..." if first > 0 and hit.content[first - 1] != "\n" else "") + before
     after += "..." if last < (len(hit.content) if stop < 0 else stop) else ""
     if render.colored():

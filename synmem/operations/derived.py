@@ -3,8 +3,10 @@
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from synmem import folders
+from synmem.errors import SynmemError
 from synmem.notes import NOT_BESIDE, forget_files, store_folder
 from synmem.operations.searching import index_file
 from synmem.store import Store, SupportsNotes
@@ -20,9 +22,41 @@ def word_file(identity: str) -> Path:
     return store_folder(folders.state_path("search"), identity).with_suffix(".db")
 
 
-def meaning_file(identity: str) -> Path:
-    """The index of the meanings of the store of this identity; it need not exist."""
-    return store_folder(folders.state_path("vectors"), identity).with_suffix(".db")
+def meaning_file(identity: str, *, offline: bool = False) -> Path:
+    """The index of the meanings of the store of this identity; it need not exist. `offline`: by the
+    model that needs no network, where another is configured."""
+    folder = folders.state_path("vectors", "offline") if offline else folders.state_path("vectors")
+    return store_folder(folder, identity).with_suffix(".db")
+
+
+class IndexFile(NamedTuple):
+    """An index of a store: of its words, or its meanings; where it lies, and how large it is."""
+
+    kind: str
+    path: Path
+    bytes: int
+
+
+def indexes_of(identity: str) -> list[IndexFile]:
+    """The indexes that there are of the store of this identity."""
+    every = [
+        ("words", word_file(identity)),
+        ("meanings", meaning_file(identity)),
+        ("meanings", meaning_file(identity, offline=True)),
+    ]
+    return [IndexFile(kind, path, path.stat().st_size) for kind, path in every if path.is_file()]
+
+
+def forget_indexes(identity: str) -> list[IndexFile]:
+    """Remove these indexes; those that there were. SynmemError where one cannot be."""
+    there = indexes_of(identity)
+    try:
+        for each in there:
+            index_file.forget(each.path)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SynmemError(f"an index cannot be removed: {error.filename}: {why}") from error
+    return there
 
 
 async def forget_beside(store: Store, conversation: str) -> None:
@@ -41,3 +75,4 @@ def forget(identity: str, conversations: Iterable[str]) -> None:
     forget_files(notes_folder(identity), conversations)
     index_file.forget(word_file(identity))
     index_file.forget(meaning_file(identity))
+    index_file.forget(meaning_file(identity, offline=True))

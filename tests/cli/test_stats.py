@@ -45,6 +45,7 @@ def test_json_is_one_object(tmp_path: Path) -> None:
         "first_at": "2026-01-02T00:00:00.000000Z",
         "last_at": "2026-01-02T00:00:00.000000Z",
         "unreadable": 0,
+        "indexes": [],
     }
 
 

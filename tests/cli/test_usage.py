@@ -19,7 +19,7 @@ USAGE = {
     "migrate": "SOURCE DEST",
     "check": "[SOURCE] [DEST]",
     "context": "CONVERSATION",
-    "search": "QUERY",
+    "search": "[QUERY]",
     "stats": "[STORE]",
     "profile add": "NAME URL|PATH",
     "profile show": "[NAME]",

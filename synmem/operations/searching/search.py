@@ -26,10 +26,13 @@ from synmem.operations.searching.word_index import (
 )
 from synmem.operations.searching.word_tables import Proposal
 from synmem.operations.searching.words import Query, normal
-from synmem.store import Page, Store
+from synmem.store import Page, Store, SupportsBranches
 
 LARGE: Final = 100_000
 """From so many messages on an index is worth its making: a scan of fewer takes a moment."""
+
+WHOLE_LARGE: Final = 10_000
+"""The same, of a store that reads conversations as a whole: it makes more work of each message."""
 
 _REREAD: Final = 200  # more results than this are found sooner by a scan
 
@@ -85,15 +88,16 @@ async def search(
     conversation: str | None = None,
     k: int = 5,
     index: Path | None = None,
-    large: int = LARGE,
+    large: int | None = None,
     rebuild: bool = False,
     note: Callable[[str], None] = lambda text: None,
 ) -> Found:
     """The k best messages for the words and "quoted phrases" of a text.
 
-    `index` is the file of the store's index, made where the store has `large` messages or more;
-    `rebuild` makes it anew. What was changed since in the middle of a conversation is noticed where
-    the store tells of it (`SupportsChanges`); where not, `note` hears so.
+    `index` is the file of the store's index, made where the store has `large` messages or more
+    (without it, LARGE, or WHOLE_LARGE); `rebuild` makes it anew. What was changed since in the
+    middle of a conversation is noticed where the store tells of it (`SupportsChanges`); where not,
+    `note` hears so.
     UsageError where there is nothing to look for, ConversationNotFound for one that is not there.
     """
     query = Query(text)
@@ -103,12 +107,23 @@ async def search(
     if index is not None and rebuild:
         with index_file.failing():
             forget(index)
-    if index is not None and k <= _REREAD and await _is_large(store, ids, large):
+    if index is not None and k <= _REREAD and await _is_worth_it(store, ids, index, large):
         try:
             return await _indexed(store, query, conversation, k, index, note)
         except Unusable as error:
             note(f"searched without the index: {error}")
     return await _scanned(store, query, ids, k)
+
+
+async def _is_worth_it(
+    store: Store, ids: Sequence[str] | None, index: Path, large: int | None
+) -> bool:
+    """Whether the store has an index, or is large enough for one."""
+    if index.exists():
+        return True
+    if large is None:
+        large = WHOLE_LARGE if isinstance(store, SupportsBranches) else LARGE
+    return await _is_large(store, ids, large)
 
 
 async def _is_large(store: Store, ids: Sequence[str] | None, large: int) -> bool:

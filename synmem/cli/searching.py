@@ -1,0 +1,124 @@
+"""What is looked for, in one store or in several."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from synmem.cli import render
+from synmem.cli.run import Session
+from synmem.cli.several import Source, Sources, gathered
+from synmem.errors import ConversationNotFound, StoreNotFound, UsageError
+
+if TYPE_CHECKING:
+    from synmem.cli.recalling import Model
+    from synmem.operations.searching.search import Found, Hit
+    from synmem.profiles import Profile
+    from synmem.store import Store
+
+_LARGE: Final = 2_000
+"""Where several stores are searched, one of so many messages gets an index: all are to answer in
+the time of a moment."""
+
+
+@dataclass
+class Sought:
+    """What is looked for: words, or with `semantic` a meaning; the best `k`."""
+
+    query: str
+    conversation: str | None
+    k: int
+    semantic: bool
+    rebuild: bool
+
+    def check(self) -> None:
+        """UsageError for a query that asks for nothing, before any store is opened."""
+        from synmem.operations.searching.words import Query
+
+        if self.k < 1:
+            raise UsageError("-k must be >= 1")
+        if not self.semantic:
+            Query(self.query)
+        elif not self.query.strip():
+            raise UsageError("there is nothing to look for: the query is empty")
+
+    async def found(
+        self,
+        session: Session,
+        profile: "Profile",
+        *,
+        model: "Model | None" = None,
+        large: int | None = None,
+    ) -> "tuple[Found, bool]":
+        """What was found in a store; and whether records belong to no conversation, which are
+        named."""
+        from synmem.cli.damage import name_strays
+        from synmem.operations.searching.search import Found
+
+        try:
+            async with session.open_profile(profile) as store:
+                if self.semantic:
+                    found = await self._by_meaning(session, profile, store, model)
+                else:
+                    found = await self._by_words(session, profile, store, large)
+                return found, self.conversation is None and await name_strays(store)
+        except StoreNotFound:
+            if self.conversation is not None or not session.nothing_yet(profile):
+                raise
+            return Found([], []), False
+
+    async def found_in(
+        self, session: Session, several: Sources
+    ) -> "tuple[list[tuple[str | None, Hit]], bool]":
+        """The best of several stores, each with the store that it is in; and whether something
+        could not be read. ConversationNotFound where none has the one that is named."""
+        model = self._model(session)
+
+        async def work(source: Source) -> "tuple[Found, bool] | None":
+            try:
+                return await self.found(source.session, source.profile, model=model, large=_LARGE)
+            except ConversationNotFound:
+                return None  # it is in another
+
+        at_once = 1 if self.semantic else 4
+        done, broken = await gathered(several.sources, work, at_once=at_once)
+        there = [(source, *result) for source, result in done if result is not None]
+        if self.conversation is not None and done and not there:
+            where = ", ".join(source.label for source, _ in done)
+            raise ConversationNotFound(self.conversation, where)
+        hits = [(source.label, hit) for source, found, _ in there for hit in found.hits]
+        hits.sort(key=lambda pair: -pair[1].score)  # of equals, store by store
+        unreadable = [name_unreadable(found, f"{s.label}: ") for s, found, _ in there]
+        partly = broken or several.broken or any(unreadable) or any(s for *_, s in there)
+        return [*hits[: self.k]], partly
+
+    def _model(self, session: Session) -> "Model | None":
+        from synmem.cli.recalling import model_of
+
+        return model_of(session, offline=session.everywhere) if self.semantic else None
+
+    async def _by_words(
+        self, session: Session, profile: "Profile", store: "Store", large: int | None
+    ) -> "Found":
+        from synmem.operations.derived import word_file
+        from synmem.operations.searching.search import search
+
+        given = {} if large is None else {"large": large}
+        return await search(
+            store, self.query, conversation=self.conversation, k=self.k, rebuild=self.rebuild,
+            index=word_file(profile.identity), note=session.note, **given,
+        )  # fmt: skip
+
+    async def _by_meaning(
+        self, session: Session, profile: "Profile", store: "Store", model: "Model | None"
+    ) -> "Found":
+        from synmem.cli.recalling import recalling
+
+        with recalling(session, profile, store, rebuild=self.rebuild, model=model) as meanings:
+            return await meanings.search(self.query, conversation=self.conversation, k=self.k)
+
+
+def name_unreadable(found: "Found", whose: str = "") -> bool:
+    """Whether records cannot be read, each of which is named."""
+    for each in found.unreadable:
+        where = f"{each.conversation_id}, message {each.position}"
+        render.note(f"{whose}{render.visible_line(where)} cannot be read: {each.reason}")
+    return bool(found.unreadable)
