@@ -13,7 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from synmem.cli.damage import Harm, check_damage
 from synmem.cli.moving import Load
@@ -203,9 +203,12 @@ def _shown(name: str) -> str:
 
 
 async def _exports(store: "Store") -> "list[Exported]":
-    from synmem.store import SupportsExports
+    from synmem.store import Exported, SupportsExports
 
-    return await cast(SupportsExports, store).exports()
+    if isinstance(store, SupportsExports):
+        return await store.exports()
+    ids = [info.id async for page in store.conversations() for info in page]
+    return [Exported(store, ids, None, None)]
 
 
 def _named_after(name: str, conversations: Sequence[str]) -> bool:

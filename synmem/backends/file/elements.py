@@ -127,7 +127,8 @@ def elements(file: BinaryIO, at: tuple[str, ...]) -> Generator[Element | None, N
     then, where others were passed over. ValueError where the file is no such JSON: what stands
     before that was given."""
     window = _Window(file)
-    window.more()
+    while len(window.data) < len(_BOM) and window.more():
+        pass
     if window.data.startswith(_BOM):
         window.at = len(_BOM)
     for key in at:
@@ -141,13 +142,13 @@ def elements(file: BinaryIO, at: tuple[str, ...]) -> Generator[Element | None, N
 def _entered(window: _Window, key: str) -> Generator[None, None, None]:
     """Go on to the value of that key in the object that follows."""
     window.take(b"{")
-    while window.peek() != b"}":
+    is_more = window.peek() != b"}"
+    while is_more:
         if _key(window) == key:
             return
         window.value()
         yield None
-        if window.peek() != b"}":
-            window.take(b",")
+        is_more = window.take(b",", b"}") == b","
     raise ValueError(f"it has no {key!r}")
 
 
@@ -161,7 +162,9 @@ def _key(window: _Window) -> str:
 
 
 def _values(window: _Window) -> Generator[Element, None, None]:
-    while window.peek() != b"]":
+    if window.peek() == b"]":
+        return
+    while True:
         start, stop = window.value()
         yield Element("", window.start + start, window.start + stop)
         if window.take(b",", b"]") == b"]":
@@ -169,7 +172,9 @@ def _values(window: _Window) -> Generator[Element, None, None]:
 
 
 def _members(window: _Window) -> Generator[Element, None, None]:
-    while window.peek() != b"}":
+    if window.peek() == b"}":
+        return
+    while True:
         key = _key(window)
         start, stop = window.value()
         yield Element(key, window.start + start, window.start + stop)

@@ -9,14 +9,16 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from synmem.backends.file.finding import FilesFit, choose, look
 from synmem.backends.file.foreign_source import FilesSource
 from synmem.backends.file.foreign_units import Units
-from synmem.backends.file.forms import GZIP, ZIP, is_ours
+from synmem.backends.file.forms import GZIP, SNIFFED, ZIP, is_ours
 from synmem.backends.file.members import FilePlace, FolderPlace, Place
 from synmem.backends.file.opening import BLOCK, Steps, head_of, spooled, translating
 from synmem.backends.file.remembered import Remembered
 from synmem.backends.file.unpacking import ZipPlace, gunzipped, only_member
 from synmem.backends.whole import WholeStore
 from synmem.layouts import naming, registry
+from synmem.layouts.heads import Head
 
+_ENDINGS: Final = frozenset({".json", ".jsonl", ".md"})
 _KINDS: Final = {FolderPlace: "folder", ZipPlace: "archive", FilePlace: "file"}
 
 
@@ -53,7 +55,7 @@ def arriving(path: Path, name: str, form: str) -> Steps[Plain | Fitting]:
         if isinstance(there, Plain):
             if layout is None and (form != "auto" or is_ours(_head(there), there.path.suffix)):
                 return there
-            place: Place = FilePlace(there.path, name, there.unpacked)
+            place: Place = FilePlace(there.path, name, there.unpacked, _called(there))
         else:
             place = there
         try:
@@ -79,6 +81,17 @@ def _there(path: Path, name: str) -> Steps[Plain | Place]:
             unpacked = yield from gunzipped(file, name, status.st_size)
             return Plain(path.with_suffix("") if path.suffix == ".gz" else path, unpacked)
     return Plain(path, None)
+
+
+def _called(plain: Plain) -> str:
+    """What a file is called; with the ending of what it holds, where it has none that says it."""
+    name = plain.path.name
+    if plain.path.suffix.lower() in _ENDINGS:
+        return name
+    head = Head(name, (data := _head(plain)), whole=len(data) < SNIFFED)
+    if len(head.lines) > 1 or not isinstance(head.value, dict | list | str):
+        return f"{name}{'.jsonl' if head.lines else '.md'}"
+    return f"{name}.json"
 
 
 def _head(plain: Plain) -> bytes:
@@ -108,7 +121,8 @@ def store_of(
 ) -> WholeStore:
     """The store of these files."""
     place, fit = fitting
-    remembered = Remembered(f"{path.resolve()}\0{fit.layout}")
+    is_kept = place.name == str(path)  # what has another name is a copy that nobody finds again
+    remembered = Remembered(f"{path.resolve()}\0{fit.layout}") if is_kept else None
     source = FilesSource(place, Units(place, fit), remembered, page_size=page_size)
     remark = naming.whose(fit.layout, fit.shape.version, _KINDS[type(place)])
     branches = bool(settings.get("branches"))

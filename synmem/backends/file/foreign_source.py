@@ -27,6 +27,9 @@ _KEPT_BYTES: Final = 1 << 25
 """So much of what was read last is kept as messages: what is listed is often read next."""
 
 
+_SMALL: Final = 1 << 18
+"""A place of so few bytes is read again each time."""
+
 _T = TypeVar("_T")
 
 
@@ -42,7 +45,7 @@ class FilesSource:
     """The `Source` of a place of files."""
 
     def __init__(
-        self, place: Place, units: Units, remembered: Remembered, *, page_size: int
+        self, place: Place, units: Units, remembered: Remembered | None, *, page_size: int
     ) -> None:
         self.name = place.name
         self._held = place
@@ -130,13 +133,13 @@ class FilesSource:
             yield
         self._files = {name: files for name, (files, _) in groups.items()}
         self._chapters = chapters
-        if is_new:
+        if is_new and self._remembered and _is_worth_it(chapters):
             self._remembered.save(chapters)
         self._index()
 
     def _known(self) -> dict[str, Chapter]:
         if self._chapters is None:
-            self._chapters = self._remembered.load()
+            self._chapters = self._remembered.load() if self._remembered else {}
         return self._chapters
 
     def _index(self) -> None:
@@ -223,6 +226,11 @@ class FilesSource:
         while len(self._recent) > 1 and sum(k[1] for k in self._recent.values()) > _KEPT_BYTES:
             del self._recent[next(iter(self._recent))]
         return kept[2]
+
+
+def _is_worth_it(chapters: Mapping[str, Chapter]) -> bool:
+    """Whether reading all of this again takes longer than remembering it."""
+    return sum(member.size for each in chapters.values() for member in each.stamp) > _SMALL
 
 
 def _size(chapter: Chapter, entry: Entry) -> int:

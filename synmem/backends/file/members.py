@@ -123,11 +123,12 @@ class FolderPlace:
 class FilePlace:
     """One file: at its path, or, of a packed one, in the temporary file that it was unpacked to."""
 
-    def __init__(self, path: Path, name: str, unpacked: BinaryIO | None = None) -> None:
+    def __init__(self, path: Path, name: str, unpacked: BinaryIO | None, called: str) -> None:
+        """`called`: what the file is called here."""
         self.name = name
         self._path = path
         self._unpacked = unpacked
-        self._member = path.name.removesuffix(".gz") if unpacked else path.name
+        self._member = called
 
     def members(self) -> dict[str, Member]:
         """See `Place.members`."""
