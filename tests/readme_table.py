@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from synmem.layouts import registry
 
 COMING: Final = (
-    ("Agent Framework", "its files"),
     ("aider", "its history"),
     ("Anthropic", "request bodies"),
     ("AnythingLLM", "SQLite"),
@@ -28,17 +27,13 @@ COMING: Final = (
     ("Gemini", "CLI, contents"),
     ("Goose", "its older files"),
     ("Jan", "its folders"),
-    ("LangChain", "file history"),
     ("LibreChat", "its export"),
-    ("LlamaIndex", "`SimpleChatStore`"),
     ("LM Studio", "its folders"),
     ("OpenAI", "chat JSONL"),
     ("opencode", "its folders"),
-    ("Pydantic AI", "JSON"),
     ("Qwen Code", "its folders"),
     ("ShareGPT", "JSON, JSONL"),
     ("SillyTavern", "its folders"),
-    ("Strands", "its folders"),
     ("text-generation-webui", "its folders"),
     ("VS Code", "chat sessions"),
     ("Zed", "SQLite"),

@@ -21,7 +21,7 @@ from synmem.layouts.shapes import (
 )
 
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
-    "agent_framework": ("redis",),
+    "agent_framework": ("redis", "file"),
     "agno": ("sqlite", "postgres"),
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
@@ -32,17 +32,19 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "google_adk": ("sqlite", "postgres"),
     "goose": ("sqlite",),
     "haystack": ("file",),
-    "langchain": ("sqlite", "postgres", "mongo", "redis", "dynamodb"),
+    "langchain": ("sqlite", "postgres", "mongo", "redis", "dynamodb", "file"),
     "langgraph": ("sqlite", "postgres"),
     "librechat": ("mongo",),
-    "llamaindex": ("sqlite", "postgres", "mongo", "redis", "dynamodb"),
+    "llamaindex": ("sqlite", "postgres", "mongo", "redis", "dynamodb", "file"),
     "llm": ("sqlite",),
     "lobechat": ("postgres",),
     "mem0": ("sqlite",),
     "open_webui": ("sqlite", "postgres"),
     "openai_agents": ("sqlite", "postgres", "mongo", "redis"),
     "opencode": ("sqlite",),
+    "pydantic_ai": ("file",),
     "spring_ai": ("postgres",),
+    "strands": ("file",),
     "vercel_ai": ("postgres",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by

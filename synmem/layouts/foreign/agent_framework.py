@@ -8,16 +8,34 @@ one object may be several. `author_name` is the name. What has no word of ours l
 In Redis a key says more than a session: for which tenant, application, agent and source it is.
 Where one session has several such keys, each is a conversation that is called as the key goes on.
 The older key, which says the session alone, is passed over where a newer one has it.
+
+In a folder each session has a file: lines of JSON, or records of MessagePack behind the length of
+each. It is called as the session, or as the session in base32.
 """
 
 import contextlib
+import re
 from base64 import b32decode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from synmem.layouts.shapes import Lists
-from synmem.messages import Holds, JSONObject, Message, are_objects, ascii_json, parse_json
+import msgspec
+
+from synmem.layouts.foreign import json_lines
+from synmem.layouts.foreign.named_files import each_ending, stem
+from synmem.layouts.foreign.values import as_json, told
+from synmem.layouts.heads import Head
+from synmem.layouts.shapes import Files, Folder, Lists, Told
+from synmem.messages import (
+    Holds,
+    JSONObject,
+    Message,
+    Unreadable,
+    are_objects,
+    ascii_json,
+    parse_json,
+)
 
 NAME: Final = "agent_framework"
 TITLE: Final = "Agent Framework"
@@ -163,18 +181,18 @@ def _id_of(rest: str) -> str | None:
     """The session of a key, be it a newer or an older one."""
     if rest.startswith(_SCOPED):
         scope = rest.removeprefix(_SCOPED).split("|")
-        return _decoded(scope[-1]) if len(scope) == 5 else None
+        return _decoded(scope[-1], _ENCODED) if len(scope) == 5 else None
     return rest[1:] if rest.startswith(":") else None
 
 
-def _decoded(segment: str) -> str:
-    """A session as it was called; one of which a key only has a digest, as that."""
-    code = segment.removeprefix(_ENCODED)
+def _decoded(segment: str, prefix: str) -> str:
+    """A session as it was called; one of which there is only a digest, as that."""
+    code = segment.removeprefix(prefix)
     try:
         text = b32decode(code.upper() + "=" * (-len(code) % 8)).decode()
     except ValueError:
         return segment
-    return text if segment.startswith(_ENCODED) else segment
+    return text if segment.startswith(prefix) else segment
 
 
 def _keys_of(rests: Sequence[str]) -> Mapping[str, str]:
@@ -202,4 +220,60 @@ _LISTS: Final = Lists(
 )
 """`RedisHistoryProvider` of agent-framework-redis."""
 
-SHAPES: Final = {"redis": (_LISTS,)}
+# --- files ----------------------------------------------------------------------------------
+
+_LENGTH: Final = 4
+"""So many bytes say how long a record of MessagePack is."""
+
+_BINARY: Final = re.compile(rb".{4}(?:[\x80-\x8f]|\xde..)\xa4type\xa7message", re.DOTALL)
+"""With what a file of such records begins."""
+
+_unpacked = msgspec.msgpack.Decoder().decode
+
+
+def unfold(files: Files) -> dict[str, Told]:
+    """The conversation of a file."""
+    ((name, data),) = files.data.items()
+    if name.endswith(".msgpack"):
+        records = enumerate(_records(data), 1)
+        said = [m for number, each in records for m in told("record", number, _unpack, each)]
+    else:
+        said = json_lines.told(name, data, messages_of)
+    return {_decoded(stem(name), "~session-"): Told(messages=said)}
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    """What lies behind each length; a last one that is being written is left out."""
+    at = 0
+    while at + _LENGTH <= len(data):
+        start, at = at + _LENGTH, at + _LENGTH + int.from_bytes(data[at : at + _LENGTH], "big")
+        if at > len(data):
+            return
+        yield data[start:at]
+
+
+def _unpack(record: bytes) -> Sequence[Message | Unreadable]:
+    try:
+        return messages_of(as_json(_unpacked(record)))
+    except msgspec.DecodeError as error:
+        raise ValueError(f"it is no MessagePack: {error}") from error
+
+
+def _misses(head: Head) -> str | None:
+    if head.name.endswith(".msgpack"):
+        return "" if _BINARY.match(head.data) else None
+    first = head.first
+    if not isinstance(first, dict) or first.get("type") not in _KINDS:
+        return None
+    return "" if isinstance(first.get("contents"), list) else None
+
+
+_FILES: Final = Folder(
+    version="FileHistoryProvider",
+    group=each_ending(".jsonl", ".msgpack"),
+    misses=_misses,
+    unfold=unfold,
+    holds=HOLDS,
+)
+
+SHAPES: Final = {"file": (_FILES,), "redis": (_LISTS,)}

@@ -6,15 +6,16 @@ A result of a tool is a message of its own. What has no word of ours lies in `ex
 `content` was a text.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec import structs
+
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.named_files import each_ending, stem
-from synmem.layouts.foreign.values import kept, object_of, objects_of, text_of, text_or_none, told
+from synmem.layouts.foreign.named_files import each_ending, each_told, stem
+from synmem.layouts.foreign.values import kept, object_of, objects_of, take_text, text_of
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Files, Folder, Told
-from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
+from synmem.messages import Holds, JSONObject, Message, parse_json
 
 NAME: Final = "haystack"
 TITLE: Final = "Haystack"
@@ -29,53 +30,68 @@ def unfold(files: Files) -> dict[str, Told]:
     (data,) = files.data.values()
     value = parse_json(data)
     said = value if isinstance(value, dict) else {stem(files.name): value}
-    return {id_: Told(messages=_all(messages)) for id_, messages in said.items()}
+    return {id_: Told(messages=each_told(each, _messages)) for id_, each in said.items()}
 
 
-def _all(messages: Any) -> Sequence[Message | Unreadable]:
-    if not isinstance(messages, list):
-        return [Unreadable("0", "the conversation is no list of messages")]
-    return [m for index, each in enumerate(messages) for m in told("message", index, _one, each)]
-
-
-def _one(said: Any) -> list[Message]:
+def _messages(said: Any) -> list[Message]:
+    """What a message says; `name` is that of who says it."""
     left = object_of(said, "the message")
     role, content = text_of(left.pop("role"), "its role"), left.pop("content")
-    name = text_or_none(left.pop("name", None))
-    pieces: list[runs.Piece] = [runs.Text(content)] if isinstance(content, str) else []
-    pieces += [_piece(each) for each in objects_of(content, "its contents") if not pieces]
-    own = {} if name is None else {"name": name}
-    return runs.messages_of(
-        pieces, NAME, role=role, extra={**own, **{k: v for k, v in kept(left).items() if v != {}}}
-    )
+    name = take_text(left, "name")
+    blocks = content if not isinstance(content, str) else [{"text": content}]
+    pieces = [_piece(each) for each in objects_of(blocks, "its contents")]
+    own = {key: value for key, value in kept(left).items() if value != {}}
+    found = runs.messages_of(pieces, NAME, role=role, extra=own)
+    return [m if name is None or m.name else structs.replace(m, name=name) for m in found]
 
 
 def _piece(block: JSONObject) -> runs.Piece:
     """A part of the content; one of a kind that is not known is kept as it is."""
-    if isinstance(block.get("text"), str) and len(block) == 1:
-        return runs.Text(block["text"])
+    if isinstance(text := block.get("text"), str):
+        return runs.Text(text, block if len(block) > 1 else None)
     if isinstance(call := block.get("tool_call"), dict):
-        own = {**block, "tool_call": {k: v for k, v in call.items() if k not in _CALL}}
-        name = text_or_none(call.get("tool_name"))
-        return runs.Call(text_or_none(call.get("id")), name, call.get("arguments"), own)
+        return _call(call)
     if isinstance(result := block.get("tool_call_result"), dict):
-        origin = object_of(result.get("origin"), "the origin of a result")
-        own = {**block, "tool_call_result": {**result, "result": None, "origin": None}}
-        return runs.Result(
-            text_or_none(origin.get("id")),
-            text_or_none(origin.get("tool_name")),
-            runs.compact(result.get("result")),
-            own,
-        )
-    if isinstance(image := block.get("image"), dict):
-        data, kind = image.get("base64_image"), image.get("mime_type")
-        return runs.Image(
-            f"data:{kind};base64,{data}", {**block, "image": {**image, "base64_image": None}}
-        )
-    return runs.Reasoning(block) if "reasoning" in block else runs.Other(block)
+        return _result(result)
+    if isinstance(image := block.get("image"), dict) and image.get("base64_image"):
+        url = f"data:{image.get('mime_type')};base64,{image['base64_image']}"
+        own = _own(image, "base64_image", "mime_type", validation=True)
+        return runs.Image(url, {"image": own} if own else None)
+    if "reasoning" in block:
+        return runs.Reasoning(block)
+    return runs.File(block) if "file" in block or "image" in block else runs.Other(block)
 
 
-_CALL: Final = frozenset({"id", "tool_name", "arguments"})
+def _call(call: JSONObject) -> runs.Call:
+    left = dict(call)
+    id_, name = take_text(left, "id"), take_text(left, "tool_name")
+    own = _own(left, "arguments")
+    return runs.Call(id_, name, call.get("arguments"), {"tool_call": own} if own else None)
+
+
+def _result(result: JSONObject) -> runs.Result:
+    """What a tool answered, to the call that is its origin; a list of contents as its texts."""
+    said, origin = result.get("result"), object_of(result.get("origin"), "the origin of a result")
+    id_, name = take_text(origin, "id"), take_text(origin, "tool_name")
+    own = _own(result, "result", "origin", error=False)
+    if isinstance(said, list):
+        own["result"] = said
+        texts = [each.get("text") for each in objects_of(said, "the result")]
+        said = "\n".join(text for text in texts if isinstance(text, str))
+    block = {"tool_call_result": own} if own else None
+    return runs.Result(id_, name, runs.compact(said), block)
+
+
+def _own(said: JSONObject, *known: str, **usual: Any) -> JSONObject:
+    """What it says beside what is known and what it says of itself where nobody says anything."""
+    return {
+        key: value
+        for key, value in kept(said, known).items()
+        if value != {} and usual.get(key, _NOTHING) != value
+    }
+
+
+_NOTHING: Final = object()
 
 
 def _misses(head: Head) -> str | None:
@@ -85,7 +101,7 @@ def _misses(head: Head) -> str | None:
     first = value[0] if isinstance(value, list) and value else None
     if not isinstance(first, dict) or not {"role", "meta"} <= first.keys():
         return None
-    return "" if "content" in first else "its messages have no content"
+    return "" if "content" in first or not head.whole else "its messages have no content"
 
 
 SHAPES: Final = {

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
+from synmem.layouts.foreign.langchain_files import FILES
 from synmem.layouts.foreign.langchain_messages import (
     HOLDS,
     json_of,
@@ -287,6 +288,7 @@ _DYNAMODB: Final = Items(
 
 SHAPES: Final = {
     "dynamodb": (_DYNAMODB,),
+    "file": (FILES,),
     "mongo": (_MONGO, _JS),
     "postgres": (_COMMUNITY, _POSTGRES, _ALCHEMY, _JAVASCRIPT),
     "redis": (LISTS, DOCUMENTS, JS_LISTS),

@@ -39,7 +39,7 @@ _ROLES: Final = {
 _TYPES: Final = {
     "user": "human", "assistant": "ai", "system": "system", "developer": "system", "tool": "tool",
 }  # fmt: skip
-_READ: Final = frozenset({*_ROLES, *_CHUNKS, "chat", "remove"})
+KINDS: Final = frozenset({*_ROLES, *_CHUNKS, "chat", "remove"})
 """The types that LangChain's reader knows."""
 
 _DEVELOPER: Final = {"__openai_role__": "developer"}
@@ -296,7 +296,7 @@ def _otherwise(message: Message) -> str:
 
 def _misread(kind: str, data: JSONObject) -> str | None:
     """On what LangChain's reader would raise, or what it would take for something else."""
-    if kind not in _READ:
+    if kind not in KINDS:
         return f"there is no type {kind!r}"
     for key in data:
         if key in ("self", "content_blocks") or not model.encodable(key):

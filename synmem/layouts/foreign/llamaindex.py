@@ -9,12 +9,14 @@ from typing import Any, Final
 from msgspec import structs
 
 from synmem import messages as model
+from synmem.layouts.foreign.llamaindex_files import FILE, TEXT
 from synmem.layouts.foreign.llamaindex_messages import (
     HOLDS,
     NAME,
     json_of,
     message_of,
     refusal,
+    tells,
     with_extra,
 )
 from synmem.layouts.foreign.placing import between
@@ -25,15 +27,6 @@ from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 
 TITLE: Final = "LlamaIndex"
-
-
-def tells(said: Any) -> bool:
-    """Whether it is a message of LlamaIndex's, be it one that cannot be read."""
-    return (
-        isinstance(said, dict)
-        and isinstance(said.get("role"), str)
-        and not said.keys().isdisjoint(("blocks", "content"))
-    )
 
 
 def _parsed(text: Any) -> Any:
@@ -328,6 +321,7 @@ _DYNAMODB: Final = Items(
 
 SHAPES: Final = {
     "dynamodb": (_DYNAMODB,),
+    "file": (FILE, TEXT),
     "mongo": (_MONGO,),
     "postgres": (_MEMORY_POSTGRES, _ARRAYS),
     "redis": (_LISTS,),

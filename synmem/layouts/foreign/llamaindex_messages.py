@@ -46,6 +46,15 @@ _ROLES: Final = {"chatbot": "assistant", "model": "assistant", "function": "tool
 # --- a message of theirs -> ours ------------------------------------------------------------
 
 
+def tells(said: Any) -> bool:
+    """Whether it is a message of LlamaIndex's, be it one that cannot be read."""
+    return (
+        isinstance(said, dict)
+        and isinstance(said.get("role"), str)
+        and not said.keys().isdisjoint(("blocks", "content"))
+    )
+
+
 def message_of(said: Any) -> Message:
     """The message of the JSON object that LlamaIndex stores, in which bytes may stand for base64;
     ValueError says why there is none."""

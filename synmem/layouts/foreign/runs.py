@@ -56,13 +56,19 @@ class Result(NamedTuple):
     own: JSONObject | None = None
 
 
+class File(NamedTuple):
+    """A file that is no image: kept as it stands there; who sent it has said something."""
+
+    own: JSONObject
+
+
 class Other(NamedTuple):
     """A part that is not listed."""
 
     own: JSONObject
 
 
-Piece = Text | Reasoning | Image | Call | Result | Other
+Piece = Text | Reasoning | Image | Call | Result | File | Other
 
 
 class _Turn:

@@ -3,12 +3,15 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from synmem.layouts.foreign.agent_framework import SHAPES, messages_of
-from synmem.messages import Message, refusal
+from synmem.messages import Message, Unreadable, refusal
+from tests.layouts.foreign.folders import lines, unfolded
+from tests.layouts.foreign.folders import messages as told
 
 [LISTS] = SHAPES["redis"]
 
@@ -126,3 +129,58 @@ def test_a_session_of_several_scopes_is_several_conversations_and_an_older_key_i
     assert LISTS.keys_of is not None
     assert LISTS.keys_of([":y", alone, ":z"]) == {"y": alone, "z": ":z"}
     assert LISTS.keys_of([":x", one, two]) == {one[4:]: one, two[4:]: two, "x": ":x"}
+
+
+# --- files ----------------------------------------------------------------------------------
+
+
+def packed(*messages: Any) -> bytes:
+    """As records of MessagePack."""
+    records = [msgspec.msgpack.encode(each) for each in messages]
+    return b"".join(len(each).to_bytes(4, "big") + each for each in records)
+
+
+FORMS: Any = pytest.mark.parametrize(("ending", "form"), [("jsonl", lines), ("msgpack", packed)])
+
+
+@FORMS
+def test_a_file_is_called_as_its_session_or_as_that_in_base32(ending: str, form: Any) -> None:
+    data = form(said("user", text("hi")))
+    files = {
+        f"a.b.{ending}": data,
+        f"~session-ovzwk4r2gqzc7q54n3b26y3pmrssbyu4sm.{ending}": data,
+        f"~session-sha256-00ff.{ending}": data,
+    }
+    found = unfolded("agent_framework", files)
+    assert found.keys() == {"a.b", "user:42/ünïcode ✓", "~session-sha256-00ff"}
+    assert all([*told.messages] == [Message("user", "hi")] for told in found.values())
+
+
+@FORMS
+def test_a_record_that_cannot_be_read_is_named_and_hides_no_other(ending: str, form: Any) -> None:
+    good = said("user", text("hi"))
+    found = told("agent_framework", {f"a.{ending}": form(good, {"role": 3}, 4, good)})
+    assert [type(each) for each in found] == [Message, Unreadable, Unreadable, Message]
+    assert "the message has no role" in found[1].reason
+
+
+@FORMS
+def test_a_record_that_is_being_written_is_not_there_yet(ending: str, form: Any) -> None:
+    data = form(said("user", text("a")), said("user", text("b")))
+    length = len(form(said("user", text("a"))))
+    for end in range(length, len(data) - 1):
+        assert told("agent_framework", {f"a.{ending}": data[:end]}) == [Message("user", "a")]
+
+
+def test_a_line_that_is_cut_off_before_others_is_named() -> None:
+    data = lines(said("user", text("a")), b'{"type": "mess', said("user", text("b")))
+    found = told("agent_framework", {"a.jsonl": data})
+    assert [type(each) for each in found] == [Message, Unreadable, Message]
+    assert found[1].reason.startswith("a.jsonl, line 2: ")
+    assert found[1].text == '{"type": "mess'
+
+
+def test_records_that_are_no_messagepack_are_named() -> None:
+    broken = (3).to_bytes(4, "big") + b"\xc1\xc1\xc1"
+    found = told("agent_framework", {"a.msgpack": packed(said("user", text("a"))) + broken * 2})
+    assert [type(each) for each in found] == [Message, Unreadable, Unreadable]

@@ -117,7 +117,11 @@ def rows_of(path: Path, layout: str) -> dict[str, dict[str, list[list[Any]]]]:
 def check(unfold: Any, id_: str, rows: Rows) -> None:
     """What `unfold` makes of rows, whatever stands in them, is messages and unreadable records, or
     it raises as a store expects it."""
-    told = told_by(partial(unfold, id_, rows))
+    check_told(told_by(partial(unfold, id_, rows)))
+
+
+def check_told(told: Any) -> None:
+    """That what is told is messages, and what cannot be read with the reason."""
     assert isinstance(told, Told)
     for said in (told.messages, *told.branches.values()):
         for each in said:
@@ -145,7 +149,7 @@ def _cell(draw: some.DrawFn, before: Any) -> Any:
     """Another value in the place of one: any that SQLite has, or JSON that has another in it."""
     if isinstance(before, str) and draw(some.booleans()):
         with contextlib.suppress(ValueError):
-            return json.dumps(draw(_within(json.loads(before))))
+            return json.dumps(draw(within(json.loads(before))))
     return draw(
         some.none()
         | some.integers(-(2**63), 2**63 - 1)
@@ -157,7 +161,7 @@ def _cell(draw: some.DrawFn, before: Any) -> Any:
 
 
 @some.composite
-def _within(draw: some.DrawFn, value: Any) -> Any:
+def within(draw: some.DrawFn, value: Any) -> Any:
     """The value, in which something, at whatever depth, is another one or is missing."""
     keys = (
         list(value)
@@ -171,7 +175,7 @@ def _within(draw: some.DrawFn, value: Any) -> Any:
     if isinstance(value, dict) and draw(some.integers(0, 3)) == 0:
         del copy[key]
     else:
-        copy[key] = draw(_within(value[key]))
+        copy[key] = draw(within(value[key]))
     return copy
 
 

@@ -1,0 +1,55 @@
+"""Whose files lie in a place is told by what is in them: each layout takes its own, and no other's."""
+
+from pathlib import Path
+
+import pytest
+
+from synmem.backends.file.finding import look
+from synmem.backends.file.members import FilePlace, FolderPlace
+from synmem.layouts import registry
+from tests.layouts.foreign.wholes import FIXTURES
+from tests.layouts.test_fixtures import ALL, Fixture
+
+WHOSE = {
+    "agent-framework-file": "agent_framework",
+    "haystack-json": "haystack",
+    "langchain-file": "langchain",
+    "llamaindex-simple-json": "llamaindex",
+    "llamaindex-simple-json-legacy": "llamaindex",
+    "pydantic-ai-json": "pydantic_ai",
+    "strands-files": "strands",
+}
+"""The layout that each fixture is of; the others are of one that is still to come, or of a form
+that is no layout."""
+
+OF_FILES = [each for each in ALL if each.backend == "file"]
+
+
+def fits(path: Path) -> list[str]:
+    """The layouts of which the files there are, by how they begin."""
+    place = FolderPlace(path, str(path)) if path.is_dir() else FilePlace(path, str(path), None)
+    steps = look(place, None, alone=path.is_file())
+    try:
+        while True:
+            next(steps)
+    except StopIteration as done:
+        return [fit.layout for fit in done.value.fits]
+
+
+def test_every_layout_of_files_has_a_fixture() -> None:
+    assert set(registry.named("file")) == set(WHOSE.values())
+
+
+@pytest.mark.parametrize("fixture", OF_FILES, ids=lambda each: each.name)
+def test_a_place_is_taken_for_its_own_and_no_other(fixture: Fixture) -> None:
+    assert fits(FIXTURES / fixture.name / fixture.place) == [
+        WHOSE[each] for each in [fixture.name] if each in WHOSE
+    ]
+
+
+@pytest.mark.parametrize("fixture", ALL, ids=lambda each: each.name)
+def test_no_single_file_is_taken_for_another_ones(fixture: Fixture) -> None:
+    own = {WHOSE[each] for each in [fixture.name] if each in WHOSE}
+    for path in sorted((FIXTURES / fixture.name).rglob("*")):
+        if path.is_file():
+            assert own >= set(fits(path)), path
