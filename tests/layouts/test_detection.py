@@ -27,7 +27,11 @@ OF_FILES = [each for each in ALL if each.backend == "file"]
 
 def fits(path: Path) -> list[str]:
     """The layouts of which the files there are, by how they begin."""
-    place = FolderPlace(path, str(path)) if path.is_dir() else FilePlace(path, str(path), path.name)
+    place = (
+        FolderPlace(path, str(path))
+        if path.is_dir()
+        else FilePlace(path, str(path), None, path.name)
+    )
     steps = look(place, None, alone=path.is_file())
     try:
         while True:
