@@ -26,9 +26,15 @@ class Plain(NamedTuple):
     """A file of a form of our own, or of none that is known."""
 
     path: Path
-    """Where it is; with the name that it would have if it were not packed."""
+    called: str
+    """What it is called, less the ending of what it is packed in."""
     unpacked: BinaryIO | None
     """What it holds, where it was packed or came through a pipe."""
+
+    @property
+    def suffix(self) -> str:
+        """With what its name ends, in small letters."""
+        return Path(self.called).suffix.lower()
 
     def close(self) -> None:
         """Give back what is held."""
@@ -53,7 +59,7 @@ def arriving(path: Path, name: str, form: str) -> Steps[Plain | Fitting]:
         layout = form if form in registry.named("file") else None
         there = yield from _there(path, name)
         if isinstance(there, Plain):
-            if layout is None and (form != "auto" or is_ours(_head(there), there.path.suffix)):
+            if layout is None and (form != "auto" or is_ours(_head(there), there.suffix)):
                 return there
             place: Place = FilePlace(there.path, name, there.unpacked, _called(there))
         else:
@@ -72,26 +78,26 @@ def _there(path: Path, name: str) -> Steps[Plain | Place]:
         return FolderPlace(path, name)
     if not stat.S_ISREG(status.st_mode):
         file = path.open("rb")
-        return Plain(path, (yield from spooled(file, iter(lambda: file.read(BLOCK), b""))))
+        unpacked = yield from spooled(file, iter(lambda: file.read(BLOCK), b""))
+        return Plain(path, path.name, unpacked)
     with path.open("rb") as file:
         head = head_of(file)
         if head.startswith(ZIP):
             return ZipPlace(path, name)
         if head.startswith(GZIP):
             unpacked = yield from gunzipped(file, name, status.st_size)
-            return Plain(path.with_suffix("") if path.suffix == ".gz" else path, unpacked)
-    return Plain(path, None)
+            return Plain(path, path.stem if path.suffix.lower() == ".gz" else path.name, unpacked)
+    return Plain(path, path.name, None)
 
 
 def _called(plain: Plain) -> str:
     """What a file is called; with the ending of what it holds, where it has none that says it."""
-    name = plain.path.name
-    if plain.path.suffix.lower() in _ENDINGS:
-        return name
-    head = Head(name, (data := _head(plain)), whole=len(data) < SNIFFED)
+    if plain.suffix in _ENDINGS:
+        return plain.called
+    head = Head(plain.called, (data := _head(plain)), whole=len(data) < SNIFFED)
     if len(head.lines) > 1 or not isinstance(head.value, dict | list | str):
-        return f"{name}{'.jsonl' if head.lines else '.md'}"
-    return f"{name}.json"
+        return f"{plain.called}{'.jsonl' if head.lines else '.md'}"
+    return f"{plain.called}.json"
 
 
 def _head(plain: Plain) -> bytes:
@@ -111,7 +117,7 @@ def _fitting(there: Plain | Place, place: Place, layout: str | None) -> Steps[Pl
         if isinstance(place, ZipPlace) and (member := only_member(place)):
             unpacked = place.open(member)
             place.close()
-            return Plain(Path(member.rpartition("/")[2]), unpacked)
+            return Plain(Path(place.name), member.rpartition("/")[2], unpacked)
     is_folder = isinstance(place, FolderPlace)
     return Fitting(place, choose(place.name, found, layout, is_folder=is_folder))
 

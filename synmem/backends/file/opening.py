@@ -91,10 +91,10 @@ class Opened:
 
 
 def opening(
-    path: Path, name: str, reading: Reading, unpacked: BinaryIO | None = None
+    path: Path, name: str, reading: Reading, suffix: str, unpacked: BinaryIO | None = None
 ) -> Steps[Opened]:
     """Open the file, convert it where it is not JSON Lines, and read it through; of one that was
-    packed, `unpacked` is what it holds."""
+    packed, `unpacked` is what it holds. `suffix`: with what its name ends."""
     with translating(name):
         file: BinaryIO = path.open("rb") if unpacked is None else unpacked
         try:
@@ -102,7 +102,7 @@ def opening(
             head = head_of(file)
             refuse_other_kinds(head, name)
             if reading.form == "auto":
-                form = detect(head, path.suffix.lower())
+                form = detect(head, suffix)
                 reading = replace(reading, form=form)
             if reading.converted and now is not None:
                 file, now = (yield from _watched(file, path, name, now, reading)), None

@@ -61,7 +61,7 @@ async def open(
     reading = Reading(
         form, settings.get("conversation"), raw, joined, _timezone(settings.get("timezone"))
     )
-    opened = await in_slices(opening(found.path, name, reading, found.unpacked))
+    opened = await in_slices(opening(path, name, reading, found.suffix, found.unpacked))
     return FileStore(path, name, opened, page_size)
 
 
