@@ -36,7 +36,6 @@ COMING: Final = (
     ("SillyTavern", "its folders"),
     ("text-generation-webui", "its folders"),
     ("VS Code", "chat sessions"),
-    ("Zed", "SQLite"),
 )
 """What is not read yet: whose, and where it lies."""
 

@@ -19,7 +19,7 @@ DATA = {"wordllama": "its weights are read, and it is not imported"}
 
 
 def names(requirements: list[str]) -> list[str]:
-    return [re.split(r"[\[<>=! ;]", each)[0].replace("-", "_") for each in requirements]
+    return [re.split(r"[\[<>=! ;.]", each)[0].replace("-", "_") for each in requirements]
 
 
 @functools.cache

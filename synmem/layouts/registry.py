@@ -46,6 +46,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "spring_ai": ("postgres",),
     "strands": ("file",),
     "vercel_ai": ("postgres",),
+    "zed": ("sqlite",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by
 backend, the shapes in which it may lie there."""

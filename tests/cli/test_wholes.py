@@ -28,6 +28,7 @@ PLACES = {
     "llm-logs-new": "logs.db",
     "open-webui": "webui.db",
     "opencode-sqlite": "opencode.db",
+    "zed-threads": "threads.db",
 }
 WEBUI = "open-webui"
 BRANCH = "87c88bfe-2cb0-4852-8d38-df8b3fbee10a"
@@ -176,6 +177,7 @@ def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path:
         ("llm-logs-new", "UPDATE parts SET payload = '{' WHERE text LIKE 'line1%'", "tricky"),
         ("open-webui", "UPDATE chat_message SET content = '{' WHERE id LIKE '%tric-m0'", "ed50b666"),
         ("opencode-sqlite", "UPDATE part SET data = '{' WHERE data LIKE '%line1%'", "ses_ddc70dcc4"),
+        ("zed-threads", "UPDATE threads SET data = x'28b52ffd' WHERE summary = 'tricky'", "753197f5"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named_and_hides_no_other(

@@ -135,7 +135,7 @@ ALL = [
     coming("text-generation-webui", "user_data", "no layout for text-generation-webui's logs", "file"),
     Fixture("vercel-ai-postgres", "vercel-ai-postgres.sql", "postgres"),
     coming("vscode-chat-sessions", "workspaceStorage", "no layout for VS Code's chats", "file"),
-    coming("zed-threads", "threads.db", "no layout for Zed's threads"),
+    Fixture("zed-threads", "threads.db"),
 ]  # fmt: skip
 
 
