@@ -4,12 +4,15 @@ Only what is known as ours is taken for one: a sealed part that says its own num
 whose numbers follow one another without a gap, each beginning as `export` lets it begin.
 """
 
+import gzip
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from synmem.formats.beginnings import is_ours, part_of
+from synmem.formats.endings import is_packed, stem_and_ending
 
 _NUMBER: Final = re.compile(r"-(\d{4,})$")
 _HEAD: Final = 1 << 16
@@ -32,7 +35,7 @@ def left_over(strays: Sequence[Path], count: int, digits: int) -> list[Path]:
 
 
 def _digits(path: Path) -> str:
-    match = _NUMBER.search(path.stem)
+    match = _NUMBER.search(stem_and_ending(path.name)[0])
     assert match is not None
     return match[1]
 
@@ -42,7 +45,7 @@ def _head(path: Path) -> bytes:
     try:
         if path.is_symlink() or not path.is_file():
             return b""
-        with path.open("rb") as file:
+        with gzip.open(path) if is_packed(path.name) else path.open("rb") as file:
             return file.read(_HEAD)
-    except OSError:
+    except (OSError, EOFError, zlib.error):
         return b""

@@ -1,5 +1,6 @@
 """`synmem export`: conversations as a file."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
@@ -23,15 +24,9 @@ _ENDINGS: Final = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".md": "markdown",
     ".markdown": "markdown", ".csv": "csv",
 }  # fmt: skip
-# What says another form than any that is written; of all other endings JSON Lines are expected.
-_OTHER_FORMS: Final = {
-    ".html", ".htm", ".xhtml", ".parquet", ".arrow", ".feather", ".avro", ".orc", ".xlsx", ".xls",
-    ".ods", ".pdf", ".doc", ".docx", ".odt", ".rtf", ".xml", ".yaml", ".yml", ".toml", ".tsv",
-    ".sql", ".msgpack", ".pickle", ".pkl",
-}  # fmt: skip
 _DATABASES: Final = {".db", ".db3", ".sqlite", ".sqlite3"}
 _PACKED: Final = {
-    ".gz", ".bz2", ".xz", ".zst", ".lz4", ".br", ".zip", ".7z", ".rar", ".tar", ".tgz",
+    ".bz2", ".xz", ".zst", ".lz4", ".br", ".zip", ".7z", ".rar", ".tar", ".tgz",
 }  # fmt: skip
 
 ConversationsArgument = Annotated[
@@ -52,7 +47,7 @@ OutputOption = Annotated[
     str | None,
     typer.Option(
         "--output", "-o", metavar="FILE",
-        help="Where to; else stdout. '{profile}/{id}.md': a file for each.",
+        help="Where to; else stdout. DIR/, '{profile}/{id}.md': a file for each. FILE.gz: packed.",
     ),
 ]  # fmt: skip
 SplitOption = Annotated[
@@ -88,18 +83,20 @@ async def export(
 ) -> int | None:
     """Write conversations to stdout or files. `synmem import` reads them back.
 
-    In a file's name {id} and {profile} stand for the conversation's id, made safe, and the
-    profile's name.
+    In a file's name {id}, {profile} and {date} stand for the conversation's id, made safe, the
+    profile's name and the day; DIR/ is DIR/{id} with an ending. Missing folders are made.
 
     \b
     synmem export > backup.jsonl
     synmem export --seal -o backup.jsonl --split 20mb
     synmem export user-1 -f markdown | less
     synmem export -o 'chats/{id}.md'
+    synmem export -o 'backups/{date}.jsonl.gz'
     """
     profile = session.resolve()
     output = None if output == "-" else output
-    target = _target(output, split, profile)
+    form = session.json_or(form)
+    target = _target(output, split, profile, form)
     form = _form(session, form, output)
     make = _maker(form, seal=seal, csv_raw=csv_raw)
     chosen = {"ids": conversations or None, "match": match}
@@ -151,20 +148,32 @@ async def _name_damage(store: "Store") -> bool:
 
 
 def _form(session: Session, form: str | None, output: str | None) -> str:
-    form = session.json_or(form)
-    ending = Path(output).suffix.lower() if output else ""
-    # Of a database or a packed file no -f can make a true name.
-    if ending in _DATABASES | _PACKED or (ending in _OTHER_FORMS and form is None):
+    if output is None:
+        return form or "jsonl"
+    from synmem.cli.outputs import is_folder
+    from synmem.formats.endings import form_ending
+
+    ending = "" if is_folder(output) else form_ending(output)
+    # Of a database or an archive no -f can make a true name.
+    if ending in _DATABASES | _PACKED:
         raise UsageError(f"-o {output}: {ending} files are not written", hint=_hint(ending))
+    if form is None and ending not in _ENDINGS:
+        _tell_default(session, output)
     return form or _ENDINGS.get(ending, "jsonl")
+
+
+def _tell_default(session: Session, output: str) -> None:
+    """To a person: the name does not say what the file will hold."""
+    from synmem.cli.files import is_special
+
+    if render.is_terminal(sys.stderr) and not is_special(Path(output)):
+        session.note(f"{output}: as JSON Lines; -f, or an ending, chooses another form")
 
 
 def _hint(ending: str) -> str:
     if ending in _DATABASES:
         return "`synmem migrate SOURCE FILE` copies into a database"
-    if ending in _PACKED:
-        return "compress it behind a pipe: synmem export | gzip > FILE.gz"
-    return f"written are {', '.join(_ENDINGS)}; or say with -f what the file is to hold"
+    return "FILE.gz is compressed with gzip; or use a pipe: synmem export | xz > FILE.xz"
 
 
 def _maker(form: str, *, seal: bool, csv_raw: bool) -> "Callable[[], Writer]":
@@ -178,7 +187,9 @@ def _maker(form: str, *, seal: bool, csv_raw: bool) -> "Callable[[], Writer]":
     return make
 
 
-def _target(output: str | None, split: str | None, profile: "Profile") -> "Output | None":
+def _target(
+    output: str | None, split: str | None, profile: "Profile", form: str | None
+) -> "Output | None":
     """Where to; UsageError where that makes no sense."""
     if output is None:
         if split is not None:
@@ -186,7 +197,8 @@ def _target(output: str | None, split: str | None, profile: "Profile") -> "Outpu
         return None
     from synmem.cli.outputs import Output
 
-    return Output(output, split, profile)
+    ending = next((each for each, of in _ENDINGS.items() if of == (form or "jsonl")), ".jsonl")
+    return Output(output, split, profile, ending=ending)
 
 
 # --- writing --------------------------------------------------------------------------------

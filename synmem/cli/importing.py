@@ -216,8 +216,9 @@ def _named_after(name: str, conversations: Sequence[str]) -> bool:
     if len(conversations) != 1:
         return False
     from synmem.cli.outputs import name_of
+    from synmem.formats.endings import stem_and_ending
 
-    return Path(name).stem.endswith(name_of(conversations[0]))
+    return stem_and_ending(name)[0].endswith(name_of(conversations[0]))
 
 
 def _is_pipe(name: str) -> bool:

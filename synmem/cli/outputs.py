@@ -1,7 +1,9 @@
 """Where `export -o` writes: one file, several parts of it, or a file for each conversation.
 
-`{id}` and `{profile}` in the name stand for the conversation's id and the profile's name; `{{`
-and `}}` for braces.
+`{id}`, `{profile}` and `{date}` in the name stand for the conversation's id, the profile's name
+and the day (local, `2026-11-21`); `{{` and `}}` for braces. A name that ends in a slash, or is that
+of a folder which is there, is a folder: each conversation has a file in it. Folders that are
+missing are made, and what is to end in `.gz` is compressed.
 
 An id as a file name (`name_of`): ASCII letters, digits, `-`, `_` and `.` stay; every other byte
 of its UTF-8 is `%XX`, and so is a leading `-` or `.`, a trailing `.`, and the first letter of the
@@ -15,17 +17,21 @@ which stands in the file itself.
 
 import contextlib
 import hashlib
+import os
 import re
 import string
 from collections.abc import Callable, Iterator
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from synmem.cli import render
 from synmem.cli.files import file_named, is_of_store, is_special
+from synmem.cli.gzipped import Gzip, stored
 from synmem.cli.words import count
 from synmem.errors import UsageError
+from synmem.formats.endings import is_packed, stem_and_ending
 
 if TYPE_CHECKING:
     from synmem.cli.files import Several
@@ -97,18 +103,33 @@ def limit_of(text: str) -> "Limit":
 # --- -o -------------------------------------------------------------------------------------
 
 
-class Output:
-    """What `-o` and `--split` ask for. UsageError where they make no sense."""
+def is_folder(output: str) -> bool:
+    """Whether `-o` names a folder, and not a file; the root is none to write into."""
+    if not output or output.strip("/" + os.sep) == "":
+        return False
+    return output.endswith(("/", os.sep)) or Path(output).is_dir()
 
-    def __init__(self, template: str, split: str | None, profile: "Profile") -> None:
+
+class Output:
+    """What `-o` and `--split` ask for. UsageError where they make no sense.
+
+    `ending`: that of the files in a folder.
+    """
+
+    def __init__(
+        self, template: str, split: str | None, profile: "Profile", *, ending: str = ".jsonl"
+    ) -> None:
+        if is_folder(template):
+            template = str(Path(template, "{id}")) + ending
         self.template = template
         self._pieces = _pieces(template)
+        self._date = date.today().isoformat()
         self._profile = escaped(profile.name)
         self._source = profile.file
         self.limit = limit_of(split) if split is not None else None
         """How large each part may be, where it is to be in parts."""
-        self.makes_folders = any(field for _, field in self._pieces)
-        """What a placeholder names need not be there."""
+        self.packed = is_packed(template)
+        """Whether it is compressed."""
         self.apart = any(field == "id" for _, field in self._pieces)
         """Whether each conversation has a file of its own."""
         if self.limit is not None and self.apart:
@@ -126,7 +147,9 @@ class Output:
 
     def path(self, conversation: str = "") -> Path:
         """The file: that of this conversation, where each has one."""
-        values = {"id": name_of(conversation), "profile": self._profile, "": ""}
+        values = {
+            "id": name_of(conversation), "profile": self._profile, "date": self._date, "": "",
+        }  # fmt: skip
         path = Path("".join(literal + values[field] for literal, field in self._pieces))
         if not path.name:
             raise UsageError(f"-o {self.template!r} names no file")
@@ -136,7 +159,8 @@ class Output:
         """Part `number` of so many, from 1: `chat-0001.jsonl`; more digits where they are more."""
         whole = self.path()
         digits = max(4, len(str(of)))
-        return self._checked(whole.with_name(f"{whole.stem}-{number:0{digits}}{whole.suffix}"))
+        stem, ending = stem_and_ending(whole.name)
+        return self._checked(whole.with_name(f"{stem}-{number:0{digits}}{ending}"))
 
     def is_source(self, path: Path) -> bool:
         """Whether it is what is read."""
@@ -148,6 +172,9 @@ class Output:
         return path
 
 
+_FIELDS: Final = ("id", "profile", "date")
+
+
 def _pieces(template: str) -> list[tuple[str, str]]:
     """Each literal and the placeholder behind it, "" where there is none."""
     try:
@@ -155,13 +182,13 @@ def _pieces(template: str) -> list[tuple[str, str]]:
     except ValueError as error:
         raise _not_a_name(template, str(error)) from error
     for _, field, spec, conversion in found:
-        if field is not None and (field not in ("id", "profile") or spec or conversion):
+        if field is not None and (field not in _FIELDS or spec or conversion):
             raise _not_a_name(template, f"no placeholder is called {field!r}")
     return [(literal, field or "") for literal, field, _, _ in found]
 
 
 def _not_a_name(template: str, why: str) -> UsageError:
-    hint = "there are {id} and {profile}; {{ and }} stand for braces"
+    hint = "there are {id}, {profile} and {date}; {{ and }} stand for braces"
     return UsageError(f"-o {template!r}: {why}", hint=hint)
 
 
@@ -198,11 +225,15 @@ def opened(
     sweep_temporary()
     if output.single:
         path = output.path()
-        with writing(path, folders=output.makes_folders, gate=gate) as write:
-            yield Opened(make(), lambda piece: (write(piece), watch()), lambda: str(path))
+        with writing(path, folders=True, gate=gate) as write:
+            packing = Gzip() if output.packed else None
+            of = packing.of if packing is not None else lambda piece: piece
+            yield Opened(make(), lambda piece: (write(of(piece)), watch()), lambda: str(path))
+            if packing is not None:
+                write(packing.end())
         return
     at_once = _AT_ONCE if output.apart else None
-    with Several(at_once=at_once, folders=output.makes_folders) as files:
+    with Several(at_once=at_once, folders=True) as files:
         parts = _Parts(output, files, watch)
         yield Opened(parts.writer(make), lambda piece: None, parts.places)
         files.settle(parts.final())
@@ -219,19 +250,34 @@ class _Parts:
         self._output = output
         self._files = files
         self._watch = watch
-        self.end = files.end
-        self.begin_again = files.begin_again
+        self._packing: Gzip | None = None
+        self._at_beginning = False
 
     def begin(self, conversation: str) -> None:
         """The next file."""
         output = self._output
         path = output.path(conversation) if output.apart else output.part(self._files.count + 1)
         self._files.begin(path)
+        self._packing = Gzip() if output.packed else None
+        self._at_beginning = not output.apart
 
     def write(self, piece: bytes) -> None:
         """More of it."""
+        at_beginning, self._at_beginning = self._at_beginning, False
+        if self._packing is not None:  # what a part begins with may have to begin again
+            piece = stored(piece) if at_beginning else self._packing.of(piece)
         self._files.write(piece)
         self._watch()
+
+    def end(self) -> None:
+        """It is whole."""
+        if self._packing is not None:
+            self._files.write(self._packing.end())
+        self._files.end()
+
+    def begin_again(self, number: int, beginning: bytes) -> None:
+        """See `operations.parts.Files`."""
+        self._files.begin_again(number, stored(beginning) if self._output.packed else beginning)
 
     def writer(self, make: "Callable[[], Writer]") -> "Writer":
         """What cuts an export, or takes its conversations apart."""
@@ -278,7 +324,8 @@ class _Parts:
         if not final:
             return []
         whole = self._output.path()
-        part = re.compile(re.escape(whole.stem) + r"-\d{4,}" + re.escape(whole.suffix))
+        stem, ending = stem_and_ending(whole.name)
+        part = re.compile(re.escape(stem) + r"-\d{4,}" + re.escape(ending))
         ours = {path.name for path in final}
         there = final[0].parent.iterdir()
         return sorted(p for p in there if part.fullmatch(p.name) and p.name not in ours)

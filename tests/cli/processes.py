@@ -5,6 +5,7 @@ import select
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 PROGRAM = [sys.executable, "-m", "synmem"]
 _CTRL_C = b"\x03"
@@ -29,7 +30,11 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
 
 
 def on_terminal(
-    *arguments: str, typed: bytes = b"", prompt: bytes = b"? ", **environment: str
+    *arguments: str,
+    typed: bytes = b"",
+    prompt: bytes = b"? ",
+    cwd: Path | None = None,
+    **environment: str,
 ) -> tuple[int, str]:
     """Run it on a terminal of 80 columns; exit code and all that was shown.
 
@@ -43,6 +48,8 @@ def on_terminal(
 
     child, terminal = pty.fork()
     if child == 0:
+        if cwd is not None:
+            os.chdir(cwd)
         os.environ.update({"TERM": "xterm-256color", "PAGER": "cat", **environment})
         os.execv(PROGRAM[0], [*PROGRAM, *arguments])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))

@@ -1,10 +1,12 @@
 """Where `export -o` writes: in parts, and a file for each conversation."""
 
+import gzip
 import hashlib
 import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -129,6 +131,69 @@ def test_each_file_is_whole_in_itself(store: Path, tmp_path: Path) -> None:
     assert (out / "upper" / "x.md").read_text().startswith("# T\n\nid: upper\n")
 
 
+@pytest.mark.parametrize(("name", "there"), [("out/", False), ("out", True), ("out/", True)])
+def test_a_folder_has_a_file_for_each_with_the_ending_of_the_form(
+    store: Path, tmp_path: Path, name: str, there: bool
+) -> None:
+    folder = tmp_path / "new" / "out"
+    if there:
+        folder.mkdir(parents=True)
+    for form, ending in ((None, "jsonl"), ("markdown", "md"), ("csv", "csv"), ("json", "json")):
+        options = [] if form is None else ["-f", form]
+        result = run(
+            "export", "-p", store, "--match", "[uU]pper", "-o", f"{folder.parent}/{name}", *options
+        )
+        assert result.exit_code == 0, result.stderr
+        assert f"written to 2 files, {folder}/{{id}}.{ending}" in result.stderr
+        files = sorted(path.name for path in folder.iterdir())
+        assert files == [f"Upper~1.{ending}", f"upper.{ending}"]
+        for path in folder.iterdir():
+            path.unlink()
+
+
+def test_a_folder_whose_name_ends_like_a_file_is_a_folder(store: Path, tmp_path: Path) -> None:
+    for name in ("x.md/", "y.db/"):
+        assert run("export", "upper", "-p", store, "-o", f"{tmp_path}/{name}").exit_code == 0
+        assert (tmp_path / name / "upper.jsonl").read_bytes().startswith(b'{"conversation_id"')
+
+
+def test_the_day_stands_in_a_name_and_missing_folders_are_made(store: Path, tmp_path: Path) -> None:
+    before = date.today()
+    assert run("export", "-p", store, "-o", tmp_path / "new" / "a" / "{date}.jsonl").exit_code == 0
+    (made,) = (tmp_path / "new" / "a").iterdir()
+    assert made.name in (f"{before}.jsonl", f"{date.today()}.jsonl")
+    assert run("export", "-p", store, "-o", tmp_path / "b" / "c" / "x.md").exit_code == 0
+    assert (tmp_path / "b" / "c" / "x.md").is_file()
+
+
+# --- compressed -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "md"])
+def test_a_name_that_ends_in_gz_is_compressed_to_the_same_bytes_each_time(
+    store: Path, tmp_path: Path, ending: str
+) -> None:
+    plain, one, other = (tmp_path / f"{n}.{ending}" for n in ("plain", "one", "other"))
+    assert run("export", "-p", store, "-o", plain).exit_code == 0
+    for path in (one, other):
+        assert run("export", "-p", store, "-o", f"{path}.gz").exit_code == 0
+    one, other = (path.with_name(f"{path.name}.gz") for path in (one, other))
+    assert gzip.decompress(one.read_bytes()) == plain.read_bytes()
+    assert one.read_bytes() == other.read_bytes()
+    assert one.read_bytes()[4:8] == bytes(4)  # no time
+    assert one.stat().st_size < plain.stat().st_size
+
+
+def test_a_compressed_file_for_each_conversation(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("export", "-p", store, "-o", out / "{id}.jsonl.gz", "--seal").exit_code == 0
+    files = [*out.iterdir()]
+    assert len(files) == len(HOSTILE)
+    back = tmp_path / "back.db"
+    assert run("import", *files, "-p", back).exit_code == 0
+    assert said(back) == HOSTILE
+
+
 def test_only_the_profile_in_the_name_is_one_file(store: Path, tmp_path: Path) -> None:
     result = run("export", "-p", store, "-o", tmp_path / "out" / "{profile}.jsonl")
     assert result.exit_code == 0
@@ -227,6 +292,22 @@ def test_every_part_has_its_own_seal(long: Path, tmp_path: Path) -> None:
     assert run("import", *parts, "-p", tmp_path / "back.db").exit_code == 6
 
 
+@pytest.mark.parametrize("options", [[], ["--seal"]])
+def test_compressed_parts_are_the_whole(long: Path, tmp_path: Path, options: list[str]) -> None:
+    result = run("export", "-p", long, "-o", tmp_path / "x.jsonl.gz", "--split", "30", *options)
+    assert result.exit_code == 0, result.stderr
+    parts = sorted(tmp_path.glob("x-000?.jsonl.gz"))
+    assert len(parts) == 4
+    assert f"{parts[0]} to x-0004.jsonl.gz" in result.stderr
+    if options:
+        assert b'"of":4' in gzip.decompress(parts[2].read_bytes()).replace(b" ", b"")
+    assert run("import", *reversed(parts), "-p", tmp_path / "back.db").exit_code == 0
+    assert run("check", long, tmp_path / "back.db").exit_code == 0
+    result = run("export", "-p", long, "-o", tmp_path / "x.jsonl.gz", "--split", "60", *options)
+    assert "2 parts of an earlier, longer export removed" in result.stderr
+    assert len(sorted(tmp_path.glob("x-*.gz"))) == 2
+
+
 def test_parts_take_the_place_of_those_before_and_others_are_named(
     long: Path, tmp_path: Path
 ) -> None:
@@ -267,7 +348,8 @@ def test_what_is_no_size(text: str) -> None:
         ["--split", "10"], ["--split", "10", "-o", "-"], ["--split", "10", "-o", "{id}.md"],
         ["--split", "x", "-o", "y"], ["-o", "{name}.md"], ["-o", "{}.md"], ["-o", "{id!r}"],
         ["-o", "{id:>9}"], ["-o", "{id"], ["-o", "a}b"], ["-o", "{id.x}"], ["-o", "{0}"],
-        ["-o", ""], ["-o", "/"], ["-o", ".", "--split", "10"],
+        ["-o", ""], ["-o", "/"], ["-o", ".", "--split", "10"], ["-o", "x/", "--split", "10"],
+        ["-o", "{dates}.md"],
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_a_usage_error(

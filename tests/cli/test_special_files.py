@@ -150,43 +150,58 @@ def test_the_owner_stays(store: Path, tmp_path: Path) -> None:
     assert messages(out) == 3
 
 
-@pytest.mark.parametrize("option", ["-o", "--receipt", "--rejects"])
+@pytest.mark.parametrize("option", ["--receipt", "--rejects"])
 @pytest.mark.parametrize("name", ["new/", "there/", "there", ".", "there/.", ""])
 def test_a_folder_is_no_file(
     store: Path, tmp_path: Path, option: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("there").mkdir()
-    command = ["export", "-p", store] if option == "-o" else ["migrate", store, "new.db"]
-    result = run(*command, option, name)
+    result = run("migrate", store, "new.db", option, name)
     assert result.exit_code == 2, result.output
     assert option in result.stderr
     assert not Path("new").exists()
     assert not Path("new.db").exists()
 
 
-def test_a_template_that_ends_in_a_folder_is_no_file(store: Path, tmp_path: Path) -> None:
-    assert run("export", "-p", store, "-o", f"{tmp_path}/{{id}}/").exit_code == 2
+def test_what_is_no_ordinary_file_has_no_parts(store: Path) -> None:
     assert run("export", "-p", store, "-o", "/dev/stdout", "--split", "1").exit_code == 2
 
 
+@pytest.mark.parametrize("form", [[], ["-f", "json"]])
 @pytest.mark.parametrize(
-    "name", ["x.html", "x.db", "x.zip", "x.jsonl.gz", "x.parquet", "X.HTML", "{id}.html", "x.tsv"]
+    "name", ["x.db", "x.sqlite.gz", "x.zip", "x.7z", "X.ZIP", "{id}.xz", "x.tar.gz", "x.tgz"]
 )
-def test_an_ending_of_another_form_is_an_error(store: Path, tmp_path: Path, name: str) -> None:
-    result = run("export", "-p", store, "-o", tmp_path / name)
+def test_a_database_or_an_archive_is_not_written(
+    store: Path, tmp_path: Path, name: str, form: list[str]
+) -> None:
+    result = run("export", "-p", store, "-o", tmp_path / name, *form)
     assert result.exit_code == 2
-    assert f"{Path(name).suffix.lower()} files are not written" in result.stderr
+    assert f"{Path(name.lower().removesuffix('.gz')).suffix} files are not written" in result.stderr
     assert not (tmp_path / name).exists()
 
 
 def test_other_endings_are_json_lines_and_a_form_may_be_named(store: Path, tmp_path: Path) -> None:
-    for name in ("x.txt", "x.log", "x", "x.backup", ".jsonl"):
-        assert run("export", "-p", store, "-o", tmp_path / name).exit_code == 0
+    for name in ("x.txt", "x.log", "x", "x.backup", ".jsonl", "x.xlsx"):
+        result = run("export", "-p", store, "-o", tmp_path / name)
+        assert result.exit_code == 0
+        assert "JSON Lines" not in result.stderr
         assert messages(tmp_path / name) == 3
-    assert run("export", "-p", store, "-o", tmp_path / "x.html", "-f", "json").exit_code == 0
-    assert len(json.loads((tmp_path / "x.html").read_text())) == 2
-    assert run("export", "-p", store, "-o", tmp_path / "x.gz", "-f", "json").exit_code == 2
+    assert run("export", "-p", store, "-o", tmp_path / "x.pdf", "-f", "json").exit_code == 0
+    assert len(json.loads((tmp_path / "x.pdf").read_text())) == 2
+
+
+def test_on_a_terminal_a_person_hears_what_an_ending_does_not_say(
+    store: Path, tmp_path: Path
+) -> None:
+    note = "as JSON Lines; -f, or an ending, chooses another form"
+    for name, told in (("x.txt", True), ("x", True), ("x.jsonl", False), ("x.md.gz", False)):
+        code, shown = on_terminal("export", "-p", str(store), "-o", name, cwd=tmp_path)
+        assert (code, note in shown.replace("\r\n", "")) == (0, told), shown
+    for options in (["-q"], ["-f", "jsonl"]):
+        _, shown = on_terminal("export", "-p", str(store), "-o", "x.txt", *options, cwd=tmp_path)
+        assert note not in shown
+    assert note not in on_terminal("export", "-p", str(store), "-o", "/dev/null")[1]
 
 
 def test_a_closed_descriptor_of_stdout_is_no_success(store: Path) -> None:

@@ -92,6 +92,11 @@ class Held:
         """Give the file back."""
         self._opened.file.close()
 
+    @property
+    def copied(self) -> bool:
+        """Whether the lines stand in a temporary file, and not as they are at the path."""
+        return self._opened.identity is None
+
     async def look(self) -> Index:
         """The index, with what was appended to the file since."""
         self._check_open()

@@ -233,7 +233,7 @@ class FileStore:
         first = export.part
         parts = Parts(first.set, first.part, export.last, first.of) if first else None
         spans: list[tuple[int, int]] | None = export.spans if export.line else None
-        if self._held.reading.converted:
+        if self._held.reading.converted or self._held.copied:
             spans = None
         elif alone:
             spans = [(index.begin, index.end)]

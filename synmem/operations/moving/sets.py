@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from synmem.errors import CorruptData
+from synmem.formats.endings import stem_and_ending
 from synmem.store import Parts
 
 _NAMED: Final = re.compile(r"(.+)-(\d{4,})", re.DOTALL)
@@ -132,13 +133,13 @@ def numbered(name: str) -> bool:
 
 def _family(name: str) -> tuple[str, str, str] | None:
     """What the names of all parts of one export have in common."""
-    path = Path(name).absolute()
-    found = _NAMED.fullmatch(path.stem)
-    return (str(path.parent), found[1], path.suffix) if found else None
+    stem, ending = stem_and_ending(name)
+    found = _NAMED.fullmatch(stem)
+    return (str(Path(name).absolute().parent), found[1], ending) if found else None
 
 
 def _digits(name: str) -> str:
-    found = _NAMED.fullmatch(Path(name).stem)
+    found = _NAMED.fullmatch(stem_and_ending(name)[0])
     assert found is not None
     return found[2]
 
