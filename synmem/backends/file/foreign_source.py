@@ -58,6 +58,8 @@ class FilesSource:
         self._places: dict[str, _Place] = {}
         self._strays: list[Damage] = []
         self._recent: dict[tuple[str, int], tuple[list[Member], int, Tellings]] = {}
+        self._was_seen = self._is_new = False
+        """Whether all was looked at, and whether that is more than is remembered."""
         self._alone = asyncio.Lock()
         self._is_closed = False
 
@@ -101,8 +103,11 @@ class FilesSource:
 
     async def close(self) -> None:
         """See `Source.close`."""
-        self._is_closed = True
-        self._held.close()
+        if not self._is_closed:
+            self._is_closed = True
+            if self._is_new:
+                await asyncio.to_thread(self._remember)
+            self._held.close()
 
     async def _do(self, steps: Steps[_T]) -> _T:
         if self._is_closed:
@@ -133,9 +138,18 @@ class FilesSource:
             yield
         self._files = {name: files for name, (files, _) in groups.items()}
         self._chapters = chapters
-        if is_new and self._remembered and _is_worth_it(chapters):
-            self._remembered.save(chapters)
+        self._is_new |= is_new
+        if not self._was_seen:
+            self._remember()
+        self._was_seen = True
         self._index()
+
+    def _remember(self) -> None:
+        """Keep what was seen, where it is new: at first, and when the store is closed, not each
+        time that a live file grows."""
+        if self._is_new and self._remembered and self._chapters and _is_worth_it(self._chapters):
+            self._remembered.save(self._chapters)
+        self._is_new = False
 
     def _known(self) -> dict[str, Chapter]:
         if self._chapters is None:

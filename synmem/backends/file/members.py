@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, Protocol
+from typing import BinaryIO, Final, NamedTuple, Protocol, cast
 
 from synmem.errors import CorruptData
 
@@ -51,7 +51,7 @@ class Place(Protocol):
         """So much of a file; FileNotFoundError where it is not there."""
 
     def open(self, name: str) -> BinaryIO:
-        """A file, to be sought in."""
+        """A file, to be sought in: before each read, since others may seek in the same."""
 
     def close(self) -> None:
         """Give back what is held; twice is once."""
@@ -154,11 +154,15 @@ class FilePlace:
 
     def open(self, name: str) -> BinaryIO:
         """See `Place.open`."""
-        if self._unpacked is None:
-            return self._path.open("rb")
-        return os.fdopen(os.dup(self._unpacked.fileno()), "rb")
+        return self._path.open("rb") if self._unpacked is None else once_more(self._unpacked)
 
     def close(self) -> None:
         """See `Place.close`."""
         if self._unpacked is not None:
             self._unpacked.close()
+
+
+def once_more(file: BinaryIO) -> BinaryIO:
+    """The same open file, which the caller closes; without a buffer, since where one of the two
+    reads is where the other does."""
+    return cast(BinaryIO, os.fdopen(os.dup(file.fileno()), "rb", buffering=0))

@@ -9,9 +9,10 @@ import zipfile
 import zlib
 from collections.abc import Generator
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import IO, BinaryIO, Final, Protocol
 
-from synmem.backends.file.members import LARGEST, MOST, Member
+from synmem.as_read import at_once
+from synmem.backends.file.members import LARGEST, MOST, Member, once_more
 from synmem.errors import CorruptData
 from synmem.temporary import room
 
@@ -82,6 +83,8 @@ class ZipPlace:
 
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
+        self._unpacked: dict[str, BinaryIO] = {}
+        """Members that were sought in, each in a temporary file."""
         try:
             self._zip = zipfile.ZipFile(path)
         except (*_BROKEN, ValueError) as error:
@@ -107,37 +110,44 @@ class ZipPlace:
         info = self._infos.get(name)
         if info is None:
             raise FileNotFoundError(name)
-        whole = f"{self.name}: {name}"
+        if start:
+            with self.open(name) as file:
+                file.seek(start)
+                return file.read(size)
         found = bytearray()
-        with self._opened(info, whole) as packed:
-            while len(found) < start + size and (data := _next(packed, whole)):
+        with self._opened(info) as packed:
+            while len(found) < size and (data := _next(packed, self._whole(info))):
                 found += data
-                _check_ratio(whole, len(found), info.compress_size)
-        return bytes(found[start : start + size])
+                _check_ratio(self._whole(info), len(found), info.compress_size)
+        return bytes(found[:size])
 
     def open(self, name: str) -> BinaryIO:
-        """See `Place.open`."""
-        info = self._infos[name]
-        whole = f"{self.name}: {name}"
-        with self._opened(info, whole) as packed:
-            steps = _spooled(packed, whole, info.compress_size)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as stop:
-                    file: BinaryIO = stop.value
-                    return file
+        """See `Place.open`: it is unpacked once."""
+        if name not in self._unpacked:
+            info = self._infos[name]
+            with self._opened(info) as packed:
+                steps = _spooled(packed, self._whole(info), info.compress_size)
+                self._unpacked[name] = at_once(steps)
+        return once_more(self._unpacked[name])
 
-    def _opened(self, info: zipfile.ZipInfo, whole: str) -> "zipfile.ZipExtFile":
+    def _whole(self, info: zipfile.ZipInfo) -> str:
+        """What a member is called in output."""
+        return f"{self.name}: {info.filename}"
+
+    def _opened(self, info: zipfile.ZipInfo) -> IO[bytes]:
         try:
-            return self._zip.open(info)  # type: ignore[return-value]
+            return self._zip.open(info)
         except _BROKEN as error:
             hint = "unpack it first" if info.flag_bits & 1 else "is it all there?"
-            raise CorruptData(f"{whole} cannot be unpacked: {error}", hint=hint) from error
+            why = f"{self._whole(info)} cannot be unpacked: {error}"
+            raise CorruptData(why, hint=hint) from error
 
     def close(self) -> None:
         """See `Place.close`."""
         self._zip.close()
+        for file in self._unpacked.values():
+            file.close()
+        self._unpacked.clear()
 
 
 def _member(info: zipfile.ZipInfo) -> Member:

@@ -105,6 +105,8 @@ def test_an_archive_has_its_members_and_reads_each(tmp_path: Path) -> None:
     assert place.read("b.json", 1, 1) == b"2"
     with place.open("a/c.json") as file:
         file.seek(1)
+        assert place.read("a/c.json", 2, 5) == b"]"  # which seeks in it, too
+        file.seek(1)
         assert file.read() == b"1]"
     assert only_member(place) is None
     place.close()
@@ -120,6 +122,7 @@ def test_what_a_member_is_called_leads_nowhere(tmp_path: Path, name: str) -> Non
     (member,) = place.members()
     assert place.read(member) == b"[1]"
     place.open(member).close()
+    place.close()
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -131,6 +134,7 @@ def test_a_member_that_unpacks_to_a_disk_full_is_refused(
     for read in (place.read, place.open):
         with pytest.raises(CorruptData, match="made to fill a disk"):
             read("x.json")
+    place.close()
 
 
 def test_a_member_that_lies_about_its_size_is_bounded_by_what_it_unpacks_to(
