@@ -78,9 +78,23 @@ class _Following:
 
     async def follow(self, infos: Sequence[ConversationInfo]) -> None:
         """See `follow`."""
-        index, store = self._index, self._store
+        index = self._index
         names = [info.id for info in infos]
         known = await index.known(names)
+        edited = await self._edited(known)
+        if edited is not None:
+            # As many messages, and none of them another: its ends need not be read.
+            as_known = {name for name in known if name not in edited}
+            infos = [i for i in infos if i.id not in as_known or not known[i.id].is_counted(i)]
+        await self._follow(infos, known, edited or set())
+        await index.seen(names)
+
+    async def _follow(
+        self, infos: Sequence[ConversationInfo], known: dict[str, Known], edited: set[str]
+    ) -> None:
+        """Those that may have changed; a message of the `edited` ones is another than it was."""
+        index, store = self._index, self._store
+        names = [info.id for info in infos]
         heads, lasts = await _ends(store, names, False), await _ends(store, names, True)
         whole = {
             info.id
@@ -88,7 +102,6 @@ class _Following:
             if info.id in known and known[info.id].is_whole(info, lasts.get(info.id))
         }
         await self._guard([name for name in names if name not in whole], lasts)
-        edited = await self._edited(known)
         await self._guard([name for name in edited if name in whole], lasts)
         anew = []
         for info in infos:
@@ -102,7 +115,6 @@ class _Following:
         await index.drop([known[name] for name in anew if name in known])
         if anew:
             await self._take(anew)
-        await index.seen(names)
 
     async def _guard(self, names: Sequence[str], lasts: Mapping[str, str]) -> None:
         """Guard the messages of these conversations up to their ends."""
@@ -111,13 +123,13 @@ class _Following:
         guards = {name: Guard(upto[name], each) for name, each in prints.items()}
         self._guards.update(guards)
 
-    async def _edited(self, known: Mapping[str, Known]) -> set[str]:
+    async def _edited(self, known: Mapping[str, Known]) -> set[str] | None:
         """Those of which a message is not what it was when it was read, or of which that was not
-        told then, but would be now."""
+        told then, but would be now; None where the store cannot tell."""
         upto = {name: old.guard.upto for name, old in known.items()}
         prints = await self._prints({name: each for name, each in upto.items() if each != START})
         if prints is None:
-            return set()
+            return None
         return {name for name, old in known.items() if prints.get(name, "") != old.guard.print
                 or old.guard == Guard()}  # fmt: skip
 

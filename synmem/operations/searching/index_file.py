@@ -73,7 +73,11 @@ class Known(msgspec.Struct, frozen=True):
             return last == self.last
         # A count says more than a position, which a store may write in several ways.
         same = last is not None and last.split()[0] == self.last.split()[0]
-        return same and info.messages == self.reach.messages
+        return same and self.is_counted(info)
+
+    def is_counted(self, info: ConversationInfo) -> bool:
+        """Whether it is known to have as many messages."""
+        return info.messages == self.reach.messages
 
 
 class Guard(NamedTuple):

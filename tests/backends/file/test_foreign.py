@@ -27,6 +27,7 @@ from synmem.layouts.foreign.named_files import each_ending, stem
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Export, Files, Folder, Told
 from synmem.messages import STRAY, TWICE, Holds, Message, parse_json
+from synmem.operations.searching.word_index import open_index
 from synmem.store import START
 from tests.conformance import contents, details, ids, run
 
@@ -459,3 +460,31 @@ def test_other_programs_files_are_only_read(tmp_path: Path) -> None:
     whole = store(tmp_path / "a.json")
     with pytest.raises(Unsupported, match="can be read, not written"):
         run(whole.delete("a"))
+
+
+def test_after_a_change_a_search_index_reads_that_conversation_alone(
+    tmp_path: Path, counted: Counted
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    for name in "abcdef":
+        (place / f"{name}.txt").write_text("Title\none\ntwo")
+
+    async def update() -> list[str]:
+        whole = counted.store(place)
+        counted.read.clear()
+        async with open_index(tmp_path / "index") as index:
+            await index.update(whole, whole.conversations(details=True), complete=True)
+        await whole.close()
+        return sorted(set(counted.read))
+
+    async def main() -> None:
+        assert len(await update()) == 6
+        assert await update() == []
+        (place / "c.txt").write_text("Title\none\ntwo\nthree")
+        assert await update() == ["c.txt"]
+        (place / "d.txt").write_text("Title\none\ntwo!")
+        (place / "e.txt").unlink()
+        assert await update() == ["d.txt"]
+
+    run(main())
