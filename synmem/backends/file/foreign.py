@@ -13,13 +13,11 @@ from synmem.backends.file.forms import GZIP, SNIFFED, ZIP, is_ours
 from synmem.backends.file.members import FilePlace, FolderPlace, Place
 from synmem.backends.file.opening import BLOCK, Steps, head_of, spooled, translating
 from synmem.backends.file.remembered import Remembered
-from synmem.backends.file.unpacking import ZipPlace, gunzipped, only_member
 from synmem.backends.whole import WholeStore
 from synmem.layouts import naming, registry
 from synmem.layouts.heads import Head
 
 _ENDINGS: Final = frozenset({".json", ".jsonl", ".md"})
-_KINDS: Final = {FolderPlace: "folder", ZipPlace: "archive", FilePlace: "file"}
 
 
 class Plain(NamedTuple):
@@ -82,6 +80,9 @@ def _there(path: Path, name: str) -> Steps[Plain | Place]:
         return Plain(path, path.name, unpacked)
     with path.open("rb") as file:
         head = head_of(file)
+        if head.startswith((ZIP, GZIP)):
+            from synmem.backends.file.unpacking import ZipPlace, gunzipped
+
         if head.startswith(ZIP):
             return ZipPlace(path, name)
         if head.startswith(GZIP):
@@ -114,11 +115,12 @@ def _fitting(there: Plain | Place, place: Place, layout: str | None) -> Steps[Pl
     if not found.fits and not found.almost and layout is None:
         if isinstance(there, Plain):
             return there
-        if isinstance(place, ZipPlace) and (member := only_member(place)):
+        if place.kind == "archive" and len(members := [*place.members()]) == 1:
+            (member,) = members
             unpacked = place.open(member)
             place.close()
             return Plain(Path(place.name), member.rpartition("/")[2], unpacked)
-    is_folder = isinstance(place, FolderPlace)
+    is_folder = place.kind == "folder"
     return Fitting(place, choose(place.name, found, layout, is_folder=is_folder))
 
 
@@ -130,6 +132,6 @@ def store_of(
     is_kept = place.name == str(path)  # what has another name is a copy that nobody finds again
     remembered = Remembered(f"{path.resolve()}\0{fit.layout}") if is_kept else None
     source = FilesSource(place, Units(place, fit), remembered, page_size=page_size)
-    remark = naming.whose(fit.layout, fit.shape.version, _KINDS[type(place)])
+    remark = naming.whose(fit.layout, fit.shape.version, place.kind)
     branches = bool(settings.get("branches"))
     return WholeStore(source, fit.shape.holds, remark, branches=branches, page_size=page_size)

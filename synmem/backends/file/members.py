@@ -38,6 +38,8 @@ class Member(NamedTuple):
 class Place(Protocol):
     """Where files are."""
 
+    kind: str
+    """What it is, for a person: a folder, an archive, a file."""
     name: str
     """What it is called in output."""
 
@@ -59,6 +61,8 @@ class Place(Protocol):
 
 class FolderPlace:
     """A folder, and the folders in it."""
+
+    kind = "folder"
 
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
@@ -122,6 +126,8 @@ class FolderPlace:
 
 class FilePlace:
     """One file: at its path, or, of a packed one, in the temporary file that it was unpacked to."""
+
+    kind = "file"
 
     def __init__(self, path: Path, name: str, unpacked: BinaryIO | None, called: str) -> None:
         """`called`: what the file is called here."""

@@ -81,6 +81,8 @@ def _check_ratio(name: str, found: int, size: int) -> None:
 class ZipPlace:
     """A ZIP archive."""
 
+    kind = "archive"
+
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         self._unpacked: dict[str, BinaryIO] = {}
@@ -152,9 +154,3 @@ class ZipPlace:
 
 def _member(info: zipfile.ZipInfo) -> Member:
     return Member(info.file_size, info.CRC, info.header_offset)
-
-
-def only_member(archive: ZipPlace) -> str | None:
-    """The name of the one file in an archive; None where there are several, or none."""
-    names = [*archive.members()]
-    return names[0] if len(names) == 1 else None

@@ -890,7 +890,7 @@ def test_the_form_may_be_named_by_either_word(tmp_path: Path, key: str) -> None:
     with pytest.raises(CorruptData):
         asyncio.run(names(**{key: "json"}))
     with pytest.raises(UsageError, match="'langchain'"):
-        asyncio.run(names(**{key: "langchain"}))
+        asyncio.run(names(**{key: "langgraph"}))
 
 
 def test_two_forms_are_no_form(tmp_path: Path) -> None:
