@@ -889,7 +889,7 @@ def test_the_form_may_be_named_by_either_word(tmp_path: Path, key: str) -> None:
     assert asyncio.run(names(**{key: "csv"})) == ["a"]
     with pytest.raises(CorruptData):
         asyncio.run(names(**{key: "json"}))
-    with pytest.raises(UsageError, match="'langchain'"):
+    with pytest.raises(UsageError, match="'langgraph'"):
         asyncio.run(names(**{key: "langgraph"}))
 
 
