@@ -13,7 +13,6 @@ from synmem.layouts import registry
 COMING: Final = (
     ("aider", "its history"),
     ("Anthropic", "request bodies"),
-    ("AnythingLLM", "SQLite"),
     ("big-AGI", "its export"),
     ("Chatbox", "its export"),
     ("ChatGPT", "its export"),

@@ -151,7 +151,8 @@ class WholeStore:
             some, waiting = waiting[:width], waiting[width:]
             found = await self._told(some, trunks)
             count = sum(len(told.messages) for told in found.values())
-            width = min(width * 2, _MOST_AT_ONCE) if count <= self._page_size else 1
+            fits = width * self._page_size // max(count, 1)
+            width = max(1, min(width * 2, fits, _MOST_AT_ONCE))
             for conversation in some:
                 if conversation in found:
                     yield conversation, found[conversation]

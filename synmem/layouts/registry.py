@@ -23,6 +23,7 @@ from synmem.layouts.shapes import (
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "agent_framework": ("redis", "file"),
     "agno": ("sqlite", "postgres"),
+    "anythingllm": ("sqlite",),
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
     "crush": ("sqlite",),

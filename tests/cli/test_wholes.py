@@ -17,6 +17,7 @@ from tests.layouts.test_fixtures import ALL, expected_of
 PLACES = {
     "agno-sqlite-v2": "agno.db",
     "agno-sqlite-v3": "agno.db",
+    "anythingllm": "anythingllm.db",
     "crush": "crush.db",
     "cursor-vscdb": "state.vscdb",
     "google-adk-sqlalchemy": "sessions.db",
@@ -167,6 +168,7 @@ def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path:
     ("name", "spoil", "conversation"),
     [
         ("agno-sqlite-v3", "UPDATE agno_runs SET run_data = '{' WHERE session_id = 'tricky'", "tricky"),
+        ("anythingllm", "UPDATE workspace_chats SET response = '{' WHERE prompt LIKE 'line1%'", "api-tricky"),
         ("crush", "UPDATE messages SET parts = '{' WHERE parts LIKE '%line1%'", "fd6dea2d"),
         ("cursor-vscdb", "UPDATE cursorDiskKV SET value = '{' WHERE value LIKE '%line1%'", "ef44228b"),
         ("goose", "UPDATE messages SET content_json = '{' WHERE content_json LIKE '%line1%'", "20260921_6"),

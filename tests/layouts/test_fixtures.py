@@ -63,7 +63,7 @@ ALL = [
     Fixture("agno-sqlite-v3", "agno.db"),
     coming("aider-history", ".aider.chat.history.md", "no layout for aider's history", "file"),
     coming("anthropic-messages", "requests.jsonl", "no form for Anthropic's requests", "file"),
-    coming("anythingllm", "anythingllm.db", "no layout for AnythingLLM"),
+    Fixture("anythingllm", "anythingllm.db"),
     coming("big-agi-export", "conversations_all_2026-09-21.agi.json", "no form for big-AGI's export", "file"),
     Fixture("chainlit-postgres", "chainlit-postgres.sql", "postgres"),
     Fixture("chat-ui-mongodb", "conversations.jsonl", "mongo"),
