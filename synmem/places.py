@@ -183,7 +183,7 @@ PLACES: Final[dict[str, Place]] = {
         Spot("qwen_code", "{qwen}/projects", ("*/chats/*.jsonl",)),
     )),
     "roo-code": Place("Roo Code", (
-        Spot("roo_code", "{editors}/globalStorage/rooveterinaryinc.roo-cline", _TASKS),
+        Spot("cline", "{editors}/globalStorage/rooveterinaryinc.roo-cline", _TASKS),
     )),
     "sillytavern": Place("SillyTavern", (
         Spot("sillytavern", "{data}/SillyTavern/data", ("*/chats/*/*.jsonl",)),

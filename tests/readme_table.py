@@ -19,7 +19,6 @@ COMING: Final = (
     ("Cherry Studio", "its backup"),
     ("Claude.ai", "its export"),
     ("Claude Code", "its folders"),
-    ("Cline, Roo Code", "their folders"),
     ("Codex CLI", "its folders"),
     ("Continue", "its folders"),
     ("Copilot CLI", "its folders"),

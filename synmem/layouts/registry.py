@@ -26,6 +26,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "anythingllm": ("sqlite",),
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
+    "cline": ("file",),
     "crush": ("sqlite",),
     "cursor": ("sqlite",),
     "dify": ("postgres",),

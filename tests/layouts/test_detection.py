@@ -12,6 +12,8 @@ from tests.layouts.test_fixtures import ALL, Fixture
 
 WHOSE = {
     "agent-framework-file": "agent_framework",
+    "cline-sessions": "cline",
+    "cline-tasks": "cline",
     "haystack-json": "haystack",
     "langchain-file": "langchain",
     "llamaindex-simple-json": "llamaindex",

@@ -72,8 +72,8 @@ ALL = [
     coming("cherry-studio-backup", "data.json", "no form for Cherry Studio's backup", "file"),
     coming("claude-ai-export", "conversations.json", "no form for Claude.ai's export", "file"),
     coming("claude-code", "projects", "no layout for Claude Code's folders", "file"),
-    coming("cline-sessions", "sessions", "no layout for Cline's sessions", "file"),
-    coming("cline-tasks", "tasks", "no layout for Cline's tasks", "file"),
+    Fixture("cline-sessions", "sessions", "file"),
+    Fixture("cline-tasks", "tasks", "file"),
     coming("codex-rollouts", "sessions", "no layout for Codex's rollouts", "file"),
     coming("codex-rollouts-legacy", "sessions", "no layout for Codex's older rollouts", "file"),
     coming("continue-sessions", "sessions", "no layout for Continue's sessions", "file"),
@@ -467,7 +467,7 @@ def _compare(
         [about] = [each for each in expected if each["id"] == info.id]
         unknown = about.keys() - OF_CONVERSATION - KEPT_OF_CONVERSATION - COUNTED - ABOUT
         assert not unknown, f"nothing compares {unknown} of a conversation"
-        assert info.title == about.get("title")
+        assert info.title == (about.get("title") or None)
         assert info.messages in (None, len(messages))
         for key in about.keys() & KEPT_OF_CONVERSATION:
             assert _holds(info.extra, about[key]), key

@@ -1,13 +1,32 @@
 """Files that are cut off, or in which something else stands: of every layout of files."""
 
+import contextlib
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from tests.layouts.foreign.folders import check_cuts, check_spoiled, files_of, spoiled
+from synmem.layouts.shapes import MALFORMED, Files
+from tests.layouts.foreign.folders import (
+    check_cuts,
+    check_spoiled,
+    files_of,
+    folder_of,
+    groups,
+    spoiled,
+)
+from tests.layouts.foreign.wholes import check_told
 
 SMALL = [
     ("agent_framework", "agent-framework-file", "", "tools.jsonl"),
+    (
+        "cline",
+        "cline-sessions",
+        "sessions/1795893799968_v3fou",
+        "1795893799968_v3fou.messages.json",
+    ),
+    ("cline", "cline-tasks", "tasks/1795895259647", "api_conversation_history.json"),
+    ("cline", "cline-tasks", "tasks/1795895259647", "ui_messages.json"),
     ("haystack", "haystack-json", "", "messages.json"),
     ("langchain", "langchain-file", "", "lc-extra.json"),
     ("pydantic_ai", "pydantic-ai-json", "", "tools.json"),
@@ -43,3 +62,15 @@ def test_whatever_stands_in_files_is_told_or_named(
     layout: str, fixture: str, under: str, data: some.DataObject
 ) -> None:
     check_spoiled(layout, data.draw(spoiled(files_of(fixture, under))))
+
+
+@pytest.mark.parametrize(("layout", "fixture", "under"), FOLDERS)
+def test_a_file_that_is_removed_meanwhile_hides_no_other(
+    layout: str, fixture: str, under: str
+) -> None:
+    for group in groups(layout, files_of(fixture, under)):
+        for name in group.data:
+            rest = {each: data for each, data in group.data.items() if each != name}
+            with contextlib.suppress(*MALFORMED):
+                for told in folder_of(layout).unfold(Files(group.name, rest)).values():
+                    check_told(told)

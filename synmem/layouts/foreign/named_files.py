@@ -1,10 +1,11 @@
-"""Conversations that are called as the files that they lie in."""
+"""Conversations that are files: called as these, and with others beside them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from synmem.layouts.foreign.values import told
-from synmem.messages import Message, Unreadable
+from synmem.layouts.shapes import Files
+from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 
 def each_ending(*endings: str) -> Callable[[Sequence[str]], Mapping[str, Sequence[str]]]:
@@ -29,3 +30,25 @@ def each_told(
     if not isinstance(messages, list):
         raise ValueError("its messages are no list")
     return [m for index, each in enumerate(messages) for m in told("message", index, make, each)]
+
+
+def object_beside(files: Files, name: str, damaged: list[Unreadable]) -> JSONObject:
+    """The object in a file beside the messages, empty where there is none. What cannot be read of
+    it is told among the damaged, and hides no message."""
+    said = json_beside(files, name, damaged)
+    if isinstance(said, dict):
+        return said
+    if said is not None:
+        damaged.append(Unreadable(name, f"{name}: it is no object"))
+    return {}
+
+
+def json_beside(files: Files, name: str, damaged: list[Unreadable]) -> Any:
+    """What a file beside the messages says, as `object_beside`; None where it is not there."""
+    if name not in files.data:
+        return None
+    try:
+        return parse_json(files.data[name])
+    except ValueError as error:
+        damaged.append(Unreadable(name, f"{name}: not JSON: {error}"))
+        return None

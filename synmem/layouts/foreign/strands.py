@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from synmem.layouts.foreign import runs
+from synmem.layouts.foreign.named_files import object_beside
 from synmem.layouts.foreign.values import (
     kept,
     object_of,
@@ -95,13 +96,19 @@ def unfold(files: Files) -> dict[str, Told]:
     places = {name: place for name in files.data if (place := _place(name))}
     for name, place in places.items():
         agents[place.agent].append(name)
-    session = _beside(files, next(iter(places.values())).session + "session.json")
+    damaged: list[Unreadable] = []
+    first, *_ = places.values()
+    folder = first.session
+    session = object_beside(files, folder + "session.json", damaged)
+    if damaged and not folder:
+        raise ValueError(damaged[0].reason)  # nothing else says which session it is
     found = {}
     for folder, names in agents.items():
-        first, agent = places[names[0]], _beside(files, folder + "agent.json")
-        own = {"session": session, "agent": agent}
-        found[_called(first, session, agent, alone=len(agents) == 1)] = Told(
-            messages=[m for name in names for m in _messages(name, files.data[name])],
+        place, odd = places[names[0]], [*damaged]
+        agent = object_beside(files, folder + "agent.json", odd)
+        own = {"session": kept(session), "agent": kept(agent)}
+        found[_called(place, session, agent, alone=len(agents) == 1)] = Told(
+            messages=[*(m for name in names for m in _messages(name, files.data[name])), *odd],
             extra={NAME: {key: value for key, value in own.items() if value}},
         )
     return found
@@ -116,13 +123,6 @@ def _called(place: _Place, session: JSONObject, agent: JSONObject, *, alone: boo
     if not of_session:
         return of_agent
     return of_session if alone else f"{of_session}/{of_agent}"
-
-
-def _beside(files: Files, name: str) -> JSONObject:
-    """What a file beside the messages says, where it is there."""
-    if name not in files.data:
-        return {}
-    return kept(object_of(parse_json(files.data[name]), name))
 
 
 def _messages(name: str, data: bytes) -> Sequence[Message | Unreadable]:
