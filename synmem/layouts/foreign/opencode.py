@@ -73,7 +73,8 @@ def session(about: JSONObject, steps: Sequence[Step]) -> Told:
     """What a session says, from its own object and its steps, in their order."""
     about = dict(about)
     everything = _told(steps)
-    messages = _told(_standing(about.get("revert"), steps))
+    standing = _standing(about.get("revert"), steps)
+    messages = _told(standing)
     branches = {}
     if undone := len(everything) - len(messages):
         about["reverted"] = undone
@@ -85,6 +86,7 @@ def session(about: JSONObject, steps: Sequence[Step]) -> Told:
         title=title,
         extra={NAME: left} if left else None,
         branches=branches,
+        leaf=str(standing[-1].id) if standing else None,
     )
 
 
@@ -320,6 +322,7 @@ def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
         title=told.title,
         extra=told.extra,
         branches={leaf: [*first, *said] for leaf, said in told.branches.items()},
+        leaf=told.leaf,
     )
 
 

@@ -234,6 +234,7 @@ def test_what_was_reverted_is_another_branch(revert: Any, left: list[str]) -> No
     (branch,) = told.branches.values()
     assert [each.content for each in branch if isinstance(each, Message)] == ["one", "two", "three", "four"]  # fmt: skip
     assert [*told.branches] == ["c"]
+    assert told.leaf == {0: None, 1: "a", 2: "b", 3: "b"}[len(left)]
     assert told.extra == {"opencode": {"revert": revert, "reverted": 4 - len(left)}}
 
 
