@@ -8,6 +8,7 @@ absolute in the middle of a path counts from there on. Nothing here opens a stor
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Final, NamedTuple
 
@@ -304,7 +305,10 @@ def _matching(path: Path) -> list[Path]:
     """The path, or those that its last part is a pattern of."""
     if "*" not in path.name:
         return [path]
-    return sorted(path.parent.glob(path.name))
+    try:
+        return sorted(path.parent.glob(path.name))
+    except OSError:
+        return []
 
 
 def _is_there(path: Path, holds: tuple[str, ...]) -> bool:
@@ -320,3 +324,33 @@ def _is_there(path: Path, holds: tuple[str, ...]) -> bool:
         return any(next(path.glob(pattern), None) is not None for pattern in holds)
     except OSError:
         return False
+
+
+# --- what lies elsewhere ---------------------------------------------------------------------
+
+
+def root_of(layout: str, folder: PurePath) -> PurePath | None:
+    """The folder that the program of this layout would have as its place, and of which this one is
+    a part: by what its folders are called. None where that cannot be told."""
+    parts = folder.parts
+    for wanted, kept in _chains(layout):
+        for start in range(len(parts) - len(wanted), -1, -1):
+            its = parts[start : start + len(wanted)]
+            if all(map(fnmatchcase, its, wanted)):
+                return type(folder)(*parts[: start + kept])
+    return None
+
+
+def _chains(layout: str) -> Iterator[tuple[list[str], int]]:
+    """What folders are called in which files of a layout lie, from the last part of the place that
+    has a name of its own on, or else from the place on; and how many of these are the place's."""
+    for spot in (spot for place in PLACES.values() for spot in place.spots):
+        if spot.layout != layout:
+            continue
+        last = spot.at.rpartition("/")[2]
+        for pattern in spot.holds:
+            within = [part for part in pattern.split("/")[:-1] if part != "**"]
+            if not last.startswith(("{", "~")):
+                yield [last, *within], 1
+            if any("*" not in part for part in within):
+                yield within, 0

@@ -333,7 +333,8 @@ def of_place(place: str, there: "Found") -> Profile:
 def address(profile: Profile) -> str:
     """What a file's profile is opened by without its name: its path, and its layout behind it."""
     layout = profile.settings.get("layout")
-    return str(profile.file) + (f"?layout={layout}" if layout else "")
+    path: str = profile.settings[PLACE[profile.backend]]
+    return path + (f"?layout={layout}" if layout else "")
 
 
 # --- to be opened ---------------------------------------------------------------------------

@@ -7,9 +7,10 @@ what that holds. `inmemory` is the reference; `paging` (the order in which pages
 
 import contextlib
 import importlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from synmem.errors import MissingExtra, ProfileError, Unsupported
 from synmem.exhaustion import exhausted
@@ -87,6 +88,28 @@ async def open_store(
         yield store
     finally:
         await to_its_end(store.close())
+
+
+class Sighting(NamedTuple):
+    """What may be conversations below a folder: a file or, `is_folder`, a folder, by its name from
+    there; in which backend; and of which layout, where it does not tell that by itself. `alone` is
+    the one file of that layout that is in a folder, where it can stand alone."""
+
+    backend: str
+    name: str
+    layout: str | None = None
+    is_folder: bool = False
+    alone: str | None = None
+
+
+async def survey(folder: Path, names: Sequence[str]) -> list[Sighting]:
+    """What of these files (names below the folder, with `/`) may be conversations, by how they
+    begin and by their tables: no more of any is read, and nothing is written."""
+    found: list[Sighting] = []
+    for backend in ("sqlite", "file"):
+        module = importlib.import_module(f"{__name__}.{backend}.surveying")
+        found += await module.survey(folder, names)
+    return found
 
 
 def _check_named(store: Store) -> None:

@@ -1,7 +1,9 @@
 """Profiles of stores that were found, in config.toml."""
 
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synmem.cli import render
@@ -11,6 +13,7 @@ from synmem.errors import ProfileError
 if TYPE_CHECKING:
     from synmem.cli.finding import Find
     from synmem.config import Config
+    from synmem.profiles import Profile
 
 
 def add_profiles(session: Session, finds: "Sequence[Find]") -> dict[str, str]:
@@ -27,7 +30,7 @@ def add_profiles(session: Session, finds: "Sequence[Find]") -> dict[str, str]:
         identity = find.profile.identity
         if identity in there:
             continue
-        others = PLACES.keys() - {find.called}
+        others = PLACES.keys() - ({find.called} if find.profile.program else set())
         name = _free(find.called, {*names(config), *COMMANDS, *others})
         try:
             Edit(config.file).add(name, _values(find))
@@ -68,7 +71,16 @@ def _free(called: str, taken: Collection[str]) -> str:
 
 
 def _values(find: "Find") -> dict[str, Any]:
-    settings = find.profile.settings
-    if any("${" in str(value) for value in settings.values()):
-        raise ProfileError("a path with ${ in it cannot stand in a profile")
-    return {"backend": find.profile.backend, **settings}
+    return {"backend": find.profile.backend, **absolute(find.profile)}
+
+
+def absolute(profile: "Profile") -> dict[str, Any]:
+    """A typed path is written as it is found from any folder; `~` stays."""
+    settings = dict(profile.settings)
+    for key in {"db_path", "path"} & set(settings):
+        if not settings[key].startswith("~"):
+            settings[key] = os.path.normpath(Path(settings[key]).absolute())
+        # In the file a "${" would be a variable; a path that was typed has none.
+        if "${" in settings[key]:
+            raise ProfileError("a path with ${ in it cannot stand in a profile")
+    return settings

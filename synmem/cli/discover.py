@@ -1,6 +1,7 @@
 """`synmem discover`: which stores there are on this machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from synmem.cli import render
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import size
+from synmem.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,45 +20,100 @@ if TYPE_CHECKING:
 _COLUMNS = ("Store", "Layout", "Conversations", "Messages", "Size", "Last used")
 
 
+FoldersArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FOLDER", show_default=False,
+        help="Look below these instead: files, and folders of sessions.",
+    ),
+]  # fmt: skip
+MaxOption = Annotated[
+    int, typer.Option("--max", metavar="N", help="Of a FOLDER, look at so many entries at most.")
+]
 AddOption = Annotated[bool, typer.Option("--add", help="Write a profile for each.")]
 
 
 @command()
-async def discover(session: Session, add: AddOption = False) -> int | None:
+async def discover(
+    session: Session,
+    folders: FoldersArgument = None,
+    most: MaxOption = 200_000,
+    add: AddOption = False,
+) -> int | None:
     """Find the conversations that other programs keep here.
 
     Each is listed with its layout, conversations, messages, size and last use. Its name is what -p
     takes. Nothing is opened for writing, and nothing leaves the machine. In a pipe a line for each,
     with tabs between.
 
+    Below a FOLDER: databases, exports and session folders of all layouts, and our own; no link is
+    followed, and .git, node_modules and the like are passed over.
+
     \b
     synmem discover
-    synmem discover --add
+    synmem discover ~/Downloads /mnt/backup/home --add
     """
-    from synmem.cli.finding import known_places
+    if most < 1:
+        raise UsageError("--max is 1 or more")
+    from synmem.cli.progress import late_progress
 
-    known = known_places()
-    seen = await _look(session, known.finds)
-    found = list(zip(known.finds, seen, strict=True))
+    async with late_progress("Looking at stores", quiet=session.quiet) as bar:
+        finds = await _below(session, folders, most) if folders else _known(session)
+        bar.expect(len(finds))
+        found = await _look(session, finds, bar.advance)
     profiles = _add(session, found) if add else {}
     _print(session, found, profiles)
-    for path in known.older:
-        session.note(f"left out, since a newer one is there: {render.visible_line(str(path))}")
-    if not known.finds:
+    if not found:
         session.note("nothing found")
     lacking = add and any(_profile(find, profiles) is None for find, each in found if each.total)
     return PARTLY if _name_broken(found) or lacking else None
 
 
-async def _look(session: Session, finds: "Sequence[Find]") -> "list[Seen]":
+def _known(session: Session) -> "list[Find]":
+    from synmem.cli.finding import known_places
+
+    known = known_places()
+    for path in known.older:
+        session.note(f"left out, since a newer one is there: {render.visible_line(str(path))}")
+    return known.finds
+
+
+async def _below(session: Session, folders: Sequence[str], most: int) -> "list[Find]":
+    """What is below these folders, each store once."""
+    from synmem.cli.finding import below
+
+    finds: dict[str, Find] = {}
+    for folder in folders:
+        there = await below(Path(folder), most)
+        for find in there.finds:
+            finds.setdefault(_key(find), find)
+        if there.is_cut:
+            where = render.visible_line(folder)
+            session.note(f"{where}: {most:,} entries were looked at, no more (--max N)")
+    return sorted(finds.values(), key=lambda find: find.profile.name)
+
+
+async def _look(
+    session: Session, finds: "Sequence[Find]", heard: "Callable[[], object]"
+) -> "list[tuple[Find, Seen]]":
+    """What there is in each; what is none after all is left out."""
     from synmem import __version__
-    from synmem.cli.progress import late_progress
+    from synmem.errors import UnknownLayout
     from synmem.operations.discovering.look import look
     from synmem.operations.discovering.totals import Remembered
 
     spots = [_spot(session, find) for find in finds]
-    async with late_progress("Looking at stores", total=len(spots), quiet=session.quiet) as bar:
-        return await look(spots, Remembered(__version__), bar.advance)
+    seen = await look(spots, Remembered(__version__), heard)
+    return [
+        (find, each)
+        for find, each in zip(finds, seen, strict=True)
+        if not (find.may_be and isinstance(each.error, UnknownLayout))
+    ]
+
+
+def _key(find: "Find") -> str:
+    """What a store is remembered by."""
+    return f"{find.profile.identity} {find.profile.settings.get('layout', '')}"
 
 
 def _spot(session: Session, find: "Find") -> "Spot":
@@ -64,8 +121,7 @@ def _spot(session: Session, find: "Find") -> "Spot":
 
     profile = find.profile
     assert profile.file is not None
-    key = f"{profile.identity} {profile.settings.get('layout', '')}"
-    return Spot(key, profile.file, find.holds, lambda: session.open_profile(profile))
+    return Spot(_key(find), profile.file, find.holds, lambda: session.open_profile(profile))
 
 
 def _add(session: Session, found: "Sequence[tuple[Find, Seen]]") -> dict[str, str]:

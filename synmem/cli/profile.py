@@ -1,6 +1,5 @@
 """`synmem profile`: the connection profiles of config.toml."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -247,6 +246,7 @@ def _values(
 ) -> dict[str, Any]:
     """The profile's table, as it is written: every key known, every value of its type."""
     from synmem import profiles
+    from synmem.cli.adding import absolute
     from synmem.config import Config
     from synmem.settings import checked, from_text, kinds
 
@@ -259,7 +259,7 @@ def _values(
             f"{target!r} is neither a URL nor a path", hint=f"a file of that name is ./{target}"
         )
     profile = profiles.from_address(target)
-    values = {"backend": profile.backend, **_absolute(profile)}
+    values = {"backend": profile.backend, **absolute(profile)}
     if profile.protected or protected:
         values["protected"] = True
     if create:
@@ -272,18 +272,6 @@ def _values(
         values[key] = checked(profile.backend, key, value, "--set")
     profiles.named(name, Config(Path(), profiles={name: values}))
     return values
-
-
-def _absolute(profile: "Profile") -> dict[str, Any]:
-    """A typed path is written as it is found from any folder; `~` stays."""
-    settings = dict(profile.settings)
-    for key in {"db_path", "path"} & set(settings):
-        if not settings[key].startswith("~"):
-            settings[key] = os.path.normpath(Path(settings[key]).absolute())
-        # In the file a "${" would be a variable; a path that was typed has none.
-        if "${" in settings[key]:
-            raise ProfileError("a path with ${ in it cannot stand in a profile")
-    return settings
 
 
 def _say_added(

@@ -16,10 +16,11 @@ _CLEAR_LINE = b"\r\x1b[2K"
 class Bar:
     """Counts what was done; `advance` is cheap, the terminal is written ten times a second."""
 
-    def __init__(self, shown: Any = None, task: Any = None) -> None:
+    def __init__(self) -> None:
         self.done = 0
-        self._shown = shown
-        self._task = task
+        self._total: int | None = None
+        self._shown: Any = None
+        self._task: Any = None
         self._next = 0.0
 
     @property
@@ -37,11 +38,15 @@ class Bar:
     def show(self, shown: Any, task: Any) -> None:
         """Draw it from now on, there."""
         self._shown, self._task = shown, task
-        self._next = 0.0
-        self.advance(0)
+        self._shown.update(task, completed=self.done, total=self._total)
+
+    def end(self) -> None:
+        """Show what was done in the end."""
+        self._shown.update(self._task, completed=self.done)
 
     def expect(self, total: int | None) -> None:
         """How many there will be, once that is known."""
+        self._total = total
         if self._shown is not None:
             self._shown.update(self._task, total=total)
 
@@ -91,7 +96,7 @@ def progress(
 
 
 @contextlib.asynccontextmanager
-async def late_progress(text: str, *, total: int, quiet: bool = False) -> AsyncIterator[Bar]:
+async def late_progress(text: str, *, quiet: bool = False) -> AsyncIterator[Bar]:
     """As `progress`, of work that may be done at once: drawn where it takes half a second."""
     import asyncio
 
@@ -100,7 +105,7 @@ async def late_progress(text: str, *, total: int, quiet: bool = False) -> AsyncI
         yield bar
         return
     with contextlib.ExitStack() as stack:
-        showing = _showing(bar, text, total, None)
+        showing = _showing(bar, text, None, None)
         loop = asyncio.get_running_loop()
         due = loop.call_later(_LATE_S, lambda: stack.enter_context(showing))
         stack.callback(due.cancel)
@@ -114,12 +119,13 @@ def _showing(
     shown = _drawn(render.visible_line(text), beside)
     above = _Above(shown)
     with contextlib.closing(above), shown, render.writing_above(above.write):
-        task = shown.add_task("", total=total)
-        bar.show(shown, task)
+        if total is not None:
+            bar.expect(total)
+        bar.show(shown, shown.add_task(""))
         try:
             yield
         finally:
-            shown.update(task, completed=bar.done)
+            bar.end()
 
 
 def _drawn(text: str, beside: Callable[[], str] | None) -> Any:

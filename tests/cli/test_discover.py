@@ -86,7 +86,7 @@ def test_in_a_pipe_a_line_has_tabs(home: Path) -> None:
 
 
 def test_on_a_terminal_it_is_a_table(home: Path) -> None:
-    code, shown = on_terminal("discover", NO_COLOR="1")
+    code, shown = on_terminal("discover", "-q", NO_COLOR="1")
     head, *rows = shown.splitlines()
     assert code == 0
     assert head.split() == ["Store", "Layout", "Conversations", "Messages", "Size", "Last", "used"]
@@ -148,7 +148,7 @@ def test_a_store_that_cannot_be_read_is_named_and_hides_no_other(home: Path) -> 
     assert "mem0: cannot be read: " in result.stderr
     [broken] = [each for each in found(code=6) if "error" in each]
     assert (broken["store"], broken["conversations"]) == ("mem0", None)
-    code, shown = on_terminal("discover", NO_COLOR="1")
+    code, shown = on_terminal("discover", "-q", NO_COLOR="1")
     assert code == 6
     assert [row.split()[2] for row in shown.splitlines() if row.startswith("mem0  ")] == ["unreadable"]  # fmt: skip
 

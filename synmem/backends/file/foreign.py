@@ -134,4 +134,6 @@ def store_of(
     source = FilesSource(place, Units(place, fit), remembered, page_size=page_size)
     remark = naming.whose(fit.layout, fit.shape.version, place.kind)
     branches = bool(settings.get("branches"))
-    return WholeStore(source, fit.shape.holds, remark, branches=branches, page_size=page_size)
+    return WholeStore(
+        source, fit.shape.holds, remark, branches=branches, page_size=page_size, layout=fit.layout
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import Final
 
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.shape import TABLES
@@ -12,6 +13,13 @@ from synmem.layouts.elsewhere import index_of
 from synmem.layouts.own.sqlite_columns import quoted
 from synmem.layouts.registry import SAMPLE, Fit, RowsFit, WholeFit
 from synmem.layouts.shapes import Rows, Sketch
+
+SKETCH: Final = (
+    "SELECT t.name, c.name, c.type FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c "
+    "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~' "
+    "AND t.sql NOT LIKE 'CREATE VIRTUAL%'"  # its module may not be at hand
+)
+"""The tables of a file, and the columns of each with its type."""
 
 
 def _known() -> list[str]:
@@ -105,11 +113,7 @@ def _missing(
 
 async def _sketch(file: File) -> dict[str, dict[str, str]]:
     """The tables of a file, and the columns of each."""
-    rows = await file.look(
-        "SELECT t.name, c.name, c.type FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c "
-        "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~' "
-        "AND t.sql NOT LIKE 'CREATE VIRTUAL%'"  # its module may not be at hand
-    )
+    rows = await file.look(SKETCH)
     return {name: {row[1]: row[2] for row in some} for name, some in groupby(rows, itemgetter(0))}
 
 

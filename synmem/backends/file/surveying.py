@@ -1,0 +1,182 @@
+"""Which files of a folder may be conversations, told by how they begin: no more of any is read."""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from synmem.backends import Sighting
+from synmem.backends.file.finding import look
+from synmem.backends.file.forms import GZIP, ZIP
+from synmem.backends.file.members import FolderPlace
+from synmem.backends.file.opening import Steps
+from synmem.backends.file.slices import in_slices
+from synmem.backends.file.unpacking import ZipPlace
+from synmem.errors import CorruptData
+from synmem.layouts import registry
+from synmem.layouts.heads import SIZE, Head
+from synmem.layouts.interchange import csv_table
+from synmem.layouts.shapes import Export, Folder
+
+_PACKED: Final = (".zip", ".gz")
+_ENDINGS: Final = (".json", ".jsonl", ".ndjson", ".csv", ".md", *_PACKED)
+"""Other files are not looked into."""
+
+_OF_A_FOLDER: Final = 3
+"""So many groups of files are looked at in each folder, where names alone tell that they are of a
+layout."""
+
+
+async def survey(folder: Path, names: Sequence[str]) -> list[Sighting]:
+    """See `backends.survey`."""
+    return await in_slices(
+        _survey(folder, sorted(n for n in names if n.lower().endswith(_ENDINGS)))
+    )
+
+
+def _survey(folder: Path, names: Sequence[str]) -> Steps[list[Sighting]]:
+    seen = _Seen(folder)
+    found: list[Sighting] = []
+    left: list[str] = []
+    for name in names:
+        yield
+        if name.lower().endswith(_PACKED):
+            found += seen.packed(name)
+        elif (head := seen.head(name)) is not None:
+            if _is_ours(head):
+                found.append(Sighting("file", name))
+            else:
+                left.append(name)
+    for layout, shape in _shapes():
+        yield
+        hits = yield from _hits(seen, layout, shape, left)
+        found += hits
+        if isinstance(shape, Folder) and shape.distinct:
+            taken = {hit.name for hit in hits if hit.is_folder}
+            left = [name for name in left if _folder(name) not in taken]
+    return found
+
+
+def _shapes() -> list[tuple[str, Export | Folder]]:
+    """The shapes of files, those first whose names alone tell them."""
+    found = []
+    for layout in registry.named("file"):
+        for shape in registry.shapes(layout, "file"):
+            assert isinstance(shape, Export | Folder)
+            found.append((layout, shape))
+    return sorted(found, key=lambda each: not (isinstance(each[1], Folder) and each[1].distinct))
+
+
+def _hits(
+    seen: "_Seen", layout: str, shape: Export | Folder, names: Sequence[str]
+) -> Steps[list[Sighting]]:
+    if isinstance(shape, Export):
+        found = []
+        for name in names:
+            yield
+            if name.lower().endswith(".json") and seen.misses(shape, name) == "":
+                found.append(Sighting("file", name, layout))
+        return found
+    return (yield from _folders(seen, layout, shape, names))
+
+
+def _folders(
+    seen: "_Seen", layout: str, shape: Folder, names: Sequence[str]
+) -> Steps[list[Sighting]]:
+    """The folders in which files of a layout are."""
+    groups: dict[str, list[Sequence[str]]] = defaultdict(list)
+    for files in shape.group(names).values():
+        groups[_folder(files[0])].append(files)
+    found = []
+    for folder, its in groups.items():
+        yield
+        some = its[:_OF_A_FOLDER] if shape.distinct else its
+        fit = [files for files in some if seen.misses(shape, files[0]) == ""]
+        if fit:
+            alone = fit[0][0] if len(fit) == len(fit[0]) == 1 and len(some) == len(its) else None
+            found.append(Sighting("file", folder, layout, is_folder=True, alone=alone))
+    return found
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+class _Seen:
+    """How the files of a folder begin; each is looked at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._place = FolderPlace(folder, str(folder))
+        self._folder = folder
+        self._heads: dict[str, Head | None] = {}
+
+    def head(self, name: str) -> Head | None:
+        """How a file begins; None where it cannot be read, or is nothing of ours."""
+        if name not in self._heads:
+            self._heads[name] = self._head(name)
+        return self._heads[name]
+
+    def misses(self, shape: Export | Folder, name: str) -> str | None:
+        """See `Folder.misses`."""
+        head = self.head(name)
+        return None if head is None else shape.misses(head)
+
+    def packed(self, name: str) -> list[Sighting]:
+        """What a packed file may be."""
+        layouts: list[str | None] = []
+        with suppress(OSError, CorruptData, zlib.error):
+            data = self._place.read(name, 0, SIZE)
+            if data.startswith(ZIP):
+                layouts = [*self._zipped(name)]
+            elif data.startswith(GZIP):
+                plain = zlib.decompressobj(wbits=31).decompress(data, SIZE)
+                layouts = [*_layouts(Head(name.removesuffix(".gz"), plain, whole=False))]
+        return [Sighting("file", name, layout) for layout in layouts]
+
+    def _zipped(self, name: str) -> Iterator[str | None]:
+        place = ZipPlace(self._folder / name, name)
+        try:
+            steps = look(place, None, alone=False)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as stop:
+                    yield from (fit.layout for fit in stop.value.fits)
+                    return
+        finally:
+            place.close()
+
+    def _head(self, name: str) -> Head | None:
+        with suppress(OSError):
+            data = self._place.read(name, 0, SIZE + 1)
+            return Head(name, data[:SIZE], whole=len(data) <= SIZE)
+        return None
+
+
+def _is_ours(head: Head) -> bool:
+    """Whether a file that begins so is of one of our own forms."""
+    suffix = Path(head.name).suffix.lower()
+    if suffix == ".csv":
+        return csv_table.is_header(head.text.partition("\n")[0])
+    first = head.element if isinstance(head.value, list) else head.first
+    return suffix != ".md" and isinstance(first, dict) and _speaks_of_ours(first.keys())
+
+
+def _speaks_of_ours(keys: Set[str]) -> bool:
+    """Whether an object is a message, a conversation or a seal as `export` writes them."""
+    if "synmem" in keys or keys >= {"conversation_id", "messages"}:
+        return True
+    return keys >= {"conversation_id", "role"} or (
+        "conversation_id" in keys and keys <= {"conversation_id", "title", "extra"}
+    )
+
+
+def _layouts(head: Head) -> Iterator[str | None]:
+    if _is_ours(head):
+        yield None
+        return
+    for layout, shape in _shapes():
+        if shape.misses(head) == "":
+            yield layout
