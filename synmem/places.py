@@ -132,7 +132,7 @@ PLACES: Final[dict[str, Place]] = {
         Spot("codex", "{codex}", ("sessions/*/*/*/rollout-*", "archived_sessions/rollout-*")),
     )),
     "continue": Place("Continue", (
-        Spot("continue", "{continue}/sessions", ("*.json",)),
+        Spot("continue_dev", "{continue}/sessions", ("*.json",)),
     )),
     "copilot-cli": Place("GitHub Copilot CLI", (
         Spot("copilot_cli", "{copilot}/session-state", ("*/events.jsonl", "*.jsonl")),

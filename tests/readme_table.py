@@ -20,7 +20,6 @@ COMING: Final = (
     ("Claude.ai", "its export"),
     ("Claude Code", "its folders"),
     ("Codex CLI", "its folders"),
-    ("Continue", "its folders"),
     ("Copilot CLI", "its folders"),
     ("Gemini", "CLI, contents"),
     ("Goose", "its older files"),

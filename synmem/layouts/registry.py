@@ -27,6 +27,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
     "cline": ("file",),
+    "continue_dev": ("file",),
     "crush": ("sqlite",),
     "cursor": ("sqlite",),
     "dify": ("postgres",),

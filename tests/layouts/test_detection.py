@@ -14,6 +14,7 @@ WHOSE = {
     "agent-framework-file": "agent_framework",
     "cline-sessions": "cline",
     "cline-tasks": "cline",
+    "continue-sessions": "continue_dev",
     "haystack-json": "haystack",
     "langchain-file": "langchain",
     "llamaindex-simple-json": "llamaindex",

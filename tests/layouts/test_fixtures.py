@@ -76,7 +76,7 @@ ALL = [
     Fixture("cline-tasks", "tasks", "file"),
     coming("codex-rollouts", "sessions", "no layout for Codex's rollouts", "file"),
     coming("codex-rollouts-legacy", "sessions", "no layout for Codex's older rollouts", "file"),
-    coming("continue-sessions", "sessions", "no layout for Continue's sessions", "file"),
+    Fixture("continue-sessions", "sessions", "file"),
     coming("copilot-cli", "session-state", "no layout for Copilot's sessions", "file"),
     Fixture("crush", "crush.db"),
     Fixture("cursor-vscdb", "state.vscdb"),

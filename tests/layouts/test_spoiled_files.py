@@ -27,6 +27,12 @@ SMALL = [
     ),
     ("cline", "cline-tasks", "tasks/1795895259647", "api_conversation_history.json"),
     ("cline", "cline-tasks", "tasks/1795895259647", "ui_messages.json"),
+    (
+        "continue_dev",
+        "continue-sessions",
+        "sessions",
+        "e370a2bb-14a0-4691-abbe-fa24673f726c.json",
+    ),
     ("haystack", "haystack-json", "", "messages.json"),
     ("langchain", "langchain-file", "", "lc-extra.json"),
     ("pydantic_ai", "pydantic-ai-json", "", "tools.json"),
