@@ -15,7 +15,6 @@ COMING: Final = (
     ("Anthropic", "request bodies"),
     ("big-AGI", "its export"),
     ("Chatbox", "its export"),
-    ("ChatGPT", "its export"),
     ("Cherry Studio", "its backup"),
     ("Claude.ai", "its export"),
     ("Claude Code", "its folders"),

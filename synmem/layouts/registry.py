@@ -26,6 +26,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "anythingllm": ("sqlite",),
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
+    "chatgpt": ("file",),
     "cline": ("file",),
     "continue_dev": ("file",),
     "crush": ("sqlite",),

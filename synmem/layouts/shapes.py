@@ -343,6 +343,18 @@ class Items(msgspec.Struct, frozen=True, kw_only=True):
 # between folders; of one file alone it is the file's own name.
 
 
+class Value(NamedTuple):
+    """A value in an export, which tells a conversation, or several."""
+
+    data: bytes
+    """The JSON that stands there."""
+    key: str = ""
+    """Of a member of an object its key."""
+    beside: Mapping[str, str] = {}
+    """The files that lie beside it and values speak of, by what they call them: see
+    `Export.beside`."""
+
+
 class Export(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON file in which values stand that each tell a conversation, or several: it may be larger
     than memory. In a folder or an archive there may be several such files."""
@@ -358,9 +370,11 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     misses: Callable[[Head], str | None]
     """What a file that begins so lacks to be one: nothing (empty), or that which is named; None
     where it is not even like one."""
-    unfold: Callable[[str, bytes], Mapping[str, Told]]
-    """The conversations of a value, by their ids, from the JSON that stands there and, of a member,
-    its key (else empty); ValueError where nothing of it can be read."""
+    beside: Callable[[str], str | None] | None = None
+    """Of a file that lies in the same folder, or below it, by its name from there: what values call
+    it, or None where they do not speak of it. None where they speak of no files."""
+    unfold: Callable[[Value], Mapping[str, Told]]
+    """The conversations of a value, by their ids; ValueError where nothing of it can be read."""
     holds: Holds
     """What a message and a conversation have there."""
 

@@ -12,6 +12,7 @@ from tests.layouts.test_fixtures import ALL, Fixture
 
 WHOSE = {
     "agent-framework-file": "agent_framework",
+    "chatgpt-export": "chatgpt",
     "cline-sessions": "cline",
     "cline-tasks": "cline",
     "continue-sessions": "continue_dev",

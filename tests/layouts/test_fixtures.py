@@ -68,7 +68,7 @@ ALL = [
     Fixture("chainlit-postgres", "chainlit-postgres.sql", "postgres"),
     Fixture("chat-ui-mongodb", "conversations.jsonl", "mongo"),
     coming("chatbox-export", "chatbox-exported-data-2026-9-21.json", "no form for Chatbox's export", "file"),
-    coming("chatgpt-export", "conversations.json", "no form for ChatGPT's export", "file"),
+    Fixture("chatgpt-export", "conversations.json", "file"),
     coming("cherry-studio-backup", "data.json", "no form for Cherry Studio's backup", "file"),
     coming("claude-ai-export", "conversations.json", "no form for Claude.ai's export", "file"),
     coming("claude-code", "projects", "no layout for Claude Code's folders", "file"),

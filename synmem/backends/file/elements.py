@@ -27,11 +27,12 @@ _CUT: Final = "the file ends in the middle of it"
 
 
 class Element(NamedTuple):
-    """A value: the key of a member (else empty), and from which byte to which it stands."""
+    """A value: the key of a member (else empty), from which byte to which it stands, and these."""
 
     key: str
     start: int
     stop: int
+    data: bytes
 
 
 class _Window:
@@ -92,6 +93,11 @@ class _Window:
                 raise ValueError(f"a value of more than {LARGEST:,} bytes, at byte {self.offset:,}")
             if not self.more():
                 raise ValueError(f"not JSON: {_CUT}")
+
+    def element(self, key: str) -> Element:
+        """The next value, as what stands under that key."""
+        start, stop = self.value()
+        return Element(key, self.start + start, self.start + stop, self.data[start:stop])
 
     def _length(self) -> int | None:
         """How long the next value is; None where more of the file must tell."""
@@ -165,8 +171,7 @@ def _values(window: _Window) -> Generator[Element, None, None]:
     if window.peek() == b"]":
         return
     while True:
-        start, stop = window.value()
-        yield Element("", window.start + start, window.start + stop)
+        yield window.element("")
         if window.take(b",", b"]") == b"]":
             return
 
@@ -176,7 +181,6 @@ def _members(window: _Window) -> Generator[Element, None, None]:
         return
     while True:
         key = _key(window)
-        start, stop = window.value()
-        yield Element(key, window.start + start, window.start + stop)
+        yield window.element(key)
         if window.take(b",", b"}") == b"}":
             return

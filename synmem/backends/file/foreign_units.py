@@ -9,13 +9,13 @@ from typing import Final, TypeVar
 
 from synmem.backends.file.elements import Element, elements
 from synmem.backends.file.finding import FilesFit
-from synmem.backends.file.members import LARGEST, Member, Place
+from synmem.backends.file.members import LARGEST, Member, Place, is_inside
 from synmem.backends.file.opening import Steps
 from synmem.backends.file.remembered import Chapter, Entry, Listed, about
 from synmem.backends.telling import info_of
 from synmem.errors import CorruptData
 from synmem.layouts.heads import SIZE, Head
-from synmem.layouts.shapes import MALFORMED, Export, Files, Folder, Told
+from synmem.layouts.shapes import MALFORMED, Export, Files, Folder, Told, Value
 from synmem.messages import Conversation, conversation_refusal
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,10 +40,13 @@ class Units:
     def __init__(self, place: Place, fit: FilesFit) -> None:
         self._place = place
         self._fit = fit
+        self._neighbours: dict[str, Mapping[str, str]] = {}
+        """By folder, what files in it are called by those who speak of them."""
 
     def groups(self) -> dict[str, tuple[Sequence[str], list[Member]]]:
         """The files that are read together, by what they are known by, and their states."""
         members = self._place.members()
+        self._neighbours.clear()
         return {
             name: (files, [members[file] for file in files])
             for name, files in self._fit.groups([*members]).items()
@@ -62,7 +65,10 @@ class Units:
             self._listed(entry, partial(self._unfolded, shape, files, name))
             return Chapter(stamp, [entry])
         entries: list[Entry] = []
-        yield from self._entries(shape, files[0], entries)
+        try:
+            yield from self._entries(shape, files[0], entries)
+        except (OSError, CorruptData) as error:
+            entries.append(Entry([], str(error)))
         return Chapter(stamp, entries)
 
     def told(self, files: Sequence[str], name: str, entry: Entry) -> Tellings:
@@ -71,7 +77,7 @@ class Units:
         if isinstance(shape, Folder):
             return self._unfolded(shape, files, name)
         data = self._place.read(files[0], entry.start, entry.stop - entry.start)
-        return shape.unfold(entry.key, data)
+        return shape.unfold(Value(data, entry.key, self._beside(shape, files[0])))
 
     # --- files that belong together ---
 
@@ -110,8 +116,12 @@ class Units:
 
     def _entries(self, shape: Export, file: str, entries: list[Entry]) -> Steps[None]:
         """Every value in a file; where the file cannot be read on, an entry that says why."""
-        opened = self._place.open(file)
-        with opened:
+        data = self._place.read(file, 0, SIZE + 1)
+        head = Head(file, data[:SIZE], whole=len(data) <= SIZE)
+        if head.value and shape.misses(head) is None:
+            return  # it is another's; what is no JSON is named
+        beside = self._beside(shape, file)
+        with self._place.open(file) as opened:
             found = elements(opened, shape.at)
             while True:
                 try:
@@ -121,15 +131,26 @@ class Units:
                     return
                 if element is _END:
                     return
-                if isinstance(element, Element):
-                    entries.append(self._element(shape, file, element))
+                if element is not None:
+                    entries.append(self._element(shape, element, beside))
                 yield
 
-    def _element(self, shape: Export, file: str, element: Element) -> Entry:
-        key, start, stop = element
+    def _element(self, shape: Export, element: Element, beside: Mapping[str, str]) -> Entry:
+        key, start, stop, data = element
         entry = Entry([], "", key, start, stop)
-        self._listed(entry, lambda: shape.unfold(key, self._place.read(file, start, stop - start)))
+        self._listed(entry, lambda: shape.unfold(Value(data, key, beside)))
         return entry
+
+    def _beside(self, shape: Export, file: str) -> Mapping[str, str]:
+        """The files beside one of which its values speak, by what they call them."""
+        if shape.beside is None:
+            return {}
+        folder = file.rpartition("/")[0]
+        if folder not in self._neighbours:
+            names = [name for name in self._place.beside(file) if is_inside(name)]
+            called = ((shape.beside(name), name) for name in reversed(names))
+            self._neighbours[folder] = {by: name for by, name in called if by is not None}
+        return self._neighbours[folder]
 
     def _listed(self, entry: Entry, tell: Callable[[], Tellings]) -> None:
         """Put what a listing shows into the entry."""
@@ -141,7 +162,7 @@ class Units:
             entry.why = f"no {error}" if isinstance(error, KeyError) else str(error)
 
 
-_END: Final = Element("", -1, -1)
+_END: Final = Element("", -1, -1, b"")
 
 
 def _all_listed(tellings: Tellings) -> Iterator[Listed]:

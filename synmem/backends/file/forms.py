@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from synmem.errors import CorruptData
-from synmem.messages import parse_json
+from synmem.messages import JSONObject, parse_json
 
 READABLE: Final = "readable are files of JSON Lines, JSON or CSV, as `synmem export` writes them"
 
@@ -80,10 +80,12 @@ def is_ours(head: bytes, suffix: str) -> bool:
 
     begun = Head("", head, whole=len(head) < SNIFFED)
     first = begun.lines or [begun.element or begun.value]
-    return any(isinstance(each, dict) and not _OURS.isdisjoint(each) for each in first)
+    return any(isinstance(each, dict) and _speaks_our_words(each) for each in first)
 
 
-_OURS: Final = frozenset({"conversation_id", "synmem"})
+def _speaks_our_words(first: JSONObject) -> bool:
+    """ChatGPT has a `conversation_id` too, beside a `mapping`."""
+    return "synmem" in first or ("conversation_id" in first and "mapping" not in first)
 
 
 # --- other files ----------------------------------------------------------------------------

@@ -7,7 +7,8 @@ temporary file without a name; either is bounded, by what compressed text may be
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol, cast
 
@@ -55,8 +56,23 @@ class Place(Protocol):
     def open(self, name: str) -> BinaryIO:
         """A file, to be sought in: before each read, since others may seek in the same."""
 
+    def beside(self, name: str) -> list[str]:
+        """The files in the folder of that file, and below it, by their names from there, sorted."""
+
     def close(self) -> None:
         """Give back what is held; twice is once."""
+
+
+def in_its_folder(name: str, members: Iterable[str]) -> list[str]:
+    """Those of the files of a place that lie in the folder of one of them: see `Place.beside`."""
+    folder = name[: name.rfind("/") + 1]
+    return [each.removeprefix(folder) for each in members if each.startswith(folder)]
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name leads to nothing outside of its place, wherever it is taken for a path."""
+    parts = name.replace("\\", "/").split("/")
+    return not ({"", ".", ".."} & {*parts} or ":" in parts[0])
 
 
 class FolderPlace:
@@ -120,6 +136,10 @@ class FolderPlace:
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         return os.fdopen(os.open(self._path / name, flags), "rb")
 
+    def beside(self, name: str) -> list[str]:
+        """See `Place.beside`."""
+        return in_its_folder(name, self.members())
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -162,6 +182,15 @@ class FilePlace:
         """See `Place.open`."""
         return self._path.open("rb") if self._unpacked is None else once_more(self._unpacked)
 
+    def beside(self, name: str) -> list[str]:
+        """See `Place.beside`; below the folder, which may be anybody's, one deep."""
+        folder = self._path.parent
+        found = []
+        for inner in ("", *sorted(_names(folder, stat.S_ISDIR))):
+            start = f"{inner}/" if inner else ""
+            found += [start + each for each in _names(folder / inner, stat.S_ISREG)]
+        return sorted(found)
+
     def close(self) -> None:
         """See `Place.close`."""
         if self._unpacked is not None:
@@ -172,3 +201,11 @@ def once_more(file: BinaryIO) -> BinaryIO:
     """The same open file, which the caller closes; without a buffer, since where one of the two
     reads is where the other does."""
     return cast(BinaryIO, os.fdopen(os.dup(file.fileno()), "rb", buffering=0))
+
+
+def _names(folder: Path, is_kind: Callable[[int], bool]) -> Iterator[str]:
+    """What is of a kind in a folder; nothing where that may not be looked into."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if is_kind(entry.stat(follow_symlinks=False).st_mode):
+                yield entry.name

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final, Protocol
 
 from synmem.as_read import at_once
-from synmem.backends.file.members import LARGEST, MOST, Member, once_more
+from synmem.backends.file.members import LARGEST, MOST, Member, in_its_folder, once_more
 from synmem.errors import CorruptData
 from synmem.temporary import room
 
@@ -97,10 +97,11 @@ class ZipPlace:
             self._zip.close()
             raise CorruptData(f"{name}: more than {MOST:,} files are in this archive")
         self._infos = {info.filename: info for info in infos if not info.filename.startswith(_JUNK)}
+        self._sorted = sorted(self._infos)
 
     def members(self) -> dict[str, Member]:
         """See `Place.members`; of two that are called the same, the last."""
-        return {name: _member(self._infos[name]) for name in sorted(self._infos)}
+        return {name: _member(self._infos[name]) for name in self._sorted}
 
     def member(self, name: str) -> Member | None:
         """See `Place.member`."""
@@ -131,6 +132,10 @@ class ZipPlace:
                 steps = _spooled(packed, self._whole(info), info.compress_size)
                 self._unpacked[name] = at_once(steps)
         return once_more(self._unpacked[name])
+
+    def beside(self, name: str) -> list[str]:
+        """See `Place.beside`."""
+        return in_its_folder(name, self._sorted)
 
     def _whole(self, info: zipfile.ZipInfo) -> str:
         """What a member is called in output."""

@@ -36,7 +36,7 @@ FILE: Final = Export(
     at=("store",),
     version=VERSION,
     misses=_misses,
-    unfold=lambda key, data: {key: _told(parse_json(data))},
+    unfold=lambda value: {value.key: _told(parse_json(value.data))},
     holds=HOLDS,
 )
 

@@ -197,6 +197,29 @@ class _Way(Sequence[Said]):
         return iter(self._branches.way(self._leaf))
 
 
+class Built(Sequence[Said]):
+    """What these records say, one message each: each is built when it is asked for."""
+
+    def __init__(self, indexes: Sequence[int], said: Callable[[int], Said]) -> None:
+        """`said`: what a record says, by its index."""
+        self._indexes = indexes
+        self._said = said
+
+    def __len__(self) -> int:
+        return len(self._indexes)
+
+    @overload
+    def __getitem__(self, index: int) -> Said: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Said]: ...
+
+    def __getitem__(self, index: int | slice) -> Said | Sequence[Said]:
+        if isinstance(index, slice):
+            return [self._said(each) for each in self._indexes[index]]
+        return self._said(self._indexes[index])
+
+
 def chain(leaf: str, parents: Mapping[str, Any]) -> tuple[list[str], list[Unreadable]]:
     """The ids from a beginning to a leaf, by what the parent of each is (None: it has none), where
     none may be missing; and what stands before them where one is, or they go round in a circle."""

@@ -25,7 +25,7 @@ from synmem.errors import Changed, CorruptData, Unnamed, Unsupported
 from synmem.layouts import registry
 from synmem.layouts.foreign.named_files import each_ending, stem
 from synmem.layouts.heads import Head
-from synmem.layouts.shapes import Export, Files, Folder, Told
+from synmem.layouts.shapes import Export, Files, Folder, Told, Value
 from synmem.messages import STRAY, TWICE, Holds, Message, parse_json
 from synmem.operations.searching.word_index import open_index
 from synmem.store import START
@@ -334,13 +334,15 @@ def test_who_is_cancelled_while_files_are_read_waits_for_no_more_than_a_moment(
 def export_(data: Any, path: Path, counted: Counted, *at: str) -> WholeStore:
     path.write_text(data if isinstance(data, str) else json.dumps(data))
 
-    def unfold(key: str, raw: bytes) -> dict[str, Told]:
-        counted.read.append(key)
-        value = parse_json(raw)
+    def unfold(said: Value) -> dict[str, Told]:
+        counted.read.append(said.key)
+        value = parse_json(said.data)
         if value is None:
             raise ValueError("it is null")
         return {
-            key or value["id"]: Told(messages=[Message("user", each) for each in value["said"]])
+            said.key or value["id"]: Told(
+                messages=[Message("user", each) for each in value["said"]]
+            )
         }
 
     shape = Export(
