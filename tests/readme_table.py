@@ -17,7 +17,6 @@ COMING: Final = (
     ("Chatbox", "its export"),
     ("Cherry Studio", "its backup"),
     ("Claude.ai", "its export"),
-    ("Claude Code", "its folders"),
     ("Codex CLI", "its folders"),
     ("Copilot CLI", "its folders"),
     ("Gemini", "CLI, contents"),

@@ -27,6 +27,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
     "chatgpt": ("file",),
+    "claude_code": ("file",),
     "cline": ("file",),
     "continue_dev": ("file",),
     "crush": ("sqlite",),

@@ -13,6 +13,7 @@ from tests.layouts.test_fixtures import ALL, Fixture
 WHOSE = {
     "agent-framework-file": "agent_framework",
     "chatgpt-export": "chatgpt",
+    "claude-code": "claude_code",
     "cline-sessions": "cline",
     "cline-tasks": "cline",
     "continue-sessions": "continue_dev",

@@ -91,15 +91,17 @@ def messages_of(
     created_at: datetime | None = None,
     record: JSONObject | None = None,
     extra: JSONObject | None = None,
+    whole: bool = False,
 ) -> list[Message]:
     """The messages of a record with these parts. Each has `record`, the first one also `extra`,
-    under the layout's name. None where a user's record has no part that is listed; an answer
+    under the layout's name. Where `whole`, what comes after a call stays in its message, if the
+    call has no result yet. None where a user's record has no part that is listed; an answer
     without any is a message without text, and one that is only results is those."""
     said = [*pieces]
     if role == "user" and all(isinstance(each, Other) for each in said):
         return []
     messages: list[Message] = []
-    for turn in _turns(said):
+    for turn in _turns(said, whole):
         if turn.pieces or not turn.results:
             own = (record or {}) | ({} if messages else extra or {})
             messages.append(_message(turn, layout, role, created_at, own))
@@ -109,14 +111,15 @@ def messages_of(
     return messages
 
 
-def _turns(pieces: Iterable[Piece]) -> list[_Turn]:
+def _turns(pieces: Iterable[Piece], whole: bool) -> list[_Turn]:
     turns = [_Turn()]
     for piece in pieces:
         if isinstance(piece, Result):
             made = [turn for turn in turns if turn.made(piece.id)]
             (made or turns)[-1].results.append(piece)
             continue
-        if isinstance(piece, Text | Reasoning) and (turns[-1].calls or turns[-1].results):
+        ended = turns[-1].results or (turns[-1].calls and not whole)
+        if ended and isinstance(piece, Text | Reasoning):
             turns.append(_Turn())
         if isinstance(piece, Call):
             turns[-1].calls.append(piece)
