@@ -91,14 +91,13 @@ def session(about: JSONObject, steps: Sequence[Step]) -> Told:
 
 
 def _standing(revert: Any, steps: Sequence[Step]) -> Sequence[Step]:
-    """The steps that were not undone: those before the one that is named, of which perhaps those
-    parts stay that are before the one that is named."""
+    """The steps that were not undone: those before the one that is named; where a part is, also
+    this one, with the parts before that."""
     revert = revert if isinstance(revert, dict) else {}
     for at, step in enumerate(steps):
         if step.id == revert.get("messageID"):
-            ids = [part.id for part in step.parts]
-            part = revert.get("partID")
-            some = step.parts[: ids.index(part)] if part in ids else []
+            ids, part = [part.id for part in step.parts], revert.get("partID")
+            some = step.parts[: ids.index(part) if part in ids else len(ids) if part else 0]
             return [*steps[:at], *([step._replace(parts=some)] if some else [])]
     return steps
 
