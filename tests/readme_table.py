@@ -30,7 +30,6 @@ COMING: Final = (
     ("ShareGPT", "JSON, JSONL"),
     ("SillyTavern", "its folders"),
     ("text-generation-webui", "its folders"),
-    ("VS Code", "chat sessions"),
 )
 """What is not read yet: whose, and where it lies."""
 

@@ -51,6 +51,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "spring_ai": ("postgres",),
     "strands": ("file",),
     "vercel_ai": ("postgres",),
+    "vscode_chat": ("file",),
     "zed": ("sqlite",),
 }
 """Layout -> the backends that it is on. Its module in `foreign` has its name, and `SHAPES`: by

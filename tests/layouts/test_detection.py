@@ -23,6 +23,7 @@ WHOSE = {
     "llamaindex-simple-json-legacy": "llamaindex",
     "pydantic-ai-json": "pydantic_ai",
     "strands-files": "strands",
+    "vscode-chat-sessions": "vscode_chat",
 }
 """The layout that each fixture is of; the others are of one that is still to come, or of a form
 that is no layout."""

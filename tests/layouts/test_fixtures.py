@@ -134,7 +134,7 @@ ALL = [
     Fixture("strands-files", ".", "file"),
     coming("text-generation-webui", "user_data", "no layout for text-generation-webui's logs", "file"),
     Fixture("vercel-ai-postgres", "vercel-ai-postgres.sql", "postgres"),
-    coming("vscode-chat-sessions", "workspaceStorage", "no layout for VS Code's chats", "file"),
+    Fixture("vscode-chat-sessions", "workspaceStorage", "file"),
     Fixture("zed-threads", "threads.db"),
 ]  # fmt: skip
 

@@ -43,6 +43,12 @@ SMALL = [
         "agents/agent_default/messages/message_1.json",
     ),
     ("strands", "strands-files", "session_tools", "session.json"),
+    (
+        "vscode_chat",
+        "vscode-chat-sessions",
+        "workspaceStorage/0123abcd",
+        "chatSessions/743370d0-19da-4fc5-81e3-e4d8a2a8440a.json",
+    ),
 ]
 """Layout, fixture, a folder in it, and a file there."""
 
