@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 
-from synmem.errors import ConversationNotFound
+from synmem.errors import Changed, ConversationNotFound
 from synmem.messages import Message, Unreadable
 from synmem.store import START, Page, Position, Store
 
@@ -62,6 +62,8 @@ class Reading:
         self._conversation = conversation
         self._wanted = wanted
         self.end: Position = START
+        self._before: Position | None = None
+        """The end before the last message seen; None where that is not known."""
 
     async def all(self, first: int | None = None) -> AsyncIterator[Sequence[Item]]:
         """The messages that are wanted, oldest first, in pages; no more than `first`.
@@ -71,7 +73,7 @@ class Reading:
         left = first
         limit = max(first, 1) if first is not None and self._wanted.takes_all else None
         async for page in self._pages(limit=limit):
-            self.end = page.position(-1)
+            self._pass(page)
             items = self._wanted.of(page.items)
             if left is not None:
                 items = items[:left]
@@ -82,12 +84,14 @@ class Reading:
                 break
 
     async def last(self, count: int) -> list[Item]:
-        """The newest `count` messages that are wanted, oldest first; no more is read."""
+        """The newest `count` messages that are wanted, oldest first; no more is read, but two at
+        the least: who follows them asks where the last but one stands."""
         found: list[Item] = []
-        limit = max(count, 1) if self._wanted.takes_all else None
+        limit = max(count, 2) if self._wanted.takes_all else None
         async for page in self._pages(reverse=True, limit=limit):
             if self.end == START:
                 self.end = page.position(0)
+                self._before = page.position(1) if len(page.items) > 1 else None
             for item in page.items:
                 if len(found) == count:
                     break
@@ -97,13 +101,36 @@ class Reading:
         return found[::-1]
 
     async def new(self, *, every_s: float = 0.3) -> AsyncIterator[Sequence[Item]]:
-        """What arrives behind `end`, for ever; Changed where the message there is gone."""
+        """What arrives behind `end`, for ever; Changed where the message there is gone.
+
+        A program may write an answer piece by piece: where the message at `end` is another one now,
+        and those in front of it are not, it comes again.
+        """
         while True:
-            async for page in self._store.read([self._conversation], after=self.end):
-                self.end = page.position(-1)
-                if items := self._wanted.of(page.items):
+            try:
+                async for items in self._arrived():
+                    yield items
+            except Changed:
+                if self._before is None:
+                    raise
+                self.end, self._before = self._before, None
+                first = [items async for items in self._arrived()]
+                if not first:
+                    raise
+                for items in first:
                     yield items
             await asyncio.sleep(every_s)
+
+    async def _arrived(self) -> AsyncIterator[Sequence[Item]]:
+        async for page in self._store.read([self._conversation], after=self.end):
+            self._pass(page)
+            if items := self._wanted.of(page.items):
+                yield items
+
+    def _pass(self, page: Page) -> None:
+        """The messages of this page were seen."""
+        self._before = page.position(-2) if len(page.items) > 1 else self.end
+        self.end = page.position(-1)
 
     async def _pages(
         self, *, reverse: bool = False, limit: int | None = None

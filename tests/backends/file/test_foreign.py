@@ -28,6 +28,7 @@ from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Export, Files, Folder, Told, Value
 from synmem.messages import STRAY, TWICE, Holds, Message, parse_json
 from synmem.operations.searching.word_index import open_index
+from synmem.operations.show import Filter, Reading
 from synmem.store import START
 from tests.conformance import contents, details, ids, run
 
@@ -488,5 +489,32 @@ def test_after_a_change_a_search_index_reads_that_conversation_alone(
         (place / "d.txt").write_text("Title\none\ntwo!")
         (place / "e.txt").unlink()
         assert await update() == ["d.txt"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("last", [None, 1])
+def test_who_follows_is_told_again_what_the_last_message_says_when_it_has_grown(
+    tmp_path: Path, counted: Counted, last: int | None
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("Title\none\ntw")
+
+    async def main() -> None:
+        reading = Reading(counted.store(tmp_path), "a", Filter())
+        if last is None:
+            assert [page async for page in reading.all()]
+        else:
+            await reading.last(last)
+        new = reading.new(every_s=0)
+        for text, arrived in (("two\nthree\nfo", ["two", "three"]), ("two\nthree\nfour", ["fo"])):
+            path.write_text(f"Title\none\n{text}")
+            assert [
+                item.content for item in await anext(new) if isinstance(item, Message)
+            ] == arrived
+        assert [item.content for item in await anext(new) if isinstance(item, Message)] == ["four"]
+        path.write_text("Title\none\ntwo!\nthree\nfour\nfive")
+        with pytest.raises(Changed):
+            await anext(new)
 
     run(main())
