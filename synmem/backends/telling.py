@@ -92,10 +92,21 @@ def index_at(said: Sequence[Said], position: Position) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
+def print_of(said: Sequence[Said], position: Position) -> str:
+    """Of the messages up to and with a position; where that is not there any more, another than
+    it was."""
+    index = index_at(said, position)
+    return "gone" if index is None else _digest(said[: index + 1])
+
+
 def _fingerprint(said: Sequence[Said], index: int) -> str:
     """Of the message at an index, and of those just before it."""
+    return _digest(said[max(0, index + 1 - _ANCHOR) : index + 1])
+
+
+def _digest(said: Sequence[Said]) -> str:
     digest = hashlib.blake2b(digest_size=12)
-    for each in said[max(0, index + 1 - _ANCHOR) : index + 1]:
+    for each in said:
         if isinstance(each, Message):
             digest.update(canonical(each))
         else:

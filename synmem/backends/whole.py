@@ -19,7 +19,15 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 from synmem.backends.paging import changed, storable
-from synmem.backends.telling import MOST_STRAYS, Said, index_at, info_of, position_at, readable
+from synmem.backends.telling import (
+    MOST_STRAYS,
+    Said,
+    index_at,
+    info_of,
+    position_at,
+    print_of,
+    readable,
+)
 from synmem.errors import StoreError, Unsupported
 from synmem.layouts.shapes import Told
 from synmem.messages import (
@@ -299,12 +307,15 @@ class WholeStore:
         version = await self._source.version()
         return version and f"{version} {self._remark} {self._with_branches}"
 
-    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str] | None:
-        """See `SupportsChanges.fingerprints`: where its source cannot tell, neither can it; of
-        branches it cannot."""
+    async def fingerprints(self, upto: Mapping[str, Position]) -> dict[str, str]:
+        """See `SupportsChanges.fingerprints`: where its source cannot tell sooner, by what the
+        conversations say."""
         if isinstance(self._source, Remembers) and not self._with_branches:
             return await self._source.fingerprints(upto)
-        return None
+        return {
+            conversation: print_of([*told.messages], upto[conversation])
+            async for conversation, told in self._tellings([*upto])
+        }
 
     async def close(self) -> None:
         """See `Store.close`."""

@@ -99,12 +99,19 @@ class Sought:
         self, session: Session, profile: "Profile", store: "Store", large: int | None
     ) -> "Found":
         from synmem.operations.derived import word_file
+        from synmem.operations.searching.following import UNNOTICED
         from synmem.operations.searching.search import search
+
+        unnoticed = UNNOTICED.format(store.name, "")
+
+        def heard(text: str) -> None:
+            if large is None or text != unnoticed:  # of many stores it would be said of most
+                session.note(text)
 
         given = {} if large is None else {"large": large}
         return await search(
             store, self.query, conversation=self.conversation, k=self.k, rebuild=self.rebuild,
-            index=word_file(profile.identity), note=session.note, **given,
+            index=word_file(profile.identity), note=heard, **given,
         )  # fmt: skip
 
     async def _by_meaning(

@@ -3,6 +3,7 @@ is named and hides no other, and what is chosen or limited is so over all."""
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -379,3 +380,20 @@ def test_where_nothing_is_everywhere_finds_nothing() -> None:
     assert ok("ls", "--everywhere") == ""
     assert found("search", "x", "--everywhere") == []
     assert found("stats", "--everywhere") == []
+
+
+def test_what_was_changed_inside_of_another_programs_conversation_is_found(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synmem.cli.searching._LARGE", 1)
+    store = home / "config/io.datasette.llm/logs.db"
+    shutil.copy(FIXTURES / "llm-logs-legacy/logs.db", store)
+    assert found("search", "paris", "--everywhere")
+    with sqlite3.connect(store) as db:
+        db.execute("UPDATE responses SET response = 'a walrus' WHERE id = (SELECT min(id) "
+                   "FROM responses WHERE conversation_id = 'plain')")  # fmt: skip
+    db.close()
+    result = run("search", "walrus", "--everywhere", "--json")
+    assert [hit["store"] for hit in json.loads(result.stdout)] == ["llm"]
+    assert "--rebuild" not in result.stderr
+    assert found("search", "paris", "-p", "llm") == []
