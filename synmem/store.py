@@ -294,7 +294,7 @@ class SupportsRemark(Protocol):
     """A store of which a person should know how it works here: what `profile test` says of it."""
 
     def remark(self) -> str:
-        """That, in a few words; no I/O."""
+        """That, in a few words, of another framework's first `layout NAME`; no I/O."""
 
 
 @runtime_checkable

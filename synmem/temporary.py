@@ -3,9 +3,12 @@
 import contextlib
 import errno
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from synmem.errors import StoreError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 HINT: Final = "make room in the folder for temporary files, or name another in TMPDIR"
 
@@ -16,6 +19,16 @@ _NO_ROOM: Final = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENO
 def has_no_room(error: OSError) -> bool:
     """Whether the disk is full, or a quota or a limit is reached."""
     return error.errno in _NO_ROOM
+
+
+def private_database() -> "sqlite3.Connection":
+    """A database that nobody else sees, which SQLite spills to a temporary file: memory is flat."""
+    import sqlite3
+
+    rows = sqlite3.connect("", isolation_level=None)
+    rows.execute("PRAGMA journal_mode=OFF")
+    rows.execute("PRAGMA cache_size=-4000")
+    return rows
 
 
 @contextlib.contextmanager

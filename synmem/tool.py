@@ -105,6 +105,7 @@ async def migrate(
     since: datetime | None = None,
     until: datetime | None = None,
     on_conflict: str = "skip",
+    archive: bool = False,
     jobs: int = 2,
 ) -> Migrated:
     """Copy conversations to another store, read them back and compare.
@@ -112,7 +113,8 @@ async def migrate(
     Run it again at any time: it goes on where it ended, and doubles nothing. `match` takes globs
     of ids, `since` and `until` (with a zone) the time of the last message. `on_conflict`: what is
     done with a conversation that is another one in the destination; skip, stop, rename or extend
-    (to replace it is left to the command, which keeps what gives way for `synmem undo`).
+    (to replace it is left to the command, which keeps what gives way for `synmem undo`). An
+    `archive` keeps it, and what the source drops, and takes what is new as `ID#LEAF` beside it.
     CorruptData where the source is a file that is cut short or altered: nothing was written.
     """
     from synmem.operations.moving.batch import CONFLICTS
@@ -135,7 +137,13 @@ async def migrate(
     async with _opened(source) as ours, _opened(dest, write=True) as theirs:
         label = _resolved(source).name if isinstance(source, str | Path) else source.name
         options = Options(
-            match=match, since=since, until=until, on_conflict=on_conflict, jobs=jobs, label=label
+            match=match,
+            since=since,
+            until=until,
+            on_conflict=on_conflict,
+            archive=archive,
+            jobs=jobs,
+            label=label,
         )
         conversations = written = left = untimed = 0
         not_compared: list[str] = []

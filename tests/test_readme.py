@@ -1,7 +1,10 @@
 """The session that the README opens with can be pasted: each command prints what it says."""
 
+import contextlib
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 from tests import readme_table
 
 ROOT = Path(__file__).parent.parent
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def session() -> list[tuple[str, str]]:
@@ -58,3 +62,46 @@ def test_the_table_of_frameworks_is_that_of_the_registry() -> None:
     head, told, _ = readme_table.parted()
     assert head.endswith(readme_table.BEGIN)
     assert told == readme_table.table(), "python -m tests.readme_table writes it"
+
+
+def cron_line() -> str:
+    """The command that the README gives to cron."""
+    found = re.search(r"```cron\n(?:\S+ ){5}(.*)\n```", (ROOT / "README.md").read_text())
+    assert found
+    return found[1]
+
+
+def test_the_line_for_cron_keeps_what_the_program_drops(
+    tmp_path: Path, on_the_path: dict[str, str]
+) -> None:
+    environment = {**on_the_path, "HOME": str(tmp_path), "DATA_DIR": str(tmp_path / "data")}
+    program = tmp_path / "data" / "webui.db"
+    program.parent.mkdir()
+    shutil.copy(FIXTURES / "open-webui" / "webui.db", program)
+
+    def cron(command: str) -> str:
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, text=True, check=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return done.stdout
+
+    def archived() -> set[str]:
+        assert cron(cron_line()) == ""
+        before = (tmp_path / "archive.db").read_bytes()
+        assert cron(cron_line()) == ""
+        assert (tmp_path / "archive.db").read_bytes() == before
+        return {line.split("/open_webui/")[1] for line in cron("synmem ls ~/archive.db").split()}
+
+    first = archived()
+    assert len(first) == 7
+    again = "87c88bfe-2cb0-4852-8d38-df8b3fbee10a"
+    with contextlib.closing(sqlite3.connect(program)) as db:
+        db.execute("DELETE FROM chat WHERE id != ?", [again])
+        db.execute("DELETE FROM chat_message WHERE chat_id != ?", [again])
+        db.execute("UPDATE chat SET title = 'newer', current_message_id = 'bran-m1'")
+        db.commit()
+    check = re.search(r"^synmem check open-webui .*$", (ROOT / "README.md").read_text(), re.M)
+    assert check
+    assert archived() == first | {f"{again}#bran-m1"}
+    assert cron(check[0] + " -q || true").startswith(f"* {again} (as ")

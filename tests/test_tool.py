@@ -109,6 +109,16 @@ def test_migrate_goes_on_and_says_what_is_different(here: Path) -> None:
     assert run(synmem.migrate("a.db", "b.db", on_conflict="rename")).written == 0
 
 
+def test_an_archive_keeps_both_where_a_conversation_is_different(here: Path) -> None:
+    write("a.db", "other", "x", "y")
+    write("b.db", "other", "z")
+    for written in (2, 0):
+        moved = run(synmem.migrate("a.db", "b.db", archive=True))
+        assert (moved.ok, moved.written) == (True, written)
+    with pytest.raises(UsageError, match="keeps both"):
+        run(synmem.migrate("a.db", "b.db", archive=True, on_conflict="rename"))
+
+
 def test_what_a_filter_by_time_leaves_out_is_told(here: Path) -> None:
     (here / "a.jsonl").write_text('{"conversation_id": "c", "role": "user", "content": "x"}\n')
     moved = run(synmem.migrate("a.jsonl", "b.db", since=datetime(2020, 1, 1, tzinfo=UTC)))

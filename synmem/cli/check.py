@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synmem.cli import completing, render
-from synmem.cli.options import MatchOption
+from synmem.cli.options import IdAsOption, MatchOption
 from synmem.cli.run import DIFFERENT, PARTLY, Session, command
 from synmem.cli.words import count
 from synmem.errors import CorruptData, UnknownLayout, Unsupported, UsageError
@@ -15,6 +15,7 @@ from synmem.errors import CorruptData, UnknownLayout, Unsupported, UsageError
 if TYPE_CHECKING:
     from synmem.operations.listing import Match
     from synmem.operations.moving.check import Checked, Soundness
+    from synmem.operations.moving.naming import Naming
     from synmem.store import Store
 
 _WORDS = {
@@ -58,6 +59,7 @@ async def check(
     one_way: OneWayOption = False,
     quick: QuickOption = False,
     receipt: ReceiptOption = None,
+    id_as: IdAsOption = None,
 ) -> int | None:
     """Read a store through, or compare two. It goes conversation by conversation.
 
@@ -69,19 +71,27 @@ async def check(
     synmem check chat.db backup.jsonl
     synmem check chat.db prod --quick --json
     synmem check prod --receipt receipt.json
+    synmem check chat.db archive.db --one-way --id-as '{host}/{layout}/{id}'
     """
-    if dest is None and (one_way or quick):
-        raise UsageError("--one-way and --quick compare two stores", hint="name a DEST")
+    from synmem.cli.naming import naming_of, template_of
+
+    if receipt is not None and id_as is not None:
+        raise UsageError("--receipt and --id-as", hint="the receipt says what is called how")
+    if dest is None and (one_way or quick or id_as is not None):
+        raise UsageError("--one-way, --quick, --id-as compare two stores", hint="name a DEST")
     if receipt is not None and dest is not None:
         raise UsageError("--receipt takes the place of one of the stores", hint="name one STORE")
+    named = template_of(id_as)
     try:
         if receipt is not None:
             return await _check_receipt(session, source, receipt, match)
-        async with session.open(source) as ours:
+        profile = session.resolve(source)
+        async with session.open_profile(profile) as ours:
             if dest is None:
                 return await _sound(session, ours, match)
+            naming = naming_of(named, ours, profile.backend, profile.name)
             async with session.open_profile(session.resolve_other(dest)) as theirs:
-                return await _compare(session, ours, theirs, match, one_way, quick)
+                return await _compare(session, ours, theirs, match, one_way, quick, naming)
     except UnknownLayout:  # nothing of it was looked at
         raise
     except CorruptData as error:
@@ -172,6 +182,7 @@ async def _compare(
     match: "Match",
     one_way: bool,
     quick: bool,
+    naming: "Naming",
 ) -> int | None:
     from synmem.cli.damage import check_damage
     from synmem.cli.progress import progress
@@ -183,7 +194,8 @@ async def _compare(
     counts: Counter[str] = Counter({state.value: 0 for state in State})
     listed = _List(session)
     with progress("Comparing", quiet=session.quiet) as bar:
-        async for found in check(source, dest, match=match, one_way=one_way, quick=quick):
+        states = check(source, dest, match=match, one_way=one_way, quick=quick, naming=naming)
+        async for found in states:
             bar.advance(len(found))
             for each in found:
                 counts[each.state.value] += 1
@@ -277,20 +289,24 @@ class _List:
     def show(self, checked: "Checked") -> None:
         """One of two stores: the equal ones only with -v, or in JSON."""
         if self._session.json or self._session.verbose or checked.state.value != "=":
-            self.add(checked.state.value, checked.conversation, checked.detail)
+            there = checked.there if checked.there != checked.conversation else ""
+            self.add(checked.state.value, checked.conversation, checked.detail, there)
 
-    def add(self, state: str, conversation: str, detail: str) -> None:
-        """A line, or an element."""
+    def add(self, state: str, conversation: str, detail: str, there: str = "") -> None:
+        """A line, or an element; `there` is another name that it has in the destination."""
         if self._session.json:
             from synmem.messages import dump_json
 
             data = {"conversation_id": conversation, "state": state, "detail": detail}
+            if there:
+                data["destination_id"] = there
             head = b'{"conversations":[' if not self._comma else b","
             render.write_json(head + dump_json(data))
             self._comma = b","
             return
         # One line each, whatever the id holds: --json has the exact characters.
         shown = render.visible_line(conversation)
+        shown += f" (as {render.visible_line(there)})" if there else ""
         render.line(f"{state} {shown}" + (f"  {render.visible_line(detail)}" if detail else ""))
 
     def end(self, rest: dict[str, object]) -> None:

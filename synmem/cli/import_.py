@@ -7,13 +7,14 @@ import typer
 
 from synmem.cli.damage import Harm
 from synmem.cli.moving import (
+    ArchiveOption,
     DryRunOption,
     NoBackupOption,
     OnConflictOption,
     ReceiptOption,
     RejectsOption,
 )
-from synmem.cli.options import MatchOption
+from synmem.cli.options import IdAsOption, MatchOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import CorruptData, Refused, UsageError
 
@@ -53,6 +54,8 @@ async def import_(
     match: MatchOption = None,
     parts: PartsOption = False,
     on_conflict: OnConflictOption = "skip",
+    archive: ArchiveOption = False,
+    id_as: IdAsOption = None,
     rejects: RejectsOption = None,
     dry_run: DryRunOption = False,
     receipt: ReceiptOption = None,
@@ -73,7 +76,8 @@ async def import_(
 
     from synmem.cli.files import file_named
     from synmem.cli.importing import Files
-    from synmem.cli.moving import Order, bring, check_files, checked_way
+    from synmem.cli.moving import Order, bring, check_files, checked_archive, checked_way
+    from synmem.cli.naming import template_of
     from synmem.operations.moving.transfer import Options
 
     if form not in FORMATS:
@@ -90,12 +94,14 @@ async def import_(
     options = Options(
         match=match,
         on_conflict=checked_way(on_conflict),
+        archive=checked_archive(archive, on_conflict),
         jobs=2,  # while one batch is written, the next one is read
         dry_run=dry_run,
         exact=session.json or receipt is not None,
     )
     left, proof = file_named("--rejects", rejects), file_named("--receipt", receipt)
-    order = Order(options, left, proof, not no_backup, "import", "Importing")
+    named = template_of(id_as)
+    order = Order(options, left, proof, not no_backup, "import", "Importing", id_as=named)
     check_files(order, [_path(name) for name in names], dest.file)
     settings = {
         "format": form,

@@ -6,13 +6,14 @@ import typer
 
 from synmem.cli import completing
 from synmem.cli.moving import (
+    ArchiveOption,
     DryRunOption,
     NoBackupOption,
     OnConflictOption,
     ReceiptOption,
     RejectsOption,
 )
-from synmem.cli.options import ConfirmOption, MatchOption, YesOption
+from synmem.cli.options import ConfirmOption, IdAsOption, MatchOption, YesOption
 from synmem.cli.run import Session, command
 from synmem.errors import UsageError
 
@@ -62,6 +63,8 @@ async def migrate(
     since: SinceOption = None,
     until: UntilOption = None,
     on_conflict: OnConflictOption = "skip",
+    archive: ArchiveOption = False,
+    id_as: IdAsOption = None,
     rejects: RejectsOption = None,
     dry_run: DryRunOption = False,
     receipt: ReceiptOption = None,
@@ -81,9 +84,11 @@ async def migrate(
     synmem migrate old.db new.db --match 'user-*' --dry-run
     synmem migrate cache archive.db --since 30d --receipt receipt.json
     synmem migrate chat.db message_store.db --to-layout langchain
+    synmem migrate webui.db archive.db --archive --id-as '{host}/{layout}/{id}'
     """
     from synmem.cli.files import file_named
-    from synmem.cli.moving import Order, check_files, checked_way, run
+    from synmem.cli.moving import Order, check_files, checked_archive, checked_way, run
+    from synmem.cli.naming import template_of
     from synmem.cli.times import optional_moment
     from synmem.operations.moving.transfer import Options
 
@@ -95,6 +100,7 @@ async def migrate(
         since=optional_moment(since, option="--since", removes=move),
         until=optional_moment(until, option="--until", removes=move),
         on_conflict=checked_way(on_conflict),
+        archive=checked_archive(archive, on_conflict),
         label=ours.name,
         jobs=jobs,
         dry_run=dry_run,
@@ -102,7 +108,8 @@ async def migrate(
         exact=session.json or receipt is not None,
     )
     left, proof = file_named("--rejects", rejects), file_named("--receipt", receipt)
-    order = Order(options, left, proof, not no_backup, source=ours)
+    named = template_of(id_as)
+    order = Order(options, left, proof, not no_backup, source=ours, id_as=named)
     check_files(order, [ours.file], theirs.file)
     _ask(ours, theirs, order, yes=yes, confirmed=confirm)
     async with session.open_profile(

@@ -12,6 +12,7 @@ import typer
 from synmem.cli import render
 from synmem.cli.damage import Harm, check_damage
 from synmem.cli.moving_words import WAYS, Done, exit_code, so_far, summary, teller
+from synmem.cli.naming import naming_of
 from synmem.cli.rejects import Rejects
 from synmem.cli.run import PARTLY, Session
 from synmem.cli.words import count
@@ -19,6 +20,7 @@ from synmem.errors import CorruptData, StoreNotFound, SynmemError, UsageError
 
 if TYPE_CHECKING:
     from synmem.operations.keeping.backup import Backup
+    from synmem.operations.moving.naming import Template
     from synmem.operations.moving.receipt import Ledger
     from synmem.operations.moving.transfer import Options, Transfer
     from synmem.profiles import Profile
@@ -50,6 +52,15 @@ NoBackupOption = Annotated[
 ]
 
 
+ArchiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--archive",
+        help="Keep what the source drops: what is different is kept, and copied as ID#LEAF.",
+    ),
+]
+
+
 class Order(NamedTuple):
     """What a command was asked for beside the stores."""
 
@@ -63,6 +74,7 @@ class Order(NamedTuple):
     """From where `--move` removes: `undo` brings it back there."""
     conflict_hint: str | None = None
     """What else helps where a conversation is different."""
+    id_as: "Template | None" = None
 
 
 class Load(NamedTuple):
@@ -80,6 +92,15 @@ def checked_way(way: str) -> str:
     if way not in WAYS:
         raise UsageError(f"--on-conflict {way!r}", hint=f"one of {', '.join(WAYS)}")
     return way
+
+
+def checked_archive(archive: bool, way: str) -> bool:
+    """Whether the destination is an archive; UsageError where conflicts are to end otherwise."""
+    if archive and way != "skip":
+        raise UsageError(
+            f"--archive and --on-conflict {way}", hint="an archive keeps both: one of the two"
+        )
+    return archive
 
 
 async def run(session: Session, source: "Store", dest: "Profile", order: Order) -> int | None:
@@ -192,7 +213,9 @@ class _Bringing:
         from synmem.operations.moving.transfer import Transfer
 
         session, order = self._session, self._order
-        options = msgspec.structs.replace(order.options, label=load.label)
+        backend = order.source.backend if order.source else "file"
+        naming = naming_of(order.id_as, source, backend, load.label)
+        options = msgspec.structs.replace(order.options, label=load.label, naming=naming)
         tell = teller(session, options.dry_run, file_of)
         with _backup(session, self._dest, order) as backup:
             transfer = Transfer(
@@ -276,6 +299,7 @@ def _receipts(
             holds=done.holds,
             not_compared=done.not_compared,
             dry_run=order.options.dry_run,
+            id_as=order.id_as.text if order.id_as else None,
         )
 
     if order.receipt is not None:

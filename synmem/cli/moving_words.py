@@ -22,7 +22,8 @@ _DECIDING = WAYS[2:]  # what is different does not stay as it is
 
 _DONE = {
     "copied": "copied", "appended": "appended to", "replaced": "replaced",
-    "renamed": "under another name", "extended": "extended", "equal": "equal already",
+    "renamed": "under another name", "extended": "extended", "branched": "copied as ID#LEAF",
+    "equal": "equal already",
     "ahead": "ahead already",
 }  # fmt: skip
 _PROBLEMS = {
@@ -31,7 +32,7 @@ _PROBLEMS = {
 }  # fmt: skip
 _WOULD = {
     "copied": "copy", "appended": "append", "replaced": "replace", "renamed": "rename",
-    "extended": "extend",
+    "extended": "extend", "branched": "branch",
 }  # fmt: skip
 
 
@@ -63,7 +64,9 @@ def teller(
     """What tells, of a conversation, that it has a problem, or what would become of it."""
 
     def tell(entry: "Entry") -> None:
-        name = render.visible_line(entry.conversation)
+        name = render.visible_line(entry.source)
+        if entry.conversation != entry.source:
+            name += f" (as {render.visible_line(entry.conversation)})"
         if entry.kind is not None:
             problem = render.visible_line(entry.problem or "")
             what = f"{_PROBLEMS[entry.kind]}: " if entry.kind != "left" else ""

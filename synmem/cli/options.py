@@ -31,3 +31,11 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ConfirmOption = Annotated[
     str | None, typer.Option("--confirm", metavar="PROFILE", help="The profile's name, to be sure.")
 ]
+IdAsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--id-as",
+        metavar="TEMPLATE",
+        help="How conversations are called in the destination: '{host}/{layout}/{id}'; {profile}.",
+    ),
+]

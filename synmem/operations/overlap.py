@@ -13,18 +13,36 @@ def short(line: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(line, digest_size=8).digest(), "big", signed=True)
 
 
+class Run:
+    """A run of messages, looked for among others that come one by one (Knuth-Morris-Pratt)."""
+
+    def __init__(self, ours: "array[int]") -> None:
+        self.length = len(ours)
+        self.same = 0
+        """So many of the last that came are its first."""
+        self._ours = ours
+        self._falls = array("q", [0]) * (len(ours) + 1)
+        for i in range(1, len(ours)):
+            self.take(ours[i])
+            self._falls[i + 1] = self.same
+        self.begin()
+
+    def begin(self) -> None:
+        """Others come, from their first one on."""
+        self.same = 0
+
+    def take(self, each: int) -> bool:
+        """The next one; whether it is the last of the whole run."""
+        ours, same = self._ours, self.same
+        while same and (same == self.length or each != ours[same]):
+            same = self._falls[same]
+        self.same = same + (same < self.length and each == ours[same])
+        return 0 < self.length == self.same
+
+
 def overlap(ours: "array[int]", tail: "array[int]") -> int:
-    """The largest k where the last k of `tail` are the first k of `ours` (Knuth-Morris-Pratt)."""
-    falls = array("q", [0]) * (len(ours) + 1)
-    same = 0
-    for i in range(1, len(ours)):
-        while same and ours[i] != ours[same]:
-            same = falls[same]
-        same += ours[i] == ours[same]
-        falls[i + 1] = same
-    same = 0
+    """The largest k where the last k of `tail` are the first k of `ours`."""
+    run = Run(ours)
     for each in tail:
-        while same and (same == len(ours) or each != ours[same]):
-            same = falls[same]
-        same += each == ours[same]
-    return same
+        run.take(each)
+    return run.same

@@ -24,8 +24,10 @@ from bson import json_util
 
 import synmem
 from synmem.layouts.foreign import openai_agents_items
+from synmem.layouts.registry import LAYOUTS
 from synmem.layouts.shapes import Told
 from synmem.messages import Message, Unreadable, as_dict
+from synmem.operations.moving.naming import layout_of
 from synmem.store import ConversationInfo, Store, SupportsBranches
 from tests.backends.dynamodb import place as dynamodb_place
 from tests.backends.mongo.place import placed
@@ -231,6 +233,7 @@ def _written(name: str) -> Callable[[Message], Any] | None:
 async def _read(address: str) -> tuple[list[tuple[ConversationInfo, list[Message]]], int]:
     """Every conversation, as it is listed, and its messages; how many other branches there are."""
     async with synmem.open_store(address) as store:
+        assert layout_of(store) in (None, *LAYOUTS)
         found = [
             (info, await _messages(store, info.id))
             async for page in store.conversations(details=True)

@@ -21,6 +21,8 @@ from synmem.operations.moving.compare import (
     description_problem,
 )
 from synmem.operations.moving.copying import Copy, Reject, Writer
+from synmem.operations.moving.family import Family
+from synmem.operations.moving.naming import PLAIN, Naming
 from synmem.operations.moving.receipt import Entry, as_utf8
 from synmem.operations.proof import Proof
 from synmem.store import START, ConversationInfo, Copied, Page, Position, Store
@@ -30,7 +32,8 @@ CONFLICTS = ("skip", "stop", "replace", "rename", "extend")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What to copy and how. `label` names the source in `ID (from LABEL)`.
+    """What to copy and how. `label` names the source in `ID (from LABEL)`, `naming` each of its
+    conversations in the destination. With `archive` that keeps what the source drops.
 
     With `exact` the ledger has digests for a receipt; without, it is enough for the proof.
     """
@@ -40,6 +43,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     on_conflict: str = "skip"
+    archive: bool = False
+    naming: Naming = PLAIN
     label: str = "source"
     jobs: int = 1
     dry_run: bool = False
@@ -71,15 +76,22 @@ class Route:
             raise UsageError("source and destination are the same store")
         if options.on_conflict not in CONFLICTS:
             raise UsageError(f"no such way of handling a conflict: {options.on_conflict!r}")
+        if options.archive and options.on_conflict != "skip":
+            raise UsageError("an archive keeps both where a conversation is different")
         self.source = source
         self.dest = dest
         self.options = options
         self.reject = reject
         self.backup = backup
-        self.pair = Pair(source, dest, exact=options.exact)
+        self.naming = options.naming
+        self.pair = Pair(
+            source, dest, exact=options.exact, newer=options.archive, naming=options.naming
+        )
         self.stopped = False
         """Set for good by the first conflict, where one is to stop the transfer."""
         self.holds = self.pair.holds
+        self.family: Family | None = None
+        """What may be branches in an archive, once it has all that is no branch there."""
 
 
 class Batch:
@@ -90,6 +102,8 @@ class Batch:
         self.left = left
         self.watch = watch
         self.writer = Writer(route.dest, route.holds, route.reject, dry_run=route.options.dry_run)
+        self.put_off: list[str] = []
+        """Those to which an archive comes back when it has all others."""
         self._copies: list[Copy] = []
         self._entries: list[Entry] = []
         self._beside = 0  # messages that came by a copy of the store itself, or by `replace`
@@ -110,8 +124,8 @@ class Batch:
             if copy.over and not self.writer.is_waiting(copy):
                 entry = copy.done()
                 self.record(replace(entry, source_end=self._source_end(copy.last)))
-        for entry in self._entries:
-            self.left.pop(entry.source, None)
+        for conversation in (*self.put_off, *(entry.source for entry in self._entries)):
+            self.left.pop(conversation, None)
         return self._entries
 
     def forget_gone(self) -> None:
@@ -129,7 +143,7 @@ class Batch:
         """Begin to bring a conversation that the destination does not have."""
         return self.begin(
             self.entry(info, "copied"),
-            conversation_of(info, self.route.holds),
+            conversation_of(info, self.route.holds, self.route.naming.there(info.id)),
             self.route.pair.proof(),
             description_problem=description_problem(info, None, self.route.holds),
         )
@@ -139,6 +153,15 @@ class Batch:
         copy.last = page
         await self.writer.take(copy, page.items)
         self.watch(len(page.items))
+
+    async def leave(self, info: ConversationInfo, why: str) -> None:
+        """Leave behind all of one that cannot be brought."""
+        target = self.route.naming.there(info.id)
+        entry = self.entry(info, "nothing", description={})
+        copy = self.begin(entry, Conversation(target), self.route.pair.proof())
+        copy.stop("rejected", why)
+        async for page in self.route.source.read([info.id]):
+            await self.take(copy, page)
 
     async def append_rest(
         self,
@@ -158,7 +181,9 @@ class Batch:
             entry = replace(entry, description={})
         copy = self.begin(
             entry,
-            _missing(conversation_of(info, self.route.holds, target), theirs),
+            _missing(
+                conversation_of(info, self.route.holds, target), theirs, newer=self.route.pair.newer
+            ),
             found.proof,
             end=found.end if found.rest else None,  # else only title and extra: wherever that is
             base=base,
@@ -180,9 +205,10 @@ class Batch:
         """Remember what needs nothing; it is compared from message `at` on."""
         self.watch(found.at)
         problem = found.description_problem
-        compared = self.route.options.exact and problem is None
+        compared = self.route.options.exact and problem is None and not found.description_stays
         entry = self.entry(
-            self.left[found.conversation], action, conversation=target or found.conversation,
+            self.left[found.conversation], action,
+            conversation=target or self.route.naming.there(found.conversation),
             messages=found.at, digest=str(found.proof), at=at, verified=True,
             source_end=self._source_end(found.last), **({} if compared else {"description": {}}),
         )  # fmt: skip
@@ -194,8 +220,8 @@ class Batch:
         name, problem = found.conversation, as_utf8(problem or found.detail)
         self.record(
             Entry(
-                conversation=name, source=name, action="nothing", verified=True, kind=kind,
-                problem=problem,
+                conversation=self.route.naming.there(name), source=name, action="nothing",
+                verified=True, kind=kind, problem=problem,
             )
         )  # fmt: skip
 
@@ -228,7 +254,7 @@ class Batch:
     def entry(self, info: ConversationInfo, action: str, **known: Any) -> Entry:
         """What is known of a conversation whose title and extra come along; nothing is read back
         that was not written."""
-        known.setdefault("conversation", info.id)
+        known.setdefault("conversation", self.route.naming.there(info.id))
         known.setdefault("verified", self.route.options.dry_run)
         if "description" not in known:
             known["description"] = description_hashes(description_of(info, self.route.holds))
@@ -253,17 +279,24 @@ def description_hashes(said: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _missing(conversation: Conversation, theirs: ConversationInfo | None) -> Conversation:
-    """Title and extra, as far as the destination has none; neither where it is not known what it
-    has."""
+def _missing(
+    conversation: Conversation, theirs: ConversationInfo | None, *, newer: bool
+) -> Conversation:
+    """Title and extra, as far as the destination has none, or an older one; neither where it is not
+    known what it has."""
     if theirs is None:
         return conversation
     if theirs.unreadable is not None:
         return Conversation(conversation.id)
+
+    def lacks(there: Any, ours: Any) -> bool:
+        return newer and description_line(there) != description_line(ours)
+
+    title, extra = conversation.title, conversation.extra
     return Conversation(
         conversation.id,
-        conversation.title if theirs.title is None else None,
-        None if theirs.extra else conversation.extra,
+        title if theirs.title is None or lacks(theirs.title, title) else None,
+        extra if not theirs.extra or lacks(theirs.extra, extra) else None,
     )
 
 

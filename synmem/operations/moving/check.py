@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from synmem.messages import Damage, Holds, Message, Unreadable, canonical
-from synmem.operations.listing import Match, listing, select
+from synmem.operations.listing import Match, listing, matcher, select
 from synmem.operations.looking import Skipped, check_unchanged, infos_of
 from synmem.operations.moving.compare import Pair, State, description_problem, description_state
+from synmem.operations.moving.naming import PLAIN, Naming
 from synmem.store import ConversationInfo, Page, Store, SupportsDamage
 from synmem.strategies.pairing import Pairing
 
@@ -15,11 +16,15 @@ _NAMED = 3
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """The state of one conversation, and for a difference where it begins."""
+    """The state of one conversation, and for a difference where it begins.
+
+    It is called as the source calls it, and `there` what it is called in the destination.
+    """
 
     conversation: str
     state: State
     detail: str = ""
+    there: str = ""
 
 
 # --- one store ------------------------------------------------------------------------------
@@ -119,17 +124,33 @@ async def check(
     match: Match = None,
     one_way: bool = False,
     quick: bool = False,
+    naming: Naming = PLAIN,
 ) -> AsyncIterator[list[Checked]]:
     """The state of every conversation, in lists; with `one_way` only of those of the source.
 
     `quick` compares counts, the last message, title and extra: it can prove a difference, and
-    its `EQUAL` means no more than that none was seen.
+    its `EQUAL` means no more than that none was seen. What is not called as `naming` says is not
+    the source's: nothing is looked at of it.
     """
+    pair = Pair(source, dest, naming=naming)
+    async for checked in _states(pair, match, quick=quick):
+        yield [_named(each, naming) for each in checked]
+    if not one_way:
+        async for extra in _extra(pair, match):
+            yield [_named(each, naming) for each in extra]
+    await check_unchanged(source, dest)
+
+
+def _named(checked: Checked, naming: Naming) -> Checked:
+    return msgspec.structs.replace(checked, there=naming.there(checked.conversation))
+
+
+async def _states(pair: Pair, match: Match, *, quick: bool) -> AsyncIterator[list[Checked]]:
     look = _look if quick else _compare
-    details = quick or _tells_descriptions(source, dest)
-    async for infos in listing(source, match=match, details=details):
+    details = quick or _tells_descriptions(pair.source, pair.dest)
+    async for infos in listing(pair.source, match=match, details=details):
         ours = {info.id: info for info in infos}
-        theirs = await infos_of(dest, list(ours), details=details)
+        theirs = await pair.theirs(list(ours), details=details)
         absent = [
             Checked(i, State.ABSENT, info.unreadable or "")
             for i, info in ours.items()
@@ -139,40 +160,32 @@ async def check(
             yield absent
         if theirs:
             known = {i: info for i, info in ours.items() if i in theirs}
-            async for checked in look(source, dest, known, theirs):
+            async for checked in look(pair, known, theirs):
                 yield checked
-    if not one_way:
-        async for extra in _extra(source, dest, match):
-            yield extra
-    await check_unchanged(source, dest)
 
 
-async def _extra(source: Store, dest: Store, match: Match) -> AsyncIterator[list[Checked]]:
-    async for names in select(dest, match=match):
-        there = await infos_of(source, names, details=False)
-        extra = [Checked(name, State.EXTRA) for name in names if name not in there]
+async def _extra(pair: Pair, match: Match) -> AsyncIterator[list[Checked]]:
+    fits = matcher(match)
+    async for there in select(pair.dest):
+        names = [name for each in there if (name := pair.naming.here(each)) and fits(name)]
+        ours = await infos_of(pair.source, names, details=False)
+        extra = [Checked(name, State.EXTRA) for name in names if name not in ours]
         if extra:
             yield extra
 
 
 async def _compare(
-    source: Store,
-    dest: Store,
-    ours: dict[str, ConversationInfo],
-    theirs: dict[str, ConversationInfo],
+    pair: Pair, ours: dict[str, ConversationInfo], theirs: dict[str, ConversationInfo]
 ) -> AsyncIterator[list[Checked]]:
-    async for found in Pair(source, dest).compare(ours, theirs):
+    async for found in pair.compare(ours, theirs):
         yield [Checked(found.conversation, *found.checked)]
 
 
 async def _look(
-    source: Store,
-    dest: Store,
-    ours: dict[str, ConversationInfo],
-    theirs: dict[str, ConversationInfo],
+    pair: Pair, ours: dict[str, ConversationInfo], theirs: dict[str, ConversationInfo]
 ) -> AsyncIterator[list[Checked]]:
     """Counts, titles and last messages."""
-    holds = source.holds.common(dest.holds)
+    holds = pair.holds
     checked, same = list[Checked](), list[str]()
     unread: dict[str, str] = {}
     for i, our in ours.items():
@@ -189,10 +202,12 @@ async def _look(
             checked.append(Checked(i, state, detail))
         else:
             same.append(i)
-    last, other = await _last(source, same), await _last(dest, same)
+    last = await _last(pair.source, same)
+    other = await _last(pair.dest, [pair.naming.there(i) for i in same])
     for i in same:
-        if i in last and i in other:  # else it is gone meanwhile
-            compared = _compared_last(i, last[i], other[i], holds)
+        there = pair.naming.there(i)
+        if i in last and there in other:  # else it is gone meanwhile
+            compared = _compared_last(i, last[i], other[there], holds)
             if compared.state is State.EQUAL and i in unread:
                 compared = Checked(i, State.UNREADABLE, unread[i])
             checked.append(compared)

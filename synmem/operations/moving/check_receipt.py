@@ -47,6 +47,7 @@ class Line(msgspec.Struct, gc=False, frozen=True):
     digest: str | None = None
     at: int | Literal["end"] = 0
     description: dict[str, str] | None = msgspec.field(default=None, name="own")
+    source_id: str | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -65,13 +66,20 @@ class Receipt(msgspec.Struct, frozen=True):
     dry_run: bool = False
     defaults: list[tuple[str, str]] = []
     extra_of: str = ""
+    id_as: str | None = None
 
     @property
     def about(self) -> JSONObject:
         """From where to where it was, its root digest, and its version."""
         names = {"source": self.source, "destination": self.destination}
         about = {key: parse_json(bytes(raw)) for key, raw in names.items()}
-        return about | {"root": self.root, "version": self.receipt}
+        named = {} if self.id_as is None else {"id_as": self.id_as}
+        return about | named | {"root": self.root, "version": self.receipt}
+
+    def chosen_by(self, line: Line) -> str:
+        """The id that a glob is to fit: where `--id-as` gave the names, that of the source."""
+        by_source = self.id_as is not None and line.source_id is not None
+        return line.source_id if by_source and line.source_id else line.conversation_id
 
     @property
     def is_older(self) -> bool:
@@ -189,11 +197,12 @@ async def check_receipt(
 
     Absent: it is not there. Behind: it has fewer messages. Different: other ones, or another
     title or extra. Ahead: those of the receipt, and more. What the receipt does not name is not
-    looked at. Unsupported where the store cannot hold what the digests are over.
+    looked at. `match` takes the source's ids, where `--id-as` gave others. Unsupported where the
+    store cannot hold what the digests are over.
     """
     _check_comparable(receipt.holds, store)
     fits = matcher(match)
-    lines = (line for line in receipt.lines() if line.digest and fits(line.conversation_id))
+    lines = (line for line in receipt.lines() if line.digest and fits(receipt.chosen_by(line)))
     while batch := list(islice(lines, BATCH)):
         stretches = {line.conversation_id: _Stretch(line, receipt.holds) for line in batch}
         async for page in store.read(list(stretches)):

@@ -14,7 +14,10 @@ from typing import Any
 import msgspec
 
 from synmem.messages import Holds, Message, Unreadable, canonical
-from synmem.operations.proof import Proof, compared_lines, differing_field, readable, unreadable
+from synmem.operations.looking import infos_of
+from synmem.operations.moving.naming import PLAIN, Naming
+from synmem.operations.moving.sides import Side, agreeing
+from synmem.operations.proof import Proof, differing_field, readable, unreadable
 from synmem.store import START, ConversationInfo, Page, Position, Store
 
 HELD = 5_000
@@ -54,6 +57,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The last page of the source that was read."""
     description_problem: str | None = None
     """Why title and extra could not be compared: the state is that of the messages alone."""
+    description_stays: bool = False
+    """Whether the destination has another title or extra, which is not for the source to set."""
 
     @property
     def at(self) -> int:
@@ -88,18 +93,35 @@ def not_compared(one: Holds, other: Holds) -> list[str]:
 class Pair:
     """Two stores whose conversations are compared, over the fields that both hold.
 
-    `exact` proofs are digests as a receipt has them.
+    `exact` proofs are digests as a receipt has them. `newer`: another title or extra of the source
+    is one that the destination lacks, unless it is ahead. `naming` says what is called how there.
     """
 
-    def __init__(self, source: Store, dest: Store, *, exact: bool = False) -> None:
+    def __init__(
+        self,
+        source: Store,
+        dest: Store,
+        *,
+        exact: bool = False,
+        newer: bool = False,
+        naming: Naming = PLAIN,
+    ) -> None:
         self.source = source
         self.dest = dest
         self.holds = source.holds.common(dest.holds)
+        self.newer = newer
+        self.naming = naming
         self._exact = exact
 
     def proof(self) -> Proof:
         """A proof of nothing yet."""
         return Proof(self.holds, exact=self._exact)
+
+    async def theirs(self, ids: Sequence[str], *, details: bool) -> dict[str, ConversationInfo]:
+        """Those of these conversations that the destination has, by their ids in the source."""
+        names = {self.naming.there(each): each for each in ids}
+        found = await infos_of(self.dest, list(names), details=details)
+        return {names[name]: info for name, info in found.items()}
 
     async def compare(
         self, ours: Mapping[str, ConversationInfo], theirs: Mapping[str, ConversationInfo]
@@ -115,11 +137,12 @@ class Pair:
             complete = large is None and not group.stopped
             for conversation in (*group.held, *([large] if large else ())):
                 left.pop(conversation, None)
-            await _feed(group, self.dest)
+            await _feed(group, self.dest, self.naming)
             for conversation, comparison in group.held.items():
                 yield comparison.found(ours[conversation], theirs.get(conversation))
             if large is not None:
-                async for found in self.compare_one(ours[large], theirs.get(large), large):
+                target = self.naming.there(large)
+                async for found in self.compare_one(ours[large], theirs.get(large), target):
                     yield found
             if complete:
                 break
@@ -137,7 +160,7 @@ class Pair:
         `after` is where in the destination the source is taken to begin; there `before` messages
         stand before.
         """
-        comparison = Comparison(ours.id, self.holds, self.proof(), before)
+        comparison = Comparison(ours.id, self.holds, self.proof(), before, newer=self.newer)
         comparison.end = after
         async with (
             aclosing(_pages(self.source, ours.id)) as our_pages,
@@ -162,7 +185,7 @@ class Pair:
                     if size >= HELD:
                         group.stopped = True
                         return group, None
-                    held = Comparison(page.conversation, self.holds, self.proof())
+                    held = Comparison(page.conversation, self.holds, self.proof(), newer=self.newer)
                     group.held[page.conversation] = held
                 held.take_source(page)
                 size += len(page.items)
@@ -180,12 +203,13 @@ class _Group:
         self.stopped = False
 
 
-async def _feed(group: _Group, dest: Store) -> None:
-    for comparison in group.held.values():
+async def _feed(group: _Group, dest: Store, naming: Naming) -> None:
+    there = {naming.there(conversation): each for conversation, each in group.held.items()}
+    for comparison in there.values():
         comparison.take_source(None)
-    if group.held:
-        async for page in dest.read(list(group.held)):
-            group.held[page.conversation].take_dest(page)
+    if there:
+        async for page in dest.read(list(there)):
+            there[page.conversation].take_dest(page)
     for comparison in group.held.values():
         comparison.take_dest(None)
 
@@ -204,16 +228,19 @@ class Comparison:
     Each side hands in its pages in order, then None. `before` messages stand before the first.
     """
 
-    def __init__(self, conversation: str, holds: Holds, proof: Proof, before: int = 0) -> None:
+    def __init__(
+        self, conversation: str, holds: Holds, proof: Proof, before: int = 0, *, newer: bool
+    ) -> None:
         self.conversation = conversation
         self._before = before
+        self._newer = newer
         self.taken = 0
         self.end: Position = START
         self.last: Page | None = None
         self.proof = proof
         self._holds = holds
-        self._ours = _Side(holds)
-        self._theirs = _Side(holds)
+        self._ours = Side(holds)
+        self._theirs = Side(holds)
         self._their_last: Page | None = None
         self._verdict: tuple[State, str] | None = None
 
@@ -253,22 +280,25 @@ class Comparison:
         assert self._verdict is not None
         state, detail = self._verdict
         problem = description_problem(ours, theirs, self._holds)
+        stays = False
         if theirs is not None and problem is None:
-            state, detail = _with_description(
-                state, detail, description_state(ours, theirs, self._holds)
-            )
+            description = description_state(ours, theirs, self._holds)
+            if self._newer and description[0] is State.DIFFERENT:
+                stays = state is State.AHEAD
+                description = State.EQUAL if stays else State.BEHIND, description[1]
+            state, detail = _with_description(state, detail, description)
         if self._their_last is not None and state is State.BEHIND:
             self.end = self._their_last.position(-1)
         return Found(
             conversation=self.conversation, state=state, detail=detail,
             proof=self.proof, end=self.end, rest=self._ours.items, more=more, last=self.last,
-            description_problem=problem,
+            description_problem=problem, description_stays=stays,
         )  # fmt: skip
 
     def _step(self) -> None:
         ours, theirs = self._ours, self._theirs
         if self._verdict is None and ours.left and theirs.left:
-            same = _agreeing(ours, theirs)
+            same = agreeing(ours, theirs)
             messages = ours.items[:same]
             assert readable(messages)
             self.proof.take(messages, ours.lines[:same])
@@ -313,49 +343,6 @@ class Comparison:
                 )
             return State.AHEAD, f"from message {self._number:,} on"
         return None
-
-
-class _Side:
-    """What one side has handed in and was not compared yet, with its canonical lines."""
-
-    def __init__(self, holds: Holds) -> None:
-        self.items: list[Message | Unreadable] = []
-        self.lines: list[bytes] = []
-        self.done = False
-        self.holds = holds
-
-    @property
-    def left(self) -> bool:
-        return bool(self.items)
-
-    def take(self, page: Page | None) -> None:
-        if page is None:
-            self.done = True
-        else:
-            self.items = self.items + page.items if self.items else page.items
-            self.lines += compared_lines(page.items, self.holds)
-
-    def drop(self, count: int) -> None:
-        self.items = self.items[count:]
-        self.lines = self.lines[count:]
-
-
-def _agreeing(ours: "_Side", theirs: "_Side") -> int:
-    """How many messages are the same from the beginning of both."""
-    shorter = min(len(ours.lines), len(theirs.lines))
-    if ours.lines[:shorter] == theirs.lines[:shorter]:
-        return shorter
-    for i in range(shorter):
-        if ours.lines[i] != theirs.lines[i] and not _same(ours, theirs, i):
-            return i
-    return shorter
-
-
-def _same(ours: "_Side", theirs: "_Side", i: int) -> bool:
-    our, their = ours.items[i], theirs.items[i]
-    if isinstance(our, Unreadable) or isinstance(their, Unreadable):
-        return False
-    return canonical(our, ours.holds) == canonical(their, ours.holds)
 
 
 # --- title and extra ------------------------------------------------------------------------

@@ -34,7 +34,7 @@ async def resolve(batch: Batch, found: Found, info: ConversationInfo) -> None:
 
 async def _rename(batch: Batch, found: Found, info: ConversationInfo) -> None:
     route = batch.route
-    target = f"{info.id} (from {route.options.label})"
+    target = route.naming.there(f"{info.id} (from {route.options.label})")
     if why := conversation_refusal(Conversation(target)):
         batch.refuse(found, "conflict", f"{found.detail}; renamed, {why}")
         return
@@ -62,16 +62,16 @@ async def _replace(batch: Batch, found: Found, info: ConversationInfo) -> None:
     if info.unreadable is not None and route.holds.conversation_fields:
         batch.refuse(found, "unreadable", found.description_problem)
         return
-    conversation = conversation_of(info, route.holds)
-    sight = await _look_through(route, conversation)
+    conversation = conversation_of(info, route.holds, route.naming.there(info.id))
+    sight = await _look_through(route, conversation, info.id)
     if sight.kind is not None:
         batch.refuse(found, sight.kind, sight.problem)
         return
     if not route.options.dry_run:
         try:
-            await _replace_now(route, conversation, sight)
+            await _replace_now(route, conversation, info.id, sight)
         except CorruptData as error:
-            if error.conversation != info.id:
+            if error.conversation not in (info.id, conversation.id):
                 raise
             batch.refuse(found, "unreadable", str(error))
             return
@@ -89,13 +89,13 @@ class _Sight:
         self.problem: str | None = None
 
 
-async def _look_through(route: Route, conversation: Conversation) -> _Sight:
+async def _look_through(route: Route, conversation: Conversation, source: str) -> _Sight:
     """Read a source that is to replace: nothing gives way to what cannot be written whole."""
     sight = _Sight(route.pair.proof(), route.dest.holds)
     if why := conversation_refusal(conversation):
         sight.kind, sight.problem = "rejected", why
         return sight
-    async for page in route.source.read([conversation.id]):
+    async for page in route.source.read([source]):
         sight.last = page
         _judge(page, sight, route.dest)
         if sight.kind is not None or not readable(page.items):
@@ -117,9 +117,11 @@ def _judge(page: Page, sight: _Sight, dest: Store) -> None:
             return
 
 
-async def _replace_now(route: Route, conversation: Conversation, sight: _Sight) -> None:
+async def _replace_now(
+    route: Route, conversation: Conversation, source: str, sight: _Sight
+) -> None:
     end = await last_position(route.dest, conversation.id)
-    messages = first_messages(route.source, conversation.id, sight.proof.messages)
+    messages = first_messages(route.source, source, sight.proof.messages)
     if route.backup is None:
         await forget_beside(route.dest, conversation.id)
         await route.dest.replace(conversation, messages, upto=end)
@@ -148,7 +150,7 @@ async def _extend(batch: Batch, found: Found, info: ConversationInfo) -> None:
         ours.extend(map(short, canonical_lines(messages, route.holds)))
         if rest:
             break
-    tail, end = await _tail(route, info.id, len(ours))
+    tail, end = await _tail(route, route.naming.there(info.id), len(ours))
     same = overlap(ours, tail)
     if same < min(OVERLAP, len(ours)) or not same:
         problem = f"{found.detail}; no overlap with the end to go on from"
@@ -160,13 +162,14 @@ async def _extend(batch: Batch, found: Found, info: ConversationInfo) -> None:
 async def _append_behind(batch: Batch, info: ConversationInfo, same: int, end: Position) -> None:
     """Append the source from its message `same` on; those before it are there already."""
     route = batch.route
+    target = route.naming.there(info.id)
     entry = batch.entry(
-        info, "extended", description={}, after=await before_last(route.dest, info.id, same),
-        at=await _count(route.dest, info.id, less=same) if route.options.exact else None,
+        info, "extended", description={}, after=await before_last(route.dest, target, same),
+        at=await _count(route.dest, target, less=same) if route.options.exact else None,
     )  # fmt: skip
     copy = batch.begin(
         entry,
-        Conversation(info.id),
+        Conversation(target),
         route.pair.proof(),
         end=end,
         description_problem=description_problem(info, None, route.holds),

@@ -3,27 +3,26 @@
 A receipt is one JSON object: `receipt` (its version, 2), `source` and `destination` (secrets
 masked), `scheme` and `fields` of the digests (those that both sides hold), `defaults` (keys of
 `extra` that these are without: the destination fills them by itself), `not_compared`,
-`counts`, `content`, SHA-256 over the lines `digest id` (the same for two receipts of the same
-conversations, whatever was done), `root` (`Root`: over all that the receipt says), and
-`conversations` with a line for each: `conversation_id` (in the destination), `action`,
-`messages`, `digest`; `at`, the number of messages before these (left out for 0; "end" where they
-are the last, and the store could not count those before); `own`, a
-SHA-256 for the title and for the extra, where they are set (`compare.description_line`); and
-`problem`. `check_receipt.py` reads it again.
+`counts`, `id_as` (the template of `--id-as`, where there was one), `content`, SHA-256 over the
+lines `digest id` (the same for two receipts of the same conversations, whatever was done), `root`
+(`Root`: over all that the receipt says), and `conversations` with a line for each:
+`conversation_id` (in the destination), `source_id` (where that is another), `action`, `messages`,
+`digest`; `at`, the number of messages before these (left out for 0; "end" where they are the last,
+and the store could not count those before); `own`, a SHA-256 for the title and for the extra, where
+they are set (`compare.description_line`); and `problem`. `check_receipt.py` reads it again.
 """
 
 import hashlib
 import json
-import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Self
 
 import msgspec
 
 from synmem.messages import FIELDS, Digest, Holds, JSONObject, dump_json
 from synmem.store import START, Position
-from synmem.temporary import room
+from synmem.temporary import private_database, room
 
 VERSION: Final = 2
 """The form of a receipt: one that knows no other does not guess. The root of version 1 is what
@@ -83,13 +82,11 @@ class Ledger:
     """The entries of a run, by the bytes of their ids; on disk where they are many."""
 
     def __init__(self) -> None:
-        # A private database that SQLite spills to a temporary file: memory stays flat.
-        self._rows = sqlite3.connect("", isolation_level=None)
-        self._rows.execute("PRAGMA journal_mode=OFF")
-        self._rows.execute("PRAGMA cache_size=-4000")
+        self._rows = private_database()
         self._rows.execute(
             "CREATE TABLE entry (id BLOB PRIMARY KEY, checked INTEGER, data BLOB) WITHOUT ROWID"
         )
+        self._rows.execute("CREATE TABLE later (id BLOB PRIMARY KEY) WITHOUT ROWID")
 
     def __enter__(self) -> Self:
         return self
@@ -140,6 +137,26 @@ class Ledger:
             last = rows[-1][0]
             yield [_decode(data) for _, data in rows]
 
+    def entry(self, conversation: str) -> Entry | None:
+        """What became of the conversation that has this id in the destination."""
+        rows = self._rows.execute("SELECT data FROM entry WHERE id = ?", [conversation.encode()])
+        return next((_decode(data) for (data,) in rows), None)
+
+    def put_off(self, conversations: Sequence[str]) -> None:
+        """Remember conversations of the source to which the run comes back."""
+        with room():
+            rows = [(each.encode(),) for each in conversations]
+            self._rows.executemany("INSERT OR IGNORE INTO later VALUES (?)", rows)
+
+    def later(self) -> Iterator[list[str]]:
+        """Those, in the order of the ids' bytes."""
+        last = b""
+        while rows := self._rows.execute(
+            f"SELECT id FROM later WHERE id > ? ORDER BY id LIMIT {_PAGE}", [last]
+        ).fetchall():
+            last = rows[-1][0]
+            yield [id_.decode() for (id_,) in rows]
+
     def counts(self) -> dict[str, int]:
         """How many conversations had each action, and each kind of problem."""
         counts: Counter[str] = Counter()
@@ -157,7 +174,7 @@ class Ledger:
         self._rows.close()
 
 
-_WROTE: Final = frozenset({"copied", "appended", "replaced", "extended"})
+_WROTE: Final = frozenset({"copied", "appended", "replaced", "extended", "branched"})
 
 
 def _together(first: Entry, then: Entry, *, planned: bool) -> Entry:
@@ -219,6 +236,7 @@ def receipt_lines(
     holds: Holds,
     not_compared: list[str],
     dry_run: bool = False,
+    id_as: str | None = None,
 ) -> Iterator[bytes]:
     """The receipt as JSON text, in pieces: as flat in memory as the ledger."""
     head: dict[str, Any] = {
@@ -237,6 +255,8 @@ def receipt_lines(
         head["defaults"] = sorted(holds.defaults)
     if holds.extra_of:
         head["extra_of"] = holds.extra_of
+    if id_as is not None:
+        head["id_as"] = id_as
     if dry_run:
         head["dry_run"] = True
     root = Root(head)

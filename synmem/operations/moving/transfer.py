@@ -8,6 +8,7 @@ in memory. What was written is read back at the end and compared.
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
@@ -19,10 +20,11 @@ from synmem.errors import Changed
 from synmem.operations.keeping.backup import Backup
 from synmem.operations.listing import listing
 from synmem.operations.looking import check_unchanged, infos_of, position_of
-from synmem.operations.moving import conflicts
+from synmem.operations.moving import archive, conflicts
 from synmem.operations.moving.batch import Batch, Options, Route, Watch, conversation_of
 from synmem.operations.moving.compare import Found, State, not_compared
 from synmem.operations.moving.copying import Copy, Reject
+from synmem.operations.moving.family import Family
 from synmem.operations.moving.proving import ReadingBack
 from synmem.operations.moving.receipt import Entry, Ledger
 from synmem.operations.moving.removing import Removing
@@ -106,13 +108,31 @@ class Transfer:
                     await self._finish(batch)
 
             await _together([work() for _ in range(max(1, self._options.jobs))])
+            if not self.stopped:
+                await self._settle_moved()
         await check_unchanged(self._source)
+
+    async def _settle_moved(self) -> None:
+        """Those of an archive that are different, one by one: each may be found in another."""
+        pages = self._ledger.later()
+        if (first := next(pages, None)) is None:
+            return
+        with Family(self._options.naming, self._ledger) as family:
+            await family.look(self._dest)
+            self._route.family = family
+            for ids in itertools.chain([first], pages):
+                infos = await infos_of(self._source, ids, details=self._details)
+                for info in infos.values():
+                    await self._finish([info])
+
+    @property
+    def _details(self) -> bool:
+        return self._options.timed or bool(self.holds.conversation_fields)
 
     async def _batches(self) -> AsyncGenerator[list[ConversationInfo], None]:
         options = self._options
-        details = options.timed or bool(self.holds.conversation_fields)
         async for page in listing(
-            self._source, ids=options.ids, match=options.match, details=details
+            self._source, ids=options.ids, match=options.match, details=self._details
         ):
             if chosen := [info for info in page if self._in_time(info)]:
                 if isinstance(self._source, SupportsExpiry):
@@ -159,6 +179,7 @@ class Transfer:
             problem = error
         finally:
             self._record(batch.close())
+            self._ledger.put_off(batch.put_off)
             self.written += batch.written
             self.left += batch.stayed
         if problem is None:
@@ -224,11 +245,12 @@ class _Round:
 
     async def run(self) -> None:
         """Find the states and act on them. Changed: somebody else wrote."""
-        theirs = await infos_of(self._dest, list(self._left), details=False)
+        named = await self._named()
+        theirs = await self._route.pair.theirs(named, details=False)
         if theirs and self._route.holds.conversation_fields:
-            theirs = await infos_of(self._dest, list(theirs), details=True)
-        begun = self._begun()
-        await self._copy_absent([i for i in self._left if i not in theirs and i not in begun])
+            theirs = await self._route.pair.theirs(list(theirs), details=True)
+        begun = self._begun(named)
+        await self._copy_absent([i for i in named if i not in theirs and i not in begun])
         known = {i: self._left[i] for i in theirs if i not in begun}
         async with aclosing(self._route.pair.compare(known, theirs)) as founds:
             async for found in founds:
@@ -239,10 +261,20 @@ class _Round:
             await self._go_on(conversation, number, theirs.get(conversation))
         await self._batch.writer.flush()
 
-    def _begun(self) -> dict[str, int]:
+    async def _named(self) -> list[str]:
+        """Those of which the name in the destination is one; the others stay behind."""
+        named = []
+        for conversation, info in self._left.items():
+            if why := self._route.naming.refusal(conversation):
+                await self._batch.leave(info, why)
+            else:
+                named.append(conversation)
+        return named
+
+    def _begun(self, conversations: list[str]) -> dict[str, int]:
         if not isinstance(self._source, SupportsBeginning):
             return {}
-        numbers = ((i, self._source.begins_at(i)) for i in self._left)
+        numbers = ((i, self._source.begins_at(i)) for i in conversations)
         return {i: number for i, number in numbers if number > 0}
 
     async def _copy_absent(self, conversations: list[str]) -> None:
@@ -262,8 +294,9 @@ class _Round:
 
     async def _left_to_us(self, conversations: list[str]) -> list[str]:
         """Let the destination copy by itself what it can; the others."""
-        exact, dry_run = self._route.options.exact, self._route.options.dry_run
-        if exact or dry_run or not conversations or not isinstance(self._dest, SupportsCopy):
+        options, naming = self._route.options, self._route.naming
+        alike = naming.plain and not options.exact and not options.dry_run
+        if not alike or not conversations or not isinstance(self._dest, SupportsCopy):
             return conversations
         waiting = [conversation_of(self._left[i], self._route.holds) for i in conversations]
         done: set[str] = set()
@@ -278,18 +311,21 @@ class _Round:
         info = self._left[found.conversation]
         match found.state:
             case State.ABSENT | State.BEHIND:
-                await self._batch.append_rest(found, info, theirs.get(info.id), info.id)
+                target = self._route.naming.there(info.id)
+                await self._batch.append_rest(found, info, theirs.get(info.id), target)
             case State.EQUAL | State.AHEAD:
                 self._batch.book(found, "equal" if found.state is State.EQUAL else "ahead")
             case State.UNREADABLE:
                 self._batch.refuse(found, "unreadable")
+            case _ if self._route.options.archive:
+                await archive.settle(self._batch, found, info)
             case _:
                 await conflicts.resolve(self._batch, found, info)
 
     async def _go_on(self, conversation: str, number: int, theirs: ConversationInfo | None) -> None:
         """A conversation whose source begins behind its first `number` messages."""
-        info = self._left[conversation]
-        after, there = await position_of(self._dest, conversation, number)
+        info, target = self._left[conversation], self._route.naming.there(conversation)
+        after, there = await position_of(self._dest, target, number)
         if there < number:
             found = Found(
                 conversation=conversation, state=State.DIFFERENT, proof=self._route.pair.proof()
@@ -297,12 +333,12 @@ class _Round:
             problem = f"begins behind message {number:,}, but the destination has {there:,}"
             self._batch.refuse(found, "conflict", problem)
             return
-        compared = self._route.pair.compare_one(info, theirs, conversation, after, before=number)
+        compared = self._route.pair.compare_one(info, theirs, target, after, before=number)
         async with aclosing(compared) as founds:
             async for found in founds:
                 if found.state in (State.ABSENT, State.BEHIND):
                     await self._batch.append_rest(
-                        found, info, theirs, conversation, "appended", base=number, after=after
+                        found, info, theirs, target, "appended", base=number, after=after
                     )
                 elif found.state in (State.EQUAL, State.AHEAD):
                     action = "equal" if found.state is State.EQUAL else "ahead"
