@@ -61,7 +61,7 @@ BASES: Final[dict[str, tuple[str, str | None]]] = {
     "claude": ("CLAUDE_CONFIG_DIR", "~/.claude"),
     "cline": ("CLINE_DIR", "~/.cline"),
     "cline_data": ("CLINE_DATA_DIR", "{cline}/data"),
-    "cline_sessions": ("CLINE_SESSION_DATA_DIR", "{cline_data}/sessions"),
+    "cline_sessions": ("CLINE_SESSION_DATA_DIR", None),
     "codex": ("CODEX_HOME", "~/.codex"),
     "continue": ("CONTINUE_GLOBAL_DIR", "~/.continue"),
     "copilot": ("COPILOT_HOME", "~/.copilot"),
@@ -110,6 +110,7 @@ _EDITORS: Final = (
 )  # fmt: skip
 """The user folders of VS Code and what is like it, all of which `{editors}` stands for."""
 
+_SESSIONS: Final = ("*/*.messages.json",)
 _TASKS: Final = ("tasks/*/api_conversation_history.json", "tasks/*/claude_messages.json")
 _ZED: Final = "threads/threads.db"
 
@@ -124,8 +125,8 @@ PLACES: Final[dict[str, Place]] = {
         Spot("claude_code", "{claude}/projects", ("*/*.jsonl",)),
     )),
     "cline": Place("Cline", (
-        Spot("cline", "{cline_sessions}", ("*/*.messages.json",)),
-        Spot("cline", "{cline_data}", _TASKS),
+        Spot("cline", "{cline_sessions}", _SESSIONS),
+        Spot("cline", "{cline_data}", (*(f"sessions/{each}" for each in _SESSIONS), *_TASKS)),
         Spot("cline", "{editors}/globalStorage/saoudrizwan.claude-dev", _TASKS),
     )),
     "codex": Place("Codex CLI", (
@@ -155,10 +156,10 @@ PLACES: Final[dict[str, Place]] = {
         Spot("goose", "~/.goose/sessions", ("*.jsonl",), rank=1),
     )),
     "jan": Place("Jan", (
-        Spot("jan", "{data}/Jan/data", ("threads/*/thread.json",)),
-        Spot("jan", "~/.var/app/ai.jan.Jan/data/Jan/data", ("threads/*/thread.json",)),
-        Spot("jan", "{config}/Jan/data", ("threads/*/thread.json",), rank=1),
-        Spot("jan", "~/jan", ("threads/*/thread.json",), rank=1),
+        Spot("jan", "{data}/Jan/data/threads", ("*/thread.json",)),
+        Spot("jan", "~/.var/app/ai.jan.Jan/data/Jan/data/threads", ("*/thread.json",)),
+        Spot("jan", "{config}/Jan/data/threads", ("*/thread.json",), rank=1),
+        Spot("jan", "~/jan/threads", ("*/thread.json",), rank=1),
     )),
     "llm": Place("llm", (
         Spot("llm", "{llm}/logs.db"),
@@ -260,9 +261,14 @@ def _named(variable: str, machine: Machine) -> PurePath | None:
 
 
 def place_of(name: str) -> str | None:
-    """The place of that name, also with underscores for hyphens; None where there is none."""
+    """The place of that name, or else of the layout of that name, with hyphens or underscores; None
+    where there is none."""
     name = name.replace("_", "-")
-    return name if name in PLACES else None
+    if name in PLACES:
+        return name
+    layout = name.replace("-", "_")
+    alike = [each for each, (_, spots) in PLACES.items() if spots and spots[0].layout == layout]
+    return alike[0] if alike else None
 
 
 def found(name: str, machine: Machine | None = None) -> list[Found]:

@@ -1,6 +1,7 @@
 """The places of known programs: where they are on each system, and their names in use."""
 
 import asyncio
+import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from synmem import places
 from synmem.cli import completing
 from synmem.cli.app import app
 from synmem.errors import ProfileNotFound, StoreNotFound, Unsupported, UsageError
+from synmem.layouts.registry import LAYOUTS
 from synmem.places import PLACES, Machine
 from synmem.profiles import resolve
 from synmem.settings import KEYS, checked
@@ -84,7 +86,8 @@ def test_a_place_is_where_its_program_has_it_on_each_system(
         ("opencode", {"OPENCODE_DB": "o.db", "XDG_DATA_HOME": "/x"}, "/x/opencode/o.db"),
         ("qwen-code", {"QWEN_HOME": "/q"}, "/q/projects"),
         ("qwen-code", {"QWEN_HOME": "/q", "QWEN_RUNTIME_DIR": "/r"}, "/r/projects"),
-        ("cline", {"CLINE_DIR": "/c"}, "/c/data/sessions"),
+        ("cline", {"CLINE_DIR": "/c"}, "/c/data"),
+        ("cline", {"CLINE_SESSION_DATA_DIR": "/s"}, "/s"),
         ("cline", {"XDG_CONFIG_HOME": "/x"},
          "/x/VSCodium/User/globalStorage/saoudrizwan.claude-dev"),
     ],
@@ -99,6 +102,70 @@ def test_what_needs_a_variable_is_not_looked_for_without_it() -> None:
     for machine in (LINUX, MACOS, WINDOWS):
         for name in PLACES:
             assert not [path for path in places.looked_at(name, machine) if "{" in path], name
+
+
+FILLED = {
+    "aider": None, "crush": None,
+    "anythingllm": ("anythingllm/anythingllm.db", "config/anythingllm-desktop/storage/anythingllm.db"),
+    "claude-code": ("claude-code/projects", ".claude/projects"),
+    "cline": ("cline-sessions/sessions", ".cline/data/sessions"),
+    "codex": ("codex-rollouts/sessions", ".codex/sessions"),
+    "continue": ("continue-sessions/sessions", ".continue/sessions"),
+    "copilot-cli": ("copilot-cli/session-state", ".copilot/session-state"),
+    "cursor": ("cursor-vscdb/state.vscdb", "config/Cursor/User/globalStorage/state.vscdb"),
+    "flowise": None,
+    "gemini-cli": ("gemini-cli/tmp", ".gemini/tmp"),
+    "goose": ("goose/sessions.db", "data/goose/sessions/sessions.db"),
+    "jan": ("jan-threads/threads", "data/Jan/data/threads"),
+    "llm": ("llm-logs-new/logs.db", "config/io.datasette.llm/logs.db"),
+    "lm-studio": ("lmstudio-conversations/conversations", ".lmstudio/conversations"),
+    "mem0": ("mem0-history/history.db", ".mem0/history.db"),
+    "open-webui": ("open-webui/webui.db", ".open-webui/webui.db"),
+    "opencode": ("opencode-sqlite/opencode.db", "data/opencode/opencode.db"),
+    "qwen-code": ("qwen-code/projects", ".qwen/projects"),
+    "roo-code": ("cline-tasks/tasks",
+                 "config/VSCodium/User/globalStorage/rooveterinaryinc.roo-cline/tasks"),
+    "sillytavern": ("sillytavern-chats/data", "SillyTavern/data"),
+    "text-generation-webui": ("text-generation-webui/user_data/logs",
+                              "text-generation-webui/user_data/logs"),
+    "vscode-chat": ("vscode-chat-sessions/workspaceStorage", "config/Code/User/workspaceStorage"),
+    "zed": ("zed-threads/threads.db", "data/zed/threads/threads.db"),
+}  # fmt: skip
+"""Place -> a fixture, and where its program would have it; None where there is no such place on
+every machine, or no fixture of it in a file."""
+
+
+def test_every_place_is_tried() -> None:
+    assert FILLED.keys() == PLACES.keys()
+
+
+@pytest.mark.parametrize("name", [name for name, put in FILLED.items() if put is not None])
+def test_what_a_program_keeps_is_read_at_its_place(name: str, own_folders: Path) -> None:
+    paths = FILLED[name]
+    assert paths is not None
+    fixture, target = FIXTURES / paths[0], own_folders / paths[1]
+    if fixture.is_dir():
+        shutil.copytree(fixture, target)
+    else:
+        put(paths[0], target)
+    assert places.there() == [name]
+    if PLACES[name].spots[0].layout not in LAYOUTS:
+        pytest.skip("its layout is not read yet")
+    result = run("ls", "--json", "-p", name)
+    assert result.exit_code in (0, 6), result.stderr
+    listed = json.loads(result.stdout)
+    expected = json.loads((FIXTURES / paths[0].split("/")[0] / "expected.json").read_text())
+    assert len(listed) >= len([c for c in expected["conversations"] if c["messages"]]) - 1
+    [found] = json.loads(run("discover", "--json").stdout)
+    assert (found["store"], found["conversations"]) == (name, len(listed))
+    assert found["messages"] in (None, sum(each["messages"] or 0 for each in listed))
+    assert found["layout"] == PLACES[name].spots[0].layout
+    [below] = [
+        each["store"]
+        for each in json.loads(run("discover", "--json", str(own_folders)).stdout)
+        if each["store"] == name
+    ]
+    assert below == name
 
 
 # --- their names ----------------------------------------------------------------------------
@@ -253,6 +320,7 @@ def test_the_places_that_are_there_are_completed(llm: Path) -> None:
 def test_places_are_named_as_layouts_are(llm: Path) -> None:
     for name in PLACES:
         assert places.place_of(name.replace("-", "_")) == name
+    assert places.place_of("continue_dev") == places.place_of("continue-dev") == "continue"
     assert places.place_of("none") is None
 
 

@@ -325,7 +325,7 @@ def test_folders_that_hold_one_thing_alone_are_one(
         ("codex", "/b/sessions/2026/01/02", "/b"),
         ("gemini_cli", "/b/tmp/demo/chats", "/b/tmp"),
         ("vscode_chat", "/b/User/workspaceStorage/h/chatSessions", "/b/User"),
-        ("jan", "/b/threads/1", "/b"),
+        ("jan", "/b/threads/1", "/b/threads"),
         ("cline", "/b/data/tasks/1", "/b/data"),
         ("haystack", "/b/projects/x", None),
     ],
