@@ -34,7 +34,15 @@ SMALL = [
         "e370a2bb-14a0-4691-abbe-fa24673f726c.json",
     ),
     ("haystack", "haystack-json", "", "messages.json"),
+    ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "messages.jsonl"),
+    ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "thread.json"),
     ("langchain", "langchain-file", "", "lc-extra.json"),
+    (
+        "lm_studio",
+        "lmstudio-conversations",
+        "conversations",
+        "1790000360000.conversation.json",
+    ),
     ("pydantic_ai", "pydantic-ai-json", "", "tools.json"),
     (
         "strands",
