@@ -12,7 +12,6 @@ from synmem.layouts import registry
 
 COMING: Final = (
     ("aider", "its history"),
-    ("Anthropic", "request bodies"),
     ("big-AGI", "its export"),
     ("Chatbox", "its export"),
     ("Cherry Studio", "its backup"),
@@ -22,14 +21,19 @@ COMING: Final = (
     ("Gemini", "CLI, contents"),
     ("Goose", "its older files"),
     ("LibreChat", "its export"),
-    ("OpenAI", "chat JSONL"),
     ("opencode", "its folders"),
     ("Qwen Code", "its folders"),
-    ("ShareGPT", "JSON, JSONL"),
     ("SillyTavern", "its folders"),
     ("text-generation-webui", "its folders"),
 )
 """What is not read yet: whose, and where it lies."""
+
+EXPORTED: Final = (
+    ("Anthropic", "bodies of requests, JSON Lines or JSON", "anthropic"),
+    ("OpenAI", "chat messages, JSON Lines or JSON", "openai"),
+    ("ShareGPT", "JSON, JSON Lines", "sharegpt"),
+)
+"""Forms of files that are written too: whose, which, and what they are called."""
 
 
 class Line(NamedTuple):
@@ -61,6 +65,8 @@ def lines() -> Iterator[Line]:
     for (title, layout, writes), places in sorted(found.items(), key=_by_title):
         where = ", ".join(_place(name, filter(None, some)) for name, some in places.items())
         yield Line(title, where, "yes", writes, f"yes: `{layout}`")
+    for framework, where, form in EXPORTED:
+        yield Line(framework, where, "yes", "`export`", f"yes: `{form}`")
     for framework, where in COMING:
         yield Line(framework, where, *["not yet"] * 3)
 

@@ -213,7 +213,7 @@ def test_every_driver_is_known() -> None:
 
 
 LOADING = {
-    "__init__", "memory", "models", "formats", "cli.app", "backends", "backends.file.opening",
+    "__init__", "memory", "models", "formats", "cli.app", "backends", "backends.file.forms",
     "layouts.registry",
 }  # fmt: skip
 """Who loads modules by their names, from a table of them: of what is below itself, of the forms of

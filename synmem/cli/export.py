@@ -16,6 +16,7 @@ from synmem.errors import UsageError
 if TYPE_CHECKING:
     from synmem.cli.outputs import Output
     from synmem.formats import Writer
+    from synmem.formats.losses import Losses
     from synmem.operations.export import Export
     from synmem.profiles import Profile
     from synmem.store import Store
@@ -39,7 +40,7 @@ ConversationsArgument = Annotated[
 FormatOption = Annotated[
     str | None,
     typer.Option(
-        "--format", "-f", metavar="jsonl|json|markdown|csv",
+        "--format", "-f", metavar="jsonl|json|markdown|csv|openai|anthropic|sharegpt",
         help="How it is written; without, as FILE ends, else jsonl.",
     ),
 ]  # fmt: skip
@@ -93,12 +94,16 @@ async def export(
     synmem export -o 'chats/{id}.md'
     synmem export -o 'backups/{date}.jsonl.gz'
     """
+    from synmem.cli.losing import tell
+    from synmem.formats.losses import Losses
+
     profile = session.resolve()
     output = None if output == "-" else output
     form = session.json_or(form)
     target = _target(output, split, profile, form)
     form = _form(session, form, output)
-    make = _maker(form, seal=seal, csv_raw=csv_raw)
+    losses = Losses()
+    make = _maker(form, seal=seal, csv_raw=csv_raw, losses=losses)
     chosen = {"ids": conversations or None, "match": match}
     async with session.open_profile(profile) as opened_store:
         store = _rescued(opened_store) if rescue else opened_store
@@ -115,13 +120,14 @@ async def export(
     for conversation, reason in job.bare.items():
         name = render.visible_line(conversation)
         render.note(f"{name}: written without: {render.visible_line(reason)}")
+    left_out = job.left_out + tell(session, form, losses)
     if target is not None or session.verbose:
         session.note(
             f"{count(job.conversations, 'conversation')}, {count(job.messages, 'message')} written"
             + (f" to {places}" if places else "")
-            + (f"; {count(job.left_out, 'record')} left out" if job.left_out else "")
+            + (f"; {count(left_out, 'record')} left out" if left_out else "")
         )
-    return PARTLY if job.left_out or damaged else None
+    return PARTLY if left_out or damaged else None
 
 
 def _rescued(store: "Store") -> "Store":
@@ -176,12 +182,12 @@ def _hint(ending: str) -> str:
     return "FILE.gz is compressed with gzip; or use a pipe: synmem export | xz > FILE.xz"
 
 
-def _maker(form: str, *, seal: bool, csv_raw: bool) -> "Callable[[], Writer]":
+def _maker(form: str, *, seal: bool, csv_raw: bool, losses: "Losses") -> "Callable[[], Writer]":
     """What makes a writer; UsageError where there is none of that kind."""
     from synmem.formats import open_writer
 
     def make() -> "Writer":
-        return open_writer(form, seal=seal, raw=csv_raw)
+        return open_writer(form, seal=seal, raw=csv_raw, losses=losses)
 
     make()
     return make
@@ -196,7 +202,13 @@ def _target(
             raise UsageError("--split makes files", hint="name them: -o FILE")
         return None
     from synmem.cli.outputs import Output
+    from synmem.formats import LOSSY
 
+    if split is not None and form in LOSSY:
+        raise UsageError(
+            f"--split does not go with {form}: a conversation is one object there",
+            hint="-o DIR/ is a file for each",
+        )
     ending = next((each for each, of in _ENDINGS.items() if of == (form or "jsonl")), ".jsonl")
     return Output(output, split, profile, ending=ending)
 
@@ -248,6 +260,8 @@ def _printer(form: str) -> Callable[[bytes], Any]:
 
 def _gate(form: str) -> Callable[[bytes], bytes]:
     """What a terminal may be shown of a file in this form."""
-    if form in ("json", "jsonl"):
+    from synmem.formats import LOSSY
+
+    if form in ("json", "jsonl", *LOSSY):
         return render.json_for_terminal
     return lambda piece: render.visible(piece.decode()).encode()

@@ -18,7 +18,7 @@ from synmem.cli.options import IdAsOption, MatchOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import CorruptData, Refused, UsageError
 
-FORMATS = ("auto", "jsonl", "json", "csv")
+FORMATS = ("auto", "jsonl", "json", "csv", "openai", "anthropic", "sharegpt")
 _STDIN = "-"
 
 FilesArgument = Annotated[

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 from synmem.errors import UsageError
+from synmem.formats.losses import Losses
 from synmem.messages import Conversation, Message
 
 FORMATS: Final = {
@@ -12,8 +13,15 @@ FORMATS: Final = {
     "json": "json_array",
     "markdown": "markdown",
     "csv": "csv_table",
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "sharegpt": "sharegpt",
 }
 """Name to module; the module's `Writer` is made by `open_writer`."""
+
+LOSSY: Final = frozenset({"openai", "anthropic", "sharegpt"})
+"""Those of others, which have no place for much of what ours have: their writers tell `Losses`. An
+object there is a conversation, which is in one file."""
 
 _OPTIONS: Final = {"seal": "jsonl", "raw": "csv"}
 
@@ -66,10 +74,13 @@ class TakesPart(Protocol):
         ...
 
 
-def open_writer(name: str, *, seal: bool = False, raw: bool = False) -> Writer:
+def open_writer(
+    name: str, *, seal: bool = False, raw: bool = False, losses: Losses | None = None
+) -> Writer:
     """A writer of this format; UsageError where there is none, or it has no such option.
 
-    `seal` lets a JSON Lines file prove that it is whole; `raw` leaves out the CSV guard.
+    `seal` lets a JSON Lines file prove that it is whole; `raw` leaves out the CSV guard; `losses`
+    is told what has no place in one of the `LOSSY` formats.
     """
     if name not in FORMATS:
         raise UsageError(
@@ -80,5 +91,7 @@ def open_writer(name: str, *, seal: bool = False, raw: bool = False) -> Writer:
         if options[option] and name != owner:
             flag = "--csv-raw" if option == "raw" else f"--{option}"
             raise UsageError(f"{flag} goes with the format {owner}, not {name}")
-    own = {option: True for option in options if options[option]}
+    own: dict[str, Any] = {option: True for option in options if options[option]}
+    if name in LOSSY:
+        own["losses"] = Losses() if losses is None else losses
     return cast(Writer, import_module(f"synmem.formats.{FORMATS[name]}").Writer(**own))

@@ -14,7 +14,7 @@ _LINES: Final = 20
 
 _BOM: Final = b"\xef\xbb\xbf"
 
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],]', re.DOTALL)
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*("|\\?\Z)|[{}\[\],]', re.DOTALL)
 _CLOSING: Final = {"{": "}", "[": "]"}
 
 
@@ -80,6 +80,8 @@ def _closed(text: str) -> str:
     for token in _TOKEN.finditer(text):
         mark = token[0]
         if mark[0] == '"':
+            if token[1] != '"':
+                break  # a text that is cut off: what stands in it is none of these
             continue
         if mark in _CLOSING:
             open_.append(_CLOSING[mark])

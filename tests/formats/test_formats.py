@@ -33,7 +33,8 @@ def written(writer: Writer, talk: Sequence[tuple[Conversation, Sequence[Message]
 
 
 def test_the_formats_are_those_of_this_version() -> None:
-    assert list(FORMATS) == ["jsonl", "json", "markdown", "csv"]
+    known = ["jsonl", "json", "markdown", "csv", "openai", "anthropic", "sharegpt"]
+    assert list(FORMATS) == known
     for name in FORMATS:
         assert written(open_writer(name), TALK)
 

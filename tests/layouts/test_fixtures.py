@@ -24,6 +24,7 @@ from bson import json_util
 
 import synmem
 from synmem.layouts.foreign import openai_agents_items
+from synmem.layouts.interchange import anthropic
 from synmem.layouts.registry import LAYOUTS
 from synmem.layouts.shapes import Told
 from synmem.messages import Message, Unreadable, as_dict
@@ -64,7 +65,7 @@ ALL = [
     Fixture("agno-sqlite-v2", "agno.db"),
     Fixture("agno-sqlite-v3", "agno.db"),
     coming("aider-history", ".aider.chat.history.md", "no layout for aider's history", "file"),
-    coming("anthropic-messages", "requests.jsonl", "no form for Anthropic's requests", "file"),
+    Fixture("anthropic-messages", "requests.jsonl", "file"),
     Fixture("anythingllm", "anythingllm.db"),
     coming("big-agi-export", "conversations_all_2026-09-21.agi.json", "no form for big-AGI's export", "file"),
     Fixture("chainlit-postgres", "chainlit-postgres.sql", "postgres"),
@@ -125,12 +126,13 @@ ALL = [
     Fixture("openai-agents-sqlalchemy-sqlite", "sqlalchemy.db"),
     Fixture("openai-agents-sqlite", "sessions.db"),
     Fixture("openai-agents-sqlite-advanced", "advanced.db"),
-    coming("openai-chat-jsonl", "train.jsonl", "no form for OpenAI's chat JSONL", "file"),
+    Fixture("openai-chat-jsonl", "train.jsonl", "file"),
     coming("opencode-json", "storage", "no layout for opencode's folders", "file"),
     Fixture("opencode-sqlite", "opencode.db"),
     Fixture("pydantic-ai-json", ".", "file"),
     coming("qwen-code", "projects", "no layout for Qwen Code's folders", "file"),
-    coming("sharegpt", "sharegpt.json", "no form for ShareGPT", "file"),
+    Fixture("sharegpt", "sharegpt.json", "file"),
+    Fixture("sharegpt", "sharegpt.jsonl", "file"),
     coming("sillytavern-chats", "data", "no layout for SillyTavern's chats", "file"),
     Fixture("spring-ai-postgres", "spring-ai-postgres.sql", "postgres"),
     Fixture("strands-files", ".", "file"),
@@ -151,8 +153,9 @@ def _marks(fixture: Fixture) -> list[pytest.MarkDecorator]:
 
 
 def test_every_fixture_has_its_line() -> None:
-    assert sorted(f.name for f in ALL) == sorted(p.name for p in FIXTURES.iterdir() if p.is_dir())
-    assert len(ALL) == 82
+    names = {fixture.name for fixture in ALL}
+    assert names == {path.name for path in FIXTURES.iterdir() if path.is_dir()}
+    assert len(names) == 82
     for fixture in ALL:
         assert (FIXTURES / fixture.name / fixture.place).exists(), fixture
 
@@ -227,6 +230,8 @@ def _written(name: str) -> Callable[[Message], Any] | None:
     """Where a message says by its own fields what a record is: what would be written of it."""
     if name.startswith("openai-agents"):
         return openai_agents_items.json_of
+    if name == "anthropic-messages":
+        return lambda message: anthropic.content_of([message])
     return None
 
 

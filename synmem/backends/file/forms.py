@@ -1,13 +1,21 @@
 """The forms that a file of conversations may have: one line each, which detection, opening,
 `format` and `layout` go by; and what else a file may be, which is told by its first bytes."""
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
 from synmem.errors import CorruptData
-from synmem.messages import JSONObject, parse_json
+from synmem.messages import Holds, JSONObject, parse_json
 
-READABLE: Final = "readable are files of JSON Lines, JSON or CSV, as `synmem export` writes them"
+if TYPE_CHECKING:
+    from synmem.layouts.interchange.dialects import Like
+
+READABLE: Final = (
+    "readable are files of JSON Lines, JSON or CSV, as `synmem export` writes them, of OpenAI's "
+    "chat messages, Anthropic's requests and ShareGPT"
+)
 
 BOM: Final = b"\xef\xbb\xbf"
 GZIP: Final = b"\x1f\x8b"
@@ -26,6 +34,41 @@ class Form(NamedTuple):
     """Whether a file of another name that begins so is one: the first form that says so is it."""
     module: str | None = None
     """The module in `layouts.interchange` whose `read_lines` converts it; None: these are lines."""
+    any_name: bool = False
+    """Whether it is known by how it begins, whatever the name says."""
+
+    @property
+    def holds(self) -> Holds:
+        """What messages and conversations have there."""
+        if not self.any_name:
+            return Holds()
+        return cast(Holds, _module(self).HOLDS)
+
+    def read_lines(self, file: BinaryIO, **told: Any) -> Iterator[bytes]:
+        """The file as lines of the interchange form, where it has another."""
+        return cast(Iterator[bytes], _module(self).read_lines(file, **told))
+
+
+def _module(form: Form) -> ModuleType:
+    return import_module(f"synmem.layouts.interchange.{form.module}")
+
+
+def _speaks(name: str) -> Callable[[bytes], bool]:
+    """Whether a file begins as one of the form of that name."""
+
+    def begins(text: bytes) -> bool:
+        found = _like(text)
+        return found is not None and found.form == name and not found.misses
+
+    return begins
+
+
+def _like(text: bytes) -> "Like | None":
+    if b'"messages"' not in text and b'"conversations"' not in text:
+        return None
+    from synmem.layouts.interchange import dialects
+
+    return dialects.of_head(text)
 
 
 def _begins_csv(text: bytes) -> bool:
@@ -47,6 +90,9 @@ def _begins_json(text: bytes) -> bool:
 
 
 FORMS: Final[dict[str, Form]] = {
+    "openai": Form((), _speaks("openai"), "openai", any_name=True),
+    "anthropic": Form((), _speaks("anthropic"), "anthropic", any_name=True),
+    "sharegpt": Form((), _speaks("sharegpt"), "sharegpt", any_name=True),
     "csv": Form((".csv",), _begins_csv, "csv_table"),
     "json": Form((), _begins_json, "json_array"),
     "jsonl": Form((".jsonl", ".ndjson"), lambda text: True),
@@ -59,7 +105,8 @@ def detect(head: bytes, suffix: str) -> str:
     text = head.removeprefix(BOM).lstrip()
     by_name = (name for name, form in FORMS.items() if suffix in form.suffixes)
     by_head = (name for name, form in FORMS.items() if form.begins(text))
-    return next(by_name, None) or next(by_head)
+    found = next(by_head)
+    return found if FORMS[found].any_name else next(by_name, found)
 
 
 def is_json(line: bytes) -> bool:
@@ -72,20 +119,48 @@ def is_json(line: bytes) -> bool:
 
 def is_ours(head: bytes, suffix: str) -> bool:
     """Whether a file that begins so is of one of these forms, and nothing else: what is JSON is
-    where its first object speaks of a conversation in our words."""
+    where its first objects speak of conversations in our words."""
     text = head.removeprefix(BOM).lstrip()
     if not text.startswith((b"{", b"[", b'"')) or detect(head, suffix) not in ("json", "jsonl"):
         return not text.startswith(b"# aider ")
+    return any(map(_is_of_ours, _objects(head)))
+
+
+def refuse_others(head: bytes, form: str, name: str) -> None:
+    """CorruptData, where a file of JSON, detected as of this form of ours, speaks of no
+    conversations in our words; it says what it is like."""
+    objects = _objects(head) if form in ("json", "jsonl") else []
+    if not objects or any(map(_is_of_ours, objects)) or any("role" in each for each in objects):
+        return
+    if found := _like(head.removeprefix(BOM).lstrip()):
+        why = f"it is like {found.form}'s, but {found.misses} (-f {found.form} takes it for one)"
+    elif form == "json" or any("conversation_id" in each for each in objects):
+        keys = [*objects[0]]
+        why = f"its first object has {', '.join(keys[:5])}" + (", ..." if keys[5:] else "")
+    else:
+        return
+    raise CorruptData(f"{name} has no conversations that synmem knows: {why}", hint=READABLE)
+
+
+def _objects(head: bytes) -> list[JSONObject]:
+    """The first lines, or the first element of an array, as far as they are objects."""
     from synmem.layouts.heads import Head
 
     begun = Head("", head, whole=len(head) < SNIFFED)
     first = begun.lines or [begun.element or begun.value]
-    return any(isinstance(each, dict) and _speaks_our_words(each) for each in first)
+    return [each for each in first if isinstance(each, dict)]
 
 
-def _speaks_our_words(first: JSONObject) -> bool:
-    """ChatGPT has a `conversation_id` too, beside a `mapping`."""
-    return "synmem" in first or ("conversation_id" in first and "mapping" not in first)
+def _is_of_ours(data: JSONObject) -> bool:
+    """Whether it is a message, a conversation, what stands beside one, or a seal, of ours."""
+    if "conversation_id" not in data:
+        return "synmem" in data
+    return (
+        "role" in data
+        or "reason" in data
+        or isinstance(data.get("messages"), list)
+        or data.keys() <= {"conversation_id", "title", "extra"}
+    )
 
 
 # --- other files ----------------------------------------------------------------------------

@@ -9,7 +9,6 @@ the inode, size and time of change that it had, and what was read of it is what 
 done with them; JSON Lines, which may grow meanwhile, whenever `unchanged` is asked.
 """
 
-import importlib
 import io
 import os
 import zlib
@@ -28,6 +27,7 @@ from synmem.backends.file.forms import (
     SNIFFED,
     detect,
     refuse_other_kinds,
+    refuse_others,
 )
 from synmem.backends.file.line_index import Index
 from synmem.errors import (
@@ -103,6 +103,7 @@ def opening(
             refuse_other_kinds(head, name)
             if reading.form == "auto":
                 form = detect(head, suffix)
+                refuse_others(head, form, name)
                 reading = replace(reading, form=form)
             if reading.converted and now is not None:
                 file, now = (yield from _watched(file, path, name, now, reading)), None
@@ -217,11 +218,9 @@ def spooled(file: BinaryIO, chunks: Iterator[bytes]) -> Steps[BinaryIO]:
 
 
 def _converted(file: BinaryIO, reading: Reading) -> Iterator[bytes]:
-    module = importlib.import_module(f"synmem.layouts.interchange.{FORMS[reading.form].module}")
-    lines: Iterator[bytes] = module.read_lines(
+    return FORMS[reading.form].read_lines(
         file, conversation=reading.conversation, raw=reading.raw, timezone=reading.timezone
     )
-    return lines
 
 
 def indexing(index: Index, file: BinaryIO, name: str) -> Steps[None]:

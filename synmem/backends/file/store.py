@@ -33,7 +33,7 @@ from synmem.backends.file.slices import in_slices
 from synmem.backends.whole import WholeStore
 from synmem.errors import Unsupported, UsageError
 from synmem.layouts import registry
-from synmem.messages import HARMLESS, SEVERAL, Conversation, Damage, Holds, Message, chunks
+from synmem.messages import HARMLESS, SEVERAL, Conversation, Damage, Message, chunks
 from synmem.store import START, ConversationInfo, Exported, Page, Part, Parts, Position, Store
 
 _LOOKED_AT: Final = 100  # conversations, before an interrupt is heard
@@ -91,10 +91,9 @@ def _timezone(name: str | None) -> tzinfo | None:
 class FileStore:
     """A `Store` over one file, which it never writes; it can tell whether a seal fits."""
 
-    holds = Holds()
-
     def __init__(self, path: Path, name: str, opened: Opened, page_size: int) -> None:
         self.name = name
+        self.holds = FORMS[opened.reading.form].holds
         self._held = Held(path, name, opened)
         self._reader = Reader(self._held, page_size)
         self._page_size = page_size

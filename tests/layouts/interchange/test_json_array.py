@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synmem.layouts.interchange import json_array
+from synmem.layouts.interchange import json_array, json_text
 from synmem.messages import decode_line
 
 
@@ -49,12 +49,12 @@ def test_where_the_window_ends_makes_no_difference(
     messages = [{"role": "user", "content": "x", "metadata": value} for value in metadata]
     whole = [{"conversation_id": "a", "messages": messages}, {"conversation_id": "b"}]
     data = json.dumps(whole, indent=indent, ensure_ascii=ascii_only).encode()
-    before = json_array._CHUNK
-    json_array._CHUNK = chunk  # type: ignore[misc]
+    before = json_text._CHUNK
+    json_text._CHUNK = chunk  # type: ignore[misc]
     try:
         found = [decode_line(line)[1].metadata or {} for line in lines(data)[: len(messages)]]
     finally:
-        json_array._CHUNK = before  # type: ignore[misc]
+        json_text._CHUNK = before  # type: ignore[misc]
     assert list(map(repr, found)) == list(map(repr, metadata))
 
 

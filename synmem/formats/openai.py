@@ -1,0 +1,57 @@
+"""OpenAI's chat messages, a line a conversation: see `layouts/interchange/openai.py`."""
+
+from collections.abc import Iterable, Sequence
+
+from synmem.formats.losses import Losses
+from synmem.formats.sendable import Sendable
+from synmem.layouts.interchange import openai
+from synmem.layouts.interchange.calls import Linking
+from synmem.layouts.interchange.objects import members, strict
+from synmem.messages import Conversation, Message
+
+
+class Writer:
+    """An object a conversation, of those of its messages that OpenAI takes."""
+
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
+        self._sendable = Sendable(
+            losses, openai.HOLDS, openai.ROLES, openai.refusal, Linking(), apart=openai.is_older
+        )
+        self._written = 0
+
+    def begin(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def conversation(self, conversation: Conversation) -> bytes:
+        """What is left of the one before."""
+        ended = self.end()
+        self._sendable.begin(conversation)
+        return ended
+
+    def messages(self, messages: Sequence[Message]) -> bytes:
+        """What of them can be sent by now."""
+        return self._items(self._sendable.take(messages))
+
+    def end(self) -> bytes:
+        """What is left of the last one."""
+        last = self._items(self._sendable.end())
+        if not self._written:
+            return last
+        self._written = 0
+        conversation = self._sendable.conversation
+        self._losses.of_conversation(conversation, openai.HOLDS)
+        self._losses.lose(["conversation id"])
+        own, lost = members(conversation, openai.NAME)
+        self._losses.lose(lost)
+        return last + b"]" + (b"," + strict(own)[1:] if own else b"}") + b"\n"
+
+    def _items(self, messages: Iterable[Message]) -> bytes:
+        pieces = []
+        for message in messages:
+            item, lost = openai.fold(message)
+            self._losses.lose(lost)
+            pieces.append((b"," if self._written else b'{"messages":[') + strict(item))
+            self._written += 1
+        return b"".join(pieces)

@@ -1,0 +1,39 @@
+"""How a file begins, cut off anywhere."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synmem.layouts.heads import Head
+
+TEXT = st.text(st.sampled_from('a,"\\[]{}:é\n'), max_size=6)
+JSON = st.recursive(
+    st.none() | st.integers() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def begins(part: Any, whole: Any) -> bool:
+    """Whether a value is what another begins with."""
+    if isinstance(part, list) and isinstance(whole, list) and len(part) <= len(whole):
+        return all(map(begins, part, whole))
+    if isinstance(part, dict) and isinstance(whole, dict) and len(part) <= len(whole):
+        return all(key in whole and begins(part[key], whole[key]) for key in part)
+    return bool(part == whole)
+
+
+@given(value=st.lists(JSON, min_size=1, max_size=3), cut=st.integers(1, 60))
+def test_what_a_text_of_json_begins_with_is_the_beginning_of_what_it_says(
+    value: list[Any], cut: int
+) -> None:
+    data = json.dumps(value, ensure_ascii=False).encode()
+    assert begins(Head("", data[:cut], whole=False).value, value)
+    assert Head("", data, whole=True).value == value
+
+
+def test_what_stands_in_a_text_that_is_cut_off_is_only_text() -> None:
+    data = b'[{"a": 1}, {"role": "user", "content": "one, two], {three'
+    assert Head("", data, whole=False).value == [{"a": 1}, {"role": "user"}]
