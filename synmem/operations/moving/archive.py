@@ -1,10 +1,12 @@
 """An archive that outlives its source: a run brings what is new, and keeps what the source drops.
 
-Nothing in it is removed, and nothing gives way but an older title or extra. What becomes of a
-conversation, by what it is in the source now (of a tree: its current branch):
+Nothing in it is removed, and nothing gives way but an older title or extra, and the beginning of a
+message to the whole of it. What becomes of a conversation, by what it is in the source now (of a
+tree: its current branch):
 
 - It is gone: deleted, or expired. The archive keeps it, and is not even asked.
-- It is new, or has grown: it is copied, or its rest appended.
+- It is new, or has grown: it is copied, or its rest appended. What was being written when the
+  archive got it (`growing`) is completed.
 - It has another title or extra: the archive takes it. What the source has none of any more stays,
   and so does all where the archive has messages behind the last one of the source: which of the
   two is older cannot be told then.
@@ -39,6 +41,7 @@ from synmem.operations.looking import position_of
 from synmem.operations.moving.batch import Batch, Route
 from synmem.operations.moving.compare import Found, State
 from synmem.operations.moving.family import MARK, Family
+from synmem.operations.moving.growing import complete, grown
 from synmem.operations.overlap import OVERLAP, Run, short
 from synmem.operations.proof import canonical_lines, parted, unreadable
 from synmem.store import START, ConversationInfo, SupportsBranches
@@ -76,12 +79,18 @@ class _Place(NamedTuple):
     """How many messages both have from there on."""
     whole: bool = False
     """Whether it is there as far as it can be read."""
+    grown: int = 0
+    """How many messages that one has, where the last of them are beginnings."""
 
 
 async def _bring(batch: Batch, info: ConversationInfo, place: _Place) -> None:
     route = batch.route
     target = route.naming.there(place.name)
-    after = START
+    after, completed = START, 0
+    if place.grown and not route.options.dry_run:
+        await complete(route, info.id, target, place.grown)
+        completed = place.grown - place.same
+        batch.completed(completed)
     if place.before:
         after, _ = await position_of(route.dest, target, place.before)
     compared = route.pair.compare_one(info, place.theirs, target, after, place.before)
@@ -91,11 +100,14 @@ async def _bring(batch: Batch, info: ConversationInfo, place: _Place) -> None:
                 action = "extended" if place.before and found.rest else "appended"
                 await batch.append_rest(
                     found, info, place.theirs, target, action if place.theirs else "branched",
-                    base=place.before, after=after,
+                    base=place.before, after=after, written=completed,
                 )  # fmt: skip
             elif found.state in (State.EQUAL, State.AHEAD):
                 alike = found.state is State.EQUAL and not place.before
-                batch.book(found, "equal" if alike else "ahead", target=target, at=place.before)
+                action = "appended" if place.grown else "equal" if alike else "ahead"
+                batch.book(found, action, target=target, at=place.before, written=completed)
+            elif place.grown and route.options.dry_run:
+                await batch.append_rest(found, info, place.theirs, target, "appended")
             elif found.state is State.UNREADABLE:
                 batch.refuse(found, "unreadable")
             else:
@@ -154,9 +166,11 @@ class _Search:
             return _Place(name, theirs, same=same, whole=whole)
         if state is State.UNREADABLE and bad:
             return _Place(name, theirs, same=same, whole=True)
-        if state is State.DIFFERENT:
-            return await self._further(name, theirs)
-        return None
+        if state is not State.DIFFERENT:
+            return None
+        if count := await grown(self._route, self._info.id, target, same):
+            return _Place(name, theirs, same=same, grown=count)
+        return await self._further(name, theirs)
 
     async def _further(self, name: str, theirs: ConversationInfo) -> _Place | None:
         """Where it begins further behind in this archived one: within it, or at its end."""

@@ -173,10 +173,12 @@ class Batch:
         *,
         base: int = 0,
         after: Position = START,
+        written: int = 0,
     ) -> None:
-        """Bring over what the destination lacks: behind message `base`, compared from `after`."""
+        """Bring over what the destination lacks: behind message `base`, compared from `after`; so
+        many were written already."""
         action = action or ("copied" if found.state is State.ABSENT else "appended")
-        entry = self.entry(info, action, conversation=target, after=after, at=base)
+        entry = self.entry(info, action, conversation=target, after=after, at=base, written=written)
         if theirs is not None and theirs.unreadable is not None:
             entry = replace(entry, description={})
         copy = self.begin(
@@ -201,15 +203,23 @@ class Batch:
             await self.writer.flush()
         copy.finish()
 
-    def book(self, found: Found, action: str, *, target: str | None = None, at: int = 0) -> None:
-        """Remember what needs nothing; it is compared from message `at` on."""
+    def book(
+        self,
+        found: Found,
+        action: str,
+        *,
+        target: str | None = None,
+        at: int = 0,
+        written: int = 0,
+    ) -> None:
+        """Remember what needs nothing more; it is compared from message `at` on."""
         self.watch(found.at)
         problem = found.description_problem
         compared = self.route.options.exact and problem is None and not found.description_stays
         entry = self.entry(
             self.left[found.conversation], action,
             conversation=target or self.route.naming.there(found.conversation),
-            messages=found.at, digest=str(found.proof), at=at, verified=True,
+            messages=found.at, written=written, digest=str(found.proof), at=at, verified=True,
             source_end=self._source_end(found.last), **({} if compared else {"description": {}}),
         )  # fmt: skip
         self.record(_unreadable(entry, problem) if problem else entry)
@@ -234,6 +244,10 @@ class Batch:
             source_end=self._source_end(last),
         )  # fmt: skip
         self.record(entry)
+
+    def completed(self, messages: int) -> None:
+        """Remember that so many took the place of their beginnings."""
+        self._beside += messages
 
     def copied(self, each: Copied) -> None:
         """Remember what the destination copied by itself."""

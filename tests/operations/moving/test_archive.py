@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from synmem.operations.moving.check import check
 from synmem.operations.moving.naming import Naming
 from synmem.store import Part, Store
 from tests.backends.test_whole import HOLDS, Dict
+from tests.conformance import AT
 from tests.operations.moving.test_transfer import Outcome, fill, messages, run, texts
 
 Archived = dict[str, list[str]]
@@ -305,6 +307,125 @@ def test_with_branches_each_is_a_conversation_and_one_that_becomes_current_is_fo
             outcome = await run(source.store(branches=True), dest, archive=True)
             assert not [entry for entry in outcome.entries.values() if entry.kind]
         assert await held(dest) == {"c": ["1", "a"], "c#a": ["1", "a"], "c#b": ["1", "b"]}
+
+    asyncio.run(main())
+
+
+# --- what was still being written -----------------------------------------------------------
+
+
+def streamed(*said: Any) -> list[Message]:
+    """Messages a second apart: texts, or the fields of an answer."""
+    return [
+        Message(
+            "user" if isinstance(each, str) else "assistant",
+            created_at=AT + timedelta(seconds=n),
+            **({"content": each} if isinstance(each, str) else each),
+        )
+        for n, each in enumerate(said)
+    ]
+
+
+def call(id_: str) -> dict[str, Any]:
+    return {"id": id_, "name": "f", "arguments": {}}
+
+
+HALF = {"content": "Let", "tool_calls": [call("1")], "extra": {"usage": 1}}
+WHOLE = {"content": "Let me", "tool_calls": [call("1"), call("2")], "extra": {"usage": 5, "n": 2}}
+
+
+@pytest.mark.parametrize("tree", [False, True])
+@pytest.mark.parametrize(
+    ("before", "then"),
+    [
+        (["q", {"content": ""}], ["q", {"content": "An answer"}]),
+        (["q", HALF], ["q", WHOLE]),
+        (["q", HALF, "r1"], ["q", WHOLE, "r1", "r2", "more", "and more", "x", "y"]),
+        (
+            [{"content": "a", "parts": [{"type": "x"}, {"type": "text", "text": "a"}]}],
+            [
+                {
+                    "content": "ab",
+                    "parts": [{"type": "x"}, {"type": "text", "text": "ab"}, {"type": "y"}],
+                }
+            ],
+        ),
+    ],
+)
+def test_an_answer_that_was_half_there_is_completed_in_its_place(
+    tree: bool, before: list[Any], then: list[Any]
+) -> None:
+    async def main() -> None:
+        source, dest = Sources(tree=tree), Archive()
+        for said, title in ((before, "old"), (then, "new")):
+            told = Told(messages=streamed(*said), title=title, leaf="l" if tree else None)
+            source.told.there["a"] = told
+            outcome = await archived(source, dest)
+        assert [item async for page in dest.read(["a"]) for item in page.items] == streamed(*then)
+        assert (await titles(dest)) == {"a": "new"}
+        entry = outcome.entries["a"]
+        assert (entry.action, entry.messages) == ("appended", len(then))
+        same = sum(one == other for one, other in zip(before, then, strict=False) if one == "q")
+        assert entry.written == outcome.transfer.written == len(then) - same
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("before", "then"),
+    [
+        (["q", {"content": "Yes, but"}], ["q", {"content": "Yes"}]),  # undone
+        (["q", {"content": "Yes"}], ["q", {"content": "No"}]),
+        (["q", {"content": "Yes"}, "r"], ["q", {"content": "Yes, but"}, "s"]),
+        (["q", {"content": "Yes"}, "r"], ["q", {"content": "Yes, but"}]),
+        (["q", HALF], ["q", {**WHOLE, "tool_calls": [call("2"), call("1")]}]),
+        (["q", HALF], ["q", {**WHOLE, "tool_calls": None}]),
+        (["q", HALF], ["q", {**WHOLE, "name": "other"}]),
+        ([{"content": "a"}, *map(str, range(64))], [{"content": "ab"}, *map(str, range(64))]),
+    ],
+)
+def test_what_says_something_else_is_no_longer_answer(before: list[Any], then: list[Any]) -> None:
+    async def main() -> None:
+        source, dest = Sources(), Archive()
+        for said in (before, then):
+            source.told.there["a"] = Told(messages=streamed(*said))
+            await archived(source, dest)
+        assert len(await held(dest)) == 2
+        assert [item async for page in dest.read(["a"]) for item in page.items] == streamed(*before)
+
+    asyncio.run(main())
+
+
+def test_without_a_time_nothing_tells_that_it_is_the_same_message() -> None:
+    async def main() -> None:
+        source, dest = Sources(), Archive()
+        for said in ("Yes", "Yes, but"):
+            source.says("a", "q", said)
+            await archived(source, dest)
+        assert len(await held(dest)) == 2
+
+    asyncio.run(main())
+
+
+def test_a_half_answer_of_a_branch_is_completed_there_and_a_dry_run_only_says_so() -> None:
+    async def main() -> None:
+        source, dest = Sources(tree=True), Archive()
+        source.says("a", "1", "2")
+        await archived(source, dest)
+        source.told.there["a"] = Told(messages=streamed("q", HALF), leaf="x")
+        await archived(source, dest)
+        source.told.there["a"] = Told(messages=streamed("q", WHOLE, "more"), leaf="y")
+        before = await held(dest)
+        outcome = await run(source.store(), dest, archive=True, dry_run=True)
+        assert [(e.conversation, e.action, e.written) for e in outcome.entries.values()] == [
+            ("a#x", "appended", 2)
+        ]
+        assert await held(dest) == before
+        runs = (run(source.store(), dest, archive=True) for _ in range(2))
+        for outcome in await asyncio.gather(*runs):
+            assert not [entry for entry in outcome.entries.values() if entry.kind]
+        await archived(source, dest)
+        assert await held(dest) == {"a": ["1", "2"], "a#x": ["q", "Let me", "more"]}
 
     asyncio.run(main())
 
