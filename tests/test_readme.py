@@ -1,10 +1,9 @@
 """The session that the README opens with can be pasted: each command prints what it says."""
 
-import contextlib
+import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -71,13 +70,13 @@ def cron_line() -> str:
     return found[1]
 
 
-def test_the_line_for_cron_keeps_what_the_program_drops(
+def test_the_line_for_cron_keeps_what_claude_code_drops(
     tmp_path: Path, on_the_path: dict[str, str]
 ) -> None:
-    environment = {**on_the_path, "HOME": str(tmp_path), "DATA_DIR": str(tmp_path / "data")}
-    program = tmp_path / "data" / "webui.db"
-    program.parent.mkdir()
-    shutil.copy(FIXTURES / "open-webui" / "webui.db", program)
+    environment = {**on_the_path, "HOME": str(tmp_path)}
+    environment.pop("CLAUDE_CONFIG_DIR", None)
+    projects = tmp_path / ".claude" / "projects"
+    shutil.copytree(FIXTURES / "claude-code" / "projects", projects)
 
     def cron(command: str) -> str:
         done = subprocess.run(
@@ -91,17 +90,23 @@ def test_the_line_for_cron_keeps_what_the_program_drops(
         before = (tmp_path / "archive.db").read_bytes()
         assert cron(cron_line()) == ""
         assert (tmp_path / "archive.db").read_bytes() == before
-        return {line.split("/open_webui/")[1] for line in cron("synmem ls ~/archive.db").split()}
+        return {line.split("/claude_code/")[1] for line in cron("synmem ls ~/archive.db").split()}
 
     first = archived()
     assert len(first) == 7
-    again = "87c88bfe-2cb0-4852-8d38-df8b3fbee10a"
-    with contextlib.closing(sqlite3.connect(program)) as db:
-        db.execute("DELETE FROM chat WHERE id != ?", [again])
-        db.execute("DELETE FROM chat_message WHERE chat_id != ?", [again])
-        db.execute("UPDATE chat SET title = 'newer', current_message_id = 'bran-m1'")
-        db.commit()
-    check = re.search(r"^synmem check open-webui .*$", (ROOT / "README.md").read_text(), re.M)
+    stays = "34476db9-1281-440b-8b44-c692ecd9ccea"
+    for file in projects.glob("*/*.jsonl"):
+        if file.stem != stays:
+            file.unlink()
+    assert archived() == first
+    file = projects / "-home-user-work" / f"{stays}.jsonl"
+    rewound = {
+        "type": "user", "uuid": "anew", "parentUuid": None, "sessionId": stays, "isSidechain": False,
+        "timestamp": "2026-11-01T00:00:00.000Z", "message": {"role": "user", "content": "Again"},
+    }  # fmt: skip
+    with file.open("a") as session:
+        session.write(json.dumps(rewound) + "\n")
+    assert archived() == first | {f"{stays}#anew"}
+    check = re.search(r"^synmem check claude-code .*$", (ROOT / "README.md").read_text(), re.M)
     assert check
-    assert archived() == first | {f"{again}#bran-m1"}
-    assert cron(check[0] + " -q || true").startswith(f"* {again} (as ")
+    assert cron(check[0] + " -q || true").startswith(f"* {stays} (as ")

@@ -84,7 +84,7 @@ async def migrate(
     synmem migrate old.db new.db --match 'user-*' --dry-run
     synmem migrate cache archive.db --since 30d --receipt receipt.json
     synmem migrate chat.db message_store.db --to-layout langchain
-    synmem migrate webui.db archive.db --archive --id-as '{host}/{layout}/{id}'
+    synmem migrate claude-code archive.db --archive --id-as '{host}/{layout}/{id}'
     """
     from synmem.cli.files import file_named
     from synmem.cli.moving import Order, check_files, checked_archive, checked_way, run

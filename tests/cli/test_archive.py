@@ -13,6 +13,8 @@ import pytest
 
 from tests.cli.moved import lines, make, run, said
 from tests.cli.processes import in_pipe, start
+from tests.layouts.foreign import test_claude_code as claude
+from tests.layouts.foreign.folders import lines as claude_lines
 from tests.layouts.foreign.wholes import FIXTURES, database, made_as
 
 WEBUI = FIXTURES / "open-webui" / "webui.db"
@@ -38,7 +40,7 @@ def webui(path: Path, *chats: tuple[str, str, Sequence[str]]) -> Path:
     return path
 
 
-def archived(source: Path, archive: Path, *options: str) -> tuple[str, dict[str, Any]]:
+def archived(source: Path | str, archive: Path, *options: str) -> tuple[str, dict[str, Any]]:
     """What a run says, and its receipt; a second one does nothing to the archive."""
     receipt = archive.with_name("receipt.json")
     command = ("migrate", source, archive, "--archive", "--receipt", receipt, *options)
@@ -96,6 +98,51 @@ def test_an_app_that_rewinds_retitles_compacts_and_prunes_loses_nothing(tmp_path
     assert titles(archive) == {
         "one": "A better title", "one#a again": "Third", "one#then": "Compacted", "two": "Other",
     }  # fmt: skip
+
+
+def test_claude_code_is_archived_while_it_works_and_after_it_deletes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path))
+    archive, file = tmp_path / "archive.db", tmp_path / "projects" / claude.FILE
+    file.parent.mkdir(parents=True)
+
+    def cron() -> str:
+        return archived("claude-code", archive)[0].split(" ", 2)[2]
+
+    def goes_on(*objects: Any, cut: bytes = b"") -> None:
+        with file.open("ab") as written:
+            written.write(claude_lines(*objects) + cut)
+
+    goes_on(claude.asked("u1", None, "q"), claude.answered("a2", "u1", "Let me", "m1"))
+    assert cron().startswith("1 copied; 2 messages written and verified")
+    goes_on(claude.answered("a3", "a2", [claude.call("t1")], "m1"))  # a block more of the answer
+    assert cron().startswith("1 appended to; 1 message written and verified")
+    goes_on(claude.asked("u4", "a3", [claude.result("t1", "r")]), cut=b'{"type":"user","uu')
+    assert cron().startswith("1 appended to; 1 message")
+    with file.open("rb+") as written:
+        written.truncate(file.read_bytes().rfind(b"\n") + 1)
+    goes_on(claude.answered("a5", "u4", "Done"), {"type": "ai-title", "aiTitle": "A title"})
+    assert cron().startswith("1 appended to; 1 message")
+    goes_on(claude.asked("u6", "a2", "rewound"), claude.answered("a7", "u6", "again"))
+    assert cron().startswith("1 copied as ID#LEAF; ")
+    compacted = {"subtype": "compact_boundary", "logicalParentUuid": "a7"}
+    goes_on(
+        claude.line("system", "s8", None, **compacted),
+        claude.asked("u9", "s8", "what was said", isCompactSummary=True),
+        claude.answered("a10", "u9", "on"),
+    )
+    assert cron().startswith("1 appended to; 2 messages")
+    file.unlink()
+    (tmp_path / "projects" / "-home-dev" / "other.jsonl").write_bytes(
+        claude_lines(claude.asked("u1", None, "new", sessionId="other"))
+    )
+    assert cron().startswith("1 copied; 1 message")
+    assert said(archive) == {
+        claude.SESSION: ["q", "Let me", "r", "Done"],
+        f"{claude.SESSION}#a7": ["q", "Let me", "r", "rewound", "again", "what was said", "on"],
+        "other": ["new"],
+    }
 
 
 def test_a_dry_run_says_what_each_would_become(tmp_path: Path) -> None:
