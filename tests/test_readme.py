@@ -16,11 +16,10 @@ ROOT = Path(__file__).parent.parent
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
-def session() -> list[tuple[str, str]]:
-    """The commands of the README's first console block, each with what it prints."""
-    block = re.search(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert block
-    steps = re.split(r"^\$ ", block[1], flags=re.MULTILINE)[1:]
+def session(number: int = 0) -> list[tuple[str, str]]:
+    """The commands of the README's console block of that number, each with what it prints."""
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    steps = re.split(r"^\$ ", blocks[number], flags=re.MULTILINE)[1:]
     return [(command, printed) for command, _, printed in (s.partition("\n") for s in steps)]
 
 
@@ -38,9 +37,32 @@ def test_the_readme_opens_with_a_session_that_works(
     tmp_path: Path, on_the_path: dict[str, str]
 ) -> None:
     assert len(session()) >= 7
-    for command, printed in session():
+    pasted(session(), tmp_path, on_the_path)
+
+
+def test_what_the_readme_shows_of_ones_own_conversations_is_so(
+    tmp_path: Path, on_the_path: dict[str, str]
+) -> None:
+    home = tmp_path / "home"
+    sessions = [*(FIXTURES / "claude-code" / "projects").glob("*/[0-9a-f]*.jsonl")]
+    (home / ".claude" / "projects" / "work").mkdir(parents=True)
+    for path in sessions:
+        if not path.stem.startswith("1111"):
+            shutil.copy(path, home / ".claude" / "projects" / "work")
+    logs = home / ".config" / "io.datasette.llm"
+    logs.mkdir(parents=True)
+    shutil.copy(FIXTURES / "llm-logs-new" / "logs.db", logs)
+    for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "SYNMEM_CONFIG"):
+        on_the_path.pop(variable, None)
+    assert len(session(1)) >= 5
+    pasted(session(1), tmp_path, {**on_the_path, "HOME": str(home)})
+
+
+def pasted(steps: list[tuple[str, str]], folder: Path, environment: dict[str, str]) -> None:
+    """Each command prints what it says."""
+    for command, printed in steps:
         done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=on_the_path, text=True,
+            command, shell=True, cwd=folder, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True,
         )  # fmt: skip
         assert done.stdout == printed, command
