@@ -63,10 +63,21 @@ async def discover(
         found = await _look(session, finds, bar.advance)
     profiles = _add(session, found) if add else {}
     _print(session, found, profiles)
-    if not found:
-        session.note("nothing found")
+    _tell_more(session, found, below=bool(folders))
     lacking = add and any(_profile(find, profiles) is None for find, each in found if each.total)
     return PARTLY if _name_broken(found) or lacking else None
+
+
+def _tell_more(session: Session, found: "Sequence[tuple[Find, Seen]]", *, below: bool) -> None:
+    """What can be done with it, for a person."""
+    if not found:
+        session.note("nothing found")
+    elif render.is_terminal() and not session.json:
+        import shlex
+
+        name = shlex.quote(found[0][0].profile.name)
+        more = "--add writes profiles" if below else "`synmem search --everywhere` finds in all"
+        session.note(f"`synmem ls -p {name}` lists one; {more}")
 
 
 def _known(session: Session) -> "list[Find]":

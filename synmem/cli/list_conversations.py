@@ -10,7 +10,7 @@ import typer
 from synmem.cli import render
 from synmem.cli.options import MatchOption, StoreArgument
 from synmem.cli.run import PARTLY, Session, command
-from synmem.cli.several import Sources, gathered, sources_of
+from synmem.cli.several import Sources, sources_of
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, UsageError
 from synmem.messages import chunks
@@ -93,12 +93,12 @@ async def _of_several(
 ) -> "tuple[list[ConversationInfo], list[str], bool]":
     """The conversations of several stores, sorted and limited over all; whose each is; and whether
     something could not be read. Where they are sorted by their ids, store by store."""
-    done, broken = await gathered(several.sources, lambda each: find(each.session, each.profile))
+    done, partly = await several.gathered(lambda each: find(each.session, each.profile))
     rows = [(info, source.label) for source, (found, _) in done for info in found]
     if sort != "id":
         rows.sort(key=lambda row: _place(row[0], sort))
     rows = rows[:limit]
-    partly = broken or several.broken or any(strays for _, (_, strays) in done)
+    partly = partly or any(strays for _, (_, strays) in done)
     return [info for info, _ in rows], [label for _, label in rows], partly
 
 

@@ -16,7 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,6 +71,8 @@ class Session:
     servers: bool = False
     label: str | None = None
     """Whose notes these are, where a command works on several stores."""
+    left_out: list[int] = field(default_factory=list)
+    """How many branches each store that was read has which were not given."""
 
     def at(self, store: str | None) -> None:
         """Take the store that stands first in the line instead of that of `-p`."""
@@ -129,6 +131,13 @@ class Session:
         from synmem.store import SupportsBranches
 
         if isinstance(store, SupportsBranches) and (others := store.passed_over(listed)):
+            self.left_out.append(others)
+            if self.label is None:
+                self.note_branches()
+
+    def note_branches(self) -> None:
+        """Say of all the branches that were left out; of several stores together."""
+        if others := sum(self.left_out):
             what = "another branch" if others == 1 else f"{others:,} other branches"
             self.note(f"left out: {what} (--branches: each as a conversation of its own)")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from synmem.cli import render
 from synmem.cli.run import Session
-from synmem.cli.several import Source, Sources, gathered
+from synmem.cli.several import Source, Sources
 from synmem.errors import ConversationNotFound, StoreNotFound, UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Sought:
                 return None  # it is in another
 
         at_once = 1 if self.semantic else 4
-        done, broken = await gathered(several.sources, work, at_once=at_once)
+        done, partly = await several.gathered(work, at_once=at_once)
         there = [(source, *result) for source, result in done if result is not None]
         if self.conversation is not None and done and not there:
             where = ", ".join(source.label for source, _ in done)
@@ -87,7 +87,7 @@ class Sought:
         hits = [(source.label, hit) for source, found, _ in there for hit in found.hits]
         hits.sort(key=lambda pair: -pair[1].score)  # of equals, store by store
         unreadable = [name_unreadable(found, f"{s.label}: ") for s, found, _ in there]
-        partly = broken or several.broken or any(unreadable) or any(s for *_, s in there)
+        partly = partly or any(unreadable) or any(strays for *_, strays in there)
         return [*hits[: self.k]], partly
 
     def _model(self, session: Session) -> "Model | None":

@@ -26,11 +26,27 @@ class Source(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """The stores that are meant, each once; and whether others are, which cannot be opened and
-    were named."""
+    """The stores that are meant, each once; whether others are, which cannot be opened and were
+    named; and the session that says what concerns them all."""
 
     sources: list[Source]
     broken: bool
+    session: Session
+
+    async def gathered(
+        self, work: Callable[[Source], Awaitable[T]], *, at_once: int = _AT_ONCE
+    ) -> tuple[list[tuple[Source, T]], bool]:
+        """What the work gives for each store, some at once; and whether one could not be read,
+        which is named and hides no other."""
+        done: list[tuple[Source, T]] = []
+        for source, result in await _results(self.sources, work, at_once):
+            if isinstance(result, SynmemError):
+                hint = f" ({result.hint})" if result.hint else ""
+                render.note(f"{source.label}: cannot be read: {result}{hint}")
+            else:
+                done.append((source, result))
+        self.session.note_branches()
+        return done, self.broken or len(done) < len(self.sources)
 
 
 def sources_of(session: Session) -> Sources | None:
@@ -40,7 +56,7 @@ def sources_of(session: Session) -> Sources | None:
     if not session.everywhere:
         if len(session.targets) < 2:
             return None
-        return Sources(_once(session, _typed(session)), broken=False)
+        return Sources(_once(session, _typed(session)), broken=False, session=session)
     for option, said in (("-p", session.typed), ("--layout", session.layout)):
         if said:
             raise UsageError(f"--everywhere and {option}", hint="one of the two")
@@ -48,7 +64,7 @@ def sources_of(session: Session) -> Sources | None:
     sources = _once(session, _everywhere(session, broken))
     for error in broken:
         render.note(f"left out: {error}")
-    return Sources(sources, broken=bool(broken))
+    return Sources(sources, broken=bool(broken), session=session)
 
 
 def _once(session: Session, named: "Iterator[tuple[str, Profile]]") -> list[Source]:
@@ -100,11 +116,9 @@ def _is_wanted(session: Session, profile: "Profile") -> bool:
     return file.exists() or not (profile.backend == "sqlite" and file.parent.is_dir())
 
 
-async def gathered(
-    sources: Sequence[Source], work: Callable[[Source], Awaitable[T]], *, at_once: int = _AT_ONCE
-) -> tuple[list[tuple[Source, T]], bool]:
-    """What the work gives for each store, some at once; and whether one could not be read, which
-    is named and hides no other."""
+async def _results(
+    sources: Sequence[Source], work: Callable[[Source], Awaitable[T]], at_once: int
+) -> list[tuple[Source, T | SynmemError]]:
     import asyncio
 
     turns = asyncio.Semaphore(at_once)
@@ -116,12 +130,5 @@ async def gathered(
             except SynmemError as error:
                 return error
 
-    done: list[tuple[Source, T]] = []
     results = await asyncio.gather(*map(one, sources))
-    for source, result in zip(sources, results, strict=True):
-        if isinstance(result, SynmemError):
-            hint = f" ({result.hint})" if result.hint else ""
-            render.note(f"{source.label}: cannot be read: {result}{hint}")
-        else:
-            done.append((source, result))
-    return done, len(done) < len(sources)
+    return list(zip(sources, results, strict=True))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from synmem.cli import render
 from synmem.cli.options import StoreArgument
 from synmem.cli.run import PARTLY, Session, command
-from synmem.cli.several import Sources, gathered, sources_of
+from synmem.cli.several import Sources, sources_of
 from synmem.errors import StoreNotFound
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ async def stats(session: Session, store: StoreArgument = None) -> int | None:
 
 
 async def _of_several(session: Session, several: Sources) -> int | None:
-    done, broken = await gathered(
-        several.sources, lambda source: _counted(source.session, source.profile)
-    )
+    done, partly = await several.gathered(lambda each: _counted(each.session, each.profile))
     rows = [{**_as_dict(counted), "store": source.label} for source, counted in done]
     if session.json:
         render.json_line(rows)
@@ -73,7 +71,7 @@ async def _of_several(session: Session, several: Sources) -> int | None:
             for key, value in _flat({key: row[key] for key in row if key != "store"}):
                 render.fields(row["store"], key, value)
     unreadable = [_name_unreadable(counted, f"{source.label}: ") for source, counted in done]
-    partly = broken or several.broken or any(unreadable) or any(each.strays for _, each in done)
+    partly = partly or any(unreadable) or any(each.strays for _, each in done)
     return PARTLY if partly else None
 
 

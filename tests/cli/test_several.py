@@ -171,7 +171,10 @@ def test_notes_say_whose_they_are(tmp_path: Path) -> None:
     shutil.copy(FIXTURES / "open-webui/webui.db", store)
     add(tmp_path / "one.db", "a", "x")
     result = run("ls", "-p", str(store), "-p", str(tmp_path / "one.db"))
-    assert f"{store}: left out: " in result.stderr
+    assert result.stderr.startswith("left out: another branch")  # of all together
+    ok("clear", "a", "--yes", "--no-backup", "-p", str(tmp_path / "one.db"))
+    idle = run("ls", "--idle", "1d", "-p", str(FIXTURES / "llm-logs-new/logs.db"), "-p", str(store))
+    assert f"{FIXTURES}/llm-logs-new/logs.db: left out 1 conversation whose" in idle.stderr
     assert run("ls", "-q", "-p", str(store), "-p", str(tmp_path / "one.db")).stderr == ""
 
 

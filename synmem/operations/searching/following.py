@@ -95,7 +95,8 @@ class _Following:
         """Those that may have changed; a message of the `edited` ones is another than it was."""
         index, store = self._index, self._store
         names = [info.id for info in infos]
-        heads, lasts = await _ends(store, names, False), await _ends(store, names, True)
+        heads = await _ends(store, [name for name in names if name in known], False)
+        lasts = await _ends(store, names, True)
         whole = {
             info.id
             for info in infos
