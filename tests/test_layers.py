@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "errors": set(),
     "folders": set(),
     "masking": set(),
+    "hidden": set(),
     "durable": set(),
     "exhaustion": set(),
     "locks": {"errors", "folders"},
@@ -38,7 +39,7 @@ MAY_IMPORT = {
         *CORE, "backends", "layouts", "masking", "leftovers", "exhaustion", "finishing", "temporary",
         "as_read", "folders", "durable", "__init__",
     },
-    "formats": {*CORE, "formats", "layouts"},
+    "formats": {*CORE, "formats", "layouts", "hidden"},
     "strategies": {*CORE, "strategies", "models"},
     "models": {*CORE, "models", "masking", "exhaustion"},
     "notes": {*CORE, "folders"},
@@ -67,7 +68,8 @@ MAY_IMPORT = {
         *CORE, "cli", "tool", "operations", "strategies", "formats", "models", "notes", "folders",
         "masking", "durable", "leftovers", "settings", "addresses", "config", "profiles", "backends",
         "places",
-        "model_settings", "embedding_settings", "vectors", "exhaustion", "temporary", "as_read", "__init__",
+        "model_settings", "embedding_settings", "vectors", "exhaustion", "temporary", "as_read", "hidden",
+        "__init__",
     },
 }  # fmt: skip
 

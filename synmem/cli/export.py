@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _ENDINGS: Final = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".md": "markdown",
     ".markdown": "markdown", ".csv": "csv",
+    ".html": "html", ".htm": "html",
 }  # fmt: skip
 _DATABASES: Final = {".db", ".db3", ".sqlite", ".sqlite3"}
 _PACKED: Final = {
@@ -40,7 +41,7 @@ ConversationsArgument = Annotated[
 FormatOption = Annotated[
     str | None,
     typer.Option(
-        "--format", "-f", metavar="jsonl|json|markdown|csv|openai|anthropic|sharegpt",
+        "--format", "-f", metavar="jsonl|json|markdown|html|csv|openai|anthropic|sharegpt",
         help="How it is written; without, as FILE ends, else jsonl.",
     ),
 ]  # fmt: skip

@@ -6,13 +6,13 @@ of a folder which is there, is a folder: each conversation has a file in it. Fol
 missing are made, and what is to end in `.gz` is compressed.
 
 An id as a file name (`name_of`): ASCII letters, digits, `-`, `_` and `.` stay; every other byte
-of its UTF-8 is `%XX`, and so is a leading `-` or `.`, a trailing `.`, and the first letter of the
-names that Windows keeps for devices. Where the id has capitals, `~` and a number in hexadecimal
-follow, whose bit i stands for its i-th letter, the lowest for the first: `User-1` is `User-1~1`.
-So no two ids have one name, even where the file system does not tell capitals, and every name
-can be turned back: leave out what follows `~`, and decode the percents. An id that would take
-more than 200 bytes is cut, and followed by `~~` and the first 32 digits of the SHA-256 of the id,
-which stands in the file itself.
+of its UTF-8 is `%XX`, and so is a leading `-` or `.`, a trailing `.`, and the first letter of
+`index` and of the names that Windows keeps for devices. Where the id has capitals, `~` and a number
+in hexadecimal follow, whose bit i stands for its i-th letter, the lowest for the first: `User-1` is
+`User-1~1`. So no two ids have one name, even where the file system does not tell capitals, and
+every name can be turned back: leave out what follows `~`, and decode the percents. An id that would
+take more than 200 bytes is cut, and followed by `~~` and the first 32 digits of the SHA-256 of the
+id, which stands in the file itself.
 """
 
 import contextlib
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 # --- names ----------------------------------------------------------------------------------
 
 _KEPT: Final = frozenset((string.ascii_letters + string.digits + "-_.").encode())
-_DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
+# What Windows keeps for devices, and a folder of pages for their index.
+_RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d|index)(?:\.|$)", re.IGNORECASE)
 _LONGEST: Final = 200
 _HASH: Final = 32
 
@@ -50,7 +51,7 @@ _HASH: Final = 32
 def escaped(text: str) -> str:
     """The text as a part of a file name, percent-encoded."""
     data = text.encode("utf-8", "surrogateescape")
-    hidden = {0} if data[:1] in (b".", b"-") or _DEVICES.match(text) else set()
+    hidden = {0} if data[:1] in (b".", b"-") or _RESERVED.match(text) else set()
     hidden |= {len(data) - 1} if data[-1:] == b"." else set()
     return "".join(
         chr(byte) if byte in _KEPT and i not in hidden else f"%{byte:02X}"
@@ -119,7 +120,9 @@ class Output:
     def __init__(
         self, template: str, split: str | None, profile: "Profile", *, ending: str = ".jsonl"
     ) -> None:
+        index = ""
         if is_folder(template):
+            index = str(Path(template, f"index{ending}"))
             template = str(Path(template, "{id}")) + ending
         self.template = template
         self._pieces = _pieces(template)
@@ -139,6 +142,10 @@ class Output:
             file_named("-o", str(self.path()))
         if self.limit is not None and is_special(self.path()):
             raise UsageError(f"--split makes files, and {template} is none")
+        self.index: Path | None = None
+        """Where a page lies that names all others, where they are pages of one folder."""
+        if ending == ".html" and index and "id" not in {field for _, field in _pieces(index)}:
+            self.index = self._path(_pieces(index))
 
     @property
     def single(self) -> bool:
@@ -147,10 +154,13 @@ class Output:
 
     def path(self, conversation: str = "") -> Path:
         """The file: that of this conversation, where each has one."""
+        return self._path(self._pieces, conversation)
+
+    def _path(self, pieces: list[tuple[str, str]], conversation: str = "") -> Path:
         values = {
             "id": name_of(conversation), "profile": self._profile, "date": self._date, "": "",
         }  # fmt: skip
-        path = Path("".join(literal + values[field] for literal, field in self._pieces))
+        path = Path("".join(literal + values[field] for literal, field in pieces))
         if not path.name:
             raise UsageError(f"-o {self.template!r} names no file")
         return self._checked(path)
@@ -223,6 +233,8 @@ def opened(
     from synmem.leftovers import sweep_temporary
 
     sweep_temporary()
+    if output.packed:
+        gate = _noise
     if output.single:
         path = output.path()
         with writing(path, folders=True, gate=gate) as write:
@@ -233,14 +245,19 @@ def opened(
                 write(packing.end())
         return
     at_once = _AT_ONCE if output.apart else None
-    with Several(at_once=at_once, folders=True) as files:
+    with Several(at_once=at_once, folders=True) as files, contextlib.ExitStack() as stack:
         parts = _Parts(output, files, watch)
-        yield Opened(parts.writer(make), lambda piece: None, parts.places)
+        yield Opened(parts.writer(make, stack), lambda piece: None, parts.places)
         files.settle(parts.final())
     parts.tidy()
     if strays := parts.strays():
         more = f" and {len(strays) - 1:,} more" if strays[1:] else ""
         render.note(f"{strays[0]}{more}: there from before, no part of this export")
+
+
+def _noise(piece: bytes) -> bytes:
+    """What a terminal may be shown of what is compressed."""
+    return render.visible(piece.decode("latin-1")).encode()
 
 
 class _Parts:
@@ -279,12 +296,18 @@ class _Parts:
         """See `operations.parts.Files`."""
         self._files.begin_again(number, stored(beginning) if self._output.packed else beginning)
 
-    def writer(self, make: "Callable[[], Writer]") -> "Writer":
+    def writer(self, make: "Callable[[], Writer]", stack: contextlib.ExitStack) -> "Writer":
         """What cuts an export, or takes its conversations apart."""
         from synmem.operations.parts import Apart, Cut
 
         limit = self._output.limit
-        return Apart(make, self) if limit is None else Cut(make, self, limit)
+        if limit is not None:
+            return Cut(make, self, limit)
+        if self._output.index is None:
+            return Apart(make, self)
+        from synmem.cli.indexing import Indexed
+
+        return Indexed(Apart(make, self), self._output.index, self._output.path, stack)
 
     def final(self) -> list[Path]:
         """Where the parts belong, now that it is known how many they are."""

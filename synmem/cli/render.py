@@ -12,45 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from synmem.errors import SynmemError
+from synmem.hidden import UNSAFE
+from synmem.hidden import visible as visible
 from synmem.messages import chunks, dump_json
 
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0"
-    "\ufff0-\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
-_HIDDEN = re.compile(_UNSAFE.pattern.replace("\x0b-\x1f\x7f", "\x7f"))  # not JSON's own newlines
-# Left as they are, because ordinary text needs them: the joiners of emoji and of Indic and
-# Persian words (U+200C, U+200D) between visible characters, and U+FE0F, the emoji style.
-_JOINERS = "\u200c\u200d"
+_HIDDEN = re.compile(UNSAFE.pattern.replace("\x0b-\x1f\x7f", "\x7f"))  # not JSON's own newlines
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-
-
-def visible(text: str) -> str:
-    """The text, fit for a terminal: ESC as ^[, other hidden characters as <U+202E>."""
-    if text.isascii() and text.isprintable():
-        return text
-    return _UNSAFE.sub(_shown, text)
 
 
 def visible_line(text: str) -> str:
     """As `visible`, on one line: tabs and newlines are shown as ^I and ^J too."""
     return visible(text).replace("\t", "^I").replace("\n", "^J")
-
-
-def _shown(match: re.Match[str]) -> str:
-    character = match[0]
-    code = ord(character)
-    if code < 0x20:
-        return "^" + chr(code + 0x40)
-    if code == 0x7F:
-        return "^?"
-    if character in _JOINERS:
-        before = match.string[match.start() - 1 : match.start()]
-        after = match.string[match.end() : match.end() + 1]
-        if before > "\x7f" and after > "\x7f" and not _UNSAFE.match(after):
-            return character
-    return f"<U+{code:04X}>"
 
 
 def is_terminal(stream: Any = None) -> bool:

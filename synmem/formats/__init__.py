@@ -7,11 +7,13 @@ from typing import Any, Final, Protocol, cast, runtime_checkable
 from synmem.errors import UsageError
 from synmem.formats.losses import Losses
 from synmem.messages import Conversation, Message
+from synmem.store import ConversationInfo
 
 FORMATS: Final = {
     "jsonl": "jsonl",
     "json": "json_array",
     "markdown": "markdown",
+    "html": "html.writer",
     "csv": "csv_table",
     "openai": "openai",
     "anthropic": "anthropic",
@@ -71,6 +73,26 @@ class TakesPart(Protocol):
     def beginning(self, number: int, of: int) -> bytes:
         """What part `number` of so many begins with, in the place of as many bytes that it had
         from `begin`; empty where it does not say."""
+        ...
+
+
+@runtime_checkable
+class TakesListing(Protocol):
+    """A writer that says of a conversation what is known before its messages are read."""
+
+    def listed(self, info: ConversationInfo, *, alone: bool) -> None:
+        """Before `conversation`: what the listing says of it, as of then, and whether no other
+        conversation stands in the file."""
+        ...
+
+
+@runtime_checkable
+class TakesNumbers(Protocol):
+    """A writer that says which message of its conversation each is."""
+
+    def number(self, number: int) -> None:
+        """Before `messages`: the first of them is the conversation's `number`-th, from 1. What was
+        passed over cannot be read, or stands in an earlier part."""
         ...
 
 

@@ -1,8 +1,10 @@
 """A store's conversations as the bytes of a file, in pieces; memory stays flat."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import groupby
+from typing import cast
 
-from synmem.formats import TakesLines, Writer
+from synmem.formats import TakesLines, TakesListing, TakesNumbers, Writer
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.operations.listing import Match, listing
 from synmem.operations.looking import Skipped, check_unchanged, infos_of
@@ -27,6 +29,9 @@ class Export:
         self._with_lines = (
             store if self._takes_lines is not None and isinstance(store, SupportsLines) else None
         )
+        self._takes_listing = writer if isinstance(writer, TakesListing) else None
+        self._takes_numbers = writer if isinstance(writer, TakesNumbers) else None
+        self._alone = False
         self._current: str | None = None
         self._begun = False
         self._number = 0
@@ -40,11 +45,14 @@ class Export:
         that cannot be read is left out and remembered; the conversation goes on behind it. Changed,
         before the last piece, where the store is a file that was written over meanwhile.
         """
-        details = bool(self._store.holds.conversation_fields) and self._with_lines is None
+        details = self._with_lines is None and (
+            bool(self._store.holds.conversation_fields) or self._takes_listing is not None
+        )
         piece: list[bytes] = []
         size = 0
         begun = False
-        async for infos in listing(self._store, ids=ids, match=match, details=details):
+        pages = listing(self._store, ids=ids, match=match, details=details)
+        async for infos, self._alone in _alone(pages):
             if not begun:
                 piece.append(self._writer.begin())
                 begun = True
@@ -88,12 +96,25 @@ class Export:
         if page.conversation != self._current:
             self._current, self._begun, self._number = page.conversation, False, 0
         messages = self._readable(page)
-        self._number += len(page.items)
+        number, self._number = self._number + 1, self._number + len(page.items)
         if not messages:
             return b""
         head = b"" if self._begun else self._begin(page.conversation, infos)
         self.messages += len(messages)
-        return head + self._writer.messages(messages)
+        if self._takes_numbers is None:
+            return head + self._writer.messages(messages)
+        return head + b"".join(self._runs(self._takes_numbers, page.items, number))
+
+    def _runs(
+        self, numbers: TakesNumbers, items: Sequence[Message | Unreadable], number: int
+    ) -> Iterator[bytes]:
+        """Those that stand together, with the number of the first."""
+        for readable, group in groupby(items, lambda item: type(item) is Message):
+            run = list(group)
+            if readable:
+                numbers.number(number)
+                yield self._writer.messages(cast(list[Message], run))
+            number += len(run)
 
     def _begin(self, conversation: str, infos: dict[str, ConversationInfo]) -> bytes:
         info = infos[conversation]
@@ -103,6 +124,8 @@ class Export:
             self.left_out += 1
             if len(self.bare) < 1_000:
                 self.bare[conversation] = info.unreadable
+        if self._takes_listing is not None:
+            self._takes_listing.listed(info, alone=self._alone)
         return self._writer.conversation(Conversation(info.id, info.title, info.extra))
 
     def _readable(self, page: Page) -> Sequence[Message]:
@@ -117,3 +140,22 @@ class Export:
         self.left_out += 1
         if len(self.unreadable) < 1_000:
             self.unreadable.append(Skipped(conversation, number, item.reason))
+
+
+async def _alone(
+    pages: AsyncIterator[list[ConversationInfo]],
+) -> AsyncIterator[tuple[list[ConversationInfo], bool]]:
+    """Each page, and whether it is all there is: a single conversation."""
+    held: list[ConversationInfo] | None = None
+    first = True
+    async for page in pages:
+        if held is not None:
+            yield held, False
+            held = None
+        if first and len(page) == 1:
+            held = page
+        else:
+            yield page, False
+        first = False
+    if held is not None:
+        yield held, True

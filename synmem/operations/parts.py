@@ -11,8 +11,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from synmem.formats import TakesPart, Writer
+from synmem.formats import TakesListing, TakesNumbers, TakesPart, Writer
 from synmem.messages import Conversation, Message
+from synmem.store import ConversationInfo
 
 
 class Files(Protocol):
@@ -46,6 +47,16 @@ class Apart:
         self._make = make
         self._files = files
         self._writer: Writer | None = None
+        self._info: ConversationInfo | None = None
+
+    def listed(self, info: ConversationInfo, *, alone: bool) -> None:
+        """See `TakesListing.listed`: each is alone in its file."""
+        self._info = info
+
+    def number(self, number: int) -> None:
+        """See `TakesNumbers.number`."""
+        if isinstance(self._writer, TakesNumbers):
+            self._writer.number(number)
 
     def begin(self) -> bytes:
         """No file yet."""
@@ -56,6 +67,8 @@ class Apart:
         self.end()
         self._files.begin(conversation.id)
         self._writer = self._make()
+        if isinstance(self._writer, TakesListing) and self._info is not None:
+            self._writer.listed(self._info, alone=True)
         self._files.write(self._writer.begin() + self._writer.conversation(conversation))
         return b""
 
@@ -100,11 +113,22 @@ class Cut:
         self._set = secrets.token_hex(8)
         self._number = 0
         self._conversation = Conversation("")
+        self._info: ConversationInfo | None = None
+        self._alone = False
+        self._message = 1
         self._begun = False
         """Whether the conversation was begun in this file."""
         self._used = 0
         self._held = 0
         """How many messages the file has."""
+
+    def listed(self, info: ConversationInfo, *, alone: bool) -> None:
+        """See `TakesListing.listed`."""
+        self._info, self._alone = info, alone
+
+    def number(self, number: int) -> None:
+        """See `TakesNumbers.number`."""
+        self._message = number
 
     def begin(self) -> bytes:
         """The first file."""
@@ -114,6 +138,7 @@ class Cut:
     def conversation(self, conversation: Conversation) -> bytes:
         """The conversation begins with its first message, in whichever file there is room."""
         self._conversation, self._begun = conversation, False
+        self._message = 1
         return b""
 
     def messages(self, messages: Sequence[Message]) -> bytes:
@@ -157,19 +182,27 @@ class Cut:
         self._files.write(beginning)
 
     def _write(self, messages: Sequence[Message]) -> None:
-        head = b"" if self._begun else self._writer.conversation(self._conversation)
+        head = b"" if self._begun else self._head(self._writer)
+        if isinstance(self._writer, TakesNumbers):
+            self._writer.number(self._message)
         piece = head + self._writer.messages(messages)
+        self._message += len(messages)
         self._files.write(piece)
         self._begun = True
         self._held += len(messages)
         self._used += len(piece)
+
+    def _head(self, writer: Writer) -> bytes:
+        if isinstance(writer, TakesListing) and self._info is not None:
+            writer.listed(self._info, alone=self._alone)
+        return writer.conversation(self._conversation)
 
     def _measure(self, messages: Sequence[Message]) -> tuple[int, list[int]]:
         """What it takes to begin the conversation, and what each message takes."""
         if not self._limit.bytes:
             return 0, [1] * len(messages)
         trial = self._make()
-        head = len(trial.conversation(self._conversation)) + len(trial.messages(messages[:1]))
+        head = len(self._head(trial)) + len(trial.messages(messages[:1]))
         sizes = [len(trial.messages([message])) for message in messages]
         return head - sizes[0], sizes
 

@@ -46,6 +46,7 @@ def test_a_missing_conversation_ends_it_before_anything_is_written(
 @pytest.mark.parametrize(
     ("name", "begins"),
     [("x.json", b"["), ("x.md", b"# T"), ("x.csv", b"conversation_id"), ("x.txt", b"{"),
+     ("x.html", b"<!DOCTYPE html>"), ("X.HTM", b"<!DOCTYPE html>"),
      ("x.jsonl", b'{"conversation_id"')],
 )  # fmt: skip
 def test_the_ending_decides_the_format(
@@ -125,7 +126,25 @@ def test_a_store_that_is_not_there_exports_nothing() -> None:
     assert result.stdout == b""
 
 
-@pytest.mark.parametrize("form", ["jsonl", "json", "markdown", "csv"])
+def test_a_page_says_what_could_not_be_read_and_one_conversation_is_shown_as_it_is(
+    store: Path, tmp_path: Path
+) -> None:
+    make(store, {"a": ["3"]})
+    with sqlite3.connect(store) as database:
+        database.execute("UPDATE messages SET metadata = '[' WHERE content = '2'")
+    database.close()
+    for arguments, anchor in ((["a"], "m"), (["--match", "a"], "m"), ([], "c1-m")):
+        result = run("export", *arguments, "-p", store, "-o", tmp_path / "x.html")
+        assert result.exit_code == 6
+        text = (tmp_path / "x.html").read_text()
+        assert f'<article id="{anchor}1" class="user">' in text
+        assert f'<article id="{anchor}2" class="e">#2 cannot be read</article>' in text
+        assert f'<article id="{anchor}3" class="user">' in text
+        assert ('<h1 dir="auto">T</h1>' in text) == bool(arguments)
+        assert "3 messages" in text
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "markdown", "html", "csv"])
 def test_on_a_terminal_nothing_passes_unseen(store: Path, form: str) -> None:
     code, shown = on_terminal("export", "-p", str(store), "-f", form)
     assert code == 0

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 import signal
 import subprocess
 import sys
@@ -406,3 +407,43 @@ def test_an_interrupt_leaves_nothing_half(tmp_path: Path, arguments: list[str]) 
     assert [path for path in out.iterdir() if path.name.startswith(".")] == []
     for path in out.iterdir():
         assert path.read_bytes().count(b"\n") == 40
+
+
+# --- pages ----------------------------------------------------------------------------------
+
+
+def test_a_folder_of_pages_has_an_index_that_leads_to_each(store: Path, tmp_path: Path) -> None:
+    make(store, {"index": ["of all things"]})
+    out = tmp_path / "out"
+    result = run("export", "-p", store, "-o", f"{out}/", "-f", "html")
+    assert result.exit_code == 0, result.stderr
+    pages = {path.name for path in out.iterdir()} - {"index.html"}
+    assert len(pages) == len(HOSTILE) + 1
+    assert "%69ndex.html" in pages
+    index = (out / "index.html").read_text()
+    assert {unquote(name) for name in re.findall(r'href="\./([^"]+)"', index)} == pages
+    assert f'<footer class="w">{len(pages)} conversations</footer>' in index
+    for name in pages:
+        assert "1 conversation, 1 message</footer>" in (out / name).read_text()
+
+
+def test_the_index_is_there_with_the_pages_or_not_at_all(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("export", "no", "-p", store, "-o", f"{out}/", "-f", "html").exit_code == 3
+    assert not out.exists()
+    for options in (["-o", f"{out}/{{id}}.html"], ["-o", f"{out}/{{id}}/", "-f", "html"]):
+        assert run("export", "upper", "-p", store, *options).exit_code == 0
+    assert run("export", "upper", "-p", store, "-o", f"{out}/").exit_code == 0
+    found = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert found == {"upper.html", "upper/upper.html", "upper.jsonl"}
+
+
+def test_the_parts_of_a_page_go_on_with_the_numbers(long: Path, tmp_path: Path) -> None:
+    result = run("export", "a", "-p", long, "-o", tmp_path / "x.html", "--split", "60")
+    assert result.exit_code == 0, result.stderr
+    one, two = ((tmp_path / f"x-000{n}.html").read_text() for n in (1, 2))
+    assert (one.count("<article"), two.count("<article")) == (60, 40)
+    assert '<h1 dir="auto">T</h1>' in two
+    assert '<article id="m60" class="user">' in one
+    assert '<article id="m61" class="user">' in two
+    assert two.count("cannot be read") == 0

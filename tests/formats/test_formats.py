@@ -33,7 +33,7 @@ def written(writer: Writer, talk: Sequence[tuple[Conversation, Sequence[Message]
 
 
 def test_the_formats_are_those_of_this_version() -> None:
-    known = ["jsonl", "json", "markdown", "csv", "openai", "anthropic", "sharegpt"]
+    known = ["jsonl", "json", "markdown", "html", "csv", "openai", "anthropic", "sharegpt"]
     assert list(FORMATS) == known
     for name in FORMATS:
         assert written(open_writer(name), TALK)
@@ -42,7 +42,7 @@ def test_the_formats_are_those_of_this_version() -> None:
 def test_an_unknown_format_and_an_option_of_another_are_usage_errors() -> None:
     with pytest.raises(UsageError, match="'xml'") as caught:
         open_writer("xml")
-    assert "jsonl, json, markdown, csv" in str(caught.value.hint)
+    assert "jsonl, json, markdown, html, csv" in str(caught.value.hint)
     with pytest.raises(UsageError, match="--seal"):
         open_writer("csv", seal=True)
     with pytest.raises(UsageError, match="--csv-raw"):
