@@ -56,7 +56,7 @@ ArchiveOption = Annotated[
     bool,
     typer.Option(
         "--archive",
-        help="Keep what the source drops: what is different is kept, and copied as ID#LEAF.",
+        help="Keep what the source drops; what has become different is copied as ID#LEAF.",
     ),
 ]
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.moved import lines, make, run, said
+from tests.cli.places import BACKENDS, EVERY, Places
 from tests.cli.processes import in_pipe, start
 from tests.layouts.foreign import test_claude_code as claude
 from tests.layouts.foreign.folders import lines as claude_lines
@@ -155,6 +156,36 @@ def test_a_dry_run_says_what_each_would_become(tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, "append\t0\ttwo\nbranch\t2\tone#b\n")
     assert "1 would be copied as ID#LEAF; 2 messages would be written" in done.stderr
     assert archive.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_an_archive_is_any_store_that_is_written(kind: str, places: Places, tmp_path: Path) -> None:
+    place, file = places.of(kind), tmp_path / "source.jsonl"
+    steps = [
+        (["1", "2", "3", "4", "5", "6"], "6 messages written and verified"),
+        (["3", "4", "5", "6", "7"], "1 message written and verified"),  # a window
+        (["1", "2", "x"], "3 messages written and verified"),
+        (["1", "2", "x", "y"], "1 message written and verified"),
+        (["2", "3"], "0 messages written"),
+    ]
+    whole = kind in BACKENDS  # it holds times
+    if whole:
+        steps.insert(4, (["1", "2", "x", "y and more"], "1 message written and verified"))
+    for texts, told in steps:
+        file.write_text("".join(json.dumps(
+            {"conversation_id": "a", "role": "user", "content": text,
+             "created_at": f"2026-01-01T00:00:{'1234567xy'.index(text[0]):02}Z"}
+        ) + "\n" for text in texts))  # fmt: skip
+        for again in (told, "0 messages written"):
+            done = run("migrate", file, place, "--archive", "--json")
+            assert done.exit_code == 0, done.stderr
+            assert again in done.stderr
+    lines = run("export", "-p", place).stdout.splitlines()
+    found: dict[str, list[str]] = {}
+    for line in map(json.loads, lines):
+        found.setdefault(line["conversation_id"], []).append(line["content"])
+    assert found.pop("a") == [*"1234567"]
+    assert [*found.values()] == [["1", "2", "x", "y and more" if whole else "y"]]
 
 
 def test_an_older_export_beside_a_newer_one_changes_nothing(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ of those that have all of it, nothing is done to the first; else the rest goes t
 it has most in common. So a second run does nothing, what was interrupted goes on, a branch that
 grows does so where it is, and one that is taken up again is found.
 
+Of two runs at once neither doubles what the other has brought; where layouts have ids, and a branch
+that is new to both grows between their looks, each may copy it.
+
 None of these is a conflict. What cannot be read, on either side, is left and named.
 """
 
@@ -49,6 +52,8 @@ from synmem.store import START, ConversationInfo, SupportsBranches
 _DIGITS = 12
 """Of a digest, in a name."""
 
+_THERE = (State.EQUAL, State.AHEAD)
+
 
 async def settle(batch: Batch, found: Found, info: ConversationInfo) -> None:
     """A conversation that is different from the archived one of its id: found in another, or copied
@@ -58,7 +63,7 @@ async def settle(batch: Batch, found: Found, info: ConversationInfo) -> None:
         batch.put_off.append(info.id)
         return
     await batch.writer.flush()
-    search = _Search(batch.route, family, info)
+    search = _Search(batch.route, family, info, found.at)
     place = await search.place()
     if place is None:
         problem = f"{found.detail}; as a branch of its own, {search.refusal}"
@@ -117,19 +122,19 @@ async def _bring(batch: Batch, info: ConversationInfo, place: _Place) -> None:
 class _Search:
     """Where in an archive a conversation goes on that is different from the one of its id."""
 
-    def __init__(self, route: Route, family: Family, info: ConversationInfo) -> None:
+    def __init__(self, route: Route, family: Family, info: ConversationInfo, same: int) -> None:
         self.refusal: str | None = None
         """Why there is no name for it."""
         self._route = route
         self._family = family
         self._info = info
-        self._same: dict[str, int] = {}
+        self._same = {info.id: same}
         """Of the archived ones that were looked at, how many first messages are the same."""
         self._ours: Run | None = None
 
     async def place(self) -> _Place | None:
         """The best there is, or a new one; None where that can have no name."""
-        names = [self._info.id, *self._family.of(self._info.id)]
+        names = [*self._family.of(self._info.id), self._info.id]
         while True:
             if (best := await self._best(names)) is not None:
                 return best
@@ -144,33 +149,42 @@ class _Search:
         """That which has all of it, or most in common with it, of those that are there."""
         theirs = await self._route.pair.theirs(names, details=True)
         found: list[_Place] = []
+        different: list[str] = []
         for name in [name for name in names if name in theirs]:
-            place = await self._look(name, theirs[name])
-            if place is not None and place.whole:
+            state, place = await self._look(name, theirs[name])
+            if place.whole:
                 return place
-            found += [place] if place is not None else []
+            found += [place] if state is State.BEHIND else []
+            different += [name] if state is State.DIFFERENT else []
+        for name in different:
+            further = await self._grown(name, theirs[name]) or await self._further(
+                name, theirs[name]
+            )
+            if further is not None and further.whole:
+                return further
+            found += [further] if further is not None else []
         return max(found, key=lambda place: (not place.before, place.same), default=None)
 
-    async def _look(self, name: str, theirs: ConversationInfo) -> _Place | None:
-        """Where it goes on in this archived one."""
-        state, same, bad = State.ABSENT, 0, False
+    async def _look(self, name: str, theirs: ConversationInfo) -> tuple[State, _Place]:
+        """How it stands in this archived one, from the beginning of both."""
+        if name in self._same:
+            return State.DIFFERENT, _Place(name, theirs, same=self._same[name])
+        state, same, whole = State.ABSENT, 0, False
         target = self._route.naming.there(name)
         compared = self._route.pair.compare_one(self._info, theirs, target)
         async with aclosing(compared) as founds:
             async for found in founds:
                 state, same = found.state, found.at
-                bad = unreadable(found.rest[:1]) is not None
+                ends = not found.rest or unreadable(found.rest[:1]) is not None
+                whole = ends if state in (State.BEHIND, State.UNREADABLE) else state in _THERE
         self._same[name] = same
-        if state in (State.EQUAL, State.AHEAD, State.BEHIND):
-            whole = state is not State.BEHIND or not found.rest
-            return _Place(name, theirs, same=same, whole=whole)
-        if state is State.UNREADABLE and bad:
-            return _Place(name, theirs, same=same, whole=True)
-        if state is not State.DIFFERENT:
-            return None
-        if count := await grown(self._route, self._info.id, target, same):
-            return _Place(name, theirs, same=same, grown=count)
-        return await self._further(name, theirs)
+        return state, _Place(name, theirs, same=same, whole=whole)
+
+    async def _grown(self, name: str, theirs: ConversationInfo) -> _Place | None:
+        """Where it has become of this archived one, of which the end was still being written."""
+        same, target = self._same[name], self._route.naming.there(name)
+        count = await grown(self._route, self._info.id, target, same)
+        return _Place(name, theirs, same=same, grown=count) if count else None
 
     async def _further(self, name: str, theirs: ConversationInfo) -> _Place | None:
         """Where it begins further behind in this archived one: within it, or at its end."""
