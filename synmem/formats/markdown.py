@@ -1,8 +1,11 @@
-"""Markdown to read: a heading a conversation, and each message as a quotation under its role.
+"""Markdown to read: a heading a conversation, one a message with its role, and what was said as a
+quotation under it.
 
 Content is Markdown already (models write it), so it stays Markdown; as a quotation its headings,
 fences and rules stay inside, even those it never closes, and nothing in it can pass for the next
-message. HTML outside of code is escaped. Metadata and extra are not written.
+message. HTML outside of code is escaped. A conversation that is alone in its file has its id,
+title, times and count in front matter (YAML), of several each has them below its heading. Metadata
+and extra are not written.
 """
 
 import re
@@ -10,7 +13,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from synmem.messages import Conversation, Message, dump_json, flat_call, parts_beside_calls
+from synmem.hidden import UNSAFE
+from synmem.messages import (
+    Conversation,
+    Message,
+    dump_json,
+    flat_call,
+    format_time,
+    parts_beside_calls,
+)
+from synmem.store import ConversationInfo
 
 _LINE_END: Final = re.compile("\r\n|\r|\n")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
@@ -20,27 +32,39 @@ _CONTAINER: Final = re.compile(r"[ \t]*(?:[-+*](?:[ \t]|$)|\d{1,9}[.)](?:[ \t]|$
 _TAG: Final = re.compile(r"<(?=\S)(?![A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>`]*>)")
 _LONG_LINE: Final = 10_000  # runs of backticks take quadratic time to pair
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|&~!$])")
+_UNQUOTED: Final = re.compile(rf'["\\\n\t]|{UNSAFE.pattern}')
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class Writer:
-    """A heading a conversation, a quotation a message."""
+    """A heading a conversation; a heading and a quotation a message."""
 
     def __init__(self) -> None:
         self._behind = ""
+        self._info: ConversationInfo | None = None
+        self._alone = False
 
     def begin(self) -> bytes:
         """Nothing."""
         return b""
 
+    def listed(self, info: ConversationInfo, *, alone: bool) -> None:
+        """See `TakesListing.listed`."""
+        self._info, self._alone = info, alone
+
     def conversation(self, conversation: Conversation) -> bytes:
-        """The heading: the title, with the id below it, or the id."""
+        """The heading: the title, or the id; above or below it what else is known."""
         title = _one_line(conversation.title or "")
         name = _one_line(conversation.id) or "(blank)"
+        info = self._info or ConversationInfo(id=conversation.id)
         text = f"{self._behind}# {title or name}\n"
-        if title:
-            text += f"\nid: {name}\n"
-        self._behind = "\n"
+        if self._alone and not self._behind:
+            text = _front_matter(conversation, info) + text
+        else:
+            facts = [f"id: {name}"] if title else []
+            facts += _facts(info)
+            text += f"\n{', '.join(facts)}\n" if facts else ""
+        self._behind, self._info = "\n", None
         return _encode(text)
 
     def messages(self, messages: Sequence[Message]) -> bytes:
@@ -52,8 +76,46 @@ class Writer:
         return b""
 
 
+def _front_matter(conversation: Conversation, info: ConversationInfo) -> str:
+    """What a program reads of the file; a line each, whatever the values hold."""
+    lines = [f"id: {_yaml(conversation.id)}"]
+    if conversation.title:
+        lines.append(f"title: {_yaml(conversation.title)}")
+    for key, moment in (("first_at", info.first_at), ("last_at", info.last_at)):
+        if moment is not None:
+            lines.append(f"{key}: {format_time(moment)}")
+    if info.messages is not None:
+        lines.append(f"messages: {info.messages}")
+    return "\n".join(["---", *lines, "---", "", ""])
+
+
+def _facts(info: ConversationInfo) -> list[str]:
+    facts = []
+    if info.messages is not None:
+        facts.append(f"{info.messages:,} message{'' if info.messages == 1 else 's'}")
+    if info.first_at is not None:
+        facts.append(_time(info.first_at))
+        if info.last_at is not None and info.last_at != info.first_at:
+            facts[-1] += f" to {_time(info.last_at)}"
+    return facts
+
+
+def _yaml(text: str) -> str:
+    """The text as a quoted scalar on one line, in YAML's own escapes."""
+    return '"' + _UNQUOTED.sub(lambda match: _escape(match[0]), text) + '"'
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xD800 <= code < 0xE000:
+        return "\ufffd"  # it has no place in UTF-8, and no escape in YAML
+    if character in '"\\':
+        return "\\" + character
+    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
+
+
 def _message(message: Message) -> str:
-    head = f"**{_one_line(message.role.capitalize()) or '(no role)'}**"
+    head = f"## {_one_line(message.role.capitalize()) or '(no role)'}"
     if message.name:
         head += f" ({_one_line(message.name)})"
     if message.created_at is not None:
@@ -162,7 +224,7 @@ def _one_line(text: str) -> str:
 
 
 def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return moment.isoformat(sep=" ", timespec="seconds")[:19] + " UTC"
 
 
 def _encode(text: str) -> bytes:

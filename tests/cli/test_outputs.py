@@ -129,7 +129,7 @@ def test_each_file_is_whole_in_itself(store: Path, tmp_path: Path) -> None:
     for path in out.iterdir():
         assert run("check", path).exit_code == 0
     run("export", "upper", "-p", store, "-o", out / "{id}" / "x.md")
-    assert (out / "upper" / "x.md").read_text().startswith("# T\n\nid: upper\n")
+    assert (out / "upper" / "x.md").read_text().startswith('---\nid: "upper"\ntitle: "T"\n')
 
 
 @pytest.mark.parametrize(("name", "there"), [("out/", False), ("out", True), ("out/", True)])

@@ -143,9 +143,9 @@ def test_what_makes_no_sense_is_a_usage_error(store: Path, arguments: list[str])
 def test_markdown_quotes_each_message(store: Path) -> None:
     fill(store, 2)
     text = shown(store, "-f", "markdown")
-    assert text.startswith("**User**")
+    assert text.startswith("## User")
     assert "> message 0\n" in text
-    assert "**Assistant**" in text
+    assert "## Assistant" in text
 
 
 def test_reading_changes_nothing(store: Path) -> None:
