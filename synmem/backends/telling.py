@@ -2,10 +2,11 @@
 where in them a message stands."""
 
 import hashlib
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import msgspec
 
@@ -62,16 +63,37 @@ def told_by(unfold: Callable[[], Told]) -> Told:
 
 def readable(told: Told) -> Told:
     """The same, in which what no message can be is unreadable; other branches as they are."""
-    return msgspec.structs.replace(told, messages=_checked(told.messages))
+    return msgspec.structs.replace(told, messages=_Readable(told.messages))
 
 
-def _checked(said: Sequence[Said]) -> list[Said]:
-    return [
-        Unreadable(f"message {index}", f"message {index}: {why}")
-        if isinstance(each, Message) and (why := refusal(each))
-        else each
-        for index, each in enumerate(said)
-    ]
+class _Readable(Sequence[Said]):
+    """What is said, each made and looked at when it is asked for."""
+
+    def __init__(self, said: Sequence[Said]) -> None:
+        self._said = said
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    @overload
+    def __getitem__(self, index: int) -> Said: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Said]: ...
+
+    def __getitem__(self, index: int | slice) -> Said | Sequence[Said]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        return _checked(index if index >= 0 else len(self) + index, self._said[index])
+
+    def __iter__(self) -> Iterator[Said]:
+        return itertools.starmap(_checked, enumerate(self._said))
+
+
+def _checked(index: int, each: Said) -> Said:
+    if isinstance(each, Message) and (why := refusal(each)):
+        return Unreadable(f"message {index}", f"message {index}: {why}")
+    return each
 
 
 def position_at(said: Sequence[Said], index: int) -> Position:
@@ -119,7 +141,7 @@ def info_of(id_: str, said: Sequence[Said], told: Told) -> ConversationInfo:
     """What a listing shows of a conversation, or of a branch of it, where this is said."""
     first, last = (
         each.created_at if isinstance(each, Message) else None
-        for each in _checked([said[0], said[-1]])
+        for each in (_checked(0, said[0]), _checked(len(said) - 1, said[-1]))
     )
     return ConversationInfo(
         id=id_,

@@ -43,6 +43,9 @@ from synmem.store import START, ConversationInfo, Page, Part, Position
 _MOST_AT_ONCE: Final = 100
 """So many small conversations are asked for at once; of large ones each by itself."""
 
+_FEW: Final = 20
+"""No more messages of a conversation that are read are made by themselves."""
+
 _MARK: Final = "#"
 """Stands between the id of a conversation and that of a branch's leaf."""
 
@@ -138,7 +141,9 @@ class WholeStore:
     ) -> AsyncGenerator[Page, None]:
         found = False
         async for conversation, told in self._tellings(ids):
-            found, said = True, [*told.messages]
+            # Of a few messages only these, and those that their positions stand on, are made.
+            few = limit is not None and limit <= _FEW
+            found, said = True, told.messages if few else [*told.messages]
             self._were_read.add(conversation)
             start = 0 if after == START else self._index(conversation, said, after) + 1
             order = range(len(said))

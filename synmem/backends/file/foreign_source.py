@@ -58,6 +58,7 @@ class FilesSource:
         self._places: dict[str, _Place] = {}
         self._strays: list[Damage] = []
         self._recent: dict[tuple[str, int], tuple[list[Member], int, Tellings]] = {}
+        self._recent_bytes = 0
         self._was_seen = self._is_new = False
         """Whether all was looked at, and whether that is more than is remembered."""
         self._alone = asyncio.Lock()
@@ -233,12 +234,14 @@ class FilesSource:
         key = (group, number)
         kept = self._recent.pop(key, None)
         if kept is None or kept[0] != chapter.stamp:
+            self._recent_bytes -= 0 if kept is None else kept[1]
             entry = chapter.entries[number]
             told = self._units.told(self._files[group], group, entry)
             kept = (chapter.stamp, _size(chapter, entry), told)
+            self._recent_bytes += kept[1]
         self._recent[key] = kept
-        while len(self._recent) > 1 and sum(k[1] for k in self._recent.values()) > _KEPT_BYTES:
-            del self._recent[next(iter(self._recent))]
+        while len(self._recent) > 1 and self._recent_bytes > _KEPT_BYTES:
+            self._recent_bytes -= self._recent.pop(next(iter(self._recent)))[1]
         return kept[2]
 
 
