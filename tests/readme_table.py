@@ -18,11 +18,9 @@ COMING: Final = (
     ("Claude.ai", "its export"),
     ("Codex CLI", "its folders"),
     ("Copilot CLI", "its folders"),
-    ("Gemini", "CLI, contents"),
     ("Goose", "its older files"),
     ("LibreChat", "its export"),
     ("opencode", "its folders"),
-    ("Qwen Code", "its folders"),
     ("SillyTavern", "its folders"),
     ("text-generation-webui", "its folders"),
 )

@@ -17,6 +17,8 @@ WHOSE = {
     "cline-sessions": "cline",
     "cline-tasks": "cline",
     "continue-sessions": "continue_dev",
+    "gemini-cli": "gemini_cli",
+    "gemini-contents": "gemini_contents",
     "haystack-json": "haystack",
     "jan-threads": "jan",
     "langchain-file": "langchain",
@@ -24,6 +26,7 @@ WHOSE = {
     "llamaindex-simple-json-legacy": "llamaindex",
     "lmstudio-conversations": "lm_studio",
     "pydantic-ai-json": "pydantic_ai",
+    "qwen-code": "qwen_code",
     "strands-files": "strands",
     "vscode-chat-sessions": "vscode_chat",
 }

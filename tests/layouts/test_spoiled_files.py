@@ -33,6 +33,13 @@ SMALL = [
         "sessions",
         "e370a2bb-14a0-4691-abbe-fa24673f726c.json",
     ),
+    (
+        "gemini_cli",
+        "gemini-cli",
+        "tmp/demo/chats",
+        "session-2026-11-28T19-11-79a8f47a.jsonl",
+    ),
+    ("gemini_contents", "gemini-contents", "", "checkpoint-tools.json"),
     ("haystack", "haystack-json", "", "messages.json"),
     ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "messages.jsonl"),
     ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "thread.json"),
@@ -44,6 +51,12 @@ SMALL = [
         "1790000360000.conversation.json",
     ),
     ("pydantic_ai", "pydantic-ai-json", "", "tools.json"),
+    (
+        "qwen_code",
+        "qwen-code",
+        "projects/-home-dev-demo/chats",
+        "06ebd7d0-fb95-4de1-b091-e0d80a395a35.jsonl",
+    ),
     (
         "strands",
         "strands-files",
