@@ -19,7 +19,6 @@ COMING: Final = (
     ("Codex CLI", "its folders"),
     ("Copilot CLI", "its folders"),
     ("Goose", "its older files"),
-    ("LibreChat", "its export"),
     ("opencode", "its folders"),
     ("SillyTavern", "its folders"),
     ("text-generation-webui", "its folders"),

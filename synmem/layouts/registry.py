@@ -42,7 +42,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "jan": ("file",),
     "langchain": ("sqlite", "postgres", "mongo", "redis", "dynamodb", "file"),
     "langgraph": ("sqlite", "postgres"),
-    "librechat": ("mongo",),
+    "librechat": ("mongo", "file"),
     "llamaindex": ("sqlite", "postgres", "mongo", "redis", "dynamodb", "file"),
     "llm": ("sqlite",),
     "lm_studio": ("file",),

@@ -22,6 +22,7 @@ WHOSE = {
     "haystack-json": "haystack",
     "jan-threads": "jan",
     "langchain-file": "langchain",
+    "librechat-export": "librechat",
     "llamaindex-simple-json": "llamaindex",
     "llamaindex-simple-json-legacy": "llamaindex",
     "lmstudio-conversations": "lm_studio",

@@ -102,7 +102,7 @@ ALL = [
     Fixture("langchainjs-postgres", "langchainjs-postgres.sql", "postgres"),
     Fixture("langgraph-postgres", "checkpoints.sql", "postgres"),
     Fixture("langgraph-sqlite", "checkpoints.sqlite"),
-    coming("librechat-export", ".", "no form for LibreChat's export", "file"),
+    Fixture("librechat-export", ".", "file"),
     Fixture("librechat-mongodb", "messages.jsonl", "mongo"),
     Fixture("llamaindex-dynamodb", "Chats.json", "dynamodb"),
     Fixture("llamaindex-mongo", "sessions.jsonl", "mongo"),

@@ -44,6 +44,7 @@ SMALL = [
     ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "messages.jsonl"),
     ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "thread.json"),
     ("langchain", "langchain-file", "", "lc-extra.json"),
+    ("librechat", "librechat-export", "", "tools.json"),
     (
         "lm_studio",
         "lmstudio-conversations",

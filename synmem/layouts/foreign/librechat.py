@@ -1,4 +1,5 @@
-"""LibreChat's database: `conversations`, and `messages` that form a tree.
+"""LibreChat's database: `conversations`, and `messages` that form a tree; and what it exports, a
+file for each conversation, in which answers lie within what they answer, or one behind the other.
 
 The current branch leads to the newest leaf; what was answered or asked anew are the others. The
 system prompt is the conversation's `promptPrefix` (or `system`), and comes first. `content`, the
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
+from synmem.layouts.foreign.named_files import each_ending
 from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
     as_json,
@@ -22,8 +24,9 @@ from synmem.layouts.foreign.values import (
     text_or_none,
     told,
 )
-from synmem.layouts.shapes import Gathered, Told
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.layouts.heads import Head
+from synmem.layouts.shapes import Files, Folder, Gathered, Told
+from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
 
 NAME: Final = "librechat"
 TITLE: Final = "LibreChat"
@@ -173,7 +176,56 @@ def _tells(document: JSONObject) -> bool:
     )
 
 
+# --- an export ------------------------------------------------------------------------------
+
+
+def unfold_export(files: Files) -> dict[str, Told]:
+    """The conversation of a file."""
+    (data,) = files.data.values()
+    about = object_of(parse_json(data), "the export")
+    id_ = text_of(about.pop("conversationId"), "its conversationId")
+    messages = about.pop("messages", None) or about.pop("messagesTree", None) or []
+    options = about.pop("options", None)
+    if isinstance(options, dict):
+        for key in ("promptPrefix", "system"):
+            about[key] = options.pop(key, None)
+        about["options"] = options
+    if not isinstance(messages, list):
+        raise ValueError("its messages are no list")
+    return {id_: unfold(id_, {"conversations": [about], "messages": _flat(messages)})}
+
+
+def _flat(messages: Sequence[Any]) -> list[Any]:
+    """The messages, and those that lie within as answers: each names what it answers."""
+    found: list[Any] = []
+    waiting = [*reversed(messages)]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            each = dict(each)
+            answers = each.pop("children", None)
+            if isinstance(answers, list):
+                parent = {"parentMessageId": each.get("messageId")}
+                waiting += [
+                    {**one, **parent} if isinstance(one, dict) else one for one in answers[::-1]
+                ]
+        found.append(each)
+    return found
+
+
+def _misses(head: Head) -> str | None:
+    value = head.value
+    if not isinstance(value, dict) or not {"conversationId", "endpoint"} <= value.keys():
+        return None
+    if head.whole and value.keys().isdisjoint(("messages", "messagesTree")):
+        return "it has no messages"
+    return ""
+
+
 SHAPES: Final = {
+    "file": (
+        Folder(group=each_ending(".json"), misses=_misses, unfold=unfold_export, holds=HOLDS),
+    ),
     "mongo": (
         Gathered(
             collection="conversations",
@@ -184,5 +236,5 @@ SHAPES: Final = {
             unfold=unfold,
             holds=HOLDS,
         ),
-    )
+    ),
 }

@@ -10,6 +10,7 @@ from hypothesis import given
 from synmem.layouts.foreign import librechat
 from synmem.layouts.foreign.librechat import unfold
 from synmem.messages import Message, Unreadable
+from tests.layouts.foreign.folders import unfolded
 from tests.layouts.foreign.odd import documents, is_well_told
 from tests.layouts.test_fixtures import FIXTURES, compare_told
 
@@ -115,3 +116,52 @@ def test_anything_at_all_is_told_or_named(some: Any) -> None:
 @given(documents("type", "text", "think", "tool_call", "image_file", "error"))
 def test_anything_among_the_parts_is_told_or_named(some: Any) -> None:
     assert is_well_told(lambda: told({"messageId": "m", "content": some}))
+
+
+# --- exports --------------------------------------------------------------------------------
+
+
+def exported(messages: list[Any], **about: Any) -> Any:
+    about = {"conversationId": "c1", "endpoint": "openAI", "title": "T", **about}
+    return unfolded("librechat", {"x.json": {**about, "messages": messages}})["c1"]
+
+
+def spoken(id_: str, parent: str | None, at: int, **more: Any) -> dict[str, Any]:
+    told = {
+        "messageId": id_,
+        "isCreatedByUser": False,
+        "text": id_,
+        "createdAt": f"2026-01-01T00:00:0{at}Z",
+    }
+    return {**told, "parentMessageId": parent, **more}
+
+
+def test_an_export_within_and_one_behind_the_other_say_the_same() -> None:
+    flat = [spoken("a", None, 1), spoken("b", "a", 2), spoken("c", "a", 3), spoken("d", "c", 4)]
+    within = {
+        **flat[0],
+        "children": [{**flat[1], "children": []}, {**flat[2], "children": [flat[3]]}],
+    }
+    for told in (exported(flat), exported([within], recursive=True)):
+        assert [m.content for m in told.messages] == ["a", "c", "d"]
+        assert {leaf: [m.content for m in said] for leaf, said in told.branches.items()} == {
+            "b": ["a", "b"]
+        }
+        assert told.title == "T"
+
+
+def test_an_exports_prompt_is_said_first_and_its_options_are_kept() -> None:
+    told = exported(
+        [spoken("a", None, 1)], options={"promptPrefix": "S", "model": "m"}, exportAt="12:00"
+    )
+    assert [(m.role, m.content) for m in told.messages] == [("system", "S"), ("assistant", "a")]
+    assert told.extra == {
+        "librechat": {"endpoint": "openAI", "options": {"model": "m"}, "exportAt": "12:00"}
+    }
+
+
+def test_an_export_nested_deeply_is_read() -> None:
+    deep: dict[str, Any] = spoken("last", None, 9)
+    for n in range(300):
+        deep = {**spoken(str(n), None, 1), "children": [deep]}
+    assert len(exported([deep]).messages) == 301
