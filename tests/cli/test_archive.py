@@ -361,3 +361,22 @@ def test_hostile_ids_and_leaves_pass_the_gate(tmp_path: Path) -> None:
     assert done.returncode == 0
     archived(source, archive)
     assert {*said(archive)} == {"\x1b[31mred", "\x1b[31mred#\x1b]0;x\x07"}
+
+
+def test_exports_of_chatgpt_are_archived_by_the_ids_of_their_branches(tmp_path: Path) -> None:
+    archive, files = tmp_path / "archive.db", [tmp_path / "monday.json", tmp_path / "tuesday.json"]
+    export = (FIXTURES / "chatgpt-export" / "conversations.json").read_text()
+    branch = "chatgpt/00000000-0000-4000-8000-000000000090"
+    leaf = "00000000-0000-4000-8000-00000000090"
+    files[0].write_text(export)
+    files[1].write_text(export.replace(f'"current_node": "{leaf}9"', f'"current_node": "{leaf}8"'))
+    assert files[0].read_text() != files[1].read_text()
+    options = ("-p", archive, "--archive", "--id-as", "{layout}/{id}")
+    for each in files:
+        assert run("import", each, *options).exit_code == 0
+    found = said(archive)
+    assert len(found) == 8
+    assert {f"{branch}", f"{branch}#{leaf}8"} <= {*found}
+    before = archive.read_bytes()
+    done = run("import", *files, *options)
+    assert (done.exit_code, archive.read_bytes()) == (0, before), done.stderr
