@@ -43,6 +43,10 @@ os.execvp(sys.argv[3], sys.argv[3:])
 """It hears what it is asked from descriptor 3, and answers to 4."""
 
 
+class Ended(Exception):
+    """There is no browser any more."""
+
+
 class Browser:
     """A browser that runs; what it is asked is answered in order."""
 
@@ -84,7 +88,8 @@ class Browser:
             if left <= 0 or not select.select([self._back], [], [], left)[0]:
                 return None
             data = os.read(self._back, 1 << 20)
-            assert data, "the browser has ended"
+            if not data:
+                raise Ended("the browser has ended")
             self._rest += data
         message, _, self._rest = self._rest.partition(b"\0")
         told: dict[str, Any] = json.loads(message)
@@ -195,22 +200,32 @@ def browser() -> Iterator[Browser]:
     """It, until the end. Where none can be had the test is skipped with the reason."""
     try:
         command, environment = _program()
+        with _started(command, environment) as found:
+            yield found
     except Missing as missing:
         without("browser", str(missing))
-        return
+
+
+@contextlib.contextmanager
+def _started(command: str, environment: dict[str, str]) -> Iterator[Browser]:
     there, to = os.pipe()
     back, here = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        process = subprocess.Popen(
+        log = Path(folder, "log")
+        with log.open("wb") as said:
+            process = subprocess.Popen(
             [sys.executable, "-c", _START, str(there), str(here), command, *FLAGS, f"--user-data-dir={folder}"],
             pass_fds=(there, here), env={**os.environ, **environment},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=said,
         )  # fmt: skip
         os.close(there)
         os.close(here)
         try:
             found = Browser(to, back)
-            BEHIND["browser"] = found.ask("Browser.getVersion")["product"]
+            try:
+                BEHIND["browser"] = found.ask("Browser.getVersion")["product"]
+            except (Ended, OSError):
+                raise Missing(f"{command}: {log.read_text()[-500:]}") from None
             yield found
         finally:
             os.close(to)  # then it ends
@@ -226,6 +241,8 @@ def _program() -> tuple[str, dict[str, str]]:
     given = os.environ.get("SYNMEM_TEST_BROWSER")
     if found := given or next(filter(None, map(shutil.which, NAMES)), None):
         return found, {}
+    if shutil.which("node") is None:
+        raise Missing("neither it nor node is on PATH")
     modules = node.installed(PACKAGES, "browser")
     with kept("browser-unpacked") as folder:
         if not (folder / "complete").exists():
