@@ -149,3 +149,13 @@ def test_on_a_terminal_nothing_passes_unseen(store: Path, form: str) -> None:
     code, shown = on_terminal("export", "-p", str(store), "-f", form)
     assert code == 0
     assert "\x1b[31m" not in shown
+
+
+def test_a_terminal_under_the_name_of_a_packed_file_is_shown_nothing_that_acts(
+    store: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "x.jsonl.gz").symlink_to("/dev/stdout")
+    code, shown = on_terminal("export", "-q", "-p", str(store), "-o", "x.jsonl.gz", cwd=tmp_path)
+    assert code == 0, shown
+    assert shown.startswith("^_")
+    assert not set(map(chr, range(0x80, 0xA0))) & set(shown)
