@@ -13,8 +13,6 @@ from synmem.layouts import registry
 COMING: Final = (
     ("aider", "its history"),
     ("big-AGI", "its export"),
-    ("Chatbox", "its export"),
-    ("Cherry Studio", "its backup"),
     ("Claude.ai", "its export"),
     ("Codex CLI", "its folders"),
     ("Copilot CLI", "its folders"),

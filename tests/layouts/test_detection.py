@@ -12,7 +12,9 @@ from tests.layouts.test_fixtures import ALL, Fixture
 
 WHOSE = {
     "agent-framework-file": "agent_framework",
+    "chatbox-export": "chatbox",
     "chatgpt-export": "chatgpt",
+    "cherry-studio-backup": "cherry_studio",
     "claude-code": "claude_code",
     "cline-sessions": "cline",
     "cline-tasks": "cline",

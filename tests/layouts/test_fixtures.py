@@ -70,9 +70,9 @@ ALL = [
     coming("big-agi-export", "conversations_all_2026-09-21.agi.json", "no form for big-AGI's export", "file"),
     Fixture("chainlit-postgres", "chainlit-postgres.sql", "postgres"),
     Fixture("chat-ui-mongodb", "conversations.jsonl", "mongo"),
-    coming("chatbox-export", "chatbox-exported-data-2026-9-21.json", "no form for Chatbox's export", "file"),
+    Fixture("chatbox-export", "chatbox-exported-data-2026-9-21.json", "file"),
     Fixture("chatgpt-export", "conversations.json", "file"),
-    coming("cherry-studio-backup", "data.json", "no form for Cherry Studio's backup", "file"),
+    Fixture("cherry-studio-backup", "data.json", "file"),
     coming("claude-ai-export", "conversations.json", "no form for Claude.ai's export", "file"),
     Fixture("claude-code", "projects", "file"),
     Fixture("cline-sessions", "sessions", "file"),
@@ -431,7 +431,7 @@ ABOUT = {"where", "fixture_name", "composed", "other_threads"}
 """How the fixture was made, or what is left out; nothing of the store."""
 
 OF_CONVERSATION = {"id", "messages", "title", "summary", "other_branches", "branch"}
-KEPT_OF_CONVERSATION = {"app_name", "user_id", "parent", "forked_from", "session_type"}
+KEPT_OF_CONVERSATION = {"thread_of", "app_name", "user_id", "parent", "forked_from", "session_type"}
 COUNTED = {"reverted", "hidden", "excluded_rows", "missing_bubbles"}
 """How many messages or rows of a conversation are not listed: it says so under the same key."""
 

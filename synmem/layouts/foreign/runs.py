@@ -186,3 +186,13 @@ def compact(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def text_of_result(result: Any) -> str:
+    """The text of what a tool gave: of its text parts, where it is an object with such `content`,
+    as tools of MCP give it; else as `compact` has it."""
+    content = result.get("content") if isinstance(result, dict) else None
+    parts = content if isinstance(content, list) else []
+    texts = [each.get("text") for each in parts if isinstance(each, dict)]
+    said = [each for each in texts if isinstance(each, str)]
+    return "\n".join(said) if said and len(said) == len(texts) else compact(result)
