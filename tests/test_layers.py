@@ -39,7 +39,7 @@ MAY_IMPORT = {
         *CORE, "backends", "layouts", "masking", "leftovers", "exhaustion", "finishing", "temporary",
         "as_read", "folders", "durable", "__init__",
     },
-    "formats": {*CORE, "formats", "layouts", "hidden"},
+    "formats": {*CORE, "formats", "layouts", "hidden", "exhaustion"},
     "strategies": {*CORE, "strategies", "models"},
     "models": {*CORE, "models", "masking", "exhaustion"},
     "notes": {*CORE, "folders"},

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ENDINGS: Final = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".md": "markdown",
     ".markdown": "markdown", ".csv": "csv",
-    ".html": "html", ".htm": "html",
+    ".html": "html", ".htm": "html", ".parquet": "parquet",
 }  # fmt: skip
 _DATABASES: Final = {".db", ".db3", ".sqlite", ".sqlite3"}
 _PACKED: Final = {
@@ -41,7 +41,7 @@ ConversationsArgument = Annotated[
 FormatOption = Annotated[
     str | None,
     typer.Option(
-        "--format", "-f", metavar="jsonl|json|markdown|html|csv|openai|anthropic|sharegpt",
+        "--format", "-f", metavar="jsonl|json|markdown|html|csv|openai|anthropic|sharegpt|parquet",
         help="How it is written; without, as FILE ends, else jsonl.",
     ),
 ]  # fmt: skip
@@ -103,6 +103,7 @@ async def export(
     form = session.json_or(form)
     target = _target(output, split, profile, form)
     form = _form(session, form, output)
+    _check_split(split, form)
     losses = Losses()
     make = _maker(form, seal=seal, csv_raw=csv_raw, losses=losses)
     chosen = {"ids": conversations or None, "match": match}
@@ -203,15 +204,16 @@ def _target(
             raise UsageError("--split makes files", hint="name them: -o FILE")
         return None
     from synmem.cli.outputs import Output
-    from synmem.formats import LOSSY
 
-    if split is not None and form in LOSSY:
-        raise UsageError(
-            f"--split does not go with {form}: a conversation is one object there",
-            hint="-o DIR/ is a file for each",
-        )
     ending = next((each for each, of in _ENDINGS.items() if of == (form or "jsonl")), ".jsonl")
     return Output(output, split, profile, ending=ending)
+
+
+def _check_split(split: str | None, form: str) -> None:
+    from synmem.formats import UNCUT
+
+    if split is not None and form in UNCUT:
+        raise UsageError(f"--split does not go with {form}", hint="-o DIR/ is a file for each")
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -261,8 +263,14 @@ def _printer(form: str) -> Callable[[bytes], Any]:
 
 def _gate(form: str) -> Callable[[bytes], bytes]:
     """What a terminal may be shown of a file in this form."""
-    from synmem.formats import LOSSY
+    from synmem.formats import BINARY, LOSSY
 
+    if form in BINARY:
+        return _refuse
     if form in ("json", "jsonl", *LOSSY):
         return render.json_for_terminal
     return lambda piece: render.visible(piece.decode()).encode()
+
+
+def _refuse(piece: bytes) -> bytes:
+    raise UsageError("that is binary: a terminal shows none of it", hint="-o FILE, or a pipe")

@@ -18,12 +18,19 @@ FORMATS: Final = {
     "openai": "openai",
     "anthropic": "anthropic",
     "sharegpt": "sharegpt",
+    "parquet": "parquet",
 }
 """Name to module; the module's `Writer` is made by `open_writer`."""
 
 LOSSY: Final = frozenset({"openai", "anthropic", "sharegpt"})
 """Those of others, which have no place for much of what ours have: their writers tell `Losses`. An
 object there is a conversation, which is in one file."""
+
+UNCUT: Final = LOSSY | {"parquet"}
+"""Those of which no file is cut into parts."""
+
+BINARY: Final = frozenset({"parquet"})
+"""Those that no terminal shows."""
 
 _OPTIONS: Final = {"seal": "jsonl", "raw": "csv"}
 

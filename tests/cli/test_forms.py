@@ -10,6 +10,7 @@ import pytest
 
 import synmem
 from synmem.backends import open_store
+from synmem.backends.file.store import FileStore
 from synmem.errors import SynmemError
 from synmem.messages import Conversation, Message
 from synmem.store import Part
@@ -102,7 +103,7 @@ def test_each_conversation_may_have_a_file_but_none_is_cut(tmp_path: Path, form:
     assert [len(objects(file.read_bytes())) for file in files] == [1, 1]
     split = run("export", "-f", form, "-p", source, "-o", tmp_path / "x.jsonl", "--split", "1")
     assert split.exit_code == 2
-    assert "one object" in split.stderr
+    assert f"--split does not go with {form}" in split.stderr
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -199,7 +200,7 @@ def test_a_file_is_read_or_refused_but_never_taken_for_what_it_is_not(file: Path
     async def main() -> None:
         async with synmem.open_store(file) as there:
             found = [info.id async for page in there.conversations() for info in page]
-            assert found or not file.stat().st_size
+            assert found or not isinstance(there, FileStore) or not file.stat().st_size
             for name in found:
                 items = [item async for page in there.read([name]) for item in page.items]
                 assert any(isinstance(item, Message) for item in items), name

@@ -33,7 +33,9 @@ def written(writer: Writer, talk: Sequence[tuple[Conversation, Sequence[Message]
 
 
 def test_the_formats_are_those_of_this_version() -> None:
-    known = ["jsonl", "json", "markdown", "html", "csv", "openai", "anthropic", "sharegpt"]
+    known = [
+        "jsonl", "json", "markdown", "html", "csv", "openai", "anthropic", "sharegpt", "parquet",
+    ]  # fmt: skip
     assert list(FORMATS) == known
     for name in FORMATS:
         assert written(open_writer(name), TALK)

@@ -171,6 +171,7 @@ _OTHER_KINDS: Final = (
         "an SQLite database",
         "a store, sqlite:///PATH: `synmem migrate PATH DEST` copies it",
     ),
+    (b"PAR1", "a Parquet file", "`synmem export` writes such files, and reads none"),
     (GZIP, "compressed (gzip) twice", "unpack it first: gunzip -c FILE | synmem import"),
     (ZIP, "a ZIP archive in another", "unpack it first"),
     (b"\xff\xfe", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),

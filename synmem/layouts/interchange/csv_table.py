@@ -97,7 +97,7 @@ def row(conversation: Conversation, message: Message, *, first: bool, raw: bool)
     ]
     answers, name = cell("tool_call_id", message.tool_call_id), cell("name", message.name)
     title = cell("title", conversation.title) if first else ""
-    extra = _packed(message.extra, exact, guarded, conversation.extra if first else None)
+    extra = packed(message.extra, exact, guarded, conversation.extra if first else None)
     metadata, calls, parts, others = map(
         json_cell, (message.metadata, message.tool_calls, message.parts, extra)
     )
@@ -110,17 +110,18 @@ def _shown(text: str) -> str:
     return _UNFIT.sub(lambda found: "\u2400" if found[0] == "\0" else "\ufffd", text)
 
 
-def _packed(
+def packed(
     extra: JSONObject | None,
     exact: dict[str, str],
-    guarded: list[str],
-    conversation_extra: JSONObject | None,
+    guarded: Sequence[str] = (),
+    conversation_extra: JSONObject | None = None,
 ) -> JSONObject | None:
+    """The extra of a message with what its row cannot hold, if that is anything."""
     reserved: JSONObject = {}
     if exact:
         reserved["exact"] = exact
     if guarded:
-        reserved["guarded"] = guarded
+        reserved["guarded"] = list(guarded)
     if conversation_extra:
         reserved["conversation_extra"] = conversation_extra
     if extra and _RESERVED in extra:
