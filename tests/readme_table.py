@@ -15,7 +15,6 @@ COMING: Final = (
     ("big-AGI", "its export"),
     ("Claude.ai", "its export"),
     ("Codex CLI", "its folders"),
-    ("Copilot CLI", "its folders"),
     ("Goose", "its older files"),
     ("opencode", "its folders"),
     ("SillyTavern", "its folders"),

@@ -21,6 +21,7 @@ WHOSE = {
     "continue-sessions": "continue_dev",
     "gemini-cli": "gemini_cli",
     "gemini-contents": "gemini_contents",
+    "copilot-cli": "copilot_cli",
     "haystack-json": "haystack",
     "jan-threads": "jan",
     "langchain-file": "langchain",

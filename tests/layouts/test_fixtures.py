@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import asyncpg
+import msgspec
 import pytest
 import redis
 from bson import json_util
@@ -80,7 +81,7 @@ ALL = [
     coming("codex-rollouts", "sessions", "no layout for Codex's rollouts", "file"),
     coming("codex-rollouts-legacy", "sessions", "no layout for Codex's older rollouts", "file"),
     Fixture("continue-sessions", "sessions", "file"),
-    coming("copilot-cli", "session-state", "no layout for Copilot's sessions", "file"),
+    Fixture("copilot-cli", "session-state", "file"),
     Fixture("crush", "crush.db"),
     Fixture("cursor-vscdb", "state.vscdb"),
     Fixture("dify-postgres", "dify-postgres.sql", "postgres"),
@@ -196,6 +197,9 @@ def test_a_fixture_is_read_exactly_and_nothing_is_changed(
     untold, more = UNTOLD.get(fixture.name, (set(), 0))
     assert untold <= {info.id for info, _ in found}
     found = [(info, said) for info, said in found if info.id not in untold]
+    if fixture.name in UNTITLED:
+        assert all(info.title for info, _ in found)
+        found = [(msgspec.structs.replace(info, title=None), said) for info, said in found]
     _compare(found, [one for one in expected if one not in _named(expected)], written)
     assert branches == _other_branches(expected) + more
     if each:
@@ -442,6 +446,9 @@ UNTOLD: dict[str, tuple[set[str], int]] = {
 }  # fmt: skip
 """By fixture, what lies there that its `expected.json` says nothing of: conversations, and how many
 other branches."""
+
+UNTITLED = {"copilot-cli"}
+"""The fixtures whose `expected.json` leaves out the titles that are there."""
 
 ROLES = {"system", "developer", "user", "assistant", "tool", "reasoning"}
 

@@ -42,6 +42,12 @@ SMALL = [
         "session-2026-11-28T19-11-79a8f47a.jsonl",
     ),
     ("gemini_contents", "gemini-contents", "", "checkpoint-tools.json"),
+    (
+        "copilot_cli",
+        "copilot-cli",
+        "session-state/c1f8416f-6cb6-4e3e-8608-179dcf4ef4b8",
+        "events.jsonl",
+    ),
     ("haystack", "haystack-json", "", "messages.json"),
     ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "messages.jsonl"),
     ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "thread.json"),
