@@ -1,14 +1,15 @@
 """GitHub Copilot's command line: a file of events for each session, and `workspace.yaml` beside it.
 
-Each prompt, each answer and each result of a tool is an event; most others (turns, usage, leave that
-was asked for) say nothing of the conversation and are not listed, nor is the system prompt. A prompt
-is what was typed, not what was made of it for the model. One that a skill put in is not shown by
-the program and not listed here; `hidden` says how many those are. A tool that the user ran is a
-message of the user's. What was said before the context was cleared or compacted is still there.
+Each prompt, each answer and each result of a tool is an event; most others (turns, usage, leave
+that was asked for) say nothing of the conversation and are not listed, nor is the system prompt. A
+prompt is what was typed, not what was made of it for the model. One that a skill put in is not
+shown by the program and not listed here; `hidden` says how many those are. A tool that the user ran
+is a message of the user's. What was said before the context was cleared or compacted is still
+there.
 
 What a sub-agent said stands in the session's file and is a conversation of its own,
-`agent-ID@SESSION`; `parent` names who asked, `subagent` what it is. What has no word of ours lies in
-`extra["copilot_cli"]` under its own key.
+`agent-ID@SESSION`; `parent` names who asked, `subagent` what it is. What has no word of ours lies
+in `extra["copilot_cli"]` under its own key.
 """
 
 import re
