@@ -92,7 +92,7 @@ async def export(
     synmem export > backup.jsonl
     synmem export --seal -o backup.jsonl --split 20mb
     synmem export user-1 -f markdown | less
-    synmem export -o 'chats/{id}.md'
+    synmem export -o chats/ -f html
     synmem export -o 'backups/{date}.jsonl.gz'
     """
     from synmem.cli.losing import tell

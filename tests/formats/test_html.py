@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import time
+import tracemalloc
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -276,3 +277,18 @@ def test_only_an_image_that_is_in_the_message_is_shown(
     assert ("<img " in text) == shown
     assert ('<details class="part"><summary>image' in text) != shown
     assert len(text) < 50_000
+
+
+def test_memory_does_not_grow_with_the_conversation() -> None:
+    def peak(pages: int) -> int:
+        writer = Writer()
+        messages = [Message("assistant", "# T\n\n**x** `y`\n" * 20, {"n": 1}, AT)] * 100
+        writer.conversation(Conversation("a"))
+        tracemalloc.start()
+        for _ in range(pages):
+            writer.messages(messages)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(60) <= 1.2 * peak(3)
