@@ -17,7 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import benchmarks.foreign
-import benchmarks.servers  # noqa: F401 - both register their own
+import benchmarks.places
+import benchmarks.servers  # noqa: F401 - they register their own
 from benchmarks import data, native
 from benchmarks.bench import BENCHMARKS, Bench, benchmark
 from benchmarks.measure import (

@@ -58,7 +58,7 @@ async def discover(
     from synmem.cli.progress import late_progress
 
     async with late_progress("Looking at stores", quiet=session.quiet) as bar:
-        finds = await _below(session, folders, most) if folders else _known(session)
+        finds = await _finds(session, folders, most)
         bar.expect(len(finds))
         found = await _look(session, finds, bar.advance)
     profiles = _add(session, found) if add else {}
@@ -78,6 +78,19 @@ def _tell_more(session: Session, found: "Sequence[tuple[Find, Seen]]", *, below:
         name = shlex.quote(found[0][0].profile.name)
         more = "--add writes profiles" if below else "`synmem search --everywhere` finds in all"
         session.note(f"`synmem ls -p {name}` lists one; {more}")
+
+
+async def _finds(session: Session, folders: Sequence[str] | None, most: int) -> "list[Find]":
+    from synmem.cli.finding import Find
+
+    if session.typed:
+        if folders:
+            raise UsageError("-p and FOLDER", hint="one of the two")
+        profile = session.resolve()
+        if profile.file is None:
+            raise UsageError("discover looks at files, not at servers", hint="synmem stats -p NAME")
+        return [Find(profile, profile.name)]
+    return await _below(session, folders, most) if folders else _known(session)
 
 
 def _known(session: Session) -> "list[Find]":

@@ -182,14 +182,16 @@ ProfileOption = Annotated[
     str | None,
     typer.Option(
         "--profile", "-p", metavar="NAME|URL", envvar="SYNMEM_PROFILE", show_envvar=True,
-        help="The store: a profile, a URL or a file.", autocompletion=completing.profiles,
+        help="The store: a profile or known place, a URL or a file.",
+        autocompletion=completing.profiles,
     ),
 ]  # fmt: skip
 ProfilesOption = Annotated[
     list[str] | None,
     typer.Option(  # not `envvar`, of which Typer would make several at each space
         "--profile", "-p", metavar="NAME|URL", autocompletion=completing.profiles,
-        help="The store: a profile, a URL or a file; may be repeated.  [env var: SYNMEM_PROFILE]",
+        help="The store: a profile or known place, a URL or a file; may be repeated.  "
+        "[env var: SYNMEM_PROFILE]",
     ),
 ]  # fmt: skip
 ConfigOption = Annotated[

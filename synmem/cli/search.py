@@ -85,19 +85,24 @@ async def search(
         raise UsageError("what is to be looked for?", hint="synmem search WORDS")
     sought = Sought(query, conversation, k, semantic, rebuild)
     sought.check()
-    if several is None:
-        found, partly = await sought.found(session, session.resolve())
-        hits: Sequence[tuple[str | None, Hit]] = [(None, hit) for hit in found.hits]
-        return _told(session, sought, hits, name_unreadable(found)) or (PARTLY if partly else None)
-    hits, partly = await sought.found_in(session, several)
-    return _told(session, sought, hits, partly)
-
-
-def _told(
-    session: Session, sought: "Sought", hits: "Sequence[tuple[str | None, Hit]]", partly: bool
-) -> int | None:
-    _print(session, hits, None if sought.semantic else sought.query)
+    hits, partly = await _hits(session, sought, several)
+    _print(session, hits, None if semantic else query)
     return PARTLY if partly else None
+
+
+async def _hits(
+    session: Session, sought: Sought, several: Sources | None
+) -> "tuple[Sequence[tuple[str | None, Hit]], bool]":
+    """What was found, with its store where there are several; and whether something could not be
+    read. Words are indexed before a person's eyes, where that takes long."""
+    from synmem.cli.progress import late_progress
+
+    quiet = session.quiet or sought.semantic  # by meaning, each store has a bar of its own
+    async with late_progress("Indexing messages", quiet=quiet) as sought.bar:
+        if several is not None:
+            return await sought.found_in(session, several)
+        found, strays = await sought.found(session, session.resolve())
+    return [(None, hit) for hit in found.hits], name_unreadable(found) or strays
 
 
 def _forget(session: Session, several: "Sources | None", query: str | None) -> int | None:

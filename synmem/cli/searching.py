@@ -1,9 +1,10 @@
 """What is looked for, in one store or in several."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from synmem.cli import render
+from synmem.cli.progress import Bar
 from synmem.cli.run import Session
 from synmem.cli.several import Source, Sources
 from synmem.errors import ConversationNotFound, StoreNotFound, UsageError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from synmem.profiles import Profile
     from synmem.store import Store
 
-_LARGE: Final = 2_000
+_LARGE: Final = 500
 """Where several stores are searched, one of so many messages gets an index: all are to answer in
 the time of a moment."""
 
@@ -28,6 +29,8 @@ class Sought:
     k: int
     semantic: bool
     rebuild: bool
+    bar: "Bar" = field(default_factory=Bar)
+    """What shows how many messages are indexed, where that takes long."""
 
     def check(self) -> None:
         """UsageError for a query that asks for nothing, before any store is opened."""
@@ -111,7 +114,7 @@ class Sought:
         given = {} if large is None else {"large": large}
         return await search(
             store, self.query, conversation=self.conversation, k=self.k, rebuild=self.rebuild,
-            index=word_file(profile.identity), note=heard, **given,
+            index=word_file(profile.identity), note=heard, advance=self.bar.advance, **given,
         )  # fmt: skip
 
     async def _by_meaning(

@@ -137,6 +137,17 @@ def test_what_a_program_had_before_is_said_to_be_there(own_folders: Path) -> Non
     assert run("discover", "-q").stderr == ""
 
 
+def test_one_store_may_be_named(home: Path, tmp_path: Path) -> None:
+    run("add", "c", "x", "-p", str(tmp_path / "one.db"))
+    run("profile", "add", "one", str(tmp_path / "one.db"))
+    for name in ("one", "llm", str(tmp_path / "one.db")):
+        [told] = found("-p", name)
+        assert told["conversations"] == len(run("ls", "-p", name).stdout.splitlines())
+    assert [each["store"] for each in found("-p", "one")] == ["one"]
+    assert run("discover", "-p", "one", str(tmp_path)).exit_code == 2
+    assert run("discover", "-p", "redis://127.0.0.1:1").exit_code == 2
+
+
 # --- what cannot be read --------------------------------------------------------------------
 
 

@@ -18,14 +18,28 @@ print(bar.done)
 """
 
 
-def on_terminal(*arguments: str, **environment: str) -> str:
+LATE = """
+import asyncio, sys
+from synmem.cli.progress import late_progress
+async def work():
+    async with late_progress("Copying") as bar:
+        bar.expect(10)
+        bar.advance(4)
+        await asyncio.sleep(float(sys.argv[1]))
+        bar.advance()
+    print(bar.done)
+asyncio.run(work())
+"""
+
+
+def on_terminal(*arguments: str, code: str = CODE, **environment: str) -> str:
     import os
     import pty
 
     child, terminal = pty.fork()
     if child == 0:
         os.environ.update({"TERM": "xterm", **environment})
-        os.execv(sys.executable, [sys.executable, "-c", CODE, *arguments])
+        os.execv(sys.executable, [sys.executable, "-c", code, *arguments])
     shown = b""
     while True:
         try:
@@ -61,3 +75,11 @@ def test_on_a_terminal_it_is_drawn_as_text() -> None:
     assert "Copying [red]x[/red]^[[2J" in shown
     assert "/1,000" in shown
     assert on_terminal("-q") == on_terminal(TERM="dumb") == "1000\r\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminal")
+def test_what_is_done_at_once_is_not_drawn() -> None:
+    assert on_terminal("0", code=LATE) == "5\r\n"
+    late = on_terminal("1.5", code=LATE)
+    assert "Copying 4/10" in late
+    assert late.endswith("5\r\n")

@@ -91,13 +91,14 @@ async def search(
     large: int | None = None,
     rebuild: bool = False,
     note: Callable[[str], None] = lambda text: None,
+    advance: Callable[[int], object] = lambda count: None,
 ) -> Found:
     """The k best messages for the words and "quoted phrases" of a text.
 
     `index` is the file of the store's index, made where the store has `large` messages or more
     (without it, LARGE, or WHOLE_LARGE); `rebuild` makes it anew. What was changed since in the
     middle of a conversation is noticed where the store tells of it (`SupportsChanges`); where not,
-    `note` hears so.
+    `note` hears so. `advance` hears how many messages were taken into the index.
     UsageError where there is nothing to look for, ConversationNotFound for one that is not there.
     """
     query = Query(text)
@@ -109,7 +110,7 @@ async def search(
             forget(index)
     if index is not None and k <= _REREAD and await _is_worth_it(store, ids, index, large):
         try:
-            return await _indexed(store, query, conversation, k, index, note)
+            return await _indexed(store, query, conversation, k, index, note, advance)
         except Unusable as error:
             note(f"searched without the index: {error}")
     return await _scanned(store, query, ids, k)
@@ -174,6 +175,7 @@ async def _indexed(
     k: int,
     file: Path,
     note: Callable[[str], None],
+    advance: Callable[[int], object],
 ) -> Found:
     if file.exists():
         if not await notices(store):
@@ -182,7 +184,7 @@ async def _indexed(
         note("indexing the words of this store, once; the next search is faster")
     try:
         async with open_index(file) as index:
-            return await _from_index(store, query, conversation, k, index)
+            return await _from_index(store, query, conversation, k, index, advance)
     except Unusable as error:
         if error.damaged:
             forget(file)
@@ -190,11 +192,16 @@ async def _indexed(
 
 
 async def _from_index(
-    store: Store, query: Query, conversation: str | None, k: int, index: WordIndex
+    store: Store,
+    query: Query,
+    conversation: str | None,
+    k: int,
+    index: WordIndex,
+    advance: Callable[[int], object],
 ) -> Found:
     ids = None if conversation is None else [conversation]
     infos = listing(store, ids=ids, details=True)
-    await index.update(store, infos, complete=conversation is None)
+    await index.update(store, infos, complete=conversation is None, advance=advance)
     best = _Best(k)
     await index.propose(query, conversation, best.propose)
     hits = []

@@ -49,11 +49,17 @@ class WordIndex:
         self._worker = worker
 
     async def update(
-        self, store: Store, listing: AsyncIterator[list[ConversationInfo]], *, complete: bool
+        self,
+        store: Store,
+        listing: AsyncIterator[list[ConversationInfo]],
+        *,
+        complete: bool,
+        advance: Callable[[int], object] = lambda count: None,
     ) -> None:
         """Bring the index up to date with the conversations listed (with details).
 
-        `complete`: there are no others, and what is known of others goes.
+        `complete`: there are no others, and what is known of others goes. `advance` hears how many
+        messages were taken in, time and again.
         """
         run = self._worker.run
         version = await version_of(store)
@@ -62,7 +68,7 @@ class WordIndex:
             if version is not None and version == await run(index_file.store_version):
                 await self._worker.rollback()
                 return
-            new = await run(lambda db: _New(db, self._worker))
+            new = await run(lambda db: _New(db, self._worker, advance))
             await follow(new, store, listing)
             await run(new.write)
             gone = await run(index_file.unseen) if complete else []
@@ -94,9 +100,12 @@ class WordIndex:
 class _New:
     """Rows on their way into the index, written many at a time."""
 
-    def __init__(self, db: sqlite3.Connection, worker: Worker) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, worker: Worker, advance: Callable[[int], object]
+    ) -> None:
         """Ids go on behind those that there are."""
         self._worker = worker
+        self._advance = advance
         db.execute("DELETE FROM temp.seen")
         self._conversation = index_file.last_id(db, "conversation")
         self._message = index_file.last_id(db, "message")
@@ -135,6 +144,7 @@ class _New:
                 self._messages.append((self._message, run.id, number, before, at))
                 self._texts.append((self._message, text))
                 self._size += 100 + len(text)
+        self._advance(len(page.items))
         if self._size >= _CHARACTERS:
             await self._worker.run(self.write)
 
