@@ -14,7 +14,6 @@ COMING: Final = (
     ("aider", "its history"),
     ("big-AGI", "its export"),
     ("Claude.ai", "its export"),
-    ("Codex CLI", "its folders"),
     ("Goose", "its older files"),
     ("opencode", "its folders"),
     ("SillyTavern", "its folders"),

@@ -32,6 +32,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "claude_code": ("file",),
     "cline": ("file",),
     "continue_dev": ("file",),
+    "codex": ("file",),
     "copilot_cli": ("file",),
     "crush": ("sqlite",),
     "cursor": ("sqlite",),

@@ -19,6 +19,8 @@ WHOSE = {
     "cline-sessions": "cline",
     "cline-tasks": "cline",
     "continue-sessions": "continue_dev",
+    "codex-rollouts": "codex",
+    "codex-rollouts-legacy": "codex",
     "gemini-cli": "gemini_cli",
     "gemini-contents": "gemini_contents",
     "copilot-cli": "copilot_cli",
