@@ -84,7 +84,7 @@ class _Session:
                 self._put(LOST, unreadable(name, number, line, error))
         if self._meta is None:
             raise ValueError("no line of it names the session")
-        self.id = text_or_none(self._meta.get("id")) or stem(name)
+        self.id: str = text_or_none(self._meta.get("id")) or stem(name)
 
     def _take(self, number: int, line: JSONObject) -> None:
         kind, payload = line.get("type"), line.get("payload")
