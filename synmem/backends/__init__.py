@@ -92,14 +92,16 @@ async def open_store(
 
 class Sighting(NamedTuple):
     """What may be conversations below a folder: a file or, `is_folder`, a folder, by its name from
-    there; in which backend; and of which layout, where it does not tell that by itself. `alone` is
-    the one file of that layout that is in a folder, where it can stand alone."""
+    there; in which backend; and of which layout, where it does not tell that by itself. Of a folder
+    `alone` is the one file of that layout in it, where it can stand alone, and `within` where in it
+    the files lie."""
 
     backend: str
     name: str
     layout: str | None = None
     is_folder: bool = False
     alone: str | None = None
+    within: str = ""
 
 
 async def survey(folder: Path, names: Sequence[str]) -> list[Sighting]:

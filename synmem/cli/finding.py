@@ -91,7 +91,7 @@ def _joined(start: Path, found: "Sequence[Sighting]", names: Sequence[str]) -> "
     joined = [each for each in found if not each.is_folder]
     for layout in dict.fromkeys(each.layout for each in found if each.is_folder):
         its = {each.name: each for each in found if each.is_folder and each.layout == layout}
-        roots = {name: _root(start, name, layout) for name in its}
+        roots = {name: _root(start, each.within, layout) for name, each in its.items()}
         others = together([name for name, root in roots.items() if root is None], names)
         for name in sorted({*others, *(root for root in roots.values() if root is not None)}):
             one = its.get(name)

@@ -149,6 +149,26 @@ def test_files_of_one_layout_alone_are_one_store(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("fixture", "told"),
+    [
+        ("chatgpt-export", {"conversations.json": 7, "sharded?layout=chatgpt": 7}),
+        ("strands-files", {"?layout=strands": 6}),
+        ("jan-threads", {"threads?layout=jan": 7}),
+        ("claude-code", {"projects?layout=claude_code": 7}),
+        ("cline-tasks", {"?layout=cline": 9}),
+        ("llamaindex-simple-json", {"chat_store.json": 7, "chat_store_double.json": 7}),
+    ],
+)
+def test_what_belongs_together_is_one_store(
+    fixture: str, told: dict[str, int], tmp_path: Path
+) -> None:
+    shutil.copytree(FIXTURES / fixture, tmp_path / "x")
+    counted = {store: each["conversations"] for store, each in found(tmp_path / "x").items()}
+    top = str(tmp_path / "x")
+    assert {store.removeprefix(top).lstrip("/"): n for store, n in counted.items()} == told
+
+
 def test_profiles_of_what_is_found_have_names_of_their_own(folder: Path) -> None:
     (folder / "llm.jsonl").write_bytes(LINE)
     (folder / "ls.jsonl").write_bytes(LINE)

@@ -1,10 +1,12 @@
 """Which files of a folder may be conversations, told by how they begin: no more of any is read."""
 
+import re
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
+from posixpath import commonpath
 from typing import Final
 
 from synmem.backends import Sighting
@@ -77,9 +79,25 @@ def _hits(
         for name in names:
             yield
             if name.lower().endswith(".json") and seen.misses(shape, name) == "":
-                found.append(Sighting("file", name, layout))
-        return found
+                found.append(name)
+        return _exports(layout, shape, found)
     return (yield from _folders(seen, layout, shape, names))
+
+
+def _exports(layout: str, shape: Export, names: Sequence[str]) -> list[Sighting]:
+    """These files; those of a folder that are numbered parts of one export, as that."""
+    parts: dict[str, list[str]] = defaultdict(list)
+    is_called = re.compile(shape.names).fullmatch
+    for name in names:
+        called = name.rpartition("/")[2]
+        alike = re.sub("[0-9]+", "#", called) if is_called(called) else called
+        parts[f"{_folder(name)}/{alike}"].append(name)
+    return [
+        Sighting("file", _folder(its[0]), layout, is_folder=True, within=_folder(its[0]))
+        if len(its) > 1
+        else Sighting("file", its[0], layout)
+        for its in parts.values()
+    ]
 
 
 def _folders(
@@ -87,8 +105,9 @@ def _folders(
 ) -> Steps[list[Sighting]]:
     """The folders in which files of a layout are."""
     groups: dict[str, list[Sequence[str]]] = defaultdict(list)
-    for files in shape.group(names).values():
-        groups[_folder(files[0])].append(files)
+    for key, files in shape.group(names).items():
+        folders = [_folder(key), *([commonpath(map(_folder, files))] if len(files) > 1 else [])]
+        groups[min(folders, key=len)].append(files)
     found = []
     for folder, its in groups.items():
         yield
@@ -96,7 +115,8 @@ def _folders(
         fit = [files for files in some if seen.misses(shape, files[0]) == ""]
         if fit:
             alone = fit[0][0] if len(fit) == len(fit[0]) == 1 and len(some) == len(its) else None
-            found.append(Sighting("file", folder, layout, is_folder=True, alone=alone))
+            within = _folder(fit[0][0])
+            found.append(Sighting("file", folder, layout, True, alone, within))
     return found
 
 
