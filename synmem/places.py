@@ -56,6 +56,13 @@ class Found(NamedTuple):
         """Whether it is an SQLite file; else a folder, or a file of another form."""
         return self.path.suffix in _DATABASES
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the layout is known in that form."""
+        from synmem.layouts.registry import LAYOUTS
+
+        return ("sqlite" if self.is_database else "file") in LAYOUTS.get(self.layout, ())
+
 
 BASES: Final[dict[str, tuple[str, str | None]]] = {
     "claude": ("CLAUDE_CONFIG_DIR", "~/.claude"),
@@ -285,9 +292,10 @@ def found(name: str, machine: Machine | None = None) -> list[Found]:
     return list(there.values())
 
 
-def meant(there: list[Found]) -> list[Found]:
-    """Of what is there that of the lowest rank."""
-    return [each for each in there if each.rank == there[0].rank]
+def meant(there: Iterable[Found]) -> list[Found]:
+    """Of what is there, and can be read, that of the lowest rank."""
+    read = [each for each in there if each.is_read]
+    return [each for each in read if each.rank == read[0].rank]
 
 
 def looked_at(name: str, machine: Machine | None = None) -> list[str]:
@@ -300,7 +308,7 @@ def looked_at(name: str, machine: Machine | None = None) -> list[str]:
 
 def there(names: Iterable[str] = PLACES, machine: Machine | None = None) -> list[str]:
     """Those of these places that have something."""
-    return [name for name in names if found(name, machine)]
+    return [name for name in names if meant(found(name, machine))]
 
 
 def _short(path: str, home: str) -> str:

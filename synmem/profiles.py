@@ -7,7 +7,7 @@ SYNMEM_PROFILE_<NAME>_<KEY>, config.toml, the default. Nothing here opens a stor
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -292,9 +292,9 @@ def _at_place(name: str, config: Config) -> Profile:
         raise _not_found(name, config)
     title = places.PLACES[place].title
     there = places.found(place)
-    if not there:
-        raise _nothing_there(place, title)
     chosen = [of_place(place, each) for each in places.meant(there)]
+    if not chosen:
+        raise _nothing_there(place, title, there)
     if len(chosen) > 1:
         import shlex
 
@@ -306,9 +306,13 @@ def _at_place(name: str, config: Config) -> Profile:
     return chosen[0]
 
 
-def _nothing_there(place: str, title: str) -> StoreNotFound:
+def _nothing_there(place: str, title: str, there: "Sequence[Found]") -> StoreNotFound:
     from synmem.places import looked_at
 
+    if there:
+        return StoreNotFound(
+            f"{title} has conversations in {there[0].path}, in a form that is not read yet"
+        )
     looked = looked_at(place)
     if not looked:
         return StoreNotFound(

@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "addresses": {"errors", "masking", "backends", "settings"},
     "variables": {"errors"},
-    "places": set(),
+    "places": {"layouts"},
     "config": {
         "errors", "folders", "masking", "durable", "leftovers", "settings", "variables",
     },

@@ -148,9 +148,12 @@ def test_what_a_program_keeps_is_read_at_its_place(name: str, own_folders: Path)
         shutil.copytree(fixture, target)
     else:
         put(paths[0], target)
-    assert places.there() == [name]
     if PLACES[name].spots[0].layout not in LAYOUTS:
+        assert places.there() == []
+        assert "is not read yet" in run("ls", "-p", name).stderr
+        assert run("discover").stdout == ""
         pytest.skip("its layout is not read yet")
+    assert places.there() == [name]
     result = run("ls", "--json", "-p", name)
     assert result.exit_code in (0, 6), result.stderr
     listed = json.loads(result.stdout)
@@ -268,13 +271,17 @@ def test_of_several_that_are_there_one_must_be_chosen(own_folders: Path) -> None
 
 
 def test_what_a_program_brought_over_and_left_behind_is_not_meant(own_folders: Path) -> None:
-    session = own_folders / "data/opencode/storage/session/p/ses_1.json"
-    session.parent.mkdir(parents=True)
-    session.write_text("{}")
-    assert resolve("opencode").file == own_folders / "data/opencode/storage"
-    new = put("mem0-history/history.db", own_folders / "data/opencode/opencode.db")
-    assert resolve("opencode").file == new
-    put("mem0-history/history.db", own_folders / "data/opencode/opencode-stable.db")
+    chats = FIXTURES / "lmstudio-conversations/conversations"
+    before = own_folders / ".cache/lm-studio/conversations"
+    shutil.copytree(chats, before)
+    assert resolve("lm-studio").file == before
+    shutil.copytree(chats, own_folders / ".lmstudio/conversations")
+    assert resolve("lm-studio").file == own_folders / ".lmstudio/conversations"
+
+
+def test_databases_of_several_channels_are_several(own_folders: Path) -> None:
+    for name in ("opencode.db", "opencode-stable.db"):
+        put("opencode-sqlite/opencode.db", own_folders / "data/opencode" / name)
     with pytest.raises(UsageError, match="2 places") as told:
         resolve("opencode")
     assert "opencode-stable.db" in str(told.value.hint)

@@ -42,7 +42,7 @@ def known_places() -> Known:
     for name in PLACES:
         there = found(name)
         chosen = meant(there)
-        known.older.extend(each.path for each in there if each not in chosen)
+        known.older.extend(each.path for each in there if chosen and each not in chosen)
         for each in chosen:
             profile = of_place(name, each)
             if len(chosen) > 1:
