@@ -76,7 +76,7 @@ def _parsed(data: bytes) -> Any:
 def _closed(text: str) -> str:
     """The longest beginning of a JSON value that becomes one when all that it opens is closed."""
     open_: list[str] = []
-    end, closing = 0, ""
+    end = 0
     for token in _TOKEN.finditer(text):
         mark = token[0]
         if mark[0] == '"':
@@ -85,10 +85,11 @@ def _closed(text: str) -> str:
             continue
         if mark in _CLOSING:
             open_.append(_CLOSING[mark])
-        elif mark != "," and (not open_ or open_.pop() != mark):
-            break
+        elif mark != ",":
+            if not open_ or open_[-1] != mark:
+                break
+            open_.pop()
         end = token.start() if mark == "," else token.end()
-        closing = "".join(reversed(open_))
         if not open_:
             break
-    return text[:end] + closing
+    return text[:end] + "".join(reversed(open_))

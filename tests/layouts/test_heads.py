@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import SIZE, Head
 
 TEXT = st.text(st.sampled_from('a,"\\[]{}:é\n'), max_size=6)
 JSON = st.recursive(
@@ -37,3 +38,12 @@ def test_what_a_text_of_json_begins_with_is_the_beginning_of_what_it_says(
 def test_what_stands_in_a_text_that_is_cut_off_is_only_text() -> None:
     data = b'[{"a": 1}, {"role": "user", "content": "one, two], {three'
     assert Head("", data, whole=False).value == [{"a": 1}, {"role": "user"}]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("part", [b"[", b'{"a":', b"[1,", b'["', b'"\\', b"]", b"[]"])
+def test_a_head_that_opens_again_and_again_is_looked_at_in_little_time(part: bytes) -> None:
+    for _ in range(20):
+        head = Head("x", (part * SIZE)[:SIZE], whole=False)
+        assert head.value in (None, [], [{}])
+        assert head.lines == []

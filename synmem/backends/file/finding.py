@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from synmem.backends.file.members import Place
+from synmem.backends.file.members import Member, Place
 from synmem.errors import UnknownLayout
 from synmem.layouts import naming, registry
 from synmem.layouts.heads import SIZE, Head
@@ -43,7 +43,8 @@ class Found(NamedTuple):
 def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, None, Found]:
     """The layouts of which the files of this place are: of any, or of the one that is named; in
     steps of some milliseconds."""
-    names = [*place.members()]
+    members = place.members()
+    names = [*members]
     heads = _Heads(place)
     found = Found([], [])
     for name in registry.named("file") if layout is None else [layout]:
@@ -51,7 +52,9 @@ def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, No
             assert isinstance(shape, Export | Folder)
             yield
             groups = _groups(shape, names, alone=alone)
-            said = {heads.name_of(files): heads.missed(shape, files) for files in _some(groups)}
+            said = {
+                heads.name_of(files): heads.missed(shape, files) for files in _some(groups, members)
+            }
             if "" in said.values():
                 found.fits.append(FilesFit(name, shape, alone))
                 break
@@ -83,9 +86,9 @@ def _groups(shape: Export | Folder, names: Sequence[str], *, alone: bool) -> Gro
     return {name: (name,) for name in names if alone or fits(name.rpartition("/")[2])}
 
 
-def _some(groups: Groups) -> Iterator[Sequence[str]]:
-    """Some of the groups, from both ends."""
-    of_all = [*groups.values()]
+def _some(groups: Groups, members: Mapping[str, Member]) -> Iterator[Sequence[str]]:
+    """Some of the groups that begin with something, from both ends."""
+    of_all = [files for files in groups.values() if files and members[files[0]].size]
     yield from (
         of_all if len(of_all) <= _SAMPLE else of_all[: _SAMPLE // 2] + of_all[-_SAMPLE // 2 :]
     )

@@ -16,13 +16,15 @@ def piece(block: JSONObject) -> runs.Piece:
     left = dict(block)
     kind = left.pop("type", None)
     if kind == "text":
-        return runs.Text(text_of(left.pop("text", None), "the text of a block"), kept(left) or None)
+        text = text_of(left.pop("text", None), "the text of a block")
+        return runs.Text(text, (kept(left) or None) if left else None)
     if kind in _THOUGHTS:
         return runs.Reasoning(kept(block))
     if kind in _CALLS:
         own = left if kind == _CALLS[0] else {"type": kind, **left}
         id_, name = take_text(own, "id"), take_text(own, "name")
-        return runs.Call(id_, name, own.pop("input", None), kept(own) or None)
+        arguments = own.pop("input", None)
+        return runs.Call(id_, name, arguments, (kept(own) or None) if own else None)
     if isinstance(kind, str) and kind.endswith("tool_result"):
         return _result(kind, left)
     if kind == "image" and (url := _url(left.get("source"))):

@@ -112,10 +112,13 @@ def _moment(value: Any, utc: bool) -> datetime | None:
 def kept(left: JSONObject, without: Collection[str] = ()) -> JSONObject:
     """What is left of a record, as JSON, less what is null and these keys."""
     return {
-        key: _shown(value)
+        key: value if type(value) in _PLAIN else _shown(value)
         for key, value in left.items()
         if value is not None and key not in without
     }
+
+
+_PLAIN: Final = frozenset({str, int, bool, float})
 
 
 def _shown(value: Any) -> Any:

@@ -8,6 +8,7 @@ the editor shows otherwise than as text, and what Copilot put around the words a
 has no word of ours lies in `extra["vscode_chat"]`.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -36,18 +37,23 @@ HOLDS: Final = Holds(
 
 _FOLDERS: Final = ("chatSessions", "emptyWindowChatSessions")
 
+_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.jsonl?\Z")
+"""What a session's file is called."""
+
 
 # --- whose files they are -------------------------------------------------------------------
 
 
 def group(names: Sequence[str]) -> dict[str, list[str]]:
     """Each session's file; beside an older one the newer, and the one that names the folder which
-    was open. A file of which nothing says in what folder it is may be one too."""
+    was open. Where nothing says in what folder a file is, it is one that is called as sessions are,
+    or the only one there."""
     there = {*names}
     groups = {}
     for name in names:
         *folder, last = name.split("/")
-        if not last.endswith((".json", ".jsonl")) or (folder and folder[-1] not in _FOLDERS):
+        is_one = folder[-1] in _FOLDERS if folder else len(names) == 1 or _ID.match(last)
+        if not is_one or not last.endswith((".json", ".jsonl")):
             continue
         newer = name + "l" if name.endswith(".json") else ""
         beside = (newer, "/".join([*folder[:-1], "workspace.json"]))
@@ -158,4 +164,6 @@ def _sent(variable: JSONObject) -> runs.Piece:
     return runs.File(kept(variable))
 
 
-SHAPES: Final = {"file": (Folder(group=group, misses=_misses, unfold=unfold, holds=HOLDS),)}
+SHAPES: Final = {
+    "file": (Folder(group=group, misses=_misses, distinct=True, unfold=unfold, holds=HOLDS),)
+}

@@ -518,3 +518,9 @@ def test_who_follows_is_told_again_what_the_last_message_says_when_it_has_grown(
             await anext(new)
 
     run(main())
+
+
+def test_files_in_which_nothing_is_yet_do_not_hide_whose_the_others_are(tmp_path: Path) -> None:
+    for number in range(60):
+        (tmp_path / f"{number:02}.json").write_text(said("a") if number == 30 else "")
+    assert run(ids(store(tmp_path))) == ["30"]

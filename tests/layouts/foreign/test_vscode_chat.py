@@ -243,3 +243,18 @@ def test_what_cannot_be_read_is_named_and_hides_nothing() -> None:
     found = messages("vscode_chat", {NAME + "l": log})
     assert [type(each) for each in found] == [Message, Unreadable]
     assert "s1.jsonl, line 2" in found[1].reason
+
+
+def test_a_session_that_is_nested_too_deeply_is_named(tmp_path: Path) -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    put(tmp_path, {NAME: state(request("a")), "chatSessions/x.json": b'{"requests":' + deep + b"}"})
+    done = run("check", "-p", str(tmp_path))
+    assert done.exit_code == 6
+    assert "chatSessions/x.json" in done.stdout + done.stderr
+    assert run("ls", "-p", str(tmp_path)).stdout.split() == ["s1"]
+
+
+def test_other_files_beside_an_exported_chat_are_not_taken_for_chats(tmp_path: Path) -> None:
+    place = put(tmp_path, {"chat.json": state(request("a"))})
+    assert run("ls", "-p", str(place / "chat.json")).stdout.split() == ["s1"]
+    assert "chat.json" not in unfolded("vscode_chat", {"chat.json": state(), "other.json": {}})
