@@ -15,7 +15,6 @@ COMING: Final = (
     ("big-AGI", "its export"),
     ("Claude.ai", "its export"),
     ("Goose", "its older files"),
-    ("opencode", "its folders"),
     ("SillyTavern", "its folders"),
     ("text-generation-webui", "its folders"),
 )

@@ -54,7 +54,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "mem0": ("sqlite",),
     "open_webui": ("sqlite", "postgres"),
     "openai_agents": ("sqlite", "postgres", "mongo", "redis"),
-    "opencode": ("sqlite",),
+    "opencode": ("sqlite", "file"),
     "pydantic_ai": ("file",),
     "qwen_code": ("file",),
     "spring_ai": ("postgres",),

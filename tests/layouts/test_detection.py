@@ -31,6 +31,7 @@ WHOSE = {
     "llamaindex-simple-json": "llamaindex",
     "llamaindex-simple-json-legacy": "llamaindex",
     "lmstudio-conversations": "lm_studio",
+    "opencode-json": "opencode",
     "pydantic-ai-json": "pydantic_ai",
     "qwen-code": "qwen_code",
     "strands-files": "strands",

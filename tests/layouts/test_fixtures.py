@@ -128,7 +128,7 @@ ALL = [
     Fixture("openai-agents-sqlite", "sessions.db"),
     Fixture("openai-agents-sqlite-advanced", "advanced.db"),
     Fixture("openai-chat-jsonl", "train.jsonl", "file"),
-    coming("opencode-json", "storage", "no layout for opencode's folders", "file"),
+    Fixture("opencode-json", "storage", "file"),
     Fixture("opencode-sqlite", "opencode.db"),
     Fixture("pydantic-ai-json", ".", "file"),
     Fixture("qwen-code", "projects", "file"),

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from synmem.layouts.foreign.opencode import Part as OfStep
-from synmem.layouts.foreign.opencode import Step, session, unfold
+from synmem.layouts.foreign.opencode import unfold
+from synmem.layouts.foreign.opencode_steps import Part as OfStep
+from synmem.layouts.foreign.opencode_steps import Step, session
 from synmem.layouts.shapes import Told
 from synmem.messages import Message, Unreadable
 from synmem.store import Part
