@@ -331,13 +331,18 @@ def _is_there(path: Path, holds: tuple[str, ...]) -> bool:
     try:
         if not holds:
             return path.is_file() and path.stat().st_size > 0
-        if not path.is_dir():
-            return False
-        if not os.access(path, os.R_OK | os.X_OK):
-            return True
-        return any(next(path.glob(pattern), None) is not None for pattern in holds)
+        return path.is_dir() and _may_hold(path, holds)
     except OSError:
         return False
+
+
+def _may_hold(folder: Path, holds: tuple[str, ...]) -> bool:
+    try:
+        with os.scandir(folder):
+            pass
+    except PermissionError:
+        return True
+    return any(next(folder.glob(pattern), None) is not None for pattern in holds)
 
 
 # --- what lies elsewhere ---------------------------------------------------------------------

@@ -171,13 +171,27 @@ def _print(
         render.json_line([a | b for a, b in zip(every, named, strict=True)])
     elif render.is_terminal():
         if found:
-            render.table(_COLUMNS, [_cells(*each) for each in found], right=(2, 3, 4))
+            _table([_cells(*each) for each in found])
     else:
         for each in found:
             data = _as_dict(*each)
             if "error" not in data:
                 data.pop("path")
                 render.fields(*("" if value is None else str(value) for value in data.values()))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> None:
+    """As many columns as the terminal has room for; the name and the numbers stay."""
+    import shutil
+
+    left = shutil.get_terminal_size().columns
+    kept = [*range(len(_COLUMNS))]
+    for column in (1, 5, 4):  # layout, last use, size
+        width = sum(max(len(row[i]) for row in (_COLUMNS, *rows)) + 2 for i in kept) - 2
+        kept = [i for i in kept if i != column] if width > left else kept
+    lines = [tuple(row[i] for i in kept) for row in (_COLUMNS, *rows)]
+    right = [at for at, i in enumerate(kept) if i in (2, 3, 4)]
+    render.table(lines[0], lines[1:], right=right)
 
 
 def _as_dict(find: "Find", seen: "Seen") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from synmem.cli.app import app
 from synmem.operations.discovering import footprint, look
 from tests.cli.processes import in_pipe, on_terminal
+from tests.nobody import as_nobody
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -94,6 +95,13 @@ def test_on_a_terminal_it_is_a_table(home: Path) -> None:
     assert " kB " in rows[0]
 
 
+def test_where_a_terminal_is_narrow_columns_go(home: Path) -> None:
+    head = ["Store", "Conversations", "Messages", "Size"]
+    code, shown = on_terminal("discover", "-q", NO_COLOR="1", COLUMNS="50")
+    assert (code, shown.splitlines()[0].split()) == (0, head)
+    assert all(len(line) <= 50 for line in shown.splitlines())
+
+
 def test_where_nothing_is_it_says_so(own_folders: Path) -> None:
     result = run("discover")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -162,6 +170,24 @@ def test_a_store_that_cannot_be_read_is_named_and_hides_no_other(home: Path) -> 
     code, shown = on_terminal("discover", "-q", NO_COLOR="1")
     assert code == 6
     assert [row.split()[2] for row in shown.splitlines() if row.startswith("mem0  ")] == ["unreadable"]  # fmt: skip
+
+
+def test_a_place_that_may_not_be_looked_into_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with as_nobody() as folder:
+        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+            monkeypatch.setenv(name, str(folder))
+        shutil.copytree(FIXTURES / "claude-code", folder / ".claude")
+        put("mem0-history/history.db", folder / ".mem0/history.db")
+        (folder / ".claude/projects").chmod(0)
+        try:
+            for arguments in (("discover",), ("ls", "--everywhere")):
+                result = run(*arguments)
+                assert result.exit_code == 6
+                assert {line.split("\t")[0] for line in result.stdout.splitlines()} == {"mem0"}
+                assert "claude-code: cannot be read: " in result.stderr
+            assert run("ls", "-p", "claude-code").exit_code == 5
+        finally:
+            (folder / ".claude/projects").chmod(0o755)
 
 
 def test_a_file_that_is_another_programs_is_named(home: Path) -> None:
