@@ -14,7 +14,6 @@ COMING: Final = (
     ("aider", "its history"),
     ("big-AGI", "its export"),
     ("Claude.ai", "its export"),
-    ("Goose", "its older files"),
     ("SillyTavern", "its folders"),
     ("text-generation-webui", "its folders"),
 )

@@ -41,7 +41,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "gemini_cli": ("file",),
     "gemini_contents": ("file",),
     "google_adk": ("sqlite", "postgres"),
-    "goose": ("sqlite",),
+    "goose": ("sqlite", "file"),
     "haystack": ("file",),
     "jan": ("file",),
     "langchain": ("sqlite", "postgres", "mongo", "redis", "dynamodb", "file"),

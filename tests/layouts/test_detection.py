@@ -24,6 +24,7 @@ WHOSE = {
     "gemini-cli": "gemini_cli",
     "gemini-contents": "gemini_contents",
     "copilot-cli": "copilot_cli",
+    "goose": "goose",
     "haystack-json": "haystack",
     "jan-threads": "jan",
     "langchain-file": "langchain",

@@ -90,6 +90,7 @@ ALL = [
     Fixture("gemini-contents", ".", "file"),
     Fixture("google-adk-sqlalchemy", "sessions.db"),
     Fixture("google-adk-sqlite", "session.db"),
+    Fixture("goose", "20250801_120000.jsonl", "file", elsewhere=(*(f"20260921_{n}" for n in range(1, 8)), "20260921_99")),
     Fixture("goose", "sessions.db", elsewhere=("20250801_120000",)),
     Fixture("haystack-json", "messages.json", "file"),
     Fixture("jan-threads", "threads", "file"),

@@ -48,6 +48,7 @@ SMALL = [
         "session-state/c1f8416f-6cb6-4e3e-8608-179dcf4ef4b8",
         "events.jsonl",
     ),
+    ("goose", "goose", "", "20250801_120000.jsonl"),
     ("haystack", "haystack-json", "", "messages.json"),
     ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "messages.jsonl"),
     ("jan", "jan-threads", "threads/f53e6be7-f856-464e-8509-2863f815dcec", "thread.json"),

@@ -1,17 +1,20 @@
-"""Goose's `sessions` and `messages`, of all versions of its SQLite file.
+"""Goose's `sessions` and `messages`, of all versions of its SQLite file, and the files of JSON
+lines of before 1.10, which are still there beside it; their first line says what the session is.
 
-A row is a message of which `content_json` says all: text, images, reasoning, calls; their results
-are in a row of the user. What the user was not shown, a summary for the model, is not listed, and
+A row or a line is a message whose content says all: text, images, reasoning, calls; their results
+are in one of the user's. What the user was not shown, a summary for the model, is not listed, and
 `hidden` says how many messages that are; what was cut off from the model is history, and is. A
 sub-agent's session and a hidden one are conversations of their own, told apart by `session_type`.
 What has no word of ours lies in `extra["goose"]` under its own key, that of a part in `blocks`.
-`session` and what it calls know nothing of SQLite: before 1.10 the same objects lay in files.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from synmem.layouts.foreign import runs
+from synmem.layouts.foreign.json_lines import numbered, unreadable
+from synmem.layouts.foreign.named_files import each_ending, stem
 from synmem.layouts.foreign.tables import Tables, about_of, objects, told_row
 from synmem.layouts.foreign.values import (
     json_of,
@@ -23,8 +26,9 @@ from synmem.layouts.foreign.values import (
     take_text,
     text_of,
 )
-from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.layouts.heads import Head
+from synmem.layouts.shapes import MALFORMED, Files, Folder, Plan, Record, Sketch, Told, Whole
+from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
 
 NAME: Final = "goose"
 TITLE: Final = "Goose"
@@ -42,11 +46,18 @@ HOLDS: Final = Holds(
 def session(about: JSONObject, records: Iterable[JSONObject | ValueError]) -> Told:
     """What a session says: its own object, and its messages `{id?, role, content, created,
     metadata?}`, in their order, or why one cannot be read."""
+    return _told(about, ((each, told_row("message", each, _messages)) for each in records))
+
+
+def _told(
+    about: JSONObject,
+    records: Iterable[tuple[JSONObject | ValueError | None, Sequence[Message | Unreadable]]],
+) -> Told:
+    """The same, where it is known of each record what it says."""
     about = dict(about)
     messages: list[Message | Unreadable] = []
     hidden = 0
-    for record in records:
-        said = told_row("message", record, _messages)
+    for record, said in records:
         if isinstance(record, dict) and _is_hidden(record):
             hidden += len(said)
         else:
@@ -173,6 +184,41 @@ def _record(row: JSONObject | ValueError) -> JSONObject | ValueError:
     return row
 
 
+# --- where it lies in files -----------------------------------------------------------------
+
+
+def unfold_file(files: Files) -> dict[str, Told]:
+    """The conversation of a file of lines."""
+    lines = numbered(files.data[files.name])
+    about: JSONObject = {}
+    damaged: list[Unreadable] = []
+    if (first := next(lines, None)) is not None:
+        try:
+            about = object_of(parse_json(first[1]), "what is known of the session")
+        except MALFORMED as error:
+            damaged.append(unreadable(files.name, *first, error))
+    said = ((None, [each]) for each in damaged)
+    return {stem(files.name): _told(about, chain(said, _lines(files.name, lines)))}
+
+
+def _lines(
+    name: str, lines: Iterable[tuple[int, bytes]]
+) -> Iterator[tuple[JSONObject | None, Sequence[Message | Unreadable]]]:
+    for number, line in lines:
+        try:
+            record = object_of(parse_json(line), "it")
+            yield record, _messages(record)
+        except MALFORMED as error:
+            yield None, [unreadable(name, number, line, error)]
+
+
+def _misses(head: Head) -> str | None:
+    first = head.first
+    if not isinstance(first, dict) or not {"message_count", "working_dir"} <= first.keys():
+        return None
+    return "" if "description" in first else "its first line has no description"
+
+
 SHAPES: Final = {
     "sqlite": (
         Whole(
@@ -187,5 +233,14 @@ SHAPES: Final = {
             unfold=unfold,
             holds=HOLDS,
         ),
-    )
+    ),
+    "file": (
+        Folder(
+            version="JSON lines, before 1.10",
+            group=each_ending(".jsonl"),
+            misses=_misses,
+            unfold=unfold_file,
+            holds=HOLDS,
+        ),
+    ),
 }

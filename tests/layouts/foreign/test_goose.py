@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from synmem.layouts.foreign.goose import session, unfold
 from synmem.messages import Message, Unreadable, replaced
 from synmem.store import Part
+from tests.layouts.foreign.folders import lines, messages, texts, unfolded
 from tests.layouts.foreign.odd import JSON, document, is_well_told
 from tests.layouts.foreign.rows import odd_rows
 from tests.layouts.foreign.wholes import (
@@ -201,6 +202,40 @@ class TestGoose(WholeReading):
         return Message(
             replaced(message.role), message.content, created_at=AT, extra={"goose": about}
         )
+
+
+# --- files of lines -------------------------------------------------------------------------
+
+ABOUT = {"working_dir": "/d", "description": "A title", "message_count": 2}
+
+
+def test_a_file_of_lines_is_a_session_that_is_called_as_it_is() -> None:
+    said = lines(ABOUT, record("user", text("a")), record("assistant", text("b"), created=0))
+    [(id_, told)] = unfolded("goose", {"sessions/20250801_120000.jsonl": said}).items()
+    assert (id_, told.title) == ("20250801_120000", "A title")
+    assert told.extra == {"goose": {"working_dir": "/d", "message_count": 2}}
+    assert texts([*told.messages]) == [("user", "a"), ("assistant", "b")]
+
+
+def test_what_was_not_shown_is_counted_in_a_file_too() -> None:
+    summary = record("assistant", text("so far"), metadata={"userVisible": False})
+    told = unfolded("goose", {"s.jsonl": lines(ABOUT, record("user", text("a")), summary)})["s"]
+    assert texts([*told.messages]) == [("user", "a")]
+    assert told.extra is not None
+    assert told.extra["goose"]["hidden"] == 1
+
+
+def test_a_line_that_cannot_be_read_is_named_and_hides_no_other() -> None:
+    data = lines(ABOUT, "{", "[]", record("user", 3), record("user", text("a"))) + b'{"role": "as'
+    *odd, said = messages("goose", {"s.jsonl": data})
+    assert [each.position for each in odd] == ["s.jsonl:2", "s.jsonl:3", "s.jsonl:4"]
+    assert texts([said]) == [("user", "a")]
+
+
+def test_lines_of_others_are_not_taken_for_a_session() -> None:
+    for first in ({"working_dir": "/d"}, {"description": "x", "message_count": 1}, {}):
+        said = lines(first, record("user", text("a")))
+        assert unfolded("goose", {"s.jsonl": said}) == {}
 
 
 @settings(max_examples=200, deadline=None)
