@@ -14,6 +14,7 @@ from synmem.backends.file.foreign_units import NotOurs, Tellings, Units, moment_
 from synmem.backends.file.members import Member, Place
 from synmem.backends.file.opening import Steps, translating
 from synmem.backends.file.remembered import Chapter, Entry, Listed, Remembered, told_about
+from synmem.backends.file.scanning import chapters
 from synmem.backends.file.slices import in_slices
 from synmem.backends.paging import closed
 from synmem.backends.telling import MOST_STRAYS
@@ -128,18 +129,15 @@ class FilesSource:
         """See what every group tells; what is as it was is known."""
         known = self._known()
         groups = self._units.groups()
-        chapters: dict[str, Chapter] = {}
-        is_new = known.keys() != groups.keys()
-        for name, (files, stamp) in groups.items():
-            chapter = known.get(name)
-            if chapter is None or chapter.stamp != stamp:
-                chapter = yield from self._units.chapter(files, name)
-                is_new = True
-            chapters[name] = chapter
-            yield
+        stale = {
+            name: (files, stamp)
+            for name, (files, stamp) in groups.items()
+            if name not in known or known[name].stamp != stamp
+        }
+        seen = (yield from chapters(self._units, stale)) if stale else {}
         self._files = {name: files for name, (files, _) in groups.items()}
-        self._chapters = chapters
-        self._is_new |= is_new
+        self._chapters = {name: seen.get(name) or known[name] for name in groups}
+        self._is_new |= bool(stale) or known.keys() != groups.keys()
         if not self._was_seen:
             self._remember()
         self._was_seen = True
@@ -245,9 +243,9 @@ class FilesSource:
         return kept[2]
 
 
-def _is_worth_it(chapters: Mapping[str, Chapter]) -> bool:
+def _is_worth_it(seen: Mapping[str, Chapter]) -> bool:
     """Whether reading all of this again takes longer than remembering it."""
-    return sum(member.size for each in chapters.values() for member in each.stamp) > _SMALL
+    return sum(member.size for each in seen.values() for member in each.stamp) > _SMALL
 
 
 def _size(chapter: Chapter, entry: Entry) -> int:

@@ -5,15 +5,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
 from synmem.backends.file.elements import Element, elements
 from synmem.backends.file.finding import FilesFit
-from synmem.backends.file.members import LARGEST, Member, Place, is_inside
+from synmem.backends.file.members import LARGEST, FolderPlace, Member, Place, is_inside
 from synmem.backends.file.opening import Steps
 from synmem.backends.file.remembered import Chapter, Entry, Listed, about
 from synmem.backends.telling import info_of
 from synmem.errors import CorruptData
+from synmem.layouts import registry
 from synmem.layouts.heads import SIZE, Head
 from synmem.layouts.shapes import MALFORMED, Export, Files, Folder, Told, Value
 from synmem.messages import Conversation, conversation_refusal
@@ -42,6 +44,17 @@ class Units:
         self._fit = fit
         self._neighbours: dict[str, Mapping[str, str]] = {}
         """By folder, what files in it are called by those who speak of them."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that it is; None where it is another place."""
+        return self._place.path if isinstance(self._place, FolderPlace) else None
+
+    @property
+    def named(self) -> tuple[str, int]:
+        """The layout's name, and which of its shapes it is."""
+        shapes = registry.shapes(self._fit.layout, "file")
+        return self._fit.layout, [*shapes].index(self._fit.shape)
 
     def groups(self) -> dict[str, tuple[Sequence[str], list[Member]]]:
         """The files that are read together, by what they are known by, and their states."""

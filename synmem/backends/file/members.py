@@ -82,7 +82,7 @@ class FolderPlace:
 
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
-        self._path = path
+        self.path = path
 
     def members(self) -> dict[str, Member]:
         """See `Place.members`; a name that is no UTF-8 keeps its bytes as lone surrogates."""
@@ -98,7 +98,7 @@ class FolderPlace:
 
     def _below(self, folder: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
         try:
-            entries = [*os.scandir(self._path / folder if folder else self._path)]
+            entries = [*os.scandir(self.path / folder if folder else self.path)]
         except OSError:
             if not folder:
                 raise
@@ -118,7 +118,7 @@ class FolderPlace:
     def member(self, name: str) -> Member | None:
         """See `Place.member`."""
         try:
-            status = (self._path / name).lstat()
+            status = (self.path / name).lstat()
         except OSError:
             return None
         if not stat.S_ISREG(status.st_mode):
@@ -134,7 +134,7 @@ class FolderPlace:
     def open(self, name: str) -> BinaryIO:
         """See `Place.open`; a symbolic link that took the place of the file is not followed."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        return os.fdopen(os.open(self._path / name, flags), "rb")
+        return os.fdopen(os.open(self.path / name, flags), "rb")
 
     def beside(self, name: str) -> list[str]:
         """See `Place.beside`."""

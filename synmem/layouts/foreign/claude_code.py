@@ -155,18 +155,24 @@ class _Conversation:
 
     def _count(self, record: Record) -> int:
         """How many messages a record is."""
-        count = 0
-        for answer, indexes in self._groups(record):
-            types = {each.type for index in indexes for each in self._blocks(index)}
-            if all(self._is_odd(index) for index in indexes) or (
-                not any(each.endswith("tool_result") for each in types) if answer else types <= _ONE
-            ):
-                count += 1
-            elif types == {"tool_result"}:
-                count += len(self._blocks(indexes[0]))
-            else:
-                count += len(self._made(answer, indexes))
+        if not record.answer:
+            return self._count_one(record.line)
+        count = 1
+        for index in (record.line, *record.others):
+            if self._line(index).type != "assistant":
+                count += self._count_one(index)
+            elif any(each.type.endswith("tool_result") for each in self._blocks(index)):
+                return sum(len(self._made(*group)) for group in self._groups(record))
         return count
+
+    def _count_one(self, index: int) -> int:
+        """How many messages a line is that is none of an answer."""
+        blocks = () if self._is_odd(index) else self._blocks(index)
+        if all(each.type in _ONE for each in blocks):
+            return 1
+        if all(each.type == "tool_result" for each in blocks):
+            return len(blocks)
+        return len(self._made(False, [index]))
 
     def _said(self, at: int) -> Sequence[Said]:
         """What a record says."""

@@ -181,7 +181,12 @@ class Forest:
             if line.type in _SAID:
                 self._places[index] = self._placed(index, line, None)
         elif self._at[line.uuid] == index and index not in self._places:
-            self._chain(index, line)
+            parent = self._before(line)
+            if parent is not None and parent not in self._places:
+                self._chain(index, line)
+            else:
+                place = None if parent is None else self._places[parent]
+                self._places[index] = self._placed(index, line, place)
 
     def _chain(self, index: int, line: Line) -> None:
         """Place a line, and before it those that it stands behind: in a circle, the one that was

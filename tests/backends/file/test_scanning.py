@@ -1,0 +1,116 @@
+"""Many files are looked at by several processes, which change nothing of what is seen."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from synmem.backends.file import scanning
+from synmem.backends.file.store import open as open_file
+from synmem.store import ConversationInfo
+from tests.conformance import details, run
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list["subprocess.Popen[bytes]"]:
+    """Every folder is worth three processes; those that were begun."""
+    monkeypatch.setattr(scanning, "WORTH_IT", 1)
+    monkeypatch.setattr(scanning, "_processors", lambda: 3)
+    found: list[subprocess.Popen[bytes]] = []
+    begin = scanning._process
+
+    def process(job: bytes) -> "subprocess.Popen[bytes]":
+        found.append(begin(job))
+        return found[-1]
+
+    monkeypatch.setattr(scanning, "_process", process)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "place"
+    for number in range(40):
+        path = place / f"d{number % 3}" / f"{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        message = {"role": "user", "meta": {}, "name": None, "content": [{"text": "\ud800 é"}]}
+        path.write_text(
+            json.dumps([message] * (number + 1)) if number != 7 else '[{"role": 1, "meta"'
+        )
+    return place
+
+
+def listing(place: Path) -> tuple[dict[str, ConversationInfo], list[Any]]:
+    async def main() -> tuple[dict[str, ConversationInfo], list[Any]]:
+        store: Any = await open_file({"path": str(place), "layout": "haystack"})
+        try:
+            return await details(store), await store.strays()
+        finally:
+            await store.close()
+
+    return run(main())
+
+
+def test_several_processes_see_what_one_sees(
+    folder: Path, begun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = listing(folder)
+    assert len(begun) == 2
+    assert all(process.returncode is not None for process in begun)
+    monkeypatch.setattr(scanning, "_processors", lambda: 1)
+    assert listing(folder) == several
+    assert len(several[0]) == 39
+    assert {id_: info.messages for id_, info in several[0].items()}["39"] == 40
+    assert len(begun) == 2
+
+
+@pytest.mark.parametrize("program", ["/nothing", "/bin/false", "/bin/cat", ""])
+def test_a_process_that_fails_leaves_its_share_to_us(
+    folder: Path, begun: Any, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    assert len(listing(folder)[0]) == 39
+
+
+def test_a_process_that_is_killed_leaves_its_share_to_us(
+    folder: Path, begun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = scanning._process
+
+    def process(job: bytes) -> Any:
+        found = given(job)
+        found.kill()
+        return found
+
+    monkeypatch.setattr(scanning, "_process", process)
+    assert len(listing(folder)[0]) == 39
+
+
+def test_who_is_cancelled_leaves_no_process_behind(folder: Path, begun: Any) -> None:
+    async def main() -> None:
+        store: Any = await open_file({"path": str(folder), "layout": "haystack"})
+        task = asyncio.ensure_future(details(store))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await store.close()
+
+    run(main())
+    assert not [
+        each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def test_nothing_of_the_folder_where_we_stand_is_run(
+    folder: Path, begun: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "msgspec.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    assert len(listing(folder)[0]) == 39
+    assert not (tmp_path / "run").exists()
