@@ -12,6 +12,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Final, NamedTuple
 
+_LISTED_BYTES: Final = 1 << 20
+"""So much of a program's list is read."""
+
 _DATABASES: Final = (".db", ".sqlite", ".vscdb")
 
 
@@ -27,12 +30,15 @@ class Machine(NamedTuple):
 class Spot(NamedTuple):
     """Where a program may keep conversations: a file, or a folder that `holds` something like
     these; patterns may stand in both. Of several that are there those of the lowest `rank` are
-    meant: others are what the program had before, and did not remove when it brought it over."""
+    meant: others are what the program had before, and did not remove when it brought it over.
+    Where it is `listed`, `at` is a file in which the program says in which folders it has a file of
+    that name."""
 
     layout: str
     at: str
     holds: tuple[str, ...] = ()
     rank: int = 0
+    listed: str = ""
 
 
 class Place(NamedTuple):
@@ -72,6 +78,7 @@ BASES: Final[dict[str, tuple[str, str | None]]] = {
     "codex": ("CODEX_HOME", "~/.codex"),
     "continue": ("CONTINUE_GLOBAL_DIR", "~/.continue"),
     "copilot": ("COPILOT_HOME", "~/.copilot"),
+    "crush": ("CRUSH_GLOBAL_DATA", "{crush_data}"),
     "gemini_home": ("GEMINI_CLI_HOME", "~"),
     "goose": ("GOOSE_PATH_ROOT", None),
     "llm": ("LLM_USER_PATH", "{config}/io.datasette.llm"),
@@ -93,15 +100,15 @@ looked for where the variable is set."""
 _OF_SYSTEM: Final[dict[str, dict[str, str]]] = {
     "linux": {
         "config": "{xdg_config}", "data": "{xdg_data}", "zed": "{xdg_data}/zed",
-        "goose_data": "{xdg_data}/goose",
+        "goose_data": "{xdg_data}/goose", "crush_data": "{xdg_data}/crush",
     },
     "darwin": {
         "config": "~/Library/Application Support", "data": "~/Library/Application Support",
-        "zed": "{data}/Zed", "goose_data": "{xdg_data}/goose",
+        "zed": "{data}/Zed", "goose_data": "{xdg_data}/goose", "crush_data": "{xdg_data}/crush",
     },
     "win32": {
         "config": "{roaming}", "data": "{roaming}", "zed": "{local_data}/Zed",
-        "goose_data": "{roaming}/Block/goose/data",
+        "goose_data": "{roaming}/Block/goose/data", "crush_data": "{local_data}/crush",
     },
 }  # fmt: skip
 """The folders that each system has elsewhere; any other is like Linux."""
@@ -145,7 +152,9 @@ PLACES: Final[dict[str, Place]] = {
     "copilot-cli": Place("GitHub Copilot CLI", (
         Spot("copilot_cli", "{copilot}/session-state", ("*/events.jsonl", "*.jsonl")),
     )),
-    "crush": Place("Crush"),
+    "crush": Place("Crush", (
+        Spot("crush", "{crush}/projects.json", listed="crush.db"),
+    )),
     "cursor": Place("Cursor", (
         Spot("cursor", "{config}/Cursor/User/globalStorage/state.vscdb"),
     )),
@@ -285,7 +294,7 @@ def found(name: str, machine: Machine | None = None) -> list[Found]:
     there: dict[str, Found] = {}
     for spot in sorted(PLACES[name].spots, key=lambda spot: spot.rank):
         for each in paths(spot.at, machine):
-            for path in _matching(Path(each).absolute()):
+            for path in _paths_at(Path(each).absolute(), spot.listed):
                 if _is_there(path, spot.holds):
                     key = os.path.realpath(path)
                     there.setdefault(key, Found(spot.layout, path, spot.holds, spot.rank))
@@ -315,13 +324,29 @@ def _short(path: str, home: str) -> str:
     return "~" + path[len(home) :] if path.startswith((home + "/", home + "\\")) else path
 
 
-def _matching(path: Path) -> list[Path]:
-    """The path, or those that its last part is a pattern of."""
+def _paths_at(path: Path, listed: str) -> list[Path]:
+    """The path, those that its last part is a pattern of, or those that are listed in it."""
+    if listed:
+        return [folder / listed for folder in _listed(path)]
     if "*" not in path.name:
         return [path]
     try:
         return sorted(path.parent.glob(path.name))
     except OSError:
+        return []
+
+
+def _listed(file: Path) -> list[Path]:
+    """The folders that a program lists: `{"projects": [{"path", "data_dir"}]}`."""
+    import json
+
+    try:
+        with file.open("rb") as opened:
+            said = json.loads(opened.read(_LISTED_BYTES))
+        projects = said["projects"]
+        named = [(each["path"], each["data_dir"]) for each in projects]
+        return [Path(path, data) for path, data in named if Path(path, data).is_absolute()]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []
 
 

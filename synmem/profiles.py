@@ -42,6 +42,9 @@ __all__ = ["KEYS", "PLACE", "Config", "Profile", "is_address", "is_name", "load"
 _WITHIN: Final = ("prefix", "schema", "table", "db_name", "collection_name")
 """Where on a server the store is, beside its URL."""
 
+_NAMED: Final = 10
+"""So many of a program's places are named, where one must be chosen."""
+
 DEFAULT: Final = "default"
 """The name of the profile that there is without any configuration."""
 
@@ -299,9 +302,10 @@ def _at_place(name: str, config: Config) -> Profile:
         import shlex
 
         ways = [f"-p {shlex.quote(address(each))}" for each in chosen]
+        more = "" if len(ways) <= _NAMED else "; `synmem discover` names all"
         raise UsageError(
             f"{title} keeps conversations in {len(chosen)} places",
-            hint=f"choose one: {' or '.join(ways)}",
+            hint=f"choose one: {' or '.join(ways[:_NAMED])}{more}",
         )
     return chosen[0]
 

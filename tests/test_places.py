@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -293,6 +294,34 @@ def test_a_folder_without_what_the_program_writes_is_no_place(own_folders: Path)
     (own_folders / ".claude/projects/-home/a.jsonl").write_text("{}\n")
     [there] = places.found("claude-code")
     assert there.path == own_folders / ".claude/projects"
+
+
+def test_a_program_that_lists_its_folders_has_its_place_there(
+    own_folders: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "one/.crush", tmp_path / "two/.data"
+    listed = own_folders / "data/crush/projects.json"
+    listed.parent.mkdir(parents=True)
+    projects: list[Any] = [
+        {"path": str(tmp_path / "one"), "data_dir": str(first)},
+        {"path": str(tmp_path / "two"), "data_dir": ".data"},
+        {"path": str(tmp_path / "gone"), "data_dir": ".crush"},
+        {"path": "relative", "data_dir": ".crush"},
+    ]
+    listed.write_text(json.dumps({"projects": projects}))
+    assert "projects.json" in run("ls", "-p", "crush").stderr
+    put("crush/crush.db", first / "crush.db")
+    assert resolve("crush").file == first / "crush.db"
+    assert len(run("ls", "-p", "crush").stdout.splitlines()) == 8
+    put("crush/crush.db", second / "crush.db")
+    assert run("ls", "-p", "crush").exit_code == 2
+    found = {each["path"] for each in json.loads(run("discover", "--json").stdout)}
+    assert found == {str(first / "crush.db"), str(second / "crush.db")}
+    for broken in ("[", "[]", "null", '{"projects": 1}', '{"projects": [1]}',
+                   '{"projects": [{"path": 1, "data_dir": null}]}', "[" * 100_000):  # fmt: skip
+        listed.write_text(broken)
+        assert run("ls", "-p", "crush").exit_code == 3
+        assert run("discover").exit_code == 0
 
 
 def test_a_path_of_a_place_is_taken_as_it_is(
