@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import benchmarks.exports
 import benchmarks.foreign
 import benchmarks.places
 import benchmarks.servers  # noqa: F401 - they register their own

@@ -163,12 +163,26 @@ def dump_json(value: Any) -> bytes:
     """One line of JSON in UTF-8, exact; TypeError where the value is not JSON."""
     try:
         line = _fast_dump(value)
-        # msgspec writes NaN as null: a line that has a null is left to the standard library.
-        if b"null" not in line:
+        if is_exact(line, value):
             return line
     except UnicodeEncodeError:
         pass  # a lone surrogate, which JSON carries as an escape
     return _ascii_dump(value).encode()
+
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+_NOT_FINITE: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+"""How NaN and Infinity begin in MessagePack, and no text in UTF-8 has these bytes."""
+
+
+def is_exact(line: bytes, value: object) -> bool:
+    """Whether msgspec wrote the line as it should be: it writes NaN and Infinity as null."""
+    if b"null" not in line:
+        return True
+    try:
+        return _NOT_FINITE.search(_pack(value)) is None
+    except OverflowError:  # of an integer, which MessagePack has no room for
+        return False
 
 
 def ascii_json(value: Any) -> str:
@@ -397,31 +411,40 @@ def _text_refusal(value: object) -> str | None:
     return None
 
 
-def _item_refusal(item: object, depth: int) -> str | None:
-    """As `_json_refusal`, which most keys and values need not be asked."""
-    kind = type(item)
-    if kind is int or kind is float or (type(item) is str and item.isascii()):
-        return None
-    return _json_refusal(item, depth)
+def _json_refusal(value: object) -> str | None:
+    """Why a value is no JSON that any store can hold; level by level, as fast as Python can."""
+    level: list[Any] = [value]
+    for depth in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is str:
+                if not item.isascii() and (why := _text_refusal(item)):
+                    return why
+            elif kind is dict or kind is list:
+                if depth == MAX_DEPTH:
+                    return f"is nested more than {MAX_DEPTH} levels deep"
+                below += item.values() if kind is dict else item
+                if kind is dict and (why := _keys_refusal(item)):
+                    return why
+            elif kind not in _SCALARS:
+                return f"holds a {kind.__name__}, which is not JSON"
+        if not below:
+            return None
+        level = below
+    return None
 
 
-def _json_refusal(value: object, depth: int = 0) -> str | None:
-    if value is None or type(value) in (bool, int, float):
-        return None
-    if type(value) is str:
-        return _text_refusal(value)
-    if depth == MAX_DEPTH:
-        return f"is nested more than {MAX_DEPTH} levels deep"
-    if type(value) is list:
-        return next((why for item in value if (why := _item_refusal(item, depth + 1))), None)
-    if type(value) is dict:
-        for key, item in value.items():
-            if type(key) is not str:
-                return f"has a key that is not text: {key!r}"
-            if why := _item_refusal(key, depth) or _item_refusal(item, depth + 1):
-                return why
-        return None
-    return f"holds a {type(value).__name__}, which is not JSON"
+_SCALARS: Final = frozenset({int, float, bool, type(None)})
+
+
+def _keys_refusal(item: dict[Any, Any]) -> str | None:
+    for key in item:
+        if type(key) is not str:
+            return f"has a key that is not text: {key!r}"
+        if not key.isascii() and (why := _text_refusal(key)):
+            return why
+    return None
 
 
 # --- equality -------------------------------------------------------------------------------
@@ -587,14 +610,14 @@ def encode_line(prefix: bytes, message: Message) -> bytes:
     """A message as a line of the interchange form, its newline included."""
     try:
         line = _fast_dump(message)
-        if b"null" not in line:  # msgspec writes NaN as null: see dump_json
+        if is_exact(line, message):
             return prefix + line[1:] + b"\n"
     except UnicodeEncodeError:
         pass
     return prefix + _ascii_dump(as_dict(message)).encode()[1:] + b"\n"
 
 
-class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _Line(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     conversation_id: str
     role: str
     content: str
@@ -608,6 +631,26 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 _fast_line = msgspec.json.Decoder(_Line).decode
+_dump_lines = msgspec.json.Encoder().encode_lines
+
+
+def encode_lines(conversation: str, messages: Sequence[Message]) -> bytes:
+    """A page of messages of that conversation: what `encode_line` makes of each."""
+    try:
+        lines = [
+            _Line(
+                conversation, m.role, m.content, m.metadata, m.created_at, m.tool_calls,
+                m.tool_call_id, m.name, m.parts, m.extra,
+            )
+            for m in messages
+        ]  # fmt: skip
+        data = _dump_lines(lines)
+        if is_exact(data, lines):
+            return data
+    except UnicodeEncodeError:
+        pass  # a lone surrogate somewhere: message by message
+    prefix = line_prefix(conversation)
+    return b"".join([encode_line(prefix, message) for message in messages])
 
 
 _BETWEEN: Final = os.urandom(16).hex()

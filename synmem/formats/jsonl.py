@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from synmem.layouts.interchange import jsonl as jsonlines
 from synmem.layouts.interchange.jsonl import PartOf
-from synmem.messages import Conversation, Message, line_prefix
+from synmem.messages import Conversation, Message, encode_lines
 
 
 class Writer:
@@ -45,8 +45,7 @@ class Writer:
         """The title line before the first, and a line for each."""
         if not messages:
             return b""
-        prefix = line_prefix(self._conversation.id)
-        return self.lines(0, len(messages), jsonlines.message_lines(prefix, messages))
+        return self.lines(0, len(messages), encode_lines(self._conversation.id, messages))
 
     def lines(self, conversations: int, messages: int, lines: bytes) -> bytes:
         """See `TakesLines.lines`."""

@@ -21,6 +21,7 @@ from synmem.layouts.foreign.values import (
     kept,
     object_of,
     take_number,
+    take_text,
     text_of,
     text_or_none,
     told,
@@ -76,19 +77,27 @@ class _Tree:
     def __init__(self, mapping: JSONObject, beside: Mapping[str, str]) -> None:
         self._beside = beside
         self._records = mapping
-        self._ids = [id_ for id_, record in mapping.items() if _is_shown(record)]
-        self._above: dict[str, str | None] = {id_: id_ for id_ in (*self._ids, LOST)}
-        """Of a record the nearest one that is shown, from itself on up."""
-        self.hidden = sum(map(_is_hidden, mapping.values()))
+        self.hidden = 0
         """How many messages say something, and were hidden from the user."""
+        self._above: dict[str, str | None] = {LOST: LOST}
+        """Of a record the nearest one that is shown, from itself on up."""
+        for id_, record in mapping.items():
+            if _is_shown(record):
+                self._above[id_] = id_
+            elif record["message"] is not None and _says(record["message"].get("content")):
+                self.hidden += _is_flagged(record["message"])
+        self._ids = [id_ for id_ in self._above if id_ != LOST]
         self.nodes = [Node(id_, self._shown_above(_parent(mapping[id_]))) for id_ in self._ids]
 
     def _shown_above(self, id_: str | None) -> str | None:
+        if id_ is None or id_ in self._above:
+            return None if id_ is None else self._above[id_]
         way: dict[str, None] = {}
-        while id_ is not None and id_ not in self._above and id_ not in way:
-            way[id_] = None
-            id_ = _parent(self._records[id_]) if id_ in self._records else None
-        found = None if id_ is None or id_ in way else self._above[id_]
+        at: str | None = id_
+        while at is not None and at not in self._above and at not in way:
+            way[at] = None
+            at = _parent(self._records[at]) if at in self._records else None
+        found = None if at is None or at in way else self._above[at]
         self._above.update(dict.fromkeys(way, found))
         return found
 
@@ -135,11 +144,6 @@ def _is_shown(record: Any) -> bool:
     return not (isinstance(author, dict) and author.get("role") == "system") or _says(content)
 
 
-def _is_hidden(record: Any) -> bool:
-    message = record.get("message") if isinstance(record, dict) else None
-    return isinstance(message, dict) and _is_flagged(message) and _says(message.get("content"))
-
-
 def _is_flagged(message: JSONObject) -> bool:
     metadata = message.get("metadata")
     return isinstance(metadata, dict) and bool(metadata.get("is_visually_hidden_from_conversation"))
@@ -159,30 +163,31 @@ def _messages(record: Any, beside: Mapping[str, str]) -> list[Message]:
     node = object_of(record, "it")
     left = object_of(node["message"], "it")
     author = object_of(left.pop("author", None), "its author")
-    role, name = text_of(author.pop("role", None), "its role"), text_or_none(author.get("name"))
-    if name is not None:
-        author.pop("name")
+    role, name = text_of(author.pop("role", None), "its role"), take_text(author, "name")
     at = take_number(left, "create_time")
     content = object_of(left.pop("content", None) or {}, "its content")
-    parts = [*_parts(content, beside)]
-    texts = [part["text"] for part in parts if part["type"] == "text"]
-    parts += _attached(left.get("metadata"), parts, beside)
-    left |= {"author": _some(author), "content": _kept(content), "blocks": _thoughts(content)}
-    left["node"] = {key: value for key, value in node.items() if key not in _OF_NODE}
-    return [
-        Message(
-            role,
-            "\n".join(texts),
-            created_at=at,
-            name=name,
-            parts=parts if len(parts) > 1 or len(parts) > len(texts) else None,
-            extra={NAME: _some(left)},
-        )
-    ]
+    text, parts = _said(content, left.get("metadata"), beside)
+    left["author"], left["content"] = _some(author), _kept(content)
+    if "thoughts" in content:
+        left["blocks"] = _thoughts(content["thoughts"])
+    if not node.keys() <= _OF_NODE:
+        left["node"] = {key: value for key, value in node.items() if key not in _OF_NODE}
+    return [Message(role, text, created_at=at, name=name, parts=parts, extra={NAME: _some(left)})]
 
 
 def _some(left: JSONObject) -> JSONObject:
-    return {key: value for key, value in left.items() if value not in (None, {}, [])}
+    return {key: value for key, value in left.items() if value or value in (0, "")}
+
+
+def _said(
+    content: JSONObject, metadata: Any, beside: Mapping[str, str]
+) -> tuple[str, list[JSONObject] | None]:
+    """The text of a content, and its parts where it is more than one text."""
+    parts = [*_parts(content, beside)]
+    texts = [part["text"] for part in parts if part["type"] == "text"]
+    if isinstance(metadata, dict) and "attachments" in metadata:
+        parts += _attached(metadata["attachments"], parts, beside)
+    return "\n".join(texts), parts if len(parts) > 1 or len(parts) > len(texts) else None
 
 
 def _parts(content: JSONObject, beside: Mapping[str, str]) -> Iterator[JSONObject]:
@@ -234,10 +239,9 @@ def _place(pointer: str, beside: Mapping[str, str]) -> str:
 
 
 def _attached(
-    metadata: Any, parts: Sequence[JSONObject], beside: Mapping[str, str]
+    attachments: Any, parts: Sequence[JSONObject], beside: Mapping[str, str]
 ) -> Iterator[JSONObject]:
     """The files that were uploaded and are not pointed at, as a picture is."""
-    attachments = metadata.get("attachments") if isinstance(metadata, dict) else None
     pointed = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
     pointed += [part["file"]["filename"] for part in parts if part["type"] == "file"]
     for each in attachments if isinstance(attachments, list) else ():
@@ -257,12 +261,12 @@ def _kept(content: JSONObject) -> JSONObject:
         told_by: str | None = "parts"
     else:
         told_by = _told_by(content)
-    left = {key: value for key, value in content.items() if key != told_by}
-    return {} if left == {"content_type": "text"} else left
+    if len(content) == 2 and told_by == "parts" and content.get("content_type") == "text":
+        return {}
+    return {key: value for key, value in content.items() if key != told_by}
 
 
-def _thoughts(content: JSONObject) -> list[JSONObject]:
-    thoughts = content.get("thoughts")
+def _thoughts(thoughts: Any) -> list[JSONObject]:
     if not isinstance(thoughts, list):
         return []
     texts = [each.get("content") for each in thoughts if isinstance(each, dict)]

@@ -31,6 +31,7 @@ from synmem.messages import (
     dump_json,
     encode_line,
     from_dict,
+    is_exact,
     parse_json,
 )
 
@@ -146,17 +147,11 @@ def object_lines(messages: Sequence[Message]) -> bytes:
     """Each message as a line without its conversation."""
     try:
         lines = _encode_lines(messages)
-        if b"null" not in lines:  # msgspec writes NaN as null: see `messages.dump_json`
+        if is_exact(lines, messages):
             return lines
     except UnicodeEncodeError:
         pass  # a lone surrogate somewhere: message by message
     return b"".join([encode_line(b"{", message) for message in messages])
-
-
-def message_lines(prefix: bytes, messages: Sequence[Message]) -> bytes:
-    """A page of messages as lines; `prefix` is `messages.line_prefix` of their conversation."""
-    # No JSON text holds a raw newline, so "\n{" is the beginning of a line and nothing else.
-    return (b"\n" + object_lines(messages)).replace(b"\n{", b"\n" + prefix)[1:]
 
 
 def line_of(

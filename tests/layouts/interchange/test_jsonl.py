@@ -6,7 +6,15 @@ import math
 import pytest
 
 from synmem.layouts.interchange import jsonl as jsonlines
-from synmem.messages import Conversation, Message, Unreadable, encode_line, line_prefix, parse_json
+from synmem.messages import (
+    Conversation,
+    Message,
+    Unreadable,
+    encode_line,
+    encode_lines,
+    line_prefix,
+    parse_json,
+)
 
 MESSAGES = [
     Message("user", "plain"),
@@ -23,7 +31,7 @@ def test_a_page_is_its_lines(name: str) -> None:
     prefix = line_prefix(name)
     for page in (MESSAGES, MESSAGES[:2], MESSAGES[:1], MESSAGES[4:], []):
         expected = b"".join(encode_line(prefix, message) for message in page)
-        assert jsonlines.message_lines(prefix, page) == expected
+        assert encode_lines(name, page) == expected
 
 
 @pytest.mark.parametrize(
