@@ -372,14 +372,14 @@ class Parts(NamedTuple):
 class Exported(NamedTuple):
     """One of the exports in a file, as a store that is closed with the file.
 
-    `conversations` are its ids in their order; `spans`, the bytes of its lines in the file, are
-    None where these are not interchange lines that could be copied.
-    """
+    `conversations` are its ids in order; `spans`, the bytes of its lines, are None where there are
+    none to be copied; `closed`: no other file goes on with one of its conversations."""
 
     store: Store
     conversations: list[str]
     parts: Parts | None
     spans: list[tuple[int, int]] | None
+    closed: bool = False
 
 
 @runtime_checkable

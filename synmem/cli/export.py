@@ -125,7 +125,8 @@ async def export(
     left_out = job.left_out + tell(session, form, losses)
     if target is not None or session.verbose:
         session.note(
-            f"{count(job.conversations, 'conversation')}, {count(job.messages, 'message')} written"
+            f"{count(job.conversations - losses.conversations, 'conversation')}, "
+            f"{count(job.messages - losses.messages, 'message')} written"
             + (f" to {places}" if places else "")
             + (f"; {count(left_out, 'record')} left out" if left_out else "")
         )
@@ -210,9 +211,9 @@ def _target(
 
 
 def _check_split(split: str | None, form: str) -> None:
-    from synmem.formats import UNCUT
+    from synmem.formats import BINARY
 
-    if split is not None and form in UNCUT:
+    if split is not None and form in BINARY:
         raise UsageError(f"--split does not go with {form}", hint="-o DIR/ is a file for each")
 
 

@@ -117,7 +117,7 @@ async def import_(
                 return PARTLY
             loads = found.loads(apart=on_conflict == "rename")
             if not parts and (len(loads) > 1 or found.named_like_parts):
-                order = order._replace(conflict_hint=_HINT)
+                order = order._replace(conflict_hint=_CLOSED if found.closed else _HINT)
             if dry_run and len(loads) > 1:
                 session.note("each file is compared with what is there now, not with the others")
             read = True
@@ -133,6 +133,7 @@ async def import_(
         return PARTLY
 
 
+_CLOSED = "where files have different conversations of one name: --on-conflict rename brings both"
 _HINT = "where a file goes on with a conversation that another one begins: --parts joins them"
 
 

@@ -58,6 +58,11 @@ class Files:
         """Whether one of them is named as a part of an export is."""
         return any(map(numbered, self._names))
 
+    @property
+    def closed(self) -> bool:
+        """Whether in no file a conversation goes on that another one begins."""
+        return all(piece.own for piece in self._pieces)
+
     async def look(self, *, consent: bool, as_json: bool) -> Harm:
         """Read all files through; what is wrong with them is named."""
         worst = Harm.NONE
@@ -78,6 +83,10 @@ class Files:
         """The exports in a file."""
         found = await _exports(store)
         name = self._names[number]
+        if self._settings["joined"] and len(self._given) > 1 and any(each.closed for each in found):
+            raise UsageError(
+                f"--parts: a conversation in {name} goes on in no other file", hint="leave it out"
+            )
         return [
             Piece(
                 number,
@@ -85,7 +94,7 @@ class Files:
                 each.conversations,
                 each.parts,
                 apart=each.spans is None and (len(found) > 1 or not whole),
-                own=numbered(name) and _named_after(name, each.conversations),
+                own=each.closed or (numbered(name) and _named_after(name, each.conversations)),
             )
             for i, each in enumerate(found)
         ]

@@ -298,11 +298,11 @@ class _Parts:
 
     def writer(self, make: "Callable[[], Writer]", stack: contextlib.ExitStack) -> "Writer":
         """What cuts an export, or takes its conversations apart."""
-        from synmem.operations.parts import Apart, Cut
+        from synmem.operations.parts import Apart, cutting
 
         limit = self._output.limit
         if limit is not None:
-            return Cut(make, self, limit)
+            return cutting(make, self, limit)
         if self._output.index is None:
             return Apart(make, self)
         from synmem.cli.indexing import Indexed

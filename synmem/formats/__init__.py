@@ -26,11 +26,8 @@ LOSSY: Final = frozenset({"openai", "anthropic", "sharegpt"})
 """Those of others, which have no place for much of what ours have: their writers tell `Losses`. An
 object there is a conversation, which is in one file."""
 
-UNCUT: Final = LOSSY | {"parquet"}
-"""Those of which no file is cut into parts."""
-
 BINARY: Final = frozenset({"parquet"})
-"""Those that no terminal shows."""
+"""Those that no terminal shows, and of which no file is cut into parts."""
 
 _OPTIONS: Final = {"seal": "jsonl", "raw": "csv"}
 
@@ -101,6 +98,14 @@ class TakesNumbers(Protocol):
         """Before `messages`: the first of them is the conversation's `number`-th, from 1. What was
         passed over cannot be read, or stands in an earlier part."""
         ...
+
+
+@runtime_checkable
+class Uncut(Protocol):
+    """A writer whose file is one conversation behind another, each whole, and nothing else: all of
+    one is there when the next one is begun, or at the end."""
+
+    is_uncut: bool
 
 
 def open_writer(

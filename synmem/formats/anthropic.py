@@ -13,6 +13,8 @@ from synmem.messages import Conversation, JSONObject, Message
 class Writer:
     """An object a conversation, of those of its messages that Anthropic takes."""
 
+    is_uncut = True
+
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
         linking = Linking(anthropic.ID, unique=True)
@@ -32,6 +34,10 @@ class Writer:
         ended = self.end()
         self._sendable.begin(conversation)
         return ended
+
+    def number(self, number: int) -> None:
+        """See `TakesNumbers.number`."""
+        self._sendable.number(number)
 
     def messages(self, messages: Sequence[Message]) -> bytes:
         """Those of their turns that have come to an end."""

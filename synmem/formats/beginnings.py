@@ -1,6 +1,10 @@
-"""How a file begins that `export` wrote: JSON Lines, JSON or CSV."""
+"""How a file begins that `export` wrote: JSON Lines, JSON, CSV or a form of others."""
+
+import re
+from typing import Final
 
 from synmem.formats import csv_table
+from synmem.layouts.interchange import dialects
 from synmem.layouts.interchange import jsonl as jsonlines
 
 
@@ -18,4 +22,10 @@ def is_ours(head: bytes) -> bool:
     line = first + b"\n"
     if line in (jsonlines.OPENING, csv_table.Writer().begin()):
         return True
-    return first.startswith(b'{"conversation_id":')
+    if first.startswith(b'{"conversation_id":'):
+        return True
+    like = dialects.of_head(head) if _OF_OTHERS.match(first) else None
+    return like is not None and not like.misses
+
+
+_OF_OTHERS: Final = re.compile(rb'\{"(?:messages|system|id)":')

@@ -8,6 +8,9 @@ from synmem.messages import FIELDS, Conversation, Holds, Message
 
 _NAMED: Final = 1_000
 
+REASONING: Final = "reasoning"
+"""The role of what a model thought, where a layout has that as a message of its own."""
+
 
 class LeftOut(NamedTuple):
     """A message that the form cannot hold, by its number in the conversation; and why."""
@@ -24,15 +27,23 @@ class Losses:
         self.left_out: list[LeftOut] = []
         """Messages that are not in it, the first 1,000."""
         self.count = 0
-        """How many messages, or calls in them, are not in it."""
+        """How many messages, or calls in them, are named so."""
+        self.messages = self.conversations = 0
+        """How many are not in it at all."""
         self.lost: Counter[str] = Counter()
         """What of conversations and messages that are in it is not, and how often."""
 
-    def leave_out(self, conversation: str, number: int, reason: str) -> None:
+    def leave_out(self, conversation: str, number: int, reason: str, *, whole: bool = True) -> None:
         """A message, or what is named of it, is not in it."""
         self.count += 1
+        self.messages += whole
         if len(self.left_out) < _NAMED:
             self.left_out.append(LeftOut(conversation, number, reason))
+
+    def pass_over(self) -> None:
+        """A message that is what the model thought is not in it."""
+        self.messages += 1
+        self.lost[f"role {REASONING}"] += 1
 
     def lose(self, what: Iterable[str]) -> None:
         """So much of a message that is in it is not."""

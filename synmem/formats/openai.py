@@ -13,6 +13,8 @@ from synmem.messages import Conversation, Message
 class Writer:
     """An object a conversation, of those of its messages that OpenAI takes."""
 
+    is_uncut = True
+
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
         self._sendable = Sendable(
@@ -29,6 +31,10 @@ class Writer:
         ended = self.end()
         self._sendable.begin(conversation)
         return ended
+
+    def number(self, number: int) -> None:
+        """See `TakesNumbers.number`."""
+        self._sendable.number(number)
 
     def messages(self, messages: Sequence[Message]) -> bytes:
         """What of them can be sent by now."""

@@ -67,6 +67,10 @@ class Writer:
         }
         return b""
 
+    def number(self, number: int) -> None:
+        """See `TakesNumbers.number`."""
+        self._position = number - 1
+
     def messages(self, messages: Sequence[Message]) -> bytes:
         """The groups that are full by now."""
         for message in messages:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from synmem.formats.losses import Losses
+from synmem.formats.losses import REASONING, Losses
 from synmem.layouts.interchange.calls import Linked, Linking
 from synmem.messages import Conversation, Holds, Message, plain
 
@@ -41,17 +41,25 @@ class Sendable:
         self._user_first = user_first
         self._waits = user_first
         self._number = 0
+        self._given = False
 
     def begin(self, conversation: Conversation) -> None:
         """The next conversation; the one before is ended."""
-        self.conversation, self._number = conversation, 0
+        self.conversation, self._number, self._given = conversation, 0, False
         self._waits = self._user_first
+
+    def number(self, number: int) -> None:
+        """The next message is the conversation's `number`-th."""
+        self._number = number - 1
 
     def take(self, messages: Iterable[Message]) -> list[Message]:
         """The next messages of it: those that can be sent now."""
         found: list[Message] = []
         for message in messages:
             self._number += 1
+            if message.role == REASONING:
+                self._losses.pass_over()
+                continue
             usual = plain(message) and message.role in self._roles
             why = None if usual else self._refusal(message)
             if self._waits and why is None and message.role not in _SYSTEM:
@@ -68,13 +76,16 @@ class Sendable:
     def end(self) -> list[Message]:
         """The last messages of it."""
         found = self._told(self._linking.end())
+        if self._number and not self._given:
+            self._losses.conversations += 1
         renamed, self._linking.renamed = self._linking.renamed, 0
         self._losses.lose(["id of a tool call"] * renamed)
         return found
 
     def _told(self, linked: Linked) -> list[Message]:
-        for number, why in linked.left_out:
-            self._losses.leave_out(self.conversation.id, number, why)
+        for number, why, whole in linked.left_out:
+            self._losses.leave_out(self.conversation.id, number, why, whole=whole)
         for message in linked.messages:
             self._losses.of_message(message, self._holds)
+        self._given |= bool(linked.messages)
         return linked.messages

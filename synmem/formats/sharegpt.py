@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from synmem.formats.losses import Losses
+from synmem.formats.losses import REASONING, Losses
 from synmem.layouts.interchange import sharegpt
 from synmem.layouts.interchange.objects import members, strict, unfit
 from synmem.messages import Conversation, JSONObject, Message, plain
@@ -10,6 +10,8 @@ from synmem.messages import Conversation, JSONObject, Message, plain
 
 class Writer:
     """An object a conversation, of those of its messages that ShareGPT has turns for."""
+
+    is_uncut = True
 
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
@@ -27,13 +29,21 @@ class Writer:
         self._conversation, self._number = conversation, 0
         return ended
 
+    def number(self, number: int) -> None:
+        """See `TakesNumbers.number`."""
+        self._number = number - 1
+
     def messages(self, messages: Sequence[Message]) -> bytes:
         """The turns of each."""
         pieces = []
         for message in messages:
             self._number += 1
             usual = plain(message) and message.role in sharegpt.ROLES
-            if not usual and (why := sharegpt.refusal(message)):
+            why = None if usual else sharegpt.refusal(message)
+            if why and message.role == REASONING:
+                self._losses.pass_over()
+                continue
+            if why:
                 self._losses.leave_out(self._conversation.id, self._number, why)
                 continue
             self._losses.of_message(message, sharegpt.HOLDS)
@@ -44,6 +54,7 @@ class Writer:
     def end(self) -> bytes:
         """The end of the last one."""
         if not self._begun:
+            self._losses.conversations += self._number > 0
             return b""
         self._begun, self._turns = False, 0
         return b"]}\n"

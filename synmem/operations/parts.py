@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from synmem.formats import TakesListing, TakesNumbers, TakesPart, Writer
+from synmem.formats import TakesListing, TakesNumbers, TakesPart, Uncut, Writer
 from synmem.messages import Conversation, Message
 from synmem.store import ConversationInfo
 
@@ -96,6 +96,69 @@ class Limit(NamedTuple):
 
 _SPARE = 16
 """Bytes by which an end may grow, and that stand between conversations."""
+
+
+def cutting(make: Make, files: Files, limit: Limit) -> Writer:
+    """What cuts an export into files of that size."""
+    writer = make()
+    return Between(writer, files, limit) if isinstance(writer, Uncut) else Cut(make, files, limit)
+
+
+class Between:
+    """A new file wherever the next conversation would be too much for the one before.
+
+    Only a file of a single conversation, which is longer than that by itself, has more. There is
+    always a first file. One conversation is held in memory.
+    """
+
+    def __init__(self, writer: Writer, files: Files, limit: Limit) -> None:
+        self._writer = writer
+        self._files = files
+        self._limit = limit
+        self._held: list[bytes] = []
+        self._messages = 0
+        self._conversation = ""
+        self._used = 0
+
+    def begin(self) -> bytes:
+        """The first file."""
+        self._files.begin("")
+        return b""
+
+    def conversation(self, conversation: Conversation) -> bytes:
+        """The one before is whole."""
+        self._settle(self._writer.conversation(conversation))
+        self._conversation = conversation.id
+        return b""
+
+    def number(self, number: int) -> None:
+        """See `TakesNumbers.number`."""
+        if isinstance(self._writer, TakesNumbers):
+            self._writer.number(number)
+
+    def messages(self, messages: Sequence[Message]) -> bytes:
+        """More of the conversation."""
+        self._held.append(self._writer.messages(messages))
+        self._messages += len(messages)
+        return b""
+
+    def end(self) -> bytes:
+        """The last file is whole."""
+        self._settle(self._writer.end())
+        self._files.end()
+        return b""
+
+    def _settle(self, rest: bytes) -> None:
+        """Write the conversation that is held, in the file that has room for it."""
+        data = b"".join([*self._held, rest])
+        size = len(data) if self._limit.bytes or not data else self._messages
+        self._held, self._messages = [], 0
+        if self._used and self._used + size > self._limit.number:
+            self._files.end()
+            self._files.begin(self._conversation)
+            self._used = 0
+        self._files.write(data)
+        self._used += size
 
 
 class Cut:

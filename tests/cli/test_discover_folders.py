@@ -91,6 +91,18 @@ def test_stores_of_all_kinds_are_found_and_nothing_else(folder: Path) -> None:
         assert each["conversations"] == len(listed), store
 
 
+def test_files_of_the_forms_of_others_are_found(tmp_path: Path) -> None:
+    for name in ("openai-chat-jsonl/train.jsonl", "sharegpt/sharegpt.json"):
+        shutil.copy(FIXTURES / name, tmp_path)
+    requests = (FIXTURES / "anthropic-messages/requests.jsonl").read_bytes()
+    (tmp_path / "requests.jsonl.gz").write_bytes(gzip.compress(requests))
+    (tmp_path / "almost.json").write_text('{"messages": [{"role": "user", "text": "x"}]}')
+    told = {Path(store).name: each["layout"] for store, each in found(tmp_path).items()}
+    assert told == {
+        "requests.jsonl.gz": "anthropic", "sharegpt.json": "sharegpt", "train.jsonl": "openai",
+    }  # fmt: skip
+
+
 def test_what_is_found_is_in_the_order_of_its_names(folder: Path) -> None:
     lines = run("discover", str(folder)).stdout.splitlines()
     assert lines == sorted(lines)

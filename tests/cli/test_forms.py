@@ -15,6 +15,7 @@ from synmem.errors import SynmemError
 from synmem.messages import Conversation, Message
 from synmem.store import Part
 from tests.cli.moved import make, run
+from tests.cli.moved import said as said_in
 from tests.cli.processes import in_pipe, on_terminal
 from tests.layouts.interchange.forms import FILES, FIXTURES, FORMS, jsonl_of, objects
 
@@ -86,6 +87,7 @@ def test_what_is_not_in_it_is_said_and_what_is_left_out_is_named(tmp_path: Path,
     assert done.exit_code == 6
     assert "c: message 2 left out: " in done.stderr
     assert f"not in it, which {form} has no place for: metadata (1)" in done.stderr
+    assert "1 conversation, 1 message written" in done.stderr
     assert "1 record left out" in done.stderr
     assert "\x1b" not in done.stderr
     assert len(objects(out.read_bytes())) == 1
@@ -94,16 +96,55 @@ def test_what_is_not_in_it_is_said_and_what_is_left_out_is_named(tmp_path: Path,
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_each_conversation_may_have_a_file_but_none_is_cut(tmp_path: Path, form: str) -> None:
+def test_each_conversation_may_have_a_file(tmp_path: Path, form: str) -> None:
     source = make(tmp_path / "s.db", {"a": ["1", "2"], "b": ["3"]})
     done = run("export", "-f", form, "-p", source, "-o", f"{tmp_path}/out/")
     assert done.exit_code == 0, done.stderr
     files = sorted((tmp_path / "out").iterdir())
     assert [file.name for file in files] == ["a.jsonl", "b.jsonl"]
     assert [len(objects(file.read_bytes())) for file in files] == [1, 1]
-    split = run("export", "-f", form, "-p", source, "-o", tmp_path / "x.jsonl", "--split", "1")
-    assert split.exit_code == 2
-    assert f"--split does not go with {form}" in split.stderr
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_parts_hold_whole_conversations_and_earlier_ones_are_removed(
+    tmp_path: Path, form: str
+) -> None:
+    source = make(tmp_path / "s.db", {"a": ["1", "2"], "b": ["3"], "c": ["4"], "d": ["5"] * 5})
+    whole = run("export", "-f", form, "-p", source).stdout_bytes
+
+    def parts(split: str) -> list[int]:
+        out = tmp_path / "x.jsonl"
+        done = run("export", "-f", form, "-p", source, "-o", out, "--split", split)
+        assert done.exit_code == 0, done.stderr
+        files = sorted(tmp_path.glob("x-*.jsonl"))
+        assert b"".join(file.read_bytes() for file in files) == whole
+        return [len(objects(file.read_bytes())) for file in files]
+
+    assert parts("1") == [1, 1, 1, 1]
+    assert parts("3") == [2, 1, 1]
+    assert parts("100") == [4]
+    assert parts("1b") == [1, 1, 1, 1]
+    lines = whole.splitlines(keepends=True)
+    assert parts(f"{len(lines[0] + lines[1])}b") == [2, 1, 1]
+    assert parts("1mb") == [4]
+
+
+def test_conversations_of_several_files_are_never_taken_for_one(tmp_path: Path) -> None:
+    for n in (1, 2):
+        said = jsonl_of({"messages": [{**USER, "content": f"file {n}"}]})
+        (tmp_path / f"train-000{n}.jsonl").write_bytes(said)
+    files = sorted(tmp_path.glob("*.jsonl"))
+    first, second = tmp_path / "1.db", tmp_path / "2.db"
+    done = run("import", *files, "-p", first)
+    assert done.exit_code == 6
+    assert "train-0002.jsonl: line-1: different" in done.stderr
+    assert "--on-conflict rename brings both" in done.stderr
+    assert said_in(first) == {"line-1": ["file 1"]}
+    assert run("import", *files, "-p", second, "--on-conflict", "rename").exit_code == 0
+    assert [*said_in(second).values()] == [["file 1"], ["file 2"]]
+    done = run("import", *files, "-p", first, "--parts")
+    assert done.exit_code == 2
+    assert "goes on in no other file" in done.stderr
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -172,6 +213,30 @@ def test_what_is_almost_one_of_them_says_which_and_what_is_missing(tmp_path: Pat
     done = run("ls", "-p", file)
     assert done.exit_code == 1
     assert "first object has title, turns" in done.stderr
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_the_model_thought_is_counted_and_no_fault(tmp_path: Path, form: str) -> None:
+    said = [Message("reasoning", "hm"), Message("user", "x"), Message("reasoning", "hm")]
+    done = run("export", "-f", form, "-p", store(tmp_path / "s.db", *said), "-v")
+    assert done.exit_code == 0
+    assert "role reasoning (2)" in done.stderr
+    assert "1 conversation, 1 message written" in done.stderr
+    source = store(tmp_path / "t.db", Message("reasoning", "hm"))
+    done = run("export", "-f", form, "-p", source, "-v")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "0 conversations, 0 messages written" in done.stderr
+
+
+def test_messages_are_numbered_as_in_the_store(tmp_path: Path) -> None:
+    source = store(tmp_path / "s.db", *[Message("user", "x")] * 3, Message("critic", "y"))
+    with sqlite3.connect(source) as database:
+        database.execute("UPDATE messages SET metadata = '[' WHERE id = 2")
+    database.close()
+    for form in FORMS:
+        done = run("export", "-f", form, "-p", source)
+        assert "c: message 2 cannot be read" in done.stderr
+        assert "c: message 4 left out" in done.stderr
 
 
 def test_no_seal_and_no_guard_is_of_these_forms(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synmem.errors import MissingExtra
-from synmem.formats import open_writer, parquet
+from synmem.formats import TakesNumbers, open_writer, parquet
 from synmem.messages import Conversation, Message
 from tests.cli.moved import make, run
 from tests.cli.processes import in_pipe, on_terminal
@@ -112,6 +112,19 @@ def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     with pytest.raises(MissingExtra, match="pyarrow") as caught:
         open_writer("parquet")
     assert caught.value.hint == "pip install 'synmem-cli[parquet]'"
+
+
+def test_what_cannot_be_read_counts_in_positions() -> None:
+    writer = open_writer("parquet")
+    pieces = [
+        writer.begin(),
+        writer.conversation(Conversation("c")),
+        writer.messages([Message("user", "1")]),
+    ]
+    assert isinstance(writer, TakesNumbers)
+    writer.number(3)
+    pieces += [writer.messages([Message("user", "3"), Message("user", "4")]), writer.end()]
+    assert [each["position"] for each in rows(b"".join(pieces))] == [1, 3, 4]
 
 
 # --- the command ----------------------------------------------------------------------------

@@ -55,12 +55,13 @@ def _module(form: Form) -> ModuleType:
 
 def _speaks(name: str) -> Callable[[bytes], bool]:
     """Whether a file begins as one of the form of that name."""
+    return lambda text: form_of(text) == name
 
-    def begins(text: bytes) -> bool:
-        found = _like(text)
-        return found is not None and found.form == name and not found.misses
 
-    return begins
+def form_of(head: bytes) -> str | None:
+    """The form of others of which a file is that begins so."""
+    found = _like(head.removeprefix(BOM).lstrip())
+    return found.form if found is not None and not found.misses else None
 
 
 def _like(text: bytes) -> "Like | None":

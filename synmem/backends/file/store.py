@@ -236,7 +236,8 @@ class FileStore:
             spans = None
         elif alone:
             spans = [(index.begin, index.end)]
-        return Exported(cast(Store, store), list(export.numbers), parts, spans)
+        closed = FORMS[self._held.reading.form].any_name
+        return Exported(cast(Store, store), list(export.numbers), parts, spans, closed)
 
     def _numbers(self, index: Index) -> dict[str, int]:
         """The conversations, and what the index calls them."""

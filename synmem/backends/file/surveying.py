@@ -11,7 +11,7 @@ from typing import Final
 
 from synmem.backends import Sighting
 from synmem.backends.file.finding import look
-from synmem.backends.file.forms import GZIP, ZIP
+from synmem.backends.file.forms import GZIP, ZIP, form_of
 from synmem.backends.file.members import FolderPlace
 from synmem.backends.file.opening import Steps
 from synmem.backends.file.slices import in_slices
@@ -47,8 +47,8 @@ def _survey(folder: Path, names: Sequence[str]) -> Steps[list[Sighting]]:
         if name.lower().endswith(_PACKED):
             found += seen.packed(name)
         elif (head := seen.head(name)) is not None:
-            if _is_ours(head):
-                found.append(Sighting("file", name))
+            if _is_ours(head) or form_of(head.data) is not None:
+                found.append(Sighting("file", name, form_of(head.data)))
             else:
                 left.append(name)
     for layout, shape in _shapes():
@@ -194,8 +194,8 @@ def _speaks_of_ours(keys: Set[str]) -> bool:
 
 
 def _layouts(head: Head) -> Iterator[str | None]:
-    if _is_ours(head):
-        yield None
+    if _is_ours(head) or form_of(head.data) is not None:
+        yield form_of(head.data)
         return
     for layout, shape in _shapes():
         if shape.misses(head) == "":

@@ -11,13 +11,20 @@ from synmem.messages import Message, flat_call
 ANY: Final = re.compile(r".+", re.DOTALL)
 
 
+class LeftOut(NamedTuple):
+    """What no API takes: of the message of this number, the whole or the calls that are named."""
+
+    number: int
+    reason: str
+    whole: bool
+
+
 class Linked(NamedTuple):
     """What is known now of the messages that passed by."""
 
     messages: list[Message]
     """Those whose calls have all their results, which follow them."""
-    left_out: list[tuple[int, str]]
-    """The numbers of those that no API takes, and why."""
+    left_out: list[LeftOut]
 
 
 class _Group(NamedTuple):
@@ -76,7 +83,7 @@ class Linking:
             if group and n not in group.results and result.tool_call_id in (None, group.own_ids[n]):
                 group.results[n] = structs.replace(result, tool_call_id=call["id"])
                 return Linked([], [])
-        return Linked([], [(number, "it is the result of no call in front of it")])
+        return Linked([], [LeftOut(number, "it is the result of no call in front of it", True)])
 
     def _settle(self, *, ended: bool) -> Linked:
         group, self._group = self._group, None
@@ -91,7 +98,8 @@ class Linking:
         message = structs.replace(group.message, tool_calls=kept or None)
         said = [message] if kept or message.content or message.parts else []
         names = ", ".join(str(flat_call(call).get("name")) for call in lacking)
-        return Linked([*said, *results], [(group.number, f"its call of {names} has no result")])
+        why = f"its call of {names} has no result"
+        return Linked([*said, *results], [LeftOut(group.number, why, not said)])
 
     def _named(self, number: int, message: Message, own_ids: list[object]) -> Message:
         """The message with ids for its calls, in its parts too."""

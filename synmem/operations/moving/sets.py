@@ -27,8 +27,8 @@ HINT: Final = "name all of them and no others; or --parts joins what is named, a
 class Piece:
     """An export in a file: export `number` of file `file`, and its conversations in their order.
 
-    `apart` says that it cannot be put together with another, `own` that the file is named after
-    its one conversation.
+    `apart` says that it cannot be put together with another, `own` that it is a part of none,
+    whatever the file is called: it is named after its one conversation, say.
     """
 
     file: int

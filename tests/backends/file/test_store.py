@@ -526,7 +526,7 @@ def test_malformed_lines_beyond_a_thousand_are_counted(tmp_path: Path) -> None:
 JUNK = [b"\n", b"{", b"}", b"]", b'"', b"\\ud800", b"NaN", b"\r", b"\0", b"\xff", b'{"synmem":1}\n', b"9" * 5000]  # fmt: skip
 
 
-@pytest.mark.parametrize("form", ["jsonl", "json", "csv"])
+@pytest.mark.parametrize("form", ["jsonl", "json", "csv", "openai", "anthropic", "sharegpt"])
 def test_a_damaged_file_is_read_consistently_or_refused_with_our_errors(
     form: str, tmp_path: Path
 ) -> None:
