@@ -81,6 +81,7 @@ BASES: Final[dict[str, tuple[str, str | None]]] = {
     "crush": ("CRUSH_GLOBAL_DATA", "{crush_data}"),
     "gemini_home": ("GEMINI_CLI_HOME", "~"),
     "goose": ("GOOSE_PATH_ROOT", None),
+    "kimi": ("KIMI_SHARE_DIR", "~/.kimi"),
     "llm": ("LLM_USER_PATH", "{config}/io.datasette.llm"),
     "mem0": ("MEM0_DIR", "~/.mem0"),
     "opencode_db": ("OPENCODE_DB", None),
@@ -176,6 +177,9 @@ PLACES: Final[dict[str, Place]] = {
         Spot("jan", "~/.var/app/ai.jan.Jan/data/Jan/data/threads", ("*/thread.json",)),
         Spot("jan", "{config}/Jan/data/threads", ("*/thread.json",), rank=1),
         Spot("jan", "~/jan/threads", ("*/thread.json",), rank=1),
+    )),
+    "kimi-cli": Place("Kimi CLI", (
+        Spot("kimi_cli", "{kimi}/sessions", ("*/*/context.jsonl",)),
     )),
     "llm": Place("llm", (
         Spot("llm", "{llm}/logs.db"),

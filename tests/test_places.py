@@ -118,6 +118,7 @@ FILLED = {
     "gemini-cli": ("gemini-cli/tmp", ".gemini/tmp"),
     "goose": ("goose/sessions.db", "data/goose/sessions/sessions.db"),
     "jan": ("jan-threads/threads", "data/Jan/data/threads"),
+    "kimi-cli": None,
     "llm": ("llm-logs-new/logs.db", "config/io.datasette.llm/logs.db"),
     "lm-studio": ("lmstudio-conversations/conversations", ".lmstudio/conversations"),
     "mem0": ("mem0-history/history.db", ".mem0/history.db"),

@@ -44,6 +44,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "goose": ("sqlite", "file"),
     "haystack": ("file",),
     "jan": ("file",),
+    "kimi_cli": ("file",),
     "langchain": ("sqlite", "postgres", "mongo", "redis", "dynamodb", "file"),
     "langgraph": ("sqlite", "postgres"),
     "librechat": ("mongo", "file"),
