@@ -98,7 +98,7 @@ BASES: Final[dict[str, tuple[str, str | None]]] = {
 """Folder -> the variable that names it, and where it is without; one that has no such place is only
 looked for where the variable is set."""
 
-_OF_SYSTEM: Final[dict[str, dict[str, str]]] = {
+OF_SYSTEM: Final[dict[str, dict[str, str]]] = {
     "linux": {
         "config": "{xdg_config}", "data": "{xdg_data}", "zed": "{xdg_data}/zed",
         "goose_data": "{xdg_data}/goose", "crush_data": "{xdg_data}/crush",
@@ -264,7 +264,7 @@ def _expanded(part: str, machine: Machine) -> PurePath | None:
         if named := _named(variable, machine):
             return named
     else:
-        usual = _OF_SYSTEM.get(machine.system, _OF_SYSTEM["linux"])[name]
+        usual = OF_SYSTEM.get(machine.system, OF_SYSTEM["linux"])[name]
     return None if usual is None else next(paths(usual, machine), None)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from synmem.layouts import registry, shapes
 from synmem.layouts.foreign import langchain
+from tests import places_table
 from tests.layouts import test_fixtures
 
 ROOT = Path(__file__).parent.parent
@@ -21,6 +22,12 @@ def test_the_paths_that_a_page_names_are_there_and_the_readme_names_the_page(pag
     for path in re.findall(r"`((?:synmem|tests)/[\w/.-]+)`", page.read_text()):
         assert (ROOT / path).exists(), path
     assert f"docs/{page.name}" in (ROOT / "README.md").read_text()
+
+
+def test_the_page_of_places_is_that_of_the_table() -> None:
+    assert places_table.PAGE.read_text() == places_table.page(), (
+        "python -m tests.places_table writes it"
+    )
 
 
 @pytest.mark.parametrize("name", ["Rows", "Write"])
