@@ -11,11 +11,8 @@ from typing import Final, NamedTuple
 from synmem.layouts import registry
 
 COMING: Final = (
-    ("aider", "its history"),
     ("big-AGI", "its export"),
     ("Claude.ai", "its export"),
-    ("SillyTavern", "its folders"),
-    ("text-generation-webui", "its folders"),
 )
 """What is not read yet: whose, and where it lies."""
 

@@ -23,6 +23,7 @@ from synmem.layouts.shapes import (
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "agent_framework": ("redis", "file"),
     "agno": ("sqlite", "postgres"),
+    "aider": ("file",),
     "anythingllm": ("sqlite",),
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
@@ -58,8 +59,10 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "opencode": ("sqlite", "file"),
     "pydantic_ai": ("file",),
     "qwen_code": ("file",),
+    "sillytavern": ("file",),
     "spring_ai": ("postgres",),
     "strands": ("file",),
+    "text_generation_webui": ("file",),
     "vercel_ai": ("postgres",),
     "vscode_chat": ("file",),
     "zed": ("sqlite",),

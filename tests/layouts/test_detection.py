@@ -18,6 +18,7 @@ from tests.layouts.test_fixtures import ALL, Fixture
 WHOSE = {
     "agent-framework-file": "agent_framework",
     "chatbox-export": "chatbox",
+    "aider-history": "aider",
     "chatgpt-export": "chatgpt",
     "cherry-studio-backup": "cherry_studio",
     "claude-code": "claude_code",
@@ -40,7 +41,9 @@ WHOSE = {
     "opencode-json": "opencode",
     "pydantic-ai-json": "pydantic_ai",
     "qwen-code": "qwen_code",
+    "sillytavern-chats": "sillytavern",
     "strands-files": "strands",
+    "text-generation-webui": "text_generation_webui",
     "vscode-chat-sessions": "vscode_chat",
 }
 """The layout that each fixture is of; the others are of one that is still to come, or of a form

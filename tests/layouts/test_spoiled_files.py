@@ -68,12 +68,36 @@ SMALL = [
         "06ebd7d0-fb95-4de1-b091-e0d80a395a35.jsonl",
     ),
     (
+        "sillytavern",
+        "sillytavern-chats",
+        "data/default-user/chats/Bot",
+        "Bot - 2026-9-21 @14h 16m 20s 0ms.jsonl",
+    ),
+    (
+        "sillytavern",
+        "sillytavern-chats",
+        "data/default-user/chats/Bot",
+        "Bot - 2026-9-21 @14h 13m 20s 0ms.jsonl",
+    ),
+    (
         "strands",
         "strands-files",
         "session_tools",
         "agents/agent_default/messages/message_1.json",
     ),
     ("strands", "strands-files", "session_tools", "session.json"),
+    (
+        "text_generation_webui",
+        "text-generation-webui",
+        "user_data/logs/instruct",
+        "20260921-14-19-20.json",
+    ),
+    (
+        "text_generation_webui",
+        "text-generation-webui",
+        "user_data/logs/chat/Assistant",
+        "20260921-14-16-20.json",
+    ),
     (
         "vscode_chat",
         "vscode-chat-sessions",

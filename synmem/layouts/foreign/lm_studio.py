@@ -5,12 +5,12 @@ answer is steps: what was thought, texts, calls and results, and what the progra
 Messages have no times. What has no word of ours lies in `extra["lm_studio"]`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.named_files import each_ending
-from synmem.layouts.foreign.trees import Branches, Node, paths
+from synmem.layouts.foreign.trees import Branches, paths, versions
 from synmem.layouts.foreign.values import (
     kept,
     object_of,
@@ -22,7 +22,7 @@ from synmem.layouts.foreign.values import (
 )
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Files, Folder, Told
-from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
+from synmem.messages import Holds, JSONObject, Message, parse_json
 
 NAME: Final = "lm_studio"
 TITLE: Final = "LM Studio"
@@ -46,8 +46,13 @@ def unfold(files: Files) -> dict[str, Told]:
     messages = left.pop("messages", None)
     if not isinstance(messages, list):
         raise ValueError("its messages are no list")
-    nodes, said, last = _versions(messages)
-    ways = paths(nodes, last)
+    selections = [_selection(message) for message in messages]
+    said = [
+        told("message", index, _messages, version)
+        for index, (all_, _) in enumerate(selections)
+        for version in all_
+    ]
+    ways = paths(*versions((len(all_), shown) for all_, shown in selections))
     first = [Message("system", prompt)] if (prompt := _prompt(left)) else []
     shown = [m for at in ways.current for m in said[at]]
     title = take_text(left, "name")
@@ -75,37 +80,16 @@ def _prompt(left: JSONObject) -> str | None:
     return None
 
 
-def _versions(
-    messages: list[Any],
-) -> tuple[list[Node], list[Sequence[Message | Unreadable]], int | None]:
-    """Every version of each message, behind the one that is selected of the message before; what
-    each says; and which is the last one that is selected."""
-    nodes: list[Node] = []
-    said: list[Sequence[Message | Unreadable]] = []
-    parent: str | None = None
-    last: int | None = None
-    for index, message in enumerate(messages):
-        versions, selected = _selection(message)
-        behind = parent
-        for number, version in enumerate(versions):
-            id_ = f"{index}.{number}"
-            if number == selected:
-                parent, last = id_, len(nodes)
-            nodes.append(Node(id_, behind))
-            said.append(told("message", index, _messages, version))
-    return nodes, said, last
-
-
 def _selection(message: Any) -> tuple[list[Any], int]:
     """The versions of a message, and which is shown; where that cannot be told, the last. One that
     is no message is its own only version."""
-    versions = message.get("versions") if isinstance(message, dict) else None
-    if not isinstance(versions, list) or not versions:
+    all_ = message.get("versions") if isinstance(message, dict) else None
+    if not isinstance(all_, list) or not all_:
         return [message], 0
     selected = message.get("currentlySelected")
-    if type(selected) is not int or not 0 <= selected < len(versions):
-        selected = len(versions) - 1
-    return versions, selected
+    if type(selected) is not int or not 0 <= selected < len(all_):
+        selected = len(all_) - 1
+    return all_, selected
 
 
 def _messages(version: Any) -> list[Message]:

@@ -1,6 +1,6 @@
 """Conversations that are trees: each record says behind which other one it stands."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, overload
 
 from synmem.messages import Message, Unreadable
@@ -39,6 +39,23 @@ class Paths(NamedTuple):
 def listed(nodes: Sequence[Node]) -> Paths:
     """One way, of all these records as they come."""
     return Paths([*range(len(nodes))], leaf=_leaf(nodes[-1]) if nodes else None)
+
+
+def versions(records: Iterable[tuple[int, int]]) -> tuple[list[Node], int | None]:
+    """The versions of records, one behind another: of each record how many there are, and which of
+    them is shown. Those of a record stand behind the one that is shown of the record before. Also
+    the index of the last one that is shown."""
+    nodes: list[Node] = []
+    parent: str | None = None
+    last: int | None = None
+    for index, (count, shown) in enumerate(records):
+        behind = parent
+        for number in range(count):
+            id_ = f"{index}.{number}"
+            if number == shown:
+                parent, last = id_, len(nodes)
+            nodes.append(Node(id_, behind))
+    return nodes, last
 
 
 def paths(nodes: Sequence[Node], last: int | None = None) -> Paths:
