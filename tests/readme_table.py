@@ -13,6 +13,8 @@ from synmem.layouts import registry
 COMING: Final = (
     ("big-AGI", "its export"),
     ("Claude.ai", "its export"),
+    ("SillyTavern", "its folders"),
+    ("text-generation-webui", "its folders"),
 )
 """What is not read yet: whose, and where it lies."""
 

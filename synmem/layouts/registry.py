@@ -30,6 +30,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "chatbox": ("file",),
     "chatgpt": ("file",),
     "cherry_studio": ("file",),
+    "claude_ai": ("file",),
     "claude_code": ("file",),
     "cline": ("file",),
     "continue_dev": ("file",),

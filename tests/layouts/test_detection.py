@@ -22,6 +22,7 @@ WHOSE = {
     "chatgpt-export": "chatgpt",
     "cherry-studio-backup": "cherry_studio",
     "claude-code": "claude_code",
+    "claude-ai-export": "claude_ai",
     "cline-sessions": "cline",
     "cline-tasks": "cline",
     "continue-sessions": "continue_dev",

@@ -1,0 +1,140 @@
+"""Claude.ai's export: `conversations.json`, in the ZIP archive as it was downloaded, or unpacked.
+
+An answer's text, thinking, calls and results are the blocks of one message, told as several. Older
+exports have texts alone. In those of 2026 messages form a tree: the current branch, which is not
+named, is the one to the last message; what was written or answered anew are the others. Of what a
+user pasted or uploaded the export holds the text that was found in it, if any. What has no word of
+ours lies in `extra["claude_ai"]` under its own key, that of blocks and files in `blocks`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from synmem.layouts.foreign import anthropic_blocks, runs
+from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
+from synmem.layouts.foreign.values import (
+    kept,
+    object_of,
+    objects_of,
+    take_text,
+    take_time,
+    text_of,
+    text_or_none,
+    told,
+)
+from synmem.layouts.heads import Head
+from synmem.layouts.shapes import Export, Told, Value
+from synmem.messages import Holds, JSONObject, Message, parse_json
+
+NAME: Final = "claude_ai"
+TITLE: Final = "Claude.ai"
+
+HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
+
+_ROOT: Final = "00000000-0000-4000-8000-000000000000"
+_ROLES: Final = {"human": "user"}
+
+
+def unfold(value: Value) -> dict[str, Told]:
+    """A conversation, by its id."""
+    about = object_of(parse_json(value.data), "the conversation")
+    id_ = text_of(about.pop("uuid", None), "its uuid")
+    records = about.pop("chat_messages", None)
+    if not isinstance(records, list):
+        raise ValueError("its chat_messages are no list")
+    said = [told("message", _name(at, each), _messages, each) for at, each in enumerate(records)]
+    ways = paths([*_nodes(records)])
+    title = take_text(about, "name")
+    extra = kept(about)
+    return {
+        id_: Told(
+            messages=[each for at in ways.current for each in said[at]],
+            title=title or None,
+            extra={NAME: extra} if extra else None,
+            branches=Branches(ways, said.__getitem__),
+            leaf=ways.leaf,
+        )
+    }
+
+
+def _name(at: int, record: Any) -> str:
+    id_ = record.get("uuid") if isinstance(record, dict) else None
+    return id_ if isinstance(id_, str) else str(at)
+
+
+def _nodes(records: list[Any]) -> Iterator[Node]:
+    """Of each message where it stands; one that does not say so, behind the one before."""
+    before: str | None = None
+    for record in records:
+        id_ = record.get("uuid") if isinstance(record, dict) else None
+        if not isinstance(id_, str):
+            yield Node(LOST, LOST)
+            continue
+        parent = record.get("parent_message_uuid", before)
+        yield Node(id_, None if parent == _ROOT else text_or_none(parent))
+        before = id_
+
+
+# --- a message ------------------------------------------------------------------------------
+
+
+def _messages(record: Any) -> list[Message]:
+    left = object_of(record, "it")
+    id_, sender = (
+        text_of(left.pop("uuid", None), "its uuid"),
+        text_of(left.pop("sender"), "its sender"),
+    )
+    if left.get("updated_at") == left.get("created_at"):
+        left.pop("updated_at", None)
+    at = take_time(left, "created_at", utc=True)
+    return runs.messages_of(
+        [*_pieces(left)], NAME, role=_ROLES.get(sender, sender), created_at=at,
+        record={"uuid": id_}, extra=_some(left),
+    )  # fmt: skip
+
+
+def _some(left: JSONObject) -> JSONObject:
+    return {key: value for key, value in kept(left).items() if value != []}
+
+
+def _pieces(left: JSONObject) -> Iterator[runs.Piece]:
+    """What a message has, taken away from it. Its blocks win over its text, which may say that some
+    are not supported."""
+    blocks = objects_of(left.pop("content", None), "its content's blocks")
+    text = left.pop("text", None)
+    for block in blocks:
+        yield anthropic_blocks.piece(_some(block))
+    if not blocks:
+        yield runs.Text("" if text is None else text_of(text, "its text"))
+    for each in objects_of(left.pop("attachments", None), "its attachments"):
+        yield runs.File({"type": "file", "file": kept(each)})
+    for each in objects_of(left.pop("files", None), "its files"):
+        yield _file(kept(each))
+
+
+def _file(file: JSONObject) -> runs.Piece:
+    """What was uploaded, of which the export has the name alone."""
+    own = {"type": "file", "file": file}
+    if file.get("file_kind") == "image" and isinstance(file.get("file_name"), str):
+        return runs.Image(file["file_name"], own)
+    return runs.File(own)
+
+
+# --- where it lies --------------------------------------------------------------------------
+
+
+def _misses(head: Head) -> str | None:
+    first = head.element
+    if not isinstance(first, dict) or "chat_messages" not in first:
+        return None
+    if not isinstance(first["chat_messages"], list):
+        return "its chat_messages are no list"
+    record = next(iter(first["chat_messages"]), None)
+    if "uuid" in first and (record is None or (isinstance(record, dict) and "uuid" in record)):
+        return ""
+    return "its conversations have no uuid"
+
+
+SHAPES: Final = {
+    "file": (Export(names=r"conversations\.json", misses=_misses, unfold=unfold, holds=HOLDS),)
+}
