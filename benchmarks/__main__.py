@@ -19,7 +19,8 @@ from pathlib import Path
 import benchmarks.exports
 import benchmarks.foreign
 import benchmarks.places
-import benchmarks.servers  # noqa: F401 - they register their own
+import benchmarks.servers
+import benchmarks.sessions  # noqa: F401 - they register their own
 from benchmarks import data, native
 from benchmarks.bench import BENCHMARKS, Bench, benchmark
 from benchmarks.measure import (

@@ -1,6 +1,7 @@
 """How a file begins: what tells whose it is."""
 
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
 
@@ -37,16 +38,27 @@ class Head:
     @cached_property
     def lines(self) -> list[JSONObject]:
         """The JSON objects of its first lines, up to the first line that is none."""
+        return [*self._lines()]
+
+    def each_line(self) -> Iterator[JSONObject]:
+        """The same, one after the other, for who needs few; where the first is cut off, what
+        stands before that."""
+        found = False
+        for line in self._lines():
+            found = True
+            yield line
+        if not found and isinstance(self.value, dict):
+            yield self.value
+
+    def _lines(self) -> Iterator[JSONObject]:
         lines = self.data.split(b"\n")
         if not self.whole:
             lines.pop()
-        found: list[JSONObject] = []
         for line in filter(bytes.strip, lines[:_LINES]):
             value = _parsed(line)
             if not isinstance(value, dict):
                 break
-            found.append(value)
-        return found
+            yield value
 
     @cached_property
     def value(self) -> Any:

@@ -128,8 +128,7 @@ class FolderPlace:
     def read(self, name: str, start: int = 0, size: int = LARGEST) -> bytes:
         """See `Place.read`."""
         with self.open(name) as file:
-            file.seek(start)
-            return file.read(size)
+            return _part(file, start, size)
 
     def open(self, name: str) -> BinaryIO:
         """See `Place.open`; a symbolic link that took the place of the file is not followed."""
@@ -175,8 +174,7 @@ class FilePlace:
     def read(self, name: str, start: int = 0, size: int = LARGEST) -> bytes:
         """See `Place.read`."""
         with self.open(name) as file:
-            file.seek(start)
-            return file.read(size)
+            return _part(file, start, size)
 
     def open(self, name: str) -> BinaryIO:
         """See `Place.open`."""
@@ -209,3 +207,11 @@ def _names(folder: Path, is_kind: Callable[[int], bool]) -> Iterator[str]:
         for entry in entries:
             if is_kind(entry.stat(follow_symlinks=False).st_mode):
                 yield entry.name
+
+
+def _part(file: BinaryIO, start: int, size: int) -> bytes:
+    """So much of a file, as it is now."""
+    there = os.fstat(file.fileno()).st_size
+    file.seek(start)
+    # A read of more than there is takes memory for all that it asks for, which is then given back.
+    return file.read(min(size, max(there - start, 0)) if there else size)

@@ -139,7 +139,7 @@ class _Conversation:
         ways = paths([self._forest.node(each) for each in records], newest(records))
         first = next((each.line for each in records if not each.is_lost), None)
         if first is not None:
-            self._about = _about(self._lines.raw[first])
+            self._about = _about(self._lines.raw(first))
         counts = [self._count(records[index]) for index in ways.current]
         current = WhenAsked(counts, lambda at: self._said(ways.current[at]))
         own = {**self._about, **extra}
@@ -216,14 +216,14 @@ class _Conversation:
                 raise line
             if index in lines.whys:
                 raise ValueError(lines.whys[index])
-            said = [object_of(parse_json(lines.raw[each]), "it") for each in indexes]
+            said = [object_of(parse_json(lines.raw(each)), "it") for each in indexes]
             if answer:
                 return self._answer(said)
             if {each.type for each in self._blocks(index)} == {"tool_result"}:
                 return self._results(said[0])
             return self._asked(said[0])
         except MALFORMED as error:
-            return [unreadable(self._name, lines.numbers[index], lines.raw[index], error)]
+            return [unreadable(self._name, lines.spans[index][0], lines.raw(index), error)]
 
     def _answer(self, said: Sequence[JSONObject]) -> Sequence[Said]:
         pieces = [each for line in said for each in _pieces(line)]
@@ -301,9 +301,7 @@ _OTHERS: Final = (
 
 def _misses(head: Head) -> str | None:
     almost = None
-    for line in head.lines or [head.value]:
-        if not isinstance(line, dict):
-            break
+    for line in head.each_line():
         if line.keys() >= _LINKS or any(line.keys() >= each for each in _OTHERS):
             return ""
         if line.get("type") in ("user", "assistant") and {"uuid", "message"} <= line.keys():

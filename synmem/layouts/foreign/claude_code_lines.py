@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from synmem.layouts.foreign.json_lines import numbered
+from synmem.layouts.foreign.json_lines import spans
 from synmem.layouts.foreign.trees import LOST, Node
 from synmem.messages import parse_json
 
@@ -67,30 +67,35 @@ _SAID: Final = ("user", "assistant")
 class Read(NamedTuple):
     """The lines of a file."""
 
-    raw: list[bytes]
-    numbers: list[int]
+    data: bytes
+    spans: list[tuple[int, int, int]]
+    """Of each line its number, and from which byte to which it stands."""
     lines: list[Line | ValueError]
     """The place of each, or why it is none."""
     whys: dict[int, str]
     """Why what was said in a line cannot be read, by its index."""
 
+    def raw(self, index: int) -> bytes:
+        """A line, whole."""
+        _, start, stop = self.spans[index]
+        return self.data[start:stop]
+
 
 def read(data: bytes) -> Read:
     """All lines of a file, less the last one where it is being written."""
-    found = Read([], [], [], {})
-    for index, (number, raw) in enumerate(numbered(data)):
+    found = Read(data, [*spans(data)], [], {})
+    lines, view = found.lines, memoryview(data)
+    for index, (_, start, stop) in enumerate(found.spans):
         why = ""
         try:
-            line: Line | ValueError = _decode(raw)
+            line: Line | ValueError = _decode(view[start:stop])
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            line, why = _slowly(raw)
+            line, why = _slowly(found.raw(index))
         if isinstance(line, Line) and line.type in _SAID:
             why = why or _lacks(line.message)
             if why:
                 found.whys[index] = why
-        found.raw.append(raw)
-        found.numbers.append(number)
-        found.lines.append(line)
+        lines.append(line)
     return found
 
 
@@ -173,8 +178,8 @@ class Forest:
 
     def _settle(self, index: int, line: Line | ValueError) -> None:
         if not isinstance(line, Line):
-            before = self.records[-1].owner if self.records else ""
-            record = Record(index, before, None, None)
+            owner = self.records[-1].owner if self.records else ""
+            record = Record(index, owner, None, None)
             record.is_lost = True
             self.records.append(record)
         elif line.uuid is None:

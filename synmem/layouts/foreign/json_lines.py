@@ -1,7 +1,7 @@
 """Lines of JSON that a program appends to a file, which it may be doing right now."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from synmem.layouts.shapes import MALFORMED
 from synmem.messages import Message, Unreadable, parse_json
@@ -10,12 +10,24 @@ from synmem.messages import Message, Unreadable, parse_json
 def numbered(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, each with its number, from 1 on. A last one without an end that
     is no JSON yet is being written: it is left out."""
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if lines[-1] and not _is_json(lines[-1]):
-        lines.pop()
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield number, line
+    for number, start, stop in spans(data):
+        yield number, data[start:stop]
+
+
+def spans(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """The same: of each line its number, and from which byte to which it stands."""
+    number, start = 1, len(_BOM) if data.startswith(_BOM) else 0
+    while (stop := data.find(b"\n", start)) >= 0:
+        if data[start : min(stop, start + _LOOK)].strip() or data[start:stop].strip():
+            yield number, start, stop
+        number, start = number + 1, stop + 1
+    if data[start:].strip() and _is_json(data[start:]):
+        yield number, start, len(data)
+
+
+_BOM: Final = b"\xef\xbb\xbf"
+_LOOK: Final = 64
+"""Within so many bytes most lines are seen not to be blank."""
 
 
 def _is_json(line: bytes) -> bool:
