@@ -55,7 +55,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "lm_studio": ("file",),
     "lobechat": ("postgres",),
     "mem0": ("sqlite",),
-    "open_webui": ("sqlite", "postgres"),
+    "open_webui": ("sqlite", "postgres", "file"),
     "openai_agents": ("sqlite", "postgres", "mongo", "redis"),
     "opencode": ("sqlite", "file"),
     "pydantic_ai": ("file",),

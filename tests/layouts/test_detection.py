@@ -50,8 +50,8 @@ WHOSE = {
 """The layout that each fixture is of; the others are of one that is still to come, or of a form
 that is no layout."""
 
-WITHOUT_FIXTURE = {"kimi_cli"}
-"""Layouts of which there is no store that a program wrote, only its source."""
+WITHOUT_FIXTURE = {"kimi_cli", "open_webui"}
+"""Layouts of which there is no file that a program wrote, only its source."""
 
 OF_FILES = [each for each in ALL if each.backend == "file"]
 

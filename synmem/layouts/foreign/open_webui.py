@@ -7,6 +7,8 @@ system prompt of the chat's parameters comes first. Tool calls stand in the text
 and stay there; newer versions stream an answer to `output`, as items of the Responses API, of which
 its text is only a copy, or empty: what `output` says is shown.
 
+What its page exports is a list of such rows, all of them or one.
+
 In `extra["open_webui"]` lies what else a message has (`id`, `model`, `usage`, `sources`, ...), and
 of a conversation the other columns, and the rest of its JSON as `chat`.
 """
@@ -29,8 +31,9 @@ from synmem.layouts.foreign.values import (
     text_or_none,
     told,
 )
-from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
-from synmem.messages import Holds, JSONObject, Message, Unreadable, are_objects
+from synmem.layouts.heads import Head
+from synmem.layouts.shapes import Export, Plan, Record, Sketch, Told, Value, Whole
+from synmem.messages import Holds, JSONObject, Message, Unreadable, are_objects, parse_json
 
 NAME: Final = "open_webui"
 TITLE: Final = "Open WebUI"
@@ -95,7 +98,15 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
         there.first.append(Unreadable(id_, f"chat {id_}: {error}"))
     for row in rows.get("messages", ()):
         there.take_row(id_, row)
-    history = chat.pop("history", None)
+    about = dict(zip((*_OF_CHAT, *_JSON_OF_CHAT), others, strict=True))
+    about |= {name: parsed(about[name]) for name in _JSON_OF_CHAT}
+    about |= {name: _flag(about[name]) for name in ("archived", "pinned")}
+    return _told(there, chat, about | {"title": title, "current_message_id": current})
+
+
+def _told(there: "_Nodes", chat: JSONObject, about: JSONObject) -> Told:
+    """What a chat says, whose messages these are, from its JSON and what else its row has."""
+    history, current = chat.pop("history", None), about.pop("current_message_id", None)
     if current not in there.parents:
         current = history.get("currentId") if isinstance(history, dict) else None
     ids = [*there.parents]
@@ -109,11 +120,7 @@ def _unfold(id_: str, rows: Mapping[str, Sequence[Record]]) -> Told:
     def said(index: int) -> Sequence[Message | Unreadable]:
         return there.said(ids[index])
 
-    about = dict(zip((*_OF_CHAT, *_JSON_OF_CHAT), others, strict=True))
-    about["title"] = None if isinstance(title, str) else title
-    title = text_or_none(title) or text_or_none(chat.get("title")) or None
-    about |= {name: parsed(about[name]) for name in _JSON_OF_CHAT}
-    about |= {name: _flag(about[name]) for name in ("archived", "pinned")}
+    title = take_text(about, "title") or text_or_none(chat.get("title")) or None
     rest = {key: value for key, value in chat.items() if key not in ("id", "messages")}
     if rest.get("title") == title:
         rest.pop("title", None)
@@ -285,4 +292,32 @@ _CHATS: Final = Whole(
     holds=HOLDS,
 )
 
-SHAPES: Final = {"sqlite": (_CHATS,), "postgres": (_CHATS,)}
+
+# --- what its page exports ------------------------------------------------------------------
+
+
+def _unfold_export(value: Value) -> dict[str, Told]:
+    """A row of `chat` as the page writes it: all chats, or one, in a list."""
+    about = object_of(parse_json(value.data), "the chat")
+    id_ = text_of(about.pop("id", None), "its id")
+    chat = object_of(about.pop("chat", None), "its chat")
+    there = _Nodes()
+    there.take_history(chat)
+    return {id_: _told(there, chat, about)}
+
+
+def _misses(head: Head) -> str | None:
+    row = head.element
+    if not isinstance(row, dict) or not isinstance(chat := row.get("chat"), dict):
+        return None
+    history = chat.get("history")
+    if not isinstance(chat.get("messages"), list) and not isinstance(history, dict):
+        return None if row.keys().isdisjoint({"user_id"}) else "its chats have no history"
+    return "" if "id" in row else "its chats have no id"
+
+
+_EXPORT: Final = Export(
+    names=r".*\.json", version="export", misses=_misses, unfold=_unfold_export, holds=HOLDS
+)
+
+SHAPES: Final = {"sqlite": (_CHATS,), "postgres": (_CHATS,), "file": (_EXPORT,)}
