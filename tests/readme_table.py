@@ -10,12 +10,7 @@ from typing import Final, NamedTuple
 
 from synmem.layouts import registry
 
-COMING: Final = (
-    ("big-AGI", "its export"),
-    ("Claude.ai", "its export"),
-    ("SillyTavern", "its folders"),
-    ("text-generation-webui", "its folders"),
-)
+COMING: Final[tuple[tuple[str, str], ...]] = ()
 """What is not read yet: whose, and where it lies."""
 
 EXPORTED: Final = (

@@ -25,6 +25,7 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "agno": ("sqlite", "postgres"),
     "aider": ("file",),
     "anythingllm": ("sqlite",),
+    "big_agi": ("file",),
     "chainlit": ("sqlite", "postgres"),
     "chat_ui": ("mongo",),
     "chatbox": ("file",),

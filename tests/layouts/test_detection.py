@@ -17,6 +17,7 @@ from tests.layouts.test_fixtures import ALL, Fixture
 
 WHOSE = {
     "agent-framework-file": "agent_framework",
+    "big-agi-export": "big_agi",
     "chatbox-export": "chatbox",
     "aider-history": "aider",
     "chatgpt-export": "chatgpt",

@@ -68,7 +68,7 @@ ALL = [
     Fixture("aider-history", ".aider.chat.history.md", "file"),
     Fixture("anthropic-messages", "requests.jsonl", "file"),
     Fixture("anythingllm", "anythingllm.db"),
-    coming("big-agi-export", "conversations_all_2026-09-21.agi.json", "no form for big-AGI's export", "file"),
+    Fixture("big-agi-export", ".", "file"),
     Fixture("chainlit-postgres", "chainlit-postgres.sql", "postgres"),
     Fixture("chat-ui-mongodb", "conversations.jsonl", "mongo"),
     Fixture("chatbox-export", "chatbox-exported-data-2026-9-21.json", "file"),

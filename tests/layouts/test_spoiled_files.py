@@ -19,6 +19,7 @@ from tests.layouts.foreign.wholes import check_told
 
 SMALL = [
     ("agent_framework", "agent-framework-file", "", "tools.jsonl"),
+    ("big_agi", "big-agi-export", "", "conversation_branch.agi.json"),
     ("chatbox", "chatbox-export", "", "chatbox-exported-data-2026-9-21.json"),
     ("cherry_studio", "cherry-studio-backup", "", "data.json"),
     (
