@@ -357,7 +357,7 @@ def _messages(body: dict[str, Any], answer: Answer) -> Any:
     reason = "tool_use" if answer.calls else "end_turn"
     usage = {"input_tokens": USAGE[0], "output_tokens": USAGE[1]}
     message: dict[str, Any] = {
-        "id": "msg_1", "type": "message", "role": "assistant", "model": body.get("model", "mock-1"),
+        "id": f"msg_{len(body['messages'])}", "type": "message", "role": "assistant", "model": body.get("model", "mock-1"),
         "content": blocks, "stop_reason": reason, "stop_sequence": None, "usage": usage,
     }  # fmt: skip
     if not body.get("stream"):
