@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from synmem.backends.file.members import Member, Place
-from synmem.errors import UnknownLayout
+from synmem.errors import CorruptData, UnknownLayout
 from synmem.layouts import naming, registry
 from synmem.layouts.heads import SIZE, Head
 from synmem.layouts.shapes import Export, Folder
@@ -38,6 +38,8 @@ class Found(NamedTuple):
     fits: list[FilesFit]
     almost: list[str]
     """What is like a layout's, and what it lacks: words for a person."""
+    broken: list[CorruptData]
+    """Why files cannot be read of which somebody might be told by how they begin."""
 
 
 def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, None, Found]:
@@ -46,7 +48,7 @@ def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, No
     members = place.members()
     names = [*members]
     heads = _Heads(place)
-    found = Found([], [])
+    found = Found([], [], heads.broken)
     for name in registry.named("file") if layout is None else [layout]:
         for shape in registry.shapes(name, "file"):
             assert isinstance(shape, Export | Folder)
@@ -65,13 +67,16 @@ def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, No
 
 
 def choose(name: str, found: Found, layout: str | None, *, is_folder: bool) -> FilesFit:
-    """The one layout that fits; Unnamed where several do, UnknownLayout where none does."""
+    """The one layout that fits; Unnamed where several do, UnknownLayout where none does, and where
+    that cannot be told CorruptData."""
     if len(found.fits) == 1:
         return found.fits[0]
     if found.fits:
         layouts = [fit.layout for fit in found.fits]
         why = f"files of several layouts lie in it: {', '.join(layouts)}"
         raise naming.to_be_chosen(name, why, (naming.way(layout=each) for each in layouts))
+    if found.broken:
+        raise found.broken[0]
     what = "a layout that synmem knows" if layout is None else f"the layout {layout}"
     like = f" ({'; '.join(found.almost[:3])})" if found.almost else ""
     hint = f"it knows, in files, {', '.join(registry.named('file'))}" if layout is None else None
@@ -100,6 +105,7 @@ class _Heads:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._known: dict[str, Head | None] = {}
+        self.broken: list[CorruptData] = []
 
     def name_of(self, files: Sequence[str]) -> str:
         """The file by whose beginning a group is known."""
@@ -115,6 +121,10 @@ class _Heads:
 
     def _head(self, name: str) -> Head | None:
         with suppress(OSError):
-            data = self._place.read(name, 0, SIZE + 1)
-            return Head(name, data[:SIZE], whole=len(data) <= SIZE)
+            try:
+                data = self._place.read(name, 0, SIZE + 1)
+            except CorruptData as error:
+                self.broken.append(error)
+            else:
+                return Head(name, data[:SIZE], whole=len(data) <= SIZE)
         return None

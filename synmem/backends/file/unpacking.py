@@ -5,6 +5,8 @@ archive calls its members is looked at, and made into nothing.
 """
 
 import gzip
+import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Generator
@@ -23,10 +25,17 @@ _RATIO: Final = 200
 """Text packs to a tenth; of what is larger than `_UNSUSPECTED`, nothing packs to so small a part
 but what was made to fill a disk."""
 
-_BROKEN: Final = (zlib.error, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError)
+_BROKEN: Final = (
+    zlib.error, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, struct.error,
+    ValueError, OverflowError,
+)  # fmt: skip
 """What is raised by a file that is damaged, has a password or is packed in another way."""
 
+_PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How what is in archives is packed; other ways take as much memory as the archive says."""
+
 _JUNK: Final = ("__MACOSX/", ".DS_Store")
+_NO_FILE: Final = "/"
 
 
 class _Readable(Protocol):
@@ -89,15 +98,24 @@ class ZipPlace:
         """Members that were sought in, each in a temporary file."""
         try:
             self._zip = zipfile.ZipFile(path)
-        except (*_BROKEN, ValueError) as error:
+        except _BROKEN as error:
             why = f"{name} is a ZIP archive that cannot be read: {error}"
             raise CorruptData(why, hint="is it all there?") from error
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        infos = [info for info in self._zip.infolist() if not info.filename.endswith(_NO_FILE)]
         if len(infos) > MOST:
             self._zip.close()
             raise CorruptData(f"{name}: more than {MOST:,} files are in this archive")
-        self._infos = {info.filename: info for info in infos if not info.filename.startswith(_JUNK)}
+        self._infos = {
+            info.filename: info
+            for info in infos
+            if info.filename and not info.filename.startswith(_JUNK)
+        }
         self._sorted = sorted(self._infos)
+        self._size = path.stat().st_size
+        self._sizes: dict[str, int] = {}
+        """How much each member was found to hold, of those that were read."""
+        self._held = 0
+        """How much that is together."""
 
     def members(self) -> dict[str, Member]:
         """See `Place.members`; of two that are called the same, the last."""
@@ -122,6 +140,7 @@ class ZipPlace:
             while len(found) < size and (data := _next(packed, self._whole(info))):
                 found += data
                 _check_ratio(self._whole(info), len(found), info.compress_size)
+        self._count(name, len(found))
         return bytes(found[:size])
 
     def open(self, name: str) -> BinaryIO:
@@ -130,8 +149,18 @@ class ZipPlace:
             info = self._infos[name]
             with self._opened(info) as packed:
                 steps = _spooled(packed, self._whole(info), info.compress_size)
-                self._unpacked[name] = at_once(steps)
+                self._unpacked[name] = file = at_once(steps)
+            self._count(name, file.seek(0, os.SEEK_END))
         return once_more(self._unpacked[name])
+
+    def _count(self, name: str, found: int) -> None:
+        """CorruptData where members hold more together than so small an archive may: what they are
+        in the file may overlap."""
+        more = found - self._sizes.get(name, 0)
+        if more > 0:
+            self._sizes[name] = found
+            self._held += more
+        _check_ratio(self.name, self._held, self._size)
 
     def beside(self, name: str) -> list[str]:
         """See `Place.beside`."""
@@ -143,9 +172,12 @@ class ZipPlace:
 
     def _opened(self, info: zipfile.ZipInfo) -> IO[bytes]:
         try:
+            if info.compress_type not in _PACKED:
+                raise NotImplementedError("it is neither deflated nor stored")
             return self._zip.open(info)
         except _BROKEN as error:
-            hint = "unpack it first" if info.flag_bits & 1 else "is it all there?"
+            is_whole = info.flag_bits & 1 or isinstance(error, NotImplementedError)
+            hint = "unpack it first" if is_whole else "is it all there?"
             why = f"{self._whole(info)} cannot be unpacked: {error}"
             raise CorruptData(why, hint=hint) from error
 
