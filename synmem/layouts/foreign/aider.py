@@ -8,6 +8,7 @@ the first question are the announcements of the session. A session without a que
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
@@ -45,11 +46,10 @@ def unfold(files: Files) -> dict[str, Told]:
     (data,) = files.data.values()
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     found: dict[str, Told] = {}
+    begun: Counter[str] = Counter()
     for began, lines in _sessions(text):
-        id_, number = began, 1
-        while id_ in found:
-            number += 1
-            id_ = f"{began} ({number})"
+        begun[began] += 1
+        id_ = began if begun[began] == 1 else f"{began} ({begun[began]})"
         found[id_] = _told(lines)
     return found
 
@@ -107,6 +107,8 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _kind(line: str) -> str:
+    if not line.startswith(("#", ">")):
+        return "assistant"
     if line.startswith(_USER) or line.rstrip() == _USER.rstrip():
         return "user"
     return "output" if line.startswith(_OWN) or line.rstrip() == _OWN.rstrip() else "assistant"
