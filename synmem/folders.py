@@ -3,6 +3,7 @@
 platformdirs is loaded when a folder is asked for: a command on a named file asks for none.
 """
 
+import os
 from pathlib import Path
 
 
@@ -32,6 +33,22 @@ def state_folder(*parts: str) -> Path:
     folder = state_path(*parts)
     private(folder)
     return folder
+
+
+def listing_file(place: Path, layout: str) -> Path:
+    """Where is remembered what a listing saw of the files at a place; it need not exist."""
+    return state_path("listings", f"{_hashed(place)}-{layout}.json")
+
+
+def listing_files(place: Path) -> list[Path]:
+    """What is remembered of the files at a place, as whichever layout."""
+    return sorted(state_path("listings").glob(f"{_hashed(place)}-*.json"))
+
+
+def _hashed(place: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(os.fsencode(place.resolve())).hexdigest()[:32]
 
 
 def private(folder: Path) -> None:

@@ -115,7 +115,7 @@ def _forget(session: Session, several: "Sources | None", query: str | None) -> i
     profiles = (
         [session.resolve()] if several is None else [each.profile for each in several.sources]
     )
-    gone = [each for profile in profiles for each in forget_indexes(profile.identity)]
+    gone = [each for profile in profiles for each in forget_indexes(profile.identity, profile.file)]
     for each in gone:
         session.note(f"removed the index of {each.kind}: {each.path} ({size(each.bytes)})")
     if not gone:

@@ -80,15 +80,15 @@ async def _counted(session: Session, profile: "Profile") -> _Counted:
     from synmem.operations.derived import indexes_of
     from synmem.operations.stats import Stats, stats
 
-    indexes = indexes_of(profile.identity)
+    name, total, strays = profile.where, Stats(), False
     try:
         async with session.open_profile(profile) as store:
             await session.tell_others(store)
-            return _Counted(store.name, await stats(store), await name_strays(store), indexes)
+            name, total, strays = store.name, await stats(store), await name_strays(store)
     except StoreNotFound:
         if not session.nothing_yet(profile):
             raise
-        return _Counted(profile.where, Stats(), strays=False, indexes=indexes)
+    return _Counted(name, total, strays, indexes_of(profile.identity, profile.file))
 
 
 def _name_unreadable(counted: _Counted, whose: str = "") -> bool:

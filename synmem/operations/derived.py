@@ -30,26 +30,28 @@ def meaning_file(identity: str, *, offline: bool = False) -> Path:
 
 
 class IndexFile(NamedTuple):
-    """An index of a store: of its words, or its meanings; where it lies, and how large it is."""
+    """An index of a store: of its words, its meanings, or what a listing saw of its files; where it
+    lies, and how large it is."""
 
     kind: str
     path: Path
     bytes: int
 
 
-def indexes_of(identity: str) -> list[IndexFile]:
-    """The indexes that there are of the store of this identity."""
+def indexes_of(identity: str, place: Path | None) -> list[IndexFile]:
+    """The indexes that there are of the store of this identity, in the file or folder there."""
     every = [
         ("words", word_file(identity)),
         ("meanings", meaning_file(identity)),
         ("meanings", meaning_file(identity, offline=True)),
+        *(("files", file) for file in (folders.listing_files(place) if place else ())),
     ]
     return [IndexFile(kind, path, path.stat().st_size) for kind, path in every if path.is_file()]
 
 
-def forget_indexes(identity: str) -> list[IndexFile]:
+def forget_indexes(identity: str, place: Path | None) -> list[IndexFile]:
     """Remove these indexes; those that there were. SynmemError where one cannot be."""
-    there = indexes_of(identity)
+    there = indexes_of(identity, place)
     try:
         for each in there:
             index_file.forget(each.path)

@@ -294,6 +294,19 @@ def test_stats_name_the_indexes_and_search_forgets_them(
     assert run("search", "x", "--forget", "-p", first).exit_code == 2
 
 
+def test_what_is_remembered_of_files_is_an_index_too(tmp_path: Path, own_folders: Path) -> None:
+    sessions = tmp_path / "projects"
+    for number in range(40):  # as many as are worth it
+        shutil.copytree(FIXTURES / "claude-code/projects", sessions / str(number))
+    [index] = json.loads(ok("stats", "-q", "-p", str(sessions), "--json"))["indexes"]
+    file = Path(index["path"])
+    assert (index["kind"], index["bytes"]) == ("files", file.stat().st_size)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.is_relative_to(own_folders / "state")
+    assert str(file) in run("search", "--forget", "-p", str(sessions)).stderr
+    assert not file.exists()
+
+
 # --- everywhere -----------------------------------------------------------------------------
 
 

@@ -130,7 +130,7 @@ def store_of(
     """The store of these files."""
     place, fit = fitting
     is_kept = place.name == str(path)  # what has another name is a copy that nobody finds again
-    remembered = Remembered(f"{path.resolve()}\0{fit.layout}") if is_kept else None
+    remembered = Remembered(path, fit.layout) if is_kept else None
     source = FilesSource(place, Units(place, fit), remembered, page_size=page_size)
     remark = naming.whose(fit.layout, fit.shape.version, place.kind)
     branches = bool(settings.get("branches"))

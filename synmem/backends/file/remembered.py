@@ -2,8 +2,8 @@
 state folder, private. A listing of thousands of files reads those alone that have changed.
 """
 
-import hashlib
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -61,14 +61,13 @@ class Remembered:
     """The listing of one place, as one layout; where the state folder cannot be used, nothing is
     remembered, and nothing is said."""
 
-    def __init__(self, identity: str) -> None:
-        self._name = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    def __init__(self, place: Path, layout: str) -> None:
+        self._file = folders.listing_file(place, layout)
 
     def load(self) -> dict[str, Chapter]:
         """What is remembered, by the names of groups."""
         with suppress(OSError, msgspec.MsgspecError, UnicodeError):
-            data = (folders.state_path("listings") / f"{self._name}.json").read_bytes()
-            found = _decode(data)
+            found = _decode(self._file.read_bytes())
             return found.chapters if found.scheme == _SCHEME else {}
         return {}
 
@@ -76,7 +75,8 @@ class Remembered:
         """Remember this in its place."""
         with suppress(OSError, msgspec.MsgspecError, UnicodeError):
             data = msgspec.json.encode(_Listing(_SCHEME, chapters))
-            durable.replace(folders.state_folder("listings") / f"{self._name}.json", data)
+            folders.private(self._file.parent)
+            durable.replace(self._file, data)
 
 
 def about(title: str | None, extra: JSONObject | None) -> str:

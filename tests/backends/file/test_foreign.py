@@ -77,7 +77,7 @@ class Counted:
     def store(self, path: Path, shape: Folder | Export | None = None) -> WholeStore:
         place = FolderPlace(path, str(path))
         fit = FilesFit("counted", shape or self.shape(), alone=False)
-        source = FilesSource(place, Units(place, fit), Remembered(str(path)), page_size=2)
+        source = FilesSource(place, Units(place, fit), Remembered(path, "x"), page_size=2)
         return WholeStore(source, HOLDS, "counted", branches=False, page_size=2)
 
 
