@@ -374,9 +374,9 @@ def test_a_listing_looks_at_no_message_of_a_branch_but_its_ends(
         source = Dict(a=tree(3, **{f"b{n}": 400 for n in range(50)}))
         whole = store(source, branches=True)
         assert len(await ids(whole)) == 51
-        assert len(looked_at) == 3
+        assert looked_at == []
         assert (await details(whole))["a#b7"].messages == 400
-        assert len(looked_at) == 3 + 3 + 51 * 2
+        assert len(looked_at) <= 2 + 51 * 2
 
     run(main())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from synmem.backends.file.store import FileStore
+from synmem.backends.file.forms import Form
 from synmem.messages import Holds
 from tests.cli.moved import lines, make, run
 
@@ -202,7 +202,7 @@ def test_a_store_that_lacks_what_a_receipt_has_cannot_be_compared(
     run("migrate", source, tmp_path / "d.db", "--receipt", tmp_path / "r.json")
     run("export", "-p", source, "-o", tmp_path / "d.jsonl")
     assert run("check", "--receipt", tmp_path / "r.json", tmp_path / "d.jsonl").exit_code == 0
-    monkeypatch.setattr(FileStore, "holds", Holds(fields=frozenset({"role", "content"})))
+    monkeypatch.setattr(Form, "holds", Holds(fields=frozenset({"role", "content"})))
     result = run("check", "--receipt", tmp_path / "r.json", tmp_path / "d.jsonl")
     assert (result.exit_code, result.stdout) == (6, "")
     assert "cannot be compared with the receipt" in result.stderr

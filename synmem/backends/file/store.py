@@ -53,7 +53,7 @@ async def open(
     name = str(settings.get("name") or path)
     form = _form(settings)
     if write:
-        _refuse_writing(name)
+        _refuse_writing(name, "folder" if path.is_dir() else "file")
     found = await in_slices(arriving(path, name, form))
     if isinstance(found, Fitting):
         return store_of(found, path, settings, page_size)
@@ -244,8 +244,8 @@ class FileStore:
         return index.numbers if self._only is None else index.exports[self._only].numbers
 
 
-def _refuse_writing(name: str) -> NoReturn:
+def _refuse_writing(name: str, kind: str = "file") -> NoReturn:
     raise Unsupported(
-        f"{name} is a file, which synmem only reads",
+        f"{name} is a {kind}, which synmem only reads",
         hint="`synmem export -o FILE` writes such a file anew",
     )
