@@ -1,7 +1,7 @@
 """Which stores there are on this machine: those of known programs, and those below folders."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -130,9 +130,24 @@ def _find(start: Path, sighting: "Sighting", beside: int) -> Find:
 
 
 def _named(finds: Sequence[Find]) -> list[Find]:
-    """The same; what is the place of a known program has its name."""
-    known = {find.profile.identity: find for find in known_places().finds} if finds else {}
-    return [_as_known(find, known.get(find.profile.identity)) for find in finds]
+    """The same; what is the place of a known program has its name, and what that had before, and
+    has brought over, is left out."""
+    if not finds:
+        return []
+    finds_there, older = known_places()
+    known = {find.profile.identity: find for find in finds_there}
+    passed = {path.resolve() for path in older}
+    return [
+        _as_known(find, known.get(find.profile.identity))
+        for find in finds
+        if not _is_at(find, passed)
+    ]
+
+
+def _is_at(find: Find, places: Collection[Path]) -> bool:
+    """Whether that is one of these places, or a file in one, of another form than the newer."""
+    path = Path(str(find.profile.file)).resolve()
+    return path in places or (find.profile.backend == "file" and path.parent in places)
 
 
 def _as_known(find: Find, known: Find | None) -> Find:

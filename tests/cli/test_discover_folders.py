@@ -20,6 +20,7 @@ from synmem.operations.discovering import walk
 from synmem.operations.discovering.walk import together
 from synmem.places import root_of
 from tests.cli.test_discover import WATCHED, tree
+from tests.layouts.test_fixtures import ALL
 from tests.nobody import as_nobody
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -146,6 +147,28 @@ def test_a_place_of_a_program_has_its_name(own_folders: Path) -> None:
     shutil.copy(FIXTURES / "llm-logs-new/logs.db", target)
     shutil.copy(FIXTURES / "llm-logs-new/logs.db", own_folders / "copy.db")
     assert {*found(own_folders)} == {"llm", str(own_folders / "copy.db")}
+
+
+def test_what_a_program_brought_over_is_there_once(own_folders: Path) -> None:
+    data = own_folders / "data"
+    shutil.copytree(FIXTURES / "opencode-json/storage", data / "opencode/storage")
+    shutil.copytree(FIXTURES / "goose", data / "goose/sessions")
+    assert {*found(own_folders)} == {"opencode", "goose"}
+    shutil.copy(FIXTURES / "opencode-sqlite/opencode.db", data / "opencode/opencode.db")
+    told = found(own_folders)
+    assert {*told} == {"opencode", "goose"}
+    assert {Path(each["path"]).suffix for each in told.values()} == {".db"}
+
+
+def test_every_fixture_that_a_file_holds_is_found(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES, tmp_path / "all")
+    layouts: dict[str, set[str]] = {}
+    for store, each in found(tmp_path / "all").items():
+        fixture = Path(store).relative_to(tmp_path / "all").parts[0].partition("?")[0]
+        layouts.setdefault(fixture, set()).add(each["layout"])
+    there = {each.name for each in ALL if each.backend in ("sqlite", "file") and not each.missing}
+    assert layouts.keys() == there
+    assert all(len(its) == 1 for its in layouts.values()), layouts
 
 
 def test_files_of_one_layout_alone_are_one_store(tmp_path: Path) -> None:
