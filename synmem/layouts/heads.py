@@ -38,27 +38,31 @@ class Head:
     @cached_property
     def lines(self) -> list[JSONObject]:
         """The JSON objects of its first lines, up to the first line that is none."""
-        return [*self._lines()]
+        found: list[JSONObject] = []
+        for value in self._lines():
+            if value is None:
+                break
+            found.append(value)
+        return found
 
     def each_line(self) -> Iterator[JSONObject]:
-        """The same, one after the other, for who needs few; where the first is cut off, what
-        stands before that."""
+        """The JSON objects among its first lines, for who needs few of them; where the first line
+        is cut off, what stands before that."""
         found = False
-        for line in self._lines():
-            found = True
-            yield line
+        for value in self._lines():
+            if value is not None:
+                found = True
+                yield value
         if not found and isinstance(self.value, dict):
             yield self.value
 
-    def _lines(self) -> Iterator[JSONObject]:
+    def _lines(self) -> Iterator[JSONObject | None]:
         lines = self.data.split(b"\n")
         if not self.whole:
             lines.pop()
         for line in filter(bytes.strip, lines[:_LINES]):
             value = _parsed(line)
-            if not isinstance(value, dict):
-                break
-            yield value
+            yield value if isinstance(value, dict) else None
 
     @cached_property
     def value(self) -> Any:

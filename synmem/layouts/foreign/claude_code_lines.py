@@ -103,9 +103,9 @@ def _lacks(body: Body | None) -> str:
     """Why there is nothing that could be a message; empty where there is."""
     if body is None:
         return "it has no message"
-    blocks = body.content if isinstance(body.content, list) else ()
-    if any(each.type == "text" and each.text is None for each in blocks):
-        return "a block of text has no text"
+    for each in body.content if isinstance(body.content, list) else ():
+        if each.text is None and each.type == "text":
+            return "a block of text has no text"
     return ""
 
 
@@ -273,11 +273,11 @@ class Forest:
     def owners(self) -> Iterator[tuple[str, list[Record]]]:
         """The records of each conversation."""
         found: dict[str, list[Record]] = {}
-        known = [record.owner for record in self.records if not record.is_lost]
+        known = {record.owner: None for record in self.records if not record.is_lost}
         for record in self.records:
             # A line of a sub-agent's file that cannot be read, before any that can.
             lost = known and record.is_lost and record.owner not in known
-            found.setdefault(known[0] if lost else record.owner, []).append(record)
+            found.setdefault(next(iter(known)) if lost else record.owner, []).append(record)
         yield from found.items()
 
     def node(self, record: Record) -> Node:

@@ -49,6 +49,10 @@ _INJECTED: Final = (
     "<turn_aborted>", "<subagent_notification>", "<skill>", "<model_switch>",
 )  # fmt: skip
 """How what the program wrote as the user begins, where nothing else tells it."""
+_NAME: Final = re.compile(
+    r"(?:^|/)rollout-[^/]*?-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl"
+)
+"""What a rollout is called, and in it its session."""
 _IMAGE: Final = re.compile(r"<image\b[^>]*>|</image>")
 
 
@@ -82,9 +86,9 @@ class _Session:
                 self._take(number, object_of(parse_json(line), "it"))
             except MALFORMED as error:
                 self._put(LOST, unreadable(name, number, line, error))
-        if self._meta is None:
-            raise ValueError("no line of it names the session")
-        self.id: str = text_or_none(self._meta.get("id")) or stem(name)
+        named = _NAME.search(name)
+        said = text_or_none(self._meta.get("id")) if self._meta else None
+        self.id: str = said or (named[1] if named else stem(name))
 
     def _take(self, number: int, line: JSONObject) -> None:
         kind, payload = line.get("type"), line.get("payload")
@@ -97,7 +101,7 @@ class _Session:
                 self._item(number, payload, line)
         elif kind == "response_item":
             raise ValueError("it has no payload")
-        elif self._meta is None:
+        elif "instructions" in line and self._meta is None:
             self._meta = line
         elif "record_type" not in line:
             self._item(number, line, {})
@@ -106,9 +110,9 @@ class _Session:
         kind, turns = event.get("type"), event.get("num_turns")
         if kind == "thread_name_updated":
             self._title = text_or_none(event.get("thread_name")) or None
-        elif kind == "thread_rolled_back" and isinstance(turns, int) and turns > 0:
-            asked = [at for at, index in enumerate(self._way) if self._is_prompt(index)]
-            del self._way[asked[-turns] if turns <= len(asked) else 0 :]
+        elif kind == "thread_rolled_back" and isinstance(turns, int):
+            while turns > 0 and self._way:
+                turns -= self._is_prompt(self._way.pop())
 
     def _is_prompt(self, index: int) -> bool:
         said = self._said[index]
@@ -257,17 +261,22 @@ _READ: Final = {
 
 # --- how a file begins ----------------------------------------------------------------------
 
+_KINDS: Final = ("session_meta", "response_item", "event_msg", "turn_context")
+
 
 def _misses(head: Head) -> str | None:
     if head.data.startswith(_PACKED):
-        return "" if re.search(r"(^|/)rollout-[^/]+\.jsonl\.zst$", head.name) else None
-    first = head.first
-    if not isinstance(first, dict):
-        return None
+        return "" if _NAME.search(head.name) else None
+    first = head.first if isinstance(head.first, dict) else {}
     if first.get("type") == "session_meta" and isinstance(first.get("payload"), dict):
         return "" if "id" in first["payload"] else "its session_meta has no id"
     if {"id", "timestamp", "instructions"} <= first.keys() and "type" not in first:
         return "" if isinstance(first["id"], str) else "its first line has no id"
+    if _NAME.search(head.name):  # its first line may be spoilt
+        kinds = (
+            each.get("type") for each in head.each_line() if isinstance(each.get("payload"), dict)
+        )
+        return "" if any(kind in _KINDS for kind in kinds) else None
     return None
 
 

@@ -369,6 +369,19 @@ def test_a_long_chain_and_many_empty_lines_are_borne() -> None:
     assert texts([found.messages[0], found.messages[-1]]) == [("user", "0"), ("user", "19999")]
 
 
+def test_many_lines_of_a_sub_agents_file_that_cannot_be_read_are_its_own() -> None:
+    agent = {"isSidechain": True, "agentId": "abc"}
+    talk = [asked("s1", None, "look", **agent), answered("s2", "s1", "seen", **agent)]
+    name = f"-home-dev/{SESSION}/subagents/agent-abc.jsonl"
+    data = lines(talk[0]) + b"{\n" * 20_000 + lines(talk[1])
+    found = unfolded("claude_code", {name: data})
+    assert {id_: len(each.messages) for id_, each in found.items()} == {
+        f"agent-abc@{SESSION}": 20_002
+    }
+    begins = unfolded("claude_code", {name: b"{\n" + lines(*talk)})
+    assert {id_: len(each.messages) for id_, each in begins.items()} == {f"agent-abc@{SESSION}": 3}
+
+
 FIXTURE = "projects/-home-user-work"
 TOOLS = "69d50646-deaf-4a1b-bea1-d6c7a17fd975.jsonl"
 

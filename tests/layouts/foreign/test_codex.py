@@ -174,6 +174,12 @@ def test_taking_back_more_turns_than_there_are_leaves_what_comes_then() -> None:
     assert len(found.branches) == 1
 
 
+def test_turns_that_are_taken_back_again_and_again_take_no_longer() -> None:
+    back = line("event_msg", type="thread_rolled_back", num_turns=1)
+    told = only(*(says("user", str(n)) for n in range(20_000)), *[back] * 19_999)
+    assert texts([*told.messages]) == [("user", "0")]
+
+
 def test_a_fork_is_called_by_its_first_line_and_a_sub_agent_names_who_asked() -> None:
     source = {"subagent": {"thread_spawn": {"parent_thread_id": "p", "depth": 1}}}
     talk = lines(
@@ -253,7 +259,11 @@ def test_a_spoilt_line_is_named_and_hides_nothing() -> None:
     assert texts([first, last]) == [("user", "hi"), ("user", "r")]
 
 
-FIXTURE = "sessions/2026/11/21"
+def test_a_session_whose_first_line_is_spoilt_is_called_as_its_file() -> None:
+    ((id_, told),) = unfolded("codex", {FILE: b"{\n" + lines(says("user", "hi"))}).items()
+    assert id_ == SESSION
+    assert texts([*told.messages])[-1] == ("user", "hi")
+    assert isinstance(told.messages[0], Unreadable)
 
 
 def test_a_file_that_ends_at_any_byte_tells_what_it_says_up_to_there() -> None:
