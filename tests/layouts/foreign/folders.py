@@ -91,11 +91,15 @@ def read(place: Path, conversation: str, **how: Any) -> list[Any]:
     return found
 
 
-def check_cuts(layout: str, files: Data, name: str, *, step: int = 1) -> None:
-    """Where a file ends at any byte, or at each of so many: what is told is what it tells when it
-    is whole, up to there, or that something of it cannot be read."""
-    whole = unfolded(layout, files)
-    for length in range(0, len(files[name]), step):
+def check_cuts(layout: str, files: Data, name: str) -> None:
+    """Where a file ends at any byte (a large one at one of a thousand, and at the ends of lines):
+    what is told is what it tells when it is whole, up to there, or that something of it cannot be
+    read."""
+    whole, size = unfolded(layout, files), len(files[name])
+    ends = {at for at, byte in enumerate(files[name]) if byte == 10}
+    for length in sorted(
+        {*range(0, size, size // 1000 + 1), *ends, *(at + 1 for at in ends)} - {size}
+    ):
         try:
             found = unfolded(layout, {**files, name: files[name][:length]})
         except MALFORMED:
