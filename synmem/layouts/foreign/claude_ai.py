@@ -3,15 +3,18 @@
 An answer's text, thinking, calls and results are the blocks of one message, told as several. Older
 exports have texts alone. In those of 2026 messages form a tree: the current branch, which is not
 named, is the one to the last message; what was written or answered anew are the others. Of what a
-user pasted or uploaded the export holds the text that was found in it, if any. What has no word of
-ours lies in `extra["claude_ai"]` under its own key, that of blocks and files in `blocks`.
+user pasted or uploaded the export holds the text that was found in it, if any. A message's `text`
+is a copy of its blocks, with a remark in place of what a page cannot show: it counts where they say
+nothing, and is kept where it says other words. What has no word of ours lies in
+`extra["claude_ai"]` under its own key, that of blocks and files in `blocks`.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import anthropic_blocks, runs
-from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
+from synmem.layouts.foreign.trees import LOST, Branches, Node, Said, paths
 from synmem.layouts.foreign.values import (
     kept,
     object_of,
@@ -19,9 +22,9 @@ from synmem.layouts.foreign.values import (
     take_text,
     take_time,
     text_of,
-    text_or_none,
     told,
 )
+from synmem.layouts.foreign.when_asked import WhenAsked
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Export, Told, Value
 from synmem.messages import Holds, JSONObject, Message, parse_json
@@ -33,6 +36,10 @@ HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 
 _ROOT: Final = "00000000-0000-4000-8000-000000000000"
 _ROLES: Final = {"human": "user"}
+_UNSHOWN: Final = re.compile(
+    r"```\s*This block is not supported on your current device yet\.\s*```\s*"
+)
+"""What stands in `text` for a block that is none."""
 
 
 def unfold(value: Value) -> dict[str, Told]:
@@ -42,16 +49,20 @@ def unfold(value: Value) -> dict[str, Told]:
     records = about.pop("chat_messages", None)
     if not isinstance(records, list):
         raise ValueError("its chat_messages are no list")
-    said = [told("message", _name(at, each), _messages, each) for at, each in enumerate(records)]
     ways = paths([*_nodes(records)])
+
+    def said(at: int) -> Sequence[Said]:
+        return told("message", _name(at, records[at]), _messages, records[at])
+
+    counts = [1 if _is_one(records[at]) else len(said(at)) for at in ways.current]
     title = take_text(about, "name")
     extra = kept(about)
     return {
         id_: Told(
-            messages=[each for at in ways.current for each in said[at]],
+            messages=WhenAsked(counts, lambda index: said(ways.current[index])),
             title=title or None,
             extra={NAME: extra} if extra else None,
-            branches=Branches(ways, said.__getitem__),
+            branches=Branches(ways, said),
             leaf=ways.leaf,
         )
     }
@@ -71,8 +82,17 @@ def _nodes(records: list[Any]) -> Iterator[Node]:
             yield Node(LOST, LOST)
             continue
         parent = record.get("parent_message_uuid", before)
-        yield Node(id_, None if parent == _ROOT else text_or_none(parent))
+        is_first = parent is None or parent == _ROOT
+        yield Node(id_, None if is_first else parent if isinstance(parent, str) else LOST)
         before = id_
+
+
+def _is_one(record: Any) -> bool:
+    """Whether a record is sure to be one message, or one that cannot be read: it calls no tool."""
+    blocks = record.get("content") if isinstance(record, dict) else None
+    return not isinstance(blocks, list) or all(
+        isinstance(each, dict) and each.get("type") in ("text", "thinking") for each in blocks
+    )
 
 
 # --- a message ------------------------------------------------------------------------------
@@ -98,18 +118,25 @@ def _some(left: JSONObject) -> JSONObject:
 
 
 def _pieces(left: JSONObject) -> Iterator[runs.Piece]:
-    """What a message has, taken away from it. Its blocks win over its text, which may say that some
-    are not supported."""
+    """What a message has, taken away from it."""
     blocks = objects_of(left.pop("content", None), "its content's blocks")
-    text = left.pop("text", None)
-    for block in blocks:
-        yield anthropic_blocks.piece(_some(block))
-    if not blocks:
-        yield runs.Text("" if text is None else text_of(text, "its text"))
+    pieces = [anthropic_blocks.piece(_some(block)) for block in blocks]
+    yield from pieces
+    text = text_of(left.pop("text", None) or "", "its text")
+    shown = _UNSHOWN.sub("", text) if blocks else text
+    said = "\n".join(each.text for each in pieces if isinstance(each, runs.Text))
+    if not any(isinstance(each, runs.Text | runs.Call | runs.Result) for each in pieces):
+        yield runs.Text(shown)
+    elif _words(shown) not in _words(said):
+        left["text"] = text
     for each in objects_of(left.pop("attachments", None), "its attachments"):
         yield runs.File({"type": "file", "file": kept(each)})
     for each in objects_of(left.pop("files", None), "its files"):
         yield _file(kept(each))
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _file(file: JSONObject) -> runs.Piece:

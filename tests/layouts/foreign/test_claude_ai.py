@@ -73,6 +73,40 @@ def test_the_blocks_of_one_answer_are_several_messages_in_their_order() -> None:
     assert all(m.created_at == datetime(2026, 1, 1, 0, 0, 1, 500000, tzinfo=UTC) for m in said)
 
 
+UNSHOWN = "```\nThis block is not supported on your current device yet.\n```\n\n"
+NEW = {"type": "new", "x": 1}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "text", "shown", "left"),
+    [
+        ([NEW], "", "", None),
+        ([NEW], UNSHOWN, "", None),
+        ([NEW], f"{UNSHOWN}words", "words", None),
+        ([{"type": "text", "text": "a b"}], "", "a b", None),
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\n\nb", "a\nb", None),
+        ([{"type": "text", "text": "a"}], "other", "a", "other"),
+    ],
+)
+@pytest.mark.parametrize("sender", ["human", "assistant"])
+def test_the_text_counts_where_blocks_say_nothing_and_stays_where_they_say_other(
+    blocks: Any, text: str, shown: str, left: str | None, sender: str
+) -> None:
+    (said,) = told(record("a", text, *blocks, sender=sender)).messages
+    assert said.content == shown
+    assert own(said).get("text") == left
+
+
+def test_a_parent_that_is_no_id_hides_no_message() -> None:
+    said = told(
+        record("a", "one", parent_message_uuid=ROOT),
+        record("b", "two", parent_message_uuid=7),
+        record("c", "three", parent_message_uuid="b"),
+    )
+    assert [m.content for m in said.messages] == ["one", "two", "three"]
+    assert dict(said.branches) == {}
+
+
 def test_texts_alone_are_read_in_their_order_where_nothing_says_where_they_stand() -> None:
     said = told(record("a", "one", sender="human"), record("b", "two"), record("c", "", sender="human"))  # fmt: skip
     assert texts(said.messages) == [("user", "one"), ("assistant", "two"), ("user", "")]

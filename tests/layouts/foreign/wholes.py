@@ -124,6 +124,7 @@ def check_told(told: Any) -> None:
     """That what is told is messages, and what cannot be read with the reason."""
     assert isinstance(told, Told)
     for said in (told.messages, *told.branches.values()):
+        assert len(said) == sum(1 for _ in said)
         for each in said:
             assert isinstance(each, Message | Unreadable)
             if isinstance(each, Message) and refusal(each) is None:
