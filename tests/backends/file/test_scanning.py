@@ -4,10 +4,10 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from synmem.backends.file import scanning
@@ -91,20 +91,30 @@ def test_a_process_that_is_killed_leaves_its_share_to_us(
     assert len(listing(folder)[0]) == 39
 
 
-def test_who_is_cancelled_leaves_no_process_behind(folder: Path, begun: Any) -> None:
+def test_who_is_cancelled_leaves_no_process_behind(
+    folder: Path, begun: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, at_work = scanning._process, threading.Event()
+
+    def process(job: bytes) -> Any:
+        found = given(job)
+        at_work.set()
+        return found
+
+    monkeypatch.setattr(scanning, "_process", process)
+
     async def main() -> None:
         store: Any = await open_file({"path": str(folder), "layout": "haystack"})
         task = asyncio.ensure_future(details(store))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(at_work.wait, 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         await store.close()
 
     run(main())
-    assert not [
-        each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE
-    ]
+    assert begun
+    assert all(each.returncode is not None for each in begun)
 
 
 def test_nothing_of_the_folder_where_we_stand_is_run(
