@@ -6,10 +6,11 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, overload
+from typing import Any, Final
 
 import msgspec
 
+from synmem.layouts.lazy import Lazy, Said
 from synmem.layouts.shapes import MALFORMED, Record, Told
 from synmem.messages import STRAY, Damage, Message, Unreadable, ascii_json, canonical, refusal
 from synmem.store import ConversationInfo, Position
@@ -19,8 +20,6 @@ _ANCHOR: Final = 16
 
 MOST_STRAYS: Final = 1000
 """So many kinds of what belongs to no conversation are named."""
-
-Said = Message | Unreadable
 
 
 def stray(what: Any, why: Any, count: int) -> Damage:
@@ -66,7 +65,7 @@ def readable(told: Told) -> Told:
     return msgspec.structs.replace(told, messages=_Readable(told.messages))
 
 
-class _Readable(Sequence[Said]):
+class _Readable(Lazy):
     """What is said, each made and looked at when it is asked for."""
 
     def __init__(self, said: Sequence[Said]) -> None:
@@ -75,16 +74,9 @@ class _Readable(Sequence[Said]):
     def __len__(self) -> int:
         return len(self._said)
 
-    @overload
-    def __getitem__(self, index: int) -> Said: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Said]: ...
-
-    def __getitem__(self, index: int | slice) -> Said | Sequence[Said]:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        return _checked(index if index >= 0 else len(self) + index, self._said[index])
+    def made(self, at: int) -> Said:
+        """See `Lazy.made`."""
+        return _checked(at, self._said[at])
 
     def __iter__(self) -> Iterator[Said]:
         return itertools.starmap(_checked, enumerate(self._said))

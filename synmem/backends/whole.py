@@ -21,7 +21,6 @@ import msgspec
 from synmem.backends.paging import changed, storable
 from synmem.backends.telling import (
     MOST_STRAYS,
-    Said,
     index_at,
     info_of,
     position_at,
@@ -29,6 +28,7 @@ from synmem.backends.telling import (
     readable,
 )
 from synmem.errors import StoreError, Unsupported
+from synmem.layouts.lazy import Said
 from synmem.layouts.shapes import Told
 from synmem.messages import (
     STRAY,

@@ -17,8 +17,9 @@ from synmem.backends.dynamodb.foreign_source import ForeignItems
 from synmem.backends.dynamodb.steps import BYTES, STEPS, Step
 from synmem.backends.dynamodb.table import attempts, made
 from synmem.backends.paging import changed, opened_for_reading, storable
-from synmem.backends.telling import Said, index_at, position_at, readable
+from synmem.backends.telling import index_at, position_at, readable
 from synmem.errors import CorruptData, Rejected, Unsupported
+from synmem.layouts.lazy import Said
 from synmem.layouts.own.dynamodb_items import (
     LARGEST,
     LEVELS_OF_ATTRIBUTES,

@@ -29,8 +29,9 @@ from synmem.layouts.foreign.values import (
     text_or_none,
     told,
 )
+from synmem.layouts.lazy import Said
 from synmem.layouts.shapes import Plan, Record, Sketch, Told, Whole
-from synmem.messages import Holds, JSONObject, Message, Unreadable, are_objects
+from synmem.messages import Holds, JSONObject, Message, are_objects
 
 NAME: Final = "agno"
 TITLE: Final = "Agno"
@@ -44,7 +45,6 @@ HOLDS: Final = Holds(
     extra_of=NAME,
 )
 
-Said = Message | Unreadable
 
 _OF_SESSION: Final = (
     "session_type", "agent_id", "team_id", "workflow_id", "user_id", "created_at", "updated_at",

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from synmem.layouts.foreign.trees import LOST, Branches, Built, Node, Said, paths
+from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
     image,
     kept,
@@ -27,6 +27,7 @@ from synmem.layouts.foreign.values import (
     told,
 )
 from synmem.layouts.heads import Head
+from synmem.layouts.lazy import Built, Said
 from synmem.layouts.shapes import Export, Told, Value
 from synmem.messages import Holds, JSONObject, Message, parse_json
 

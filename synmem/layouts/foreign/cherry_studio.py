@@ -27,8 +27,9 @@ from synmem.layouts.foreign.values import (
     told,
 )
 from synmem.layouts.heads import Head
+from synmem.layouts.lazy import Said
 from synmem.layouts.shapes import Files, Folder, Told
-from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
+from synmem.messages import Holds, JSONObject, Message, parse_json
 
 NAME: Final = "cherry_studio"
 TITLE: Final = "Cherry Studio"
@@ -40,7 +41,6 @@ HOLDS: Final = Holds(
     extra_of=NAME,
 )
 
-Said = Message | Unreadable
 
 _STORE: Final = "persist:cherry-studio"
 _TOPIC: Final = "topic:"

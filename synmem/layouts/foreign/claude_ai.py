@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import anthropic_blocks, runs
-from synmem.layouts.foreign.trees import LOST, Branches, Node, Said, paths
+from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
     kept,
     object_of,
@@ -24,8 +24,8 @@ from synmem.layouts.foreign.values import (
     text_of,
     told,
 )
-from synmem.layouts.foreign.when_asked import WhenAsked
 from synmem.layouts.heads import Head
+from synmem.layouts.lazy import Said, WhenAsked
 from synmem.layouts.shapes import Export, Told, Value
 from synmem.messages import Holds, JSONObject, Message, parse_json
 

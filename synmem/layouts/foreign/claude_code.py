@@ -33,8 +33,8 @@ from synmem.layouts.foreign.json_lines import unreadable
 from synmem.layouts.foreign.named_files import stem
 from synmem.layouts.foreign.trees import Branches, paths
 from synmem.layouts.foreign.values import kept, object_of, objects_of, take_text, take_time
-from synmem.layouts.foreign.when_asked import Said, WhenAsked
 from synmem.layouts.heads import Head
+from synmem.layouts.lazy import Said, WhenAsked
 from synmem.layouts.shapes import MALFORMED, Files, Folder, Told
 from synmem.messages import Holds, JSONObject, parse_json
 

@@ -24,9 +24,10 @@ from synmem.layouts.foreign.named_files import stem
 from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import kept, object_of, take_text, text_or_none, time_of
 from synmem.layouts.heads import Head
+from synmem.layouts.lazy import Said
 from synmem.layouts.shapes import MALFORMED, Files, Folder, Told
 from synmem.layouts.zstd import unpacked
-from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
+from synmem.messages import Holds, JSONObject, Message, parse_json
 
 NAME: Final = "codex"
 TITLE: Final = "Codex CLI"
@@ -38,7 +39,6 @@ HOLDS: Final = Holds(
     extra_of=NAME,
 )
 
-Said = Message | Unreadable
 
 _PACKED: Final = b"\x28\xb5\x2f\xfd"
 """How a zstd frame begins."""

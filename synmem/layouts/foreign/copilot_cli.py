@@ -21,7 +21,6 @@ import msgspec
 from synmem.layouts.foreign import flat_yaml, runs
 from synmem.layouts.foreign.json_lines import numbered, unreadable
 from synmem.layouts.foreign.named_files import stem
-from synmem.layouts.foreign.trees import Built
 from synmem.layouts.foreign.values import (
     kept,
     object_of,
@@ -32,6 +31,7 @@ from synmem.layouts.foreign.values import (
     text_or_none,
 )
 from synmem.layouts.heads import Head
+from synmem.layouts.lazy import Built
 from synmem.layouts.shapes import MALFORMED, Files, Folder, Told
 from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
 

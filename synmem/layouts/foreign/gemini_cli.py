@@ -20,6 +20,7 @@ from synmem.layouts.foreign.json_lines import numbered, unreadable
 from synmem.layouts.foreign.named_files import stem
 from synmem.layouts.foreign.values import kept, object_of, objects_of, take_text, take_time, told
 from synmem.layouts.heads import Head
+from synmem.layouts.lazy import Said
 from synmem.layouts.shapes import MALFORMED, Files, Folder, Told
 from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
 
@@ -33,7 +34,6 @@ HOLDS: Final = Holds(
     extra_of=NAME,
 )
 
-Said = Message | Unreadable
 _Record = JSONObject | Unreadable
 
 _FILE: Final = re.compile(r"((?:.*/)?)session-[^/]*?([0-9a-f]{8})\.jsonl?")

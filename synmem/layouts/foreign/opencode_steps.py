@@ -14,8 +14,9 @@ from synmem.layouts.foreign.values import (
     text_of,
     told,
 )
+from synmem.layouts.lazy import Said
 from synmem.layouts.shapes import MALFORMED, Told
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.messages import Holds, JSONObject, Unreadable
 
 NAME: Final = "opencode"
 
@@ -25,8 +26,6 @@ HOLDS: Final = Holds(
     own=False,
     extra_of=NAME,
 )
-
-Said = Message | Unreadable
 
 
 class Part(NamedTuple):

@@ -1,11 +1,10 @@
 """Conversations that are trees: each record says behind which other one it stands."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
-from synmem.messages import Message, Unreadable
-
-Said = Message | Unreadable
+from synmem.layouts.lazy import Lazy, Said
+from synmem.messages import Unreadable
 
 
 class Node(NamedTuple):
@@ -188,7 +187,7 @@ def _ends(before: _Ends | None, said: Sequence[Said]) -> _Ends:
     return _Ends(length + len(said), first if length else said[0], said[-1])
 
 
-class _Way(Sequence[Said]):
+class _Way(Lazy):
     """What is said on the way to a leaf."""
 
     def __init__(self, branches: Branches, leaf: int) -> None:
@@ -198,43 +197,19 @@ class _Way(Sequence[Said]):
     def __len__(self) -> int:
         return self._branches.ends(self._leaf).length
 
-    @overload
-    def __getitem__(self, index: int) -> Said: ...
+    def made(self, at: int) -> Said:
+        """See `Lazy.made`: all are built where it is neither the first nor the last."""
+        length, first, last = self._branches.ends(self._leaf)
+        end = first if at == 0 else last if at == length - 1 else None
+        return self._branches.way(self._leaf)[at] if end is None else end
 
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Said]: ...
-
-    def __getitem__(self, index: int | slice) -> Said | Sequence[Said]:
-        ends = self._branches.ends(self._leaf)
-        if index in (0, -1) and ends.first is not None and ends.last is not None:
-            return ends.last if index else ends.first
-        return self._branches.way(self._leaf)[index]
+    def made_at(self, indexes: range) -> Sequence[Said]:
+        """See `Lazy.made_at`: all are built once."""
+        way = self._branches.way(self._leaf)
+        return [way[at] for at in indexes]
 
     def __iter__(self) -> Iterator[Said]:
         return iter(self._branches.way(self._leaf))
-
-
-class Built(Sequence[Said]):
-    """What these records say, one message each: each is built when it is asked for."""
-
-    def __init__(self, indexes: Sequence[int], said: Callable[[int], Said]) -> None:
-        """`said`: what a record says, by its index."""
-        self._indexes = indexes
-        self._said = said
-
-    def __len__(self) -> int:
-        return len(self._indexes)
-
-    @overload
-    def __getitem__(self, index: int) -> Said: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Said]: ...
-
-    def __getitem__(self, index: int | slice) -> Said | Sequence[Said]:
-        if isinstance(index, slice):
-            return [self._said(each) for each in self._indexes[index]]
-        return self._said(self._indexes[index])
 
 
 def chain(leaf: str, parents: Mapping[str, Any]) -> tuple[list[str], list[Unreadable]]:
