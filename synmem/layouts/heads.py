@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from synmem.messages import JSONObject, parse_json
 
@@ -29,6 +29,11 @@ class Head:
         self.data = data.removeprefix(_BOM)
         self.whole = whole
         """Whether this is all of the file."""
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> Self:
+        """The head of a file that begins so: with more than `SIZE` bytes, if it has more."""
+        return cls(name, data[:SIZE], whole=len(data) <= SIZE)
 
     @cached_property
     def text(self) -> str:

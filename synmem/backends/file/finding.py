@@ -47,16 +47,15 @@ def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, No
     steps of some milliseconds."""
     members = place.members()
     names = [*members]
-    heads = _Heads(place)
+    heads = Heads(place)
     found = Found([], [], heads.broken)
     for name in registry.named("file") if layout is None else [layout]:
         for shape in registry.shapes(name, "file"):
             assert isinstance(shape, Export | Folder)
             yield
             groups = _groups(shape, names, alone=alone)
-            said = {
-                heads.name_of(files): heads.missed(shape, files) for files in _some(groups, members)
-            }
+            firsts = (files[0] for files in _some(groups, members))
+            said = {first: heads.misses(shape, first) for first in firsts}
             if "" in said.values():
                 found.fits.append(FilesFit(name, shape, alone))
                 break
@@ -99,7 +98,7 @@ def _some(groups: Groups, members: Mapping[str, Member]) -> Iterator[Sequence[st
     )
 
 
-class _Heads:
+class Heads:
     """How the files of a place begin; each is looked at once."""
 
     def __init__(self, place: Place) -> None:
@@ -107,24 +106,27 @@ class _Heads:
         self._known: dict[str, Head | None] = {}
         self.broken: list[CorruptData] = []
 
-    def name_of(self, files: Sequence[str]) -> str:
-        """The file by whose beginning a group is known."""
-        return files[0] if files else ""
-
-    def missed(self, shape: Export | Folder, files: Sequence[str]) -> str | None:
-        """What a group lacks to be of this shape: see `Folder.misses`."""
-        name = self.name_of(files)
+    def head(self, name: str) -> Head | None:
+        """How a file begins; None where it cannot be read."""
         if name not in self._known:
-            self._known[name] = self._head(name)
-        head = self._known[name]
+            self._known[name] = self._read(name)
+        return self._known[name]
+
+    def misses(self, shape: Export | Folder, name: str) -> str | None:
+        """What a group that is known by that file lacks to be of this shape: see
+        `Folder.misses`."""
+        head = self.head(name)
         return None if head is None else shape.misses(head)
 
-    def _head(self, name: str) -> Head | None:
+    def _read(self, name: str) -> Head | None:
         with suppress(OSError):
             try:
-                data = self._place.read(name, 0, SIZE + 1)
+                return head_of(self._place, name)
             except CorruptData as error:
                 self.broken.append(error)
-            else:
-                return Head(name, data[:SIZE], whole=len(data) <= SIZE)
         return None
+
+
+def head_of(place: Place, name: str) -> Head:
+    """How a file of this place begins."""
+    return Head.of(name, place.read(name, 0, SIZE + 1))

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from synmem.backends.file.elements import Element, elements
-from synmem.backends.file.finding import FilesFit
+from synmem.backends.file.finding import FilesFit, head_of
 from synmem.backends.file.members import LARGEST, FolderPlace, Member, Place, is_inside
 from synmem.backends.file.opening import Steps
 from synmem.backends.file.remembered import Chapter, Entry, Listed, about
 from synmem.backends.telling import info_of
 from synmem.errors import CorruptData
 from synmem.layouts import registry
-from synmem.layouts.heads import SIZE, Head
+from synmem.layouts.heads import Head
 from synmem.layouts.shapes import MALFORMED, Export, Files, Folder, Told, Value
 from synmem.messages import Conversation, conversation_refusal
 
@@ -119,7 +119,7 @@ class Units:
 
     def _check(self, shape: Folder, file: str, data: bytes) -> None:
         """NotOurs, or ValueError with what it lacks, where a file is not of the layout."""
-        why = shape.misses(Head(file, data[:SIZE], whole=len(data) <= SIZE))
+        why = shape.misses(Head.of(file, data))
         if why is None and (not shape.distinct or not data.strip()):
             raise NotOurs
         if why != "":
@@ -129,8 +129,7 @@ class Units:
 
     def _entries(self, shape: Export, file: str, entries: list[Entry]) -> Steps[None]:
         """Every value in a file; where the file cannot be read on, an entry that says why."""
-        data = self._place.read(file, 0, SIZE + 1)
-        head = Head(file, data[:SIZE], whole=len(data) <= SIZE)
+        head = head_of(self._place, file)
         if head.value and shape.misses(head) is None:
             return  # it is another's; what is no JSON is named
         beside = self._beside(shape, file)

@@ -9,8 +9,9 @@ from pathlib import Path
 from posixpath import commonpath
 from typing import Final
 
+from synmem.as_read import at_once
 from synmem.backends import Sighting
-from synmem.backends.file.finding import look
+from synmem.backends.file.finding import Heads, look
 from synmem.backends.file.forms import GZIP, ZIP, form_of
 from synmem.backends.file.members import FolderPlace
 from synmem.backends.file.opening import Steps
@@ -39,21 +40,22 @@ async def survey(folder: Path, names: Sequence[str]) -> list[Sighting]:
 
 
 def _survey(folder: Path, names: Sequence[str]) -> Steps[list[Sighting]]:
-    seen = _Seen(folder)
+    place = FolderPlace(folder, str(folder))
+    heads = Heads(place)
     found: list[Sighting] = []
     left: list[str] = []
     for name in names:
         yield
         if name.lower().endswith(_PACKED):
-            found += seen.packed(name)
-        elif (head := seen.head(name)) is not None:
+            found += _packed(place, name)
+        elif (head := heads.head(name)) is not None:
             if _is_ours(head) or form_of(head.data) is not None:
                 found.append(Sighting("file", name, form_of(head.data)))
             else:
                 left.append(name)
     for layout, shape in _shapes():
         yield
-        hits = yield from _hits(seen, layout, shape, left)
+        hits = yield from _hits(heads, layout, shape, left)
         found += hits
         if isinstance(shape, Folder) and shape.distinct:
             taken = {hit.name for hit in hits if hit.is_folder}
@@ -72,16 +74,16 @@ def _shapes() -> list[tuple[str, Export | Folder]]:
 
 
 def _hits(
-    seen: "_Seen", layout: str, shape: Export | Folder, names: Sequence[str]
+    heads: Heads, layout: str, shape: Export | Folder, names: Sequence[str]
 ) -> Steps[list[Sighting]]:
     if isinstance(shape, Export):
         found = []
         for name in names:
             yield
-            if name.lower().endswith(".json") and seen.misses(shape, name) == "":
+            if name.lower().endswith(".json") and heads.misses(shape, name) == "":
                 found.append(name)
         return _exports(layout, shape, found)
-    return (yield from _folders(seen, layout, shape, names))
+    return (yield from _folders(heads, layout, shape, names))
 
 
 def _exports(layout: str, shape: Export, names: Sequence[str]) -> list[Sighting]:
@@ -101,7 +103,7 @@ def _exports(layout: str, shape: Export, names: Sequence[str]) -> list[Sighting]
 
 
 def _folders(
-    seen: "_Seen", layout: str, shape: Folder, names: Sequence[str]
+    heads: Heads, layout: str, shape: Folder, names: Sequence[str]
 ) -> Steps[list[Sighting]]:
     """The folders in which files of a layout are."""
     groups: dict[str, list[Sequence[str]]] = defaultdict(list)
@@ -112,7 +114,7 @@ def _folders(
     for folder, its in groups.items():
         yield
         some = its[:_OF_A_FOLDER] if shape.distinct else its
-        fit = [files for files in some if seen.misses(shape, files[0]) == ""]
+        fit = [files for files in some if heads.misses(shape, files[0]) == ""]
         if fit:
             alone = fit[0][0] if len(fit) == len(fit[0]) == 1 and len(some) == len(its) else None
             within = _folder(fit[0][0])
@@ -124,55 +126,25 @@ def _folder(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-class _Seen:
-    """How the files of a folder begin; each is looked at once."""
+def _packed(place: FolderPlace, name: str) -> list[Sighting]:
+    """What a packed file may be."""
+    layouts: list[str | None] = []
+    with suppress(OSError, CorruptData, zlib.error):
+        data = place.read(name, 0, SIZE)
+        if data.startswith(ZIP):
+            layouts = [*_zipped(place.path / name, name)]
+        elif data.startswith(GZIP):
+            plain = zlib.decompressobj(wbits=31).decompress(data, SIZE)
+            layouts = [*_layouts(Head(name.removesuffix(".gz"), plain, whole=False))]
+    return [Sighting("file", name, layout) for layout in layouts]
 
-    def __init__(self, folder: Path) -> None:
-        self._place = FolderPlace(folder, str(folder))
-        self._folder = folder
-        self._heads: dict[str, Head | None] = {}
 
-    def head(self, name: str) -> Head | None:
-        """How a file begins; None where it cannot be read, or is nothing of ours."""
-        if name not in self._heads:
-            self._heads[name] = self._head(name)
-        return self._heads[name]
-
-    def misses(self, shape: Export | Folder, name: str) -> str | None:
-        """See `Folder.misses`."""
-        head = self.head(name)
-        return None if head is None else shape.misses(head)
-
-    def packed(self, name: str) -> list[Sighting]:
-        """What a packed file may be."""
-        layouts: list[str | None] = []
-        with suppress(OSError, CorruptData, zlib.error):
-            data = self._place.read(name, 0, SIZE)
-            if data.startswith(ZIP):
-                layouts = [*self._zipped(name)]
-            elif data.startswith(GZIP):
-                plain = zlib.decompressobj(wbits=31).decompress(data, SIZE)
-                layouts = [*_layouts(Head(name.removesuffix(".gz"), plain, whole=False))]
-        return [Sighting("file", name, layout) for layout in layouts]
-
-    def _zipped(self, name: str) -> Iterator[str | None]:
-        place = ZipPlace(self._folder / name, name)
-        try:
-            steps = look(place, None, alone=False)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as stop:
-                    yield from (fit.layout for fit in stop.value.fits)
-                    return
-        finally:
-            place.close()
-
-    def _head(self, name: str) -> Head | None:
-        with suppress(OSError):
-            data = self._place.read(name, 0, SIZE + 1)
-            return Head(name, data[:SIZE], whole=len(data) <= SIZE)
-        return None
+def _zipped(path: Path, name: str) -> list[str]:
+    place = ZipPlace(path, name)
+    try:
+        return [fit.layout for fit in at_once(look(place, None, alone=False)).fits]
+    finally:
+        place.close()
 
 
 def _is_ours(head: Head) -> bool:
