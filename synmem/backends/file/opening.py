@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar, cast
+from typing import Any, BinaryIO, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from synmem.as_read import is_as_read
 from synmem.backends.file.forms import (
@@ -45,6 +45,14 @@ _HOPELESS: Final = 1_000  # so many lines and none of them ours: another kind of
 
 _T = TypeVar("_T")
 Steps = Generator[None, None, _T]
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """What is given back when it is closed."""
+
+    def close(self) -> None:
+        """Give it back."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +202,7 @@ def changed(name: str) -> Changed:
     return Changed(f"{name} changed while it was read", hint="run again")
 
 
-def spooled(file: BinaryIO, chunks: Iterator[bytes]) -> Steps[BinaryIO]:
+def spooled(file: Closable, chunks: Iterator[bytes]) -> Steps[BinaryIO]:
     """A temporary file of these chunks, in the place of the file that they come from."""
     import tempfile  # only what is converted pays for it
 

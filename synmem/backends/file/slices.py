@@ -2,19 +2,14 @@
 
 import asyncio
 import time
-from typing import Final, Protocol, TypeVar, runtime_checkable
+from typing import Final, TypeVar
 
-from synmem.backends.file.opening import Steps
+from synmem.backends.file.opening import Closable, Steps
 from synmem.finishing import to_its_end
 
 _SLICE_S: Final = 0.1  # how long a thread works before an interrupt is heard
 
 _T = TypeVar("_T")
-
-
-@runtime_checkable
-class _Closable(Protocol):
-    def close(self) -> None: ...
 
 
 async def in_slices(steps: Steps[_T]) -> _T:
@@ -36,7 +31,7 @@ async def in_slices(steps: Steps[_T]) -> _T:
 
 
 def _close(result: object) -> None:
-    if isinstance(result, _Closable):
+    if isinstance(result, Closable):
         result.close()
 
 

@@ -9,14 +9,14 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Generator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO, Final, Protocol
 
 from synmem.as_read import at_once
 from synmem.backends.file.members import LARGEST, MOST, Member, in_its_folder, once_more
+from synmem.backends.file.opening import Steps, spooled
 from synmem.errors import CorruptData
-from synmem.temporary import room
 
 _BLOCK: Final = 1 << 20
 
@@ -42,33 +42,21 @@ class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def gunzipped(file: BinaryIO, name: str, size: int) -> Generator[None, None, BinaryIO]:
+def gunzipped(file: BinaryIO, name: str, size: int) -> Steps[BinaryIO]:
     """What a gzip file of so many bytes holds, in a temporary file; in steps of some milliseconds.
 
     CorruptData where it is damaged, or more than what text may become."""
     with gzip.GzipFile(fileobj=file) as packed:
-        return (yield from _spooled(packed, name, size))
+        return (yield from spooled(packed, _unpacked(packed, name, size)))
 
 
-def _spooled(packed: _Readable, name: str, size: int) -> Generator[None, None, BinaryIO]:
-    import tempfile
-
-    with room():
-        spool = tempfile.TemporaryFile()  # noqa: SIM115
+def _unpacked(packed: _Readable, name: str, size: int) -> Iterator[bytes]:
+    """What so many bytes unpack to; CorruptData where they are damaged, or made to fill a disk."""
     found = 0
-    try:
-        while data := _next(packed, name):
-            found += len(data)
-            _check_ratio(name, found, size)
-            with room():
-                spool.write(data)
-            yield
-        with room():
-            spool.seek(0)
-    except BaseException:
-        spool.close()
-        raise
-    return spool
+    while data := _next(packed, name):
+        found += len(data)
+        _check_ratio(name, found, size)
+        yield data
 
 
 def _next(packed: _Readable, name: str) -> bytes:
@@ -137,9 +125,10 @@ class ZipPlace:
                 return file.read(size)
         found = bytearray()
         with self._opened(info) as packed:
-            while len(found) < size and (data := _next(packed, self._whole(info))):
+            for data in _unpacked(packed, self._whole(info), info.compress_size):
                 found += data
-                _check_ratio(self._whole(info), len(found), info.compress_size)
+                if len(found) >= size:
+                    break
         self._count(name, len(found))
         return bytes(found[:size])
 
@@ -148,8 +137,8 @@ class ZipPlace:
         if name not in self._unpacked:
             info = self._infos[name]
             with self._opened(info) as packed:
-                steps = _spooled(packed, self._whole(info), info.compress_size)
-                self._unpacked[name] = file = at_once(steps)
+                chunks = _unpacked(packed, self._whole(info), info.compress_size)
+                self._unpacked[name] = file = at_once(spooled(packed, chunks))
             self._count(name, file.seek(0, os.SEEK_END))
         return once_more(self._unpacked[name])
 
