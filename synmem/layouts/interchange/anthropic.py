@@ -21,7 +21,14 @@ from typing import Any, BinaryIO, Final
 from msgspec import structs
 
 from synmem.layouts.interchange import dialects
-from synmem.layouts.interchange.objects import read_objects, same, unfit
+from synmem.layouts.interchange.objects import (
+    each_read,
+    list_under,
+    read_objects,
+    same,
+    unfit,
+    unread,
+)
 from synmem.layouts.interchange.openai import arguments_of, text_of
 from synmem.layouts.shapes import Told
 from synmem.messages import (
@@ -31,7 +38,6 @@ from synmem.messages import (
     Unreadable,
     are_objects,
     canonical,
-    dump_json,
     flat_call,
 )
 
@@ -64,18 +70,12 @@ def unfold(data: JSONObject, name: str) -> Told:
     """The conversation of that name that an object is; ValueError says why it is none."""
     if why := dialects.refused(data, NAME):
         raise ValueError(why)
-    said = data.get("messages")
-    if not isinstance(said, list):
-        raise ValueError("no messages" if said is None else "messages is no JSON array")
+    said = list_under(data, "messages")
     others = {key: value for key, value in data.items() if key != "messages"}
     messages: list[Message | Unreadable] = []
     if others.get("system"):
         messages += _system(others.pop("system"))
-    for number, item in enumerate(said, 1):
-        try:
-            messages += turn_of(item)
-        except ValueError as error:
-            messages.append(Unreadable(str(number), str(error), dump_json(item).decode()))
+    messages += each_read(said, turn_of)
     return Told(messages=messages, extra={NAME: others} if others else None)
 
 
@@ -83,8 +83,7 @@ def _system(system: Any) -> list[Message | Unreadable]:
     try:
         return [*turn_of({"role": "system", "content": system})]
     except ValueError as error:
-        why = str(error).replace("content", "system")
-        return [Unreadable("system", why, dump_json(system).decode())]
+        return [unread("system", str(error).replace("content", "system"), system)]
 
 
 def turn_of(item: Any) -> list[Message]:

@@ -11,7 +11,7 @@ stands, in an array `item-N` by its number.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
@@ -27,6 +27,7 @@ from synmem.messages import (
     Message,
     Unreadable,
     conversation_refusal,
+    dump_json,
     encode_line,
     line_prefix,
     parse_json,
@@ -203,6 +204,36 @@ class _Joined:
         """The next bytes: at first those that were read."""
         data, self._head = self._head, b""
         return data or self._file.read(size)
+
+
+# --- what an object has ---------------------------------------------------------------------
+
+
+def list_under(data: JSONObject, key: str) -> list[Any]:
+    """The list under a key; ValueError where there is none."""
+    value = data.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"no {key}" if value is None else f"{key} is no JSON array")
+    return value
+
+
+def each_read(
+    items: Sequence[Any], read: Callable[[Any], Sequence[Message]]
+) -> list[Message | Unreadable]:
+    """The messages of all items, as `read` tells them of each; where its ValueError says why there
+    are none, the item's number, which counts from 1, and how it stands there."""
+    found: list[Message | Unreadable] = []
+    for number, item in enumerate(items, 1):
+        try:
+            found += read(item)
+        except ValueError as error:
+            found.append(unread(str(number), str(error), item))
+    return found
+
+
+def unread(position: str, why: str, value: Any) -> Unreadable:
+    """A value that is no message."""
+    return Unreadable(position, why, dump_json(value).decode())
 
 
 # --- writing --------------------------------------------------------------------------------

@@ -14,16 +14,14 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from synmem.layouts.interchange import dialects
-from synmem.layouts.interchange.objects import read_objects, same, unfit
+from synmem.layouts.interchange.objects import each_read, list_under, read_objects, same, unfit
 from synmem.layouts.shapes import Told
 from synmem.messages import (
     Holds,
     JSONObject,
     Message,
-    Unreadable,
     are_objects,
     canonical,
-    dump_json,
     flat_call,
     parse_json,
     parts_beside_calls,
@@ -59,19 +57,9 @@ def unfold(data: JSONObject, name: str) -> Told:
     """The conversation of that name that an object is; ValueError says why it is none."""
     if why := dialects.refused(data, NAME):
         raise ValueError(why)
-    said = data.get("messages")
-    if not isinstance(said, list):
-        raise ValueError("no messages" if said is None else "messages is no JSON array")
+    messages = each_read(list_under(data, "messages"), lambda item: [message_of(item)])
     others = {key: value for key, value in data.items() if key != "messages"}
-    messages = [_message_or_not(item, number) for number, item in enumerate(said, 1)]
     return Told(messages=messages, extra={NAME: others} if others else None)
-
-
-def _message_or_not(item: Any, number: int) -> Message | Unreadable:
-    try:
-        return message_of(item)
-    except ValueError as error:
-        return Unreadable(str(number), str(error), dump_json(item).decode())
 
 
 def message_of(item: Any) -> Message:

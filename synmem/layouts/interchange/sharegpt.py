@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 
 from msgspec import structs
 
-from synmem.layouts.interchange.objects import read_objects, same, unfit
+from synmem.layouts.interchange.objects import each_read, list_under, read_objects, same, unfit
 from synmem.layouts.interchange.openai import arguments_of
 from synmem.layouts.shapes import Told
 from synmem.messages import (
@@ -24,7 +24,6 @@ from synmem.messages import (
     Unreadable,
     are_objects,
     canonical,
-    dump_json,
     flat_call,
     parse_json,
 )
@@ -61,10 +60,7 @@ def read_lines(file: BinaryIO, *, conversation: str | None = None, **_: Any) -> 
 
 def unfold(data: JSONObject, name: str) -> Told:
     """The conversation of that name that an object is; ValueError says why it is none."""
-    said = data.get("conversations")
-    if not isinstance(said, list):
-        why = "no conversations" if said is None else "conversations is no JSON array"
-        raise ValueError(why)
+    said = list_under(data, "conversations")
     others = {key: value for key, value in data.items() if key != "conversations"}
     title = others.pop("title") if isinstance(others.get("title"), str) else None
     if others.get("id") == name:
@@ -73,15 +69,8 @@ def unfold(data: JSONObject, name: str) -> Told:
     if isinstance(system := others.get("system"), str) and system:
         del others["system"]
         messages.append(Message("system", system, extra={NAME: {"beside": True}}))
-    messages += [_message_or_not(item, number) for number, item in enumerate(said, 1)]
+    messages += each_read(said, lambda item: [message_of(item)])
     return Told(messages=messages, title=title, extra={NAME: others} if others else None)
-
-
-def _message_or_not(item: Any, number: int) -> Message | Unreadable:
-    try:
-        return message_of(item)
-    except ValueError as error:
-        return Unreadable(str(number), str(error), dump_json(item).decode())
 
 
 def message_of(item: Any) -> Message:
