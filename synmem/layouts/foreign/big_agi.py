@@ -10,6 +10,7 @@ from typing import Any, Final
 from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.named_files import each_ending, each_told
 from synmem.layouts.foreign.values import (
+    id_of,
     kept,
     object_of,
     objects_of,
@@ -43,14 +44,9 @@ def unfold(files: Files) -> dict[str, Told]:
             id_, told = _conversation(each)
         except ValueError as error:
             why = Unreadable(str(at), f"conversation {at}: {error}")
-            id_, told = _id_of(each, at), Told(messages=[why])
+            id_, told = id_of(each, at), Told(messages=[why])
         found[id_] = told
     return found
-
-
-def _id_of(conversation: Any, at: int) -> str:
-    id_ = conversation.get("id") if isinstance(conversation, dict) else None
-    return id_ if isinstance(id_, str) else str(at)
 
 
 def _conversation(said: Any) -> tuple[str, Told]:

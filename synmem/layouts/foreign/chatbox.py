@@ -15,6 +15,7 @@ from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.named_files import each_ending
 from synmem.layouts.foreign.trees import Branches, Paths
 from synmem.layouts.foreign.values import (
+    id_of,
     kept,
     object_of,
     objects_of,
@@ -64,7 +65,7 @@ def _session(id_: str, session: JSONObject) -> dict[str, Told]:
     left.pop("id", None)
     title = take_text(left, "name")
     all_, ways = _with_forks(messages, forks)
-    said = [told("message", _id_of(each, at), _messages, each) for at, each in enumerate(all_)]
+    said = [told("message", id_of(each, at), _messages, each) for at, each in enumerate(all_)]
     extra = kept(left)
     found = {
         id_: Told(
@@ -72,7 +73,7 @@ def _session(id_: str, session: JSONObject) -> dict[str, Told]:
             title=title,
             extra={NAME: extra} if extra else None,
             branches=Branches(ways, said.__getitem__),
-            leaf=_id_of(messages[-1], len(messages) - 1) if messages else None,
+            leaf=id_of(messages[-1], len(messages) - 1) if messages else None,
         )
     }
     for at, thread in enumerate(objects_of(threads, "the threads of a session")):
@@ -87,11 +88,6 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _id_of(message: Any, at: int) -> str:
-    id_ = message.get("id") if isinstance(message, dict) else None
-    return id_ if isinstance(id_, str) else str(at)
-
-
 def _with_forks(messages: Sequence[Any], forks: Any) -> tuple[list[Any], Paths]:
     """The messages, and behind them what was said instead; and every branch."""
     all_ = [*messages]
@@ -99,14 +95,14 @@ def _with_forks(messages: Sequence[Any], forks: Any) -> tuple[list[Any], Paths]:
     leaves: dict[str, int] = {}
     forks = forks if isinstance(forks, dict) else {}
     for at, message in enumerate(messages):
-        fork = forks.get(_id_of(message, at))
+        fork = forks.get(id_of(message, at))
         lists = fork.get("lists") if isinstance(fork, dict) else None
         for one in lists if isinstance(lists, list) else []:
             others = one.get("messages") if isinstance(one, dict) else None
             if isinstance(others, list) and others:
                 parents += [at, *range(len(all_), len(all_) + len(others) - 1)]
                 all_ += others
-                leaves[_id_of(others[-1], len(all_) - 1)] = len(all_) - 1
+                leaves[id_of(others[-1], len(all_) - 1)] = len(all_) - 1
     return all_, Paths([*range(len(messages))], leaves, parents)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.trees import Branches, Paths
 from synmem.layouts.foreign.values import (
+    id_of,
     kept,
     object_of,
     objects_of,
@@ -110,7 +111,7 @@ def _topic(
         messages = []
     first: list[Said] = [] if prompt is None else [Message("system", prompt)]
     said = [
-        told("message", _id_of(each, at), _messages, each, blocks)
+        told("message", id_of(each, at), _messages, each, blocks)
         for at, each in enumerate(messages)
     ]
     chosen = _chosen(messages)
@@ -123,13 +124,8 @@ def _topic(
         title=title,
         extra={NAME: left} if left else None,
         branches=Branches(_ways(messages, chosen), said.__getitem__, first),
-        leaf=_id_of(messages[chosen[-1]], chosen[-1]) if chosen else None,
+        leaf=id_of(messages[chosen[-1]], chosen[-1]) if chosen else None,
     )
-
-
-def _id_of(message: Any, at: int) -> str:
-    id_ = message.get("id") if isinstance(message, dict) else None
-    return id_ if isinstance(id_, str) else str(at)
 
 
 def _asked(message: Any) -> str | None:
@@ -171,7 +167,7 @@ def _ways(messages: Sequence[Any], chosen: Sequence[int]) -> Paths:
         if at in read:
             last = at
         else:
-            leaves[_id_of(message, at)] = at
+            leaves[id_of(message, at)] = at
     return Paths([*chosen], leaves, parents)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from synmem.layouts.foreign import anthropic_blocks, runs
 from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
+    id_of,
     kept,
     object_of,
     objects_of,
@@ -52,7 +53,7 @@ def unfold(value: Value) -> dict[str, Told]:
     ways = paths([*_nodes(records)])
 
     def said(at: int) -> Sequence[Said]:
-        return told("message", _name(at, records[at]), _messages, records[at])
+        return told("message", id_of(records[at], at, "uuid"), _messages, records[at])
 
     counts = [1 if _is_one(records[at]) else len(said(at)) for at in ways.current]
     title = take_text(about, "name")
@@ -66,11 +67,6 @@ def unfold(value: Value) -> dict[str, Told]:
             leaf=ways.leaf,
         )
     }
-
-
-def _name(at: int, record: Any) -> str:
-    id_ = record.get("uuid") if isinstance(record, dict) else None
-    return id_ if isinstance(id_, str) else str(at)
 
 
 def _nodes(records: list[Any]) -> Iterator[Node]:

@@ -68,6 +68,12 @@ def text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def id_of(record: Any, at: int, key: str = "id") -> str:
+    """The id of a record, under that key; of one that has none, its index."""
+    id_ = record.get(key) if isinstance(record, dict) else None
+    return id_ if isinstance(id_, str) else str(at)
+
+
 def take_text(left: JSONObject, key: str) -> str | None:
     """The text under a key, taken away from what is left; what is none stays."""
     return left.pop(key) if isinstance(left.get(key), str) else None
