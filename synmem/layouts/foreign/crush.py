@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.tables import Tables, about_of, objects, told_row
+from synmem.layouts.foreign.tables import about_of, objects, of_owners, told_row
 from synmem.layouts.foreign.values import (
     json_of,
     kept,
@@ -38,14 +38,8 @@ HOLDS: Final = Holds(
 
 
 def _plan(sketch: Sketch) -> Plan:
-    tables = Tables("sqlite", sketch)
-    return Plan(
-        listing="SELECT id FROM sessions",
-        queries={
-            "sessions": tables.rows("sessions", "id"),
-            "messages": tables.rows("messages", "session_id", order=["t.created_at"]),
-        },
-        strays=tables.ownerless("messages", "session_id", "sessions"),
+    return of_owners(
+        sketch, owners="sessions", records="messages", column="session_id", order=["t.created_at"]
     )
 
 

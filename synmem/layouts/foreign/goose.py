@@ -15,7 +15,7 @@ from typing import Final
 from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.json_lines import numbered, unreadable
 from synmem.layouts.foreign.named_files import each_ending, stem
-from synmem.layouts.foreign.tables import Tables, about_of, objects, told_row
+from synmem.layouts.foreign.tables import about_of, objects, of_owners, told_row
 from synmem.layouts.foreign.values import (
     json_of,
     kept,
@@ -152,14 +152,8 @@ _JSON: Final = (
 
 
 def _plan(sketch: Sketch) -> Plan:
-    tables = Tables("sqlite", sketch)
-    return Plan(
-        listing="SELECT id FROM sessions",
-        queries={
-            "sessions": tables.rows("sessions", "id"),
-            "messages": tables.rows("messages", "session_id", order=["t.id"]),
-        },
-        strays=tables.ownerless("messages", "session_id", "sessions"),
+    return of_owners(
+        sketch, owners="sessions", records="messages", column="session_id", order=["t.id"]
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from synmem.layouts.foreign.sql import ownerless
 from synmem.layouts.foreign.values import object_of, told
-from synmem.layouts.shapes import Columns, Record, Sketch
+from synmem.layouts.shapes import Columns, Plan, Record, Sketch
 from synmem.messages import JSONObject, Message, Unreadable, chunks, parse_json
 
 _UUID: Final = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
@@ -92,6 +92,22 @@ class Tables:
             return some[0]
         within = " || ',' || ".join(f"substr({each}, 2, length({each}) - 2)" for each in some)
         return f"'{{' || {within} || '}}'"
+
+
+def of_owners(
+    sketch: Sketch, *, owners: str, records: str, column: str, order: Sequence[str]
+) -> Plan:
+    """The plan of a place in SQLite where each conversation is a row of the table `owners`, and its
+    records are those of another table which have its id in the column."""
+    tables = Tables("sqlite", sketch)
+    return Plan(
+        listing=f"SELECT id FROM {owners}",
+        queries={
+            owners: tables.rows(owners, "id"),
+            records: tables.rows(records, column, order=order),
+        },
+        strays=tables.ownerless(records, column, owners),
+    )
 
 
 def _pair(name: str, row: str) -> str:
