@@ -9,6 +9,7 @@ from synmem.errors import CorruptData
 
 if TYPE_CHECKING:
     from synmem.messages import Damage
+    from synmem.operations.looking import Skipped
     from synmem.store import Store
 
 
@@ -66,6 +67,16 @@ async def name_several(store: "Store") -> None:
     # A server would look through all that it has for its damage, a second time.
     if isinstance(store, SupportsExports) and isinstance(store, SupportsDamage):
         name_damage(store.name, [each for each in await store.damage() if each.kind == SEVERAL])
+
+
+def name_unreadable(records: "Iterable[Skipped]", whose: str = "") -> bool:
+    """Whether records cannot be read, each of which is named."""
+    some = False
+    for each in records:
+        where = f"{each.conversation_id}, message {each.position}"
+        render.note(f"{whose}{render.visible_line(where)} cannot be read: {each.reason}")
+        some = True
+    return some
 
 
 def name_damage(store: str, damage: "Iterable[Damage]") -> None:

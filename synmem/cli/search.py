@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synmem.cli import completing, render
+from synmem.cli.damage import name_unreadable
 from synmem.cli.run import PARTLY, Session, command
-from synmem.cli.searching import Sought, name_unreadable
+from synmem.cli.searching import Sought
 from synmem.cli.several import Sources, sources_of
 from synmem.errors import UsageError
 
@@ -102,7 +103,7 @@ async def _hits(
         if several is not None:
             return await sought.found_in(session, several)
         found, strays = await sought.found(session, session.resolve())
-    return [(None, hit) for hit in found.hits], name_unreadable(found) or strays
+    return [(None, hit) for hit in found.hits], name_unreadable(found.unreadable) or strays
 
 
 def _forget(session: Session, several: "Sources | None", query: str | None) -> int | None:

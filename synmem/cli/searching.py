@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from synmem.cli import render
+from synmem.cli.damage import name_strays, name_unreadable
 from synmem.cli.progress import Bar
 from synmem.cli.run import Session
 from synmem.cli.several import Source, Sources
@@ -53,7 +53,6 @@ class Sought:
     ) -> "tuple[Found, bool]":
         """What was found in a store; and whether records belong to no conversation, which are
         named."""
-        from synmem.cli.damage import name_strays
         from synmem.operations.searching.search import Found
 
         try:
@@ -89,7 +88,7 @@ class Sought:
             raise ConversationNotFound(self.conversation, where)
         hits = [(source.label, hit) for source, found, _ in there for hit in found.hits]
         hits.sort(key=lambda pair: -pair[1].score)  # of equals, store by store
-        unreadable = [name_unreadable(found, f"{s.label}: ") for s, found, _ in there]
+        unreadable = [name_unreadable(found.unreadable, f"{s.label}: ") for s, found, _ in there]
         partly = partly or any(unreadable) or any(strays for *_, strays in there)
         return [*hits[: self.k]], partly
 
@@ -124,11 +123,3 @@ class Sought:
 
         with recalling(session, profile, store, rebuild=self.rebuild, model=model) as meanings:
             return await meanings.search(self.query, conversation=self.conversation, k=self.k)
-
-
-def name_unreadable(found: "Found", whose: str = "") -> bool:
-    """Whether records cannot be read, each of which is named."""
-    for each in found.unreadable:
-        where = f"{each.conversation_id}, message {each.position}"
-        render.note(f"{whose}{render.visible_line(where)} cannot be read: {each.reason}")
-    return bool(found.unreadable)

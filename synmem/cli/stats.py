@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from synmem.cli import render
+from synmem.cli.damage import name_strays, name_unreadable
 from synmem.cli.options import StoreArgument
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.several import Sources, sources_of
@@ -56,7 +57,7 @@ async def stats(session: Session, store: StoreArgument = None) -> int | None:
     else:
         for row in _flat(data):
             render.fields(*row)
-    return PARTLY if _name_unreadable(counted) or counted.strays else None
+    return PARTLY if name_unreadable(counted.total.unreadable) or counted.strays else None
 
 
 async def _of_several(session: Session, several: Sources) -> int | None:
@@ -70,13 +71,12 @@ async def _of_several(session: Session, several: Sources) -> int | None:
         for row in rows:
             for key, value in _flat({key: row[key] for key in row if key != "store"}):
                 render.fields(row["store"], key, value)
-    unreadable = [_name_unreadable(counted, f"{source.label}: ") for source, counted in done]
+    unreadable = [name_unreadable(each.total.unreadable, f"{s.label}: ") for s, each in done]
     partly = partly or any(unreadable) or any(each.strays for _, each in done)
     return PARTLY if partly else None
 
 
 async def _counted(session: Session, profile: "Profile") -> _Counted:
-    from synmem.cli.damage import name_strays
     from synmem.operations.derived import indexes_of
     from synmem.operations.stats import Stats, stats
 
@@ -89,13 +89,6 @@ async def _counted(session: Session, profile: "Profile") -> _Counted:
         if not session.nothing_yet(profile):
             raise
     return _Counted(name, total, strays, indexes_of(profile.identity, profile.file))
-
-
-def _name_unreadable(counted: _Counted, whose: str = "") -> bool:
-    for each in counted.total.unreadable:
-        where = f"{each.conversation_id}, message {each.position}"
-        render.note(f"{whose}{render.visible_line(where)} cannot be read: {each.reason}")
-    return bool(counted.total.unreadable)
 
 
 def _as_dict(counted: _Counted) -> "JSONObject":
