@@ -10,9 +10,9 @@ and extra are not written.
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any, Final
 
+from synmem.formats.facts import facts, time
 from synmem.hidden import UNSAFE
 from synmem.messages import (
     Conversation,
@@ -61,9 +61,8 @@ class Writer:
         if self._alone and not self._behind:
             text = _front_matter(conversation, info) + text
         else:
-            facts = [f"id: {name}"] if title else []
-            facts += _facts(info)
-            text += f"\n{', '.join(facts)}\n" if facts else ""
+            words = [*([f"id: {name}"] if title else []), *facts(info)]
+            text += f"\n{', '.join(words)}\n" if words else ""
         self._behind, self._info = "\n", None
         return _encode(text)
 
@@ -89,17 +88,6 @@ def _front_matter(conversation: Conversation, info: ConversationInfo) -> str:
     return "\n".join(["---", *lines, "---", "", ""])
 
 
-def _facts(info: ConversationInfo) -> list[str]:
-    facts = []
-    if info.messages is not None:
-        facts.append(f"{info.messages:,} message{'' if info.messages == 1 else 's'}")
-    if info.first_at is not None:
-        facts.append(_time(info.first_at))
-        if info.last_at is not None and info.last_at != info.first_at:
-            facts[-1] += f" to {_time(info.last_at)}"
-    return facts
-
-
 def _yaml(text: str) -> str:
     """The text as a quoted scalar on one line, in YAML's own escapes."""
     return '"' + _UNQUOTED.sub(lambda match: _escape(match[0]), text) + '"'
@@ -119,7 +107,7 @@ def _message(message: Message) -> str:
     if message.name:
         head += f" ({_one_line(message.name)})"
     if message.created_at is not None:
-        head += f" {_time(message.created_at)}"
+        head += f" {time(message.created_at)}"
     blocks = [list(_shown_lines(message.content))]
     lines = list(_other_parts(parts_beside_calls(message)))
     for call in message.tool_calls or []:
@@ -221,10 +209,6 @@ def _tool_call(call: dict[str, Any]) -> Iterator[str]:
 def _one_line(text: str) -> str:
     """Text that is only text, on one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(sep=" ", timespec="seconds")[:19] + " UTC"
 
 
 def _encode(text: str) -> bytes:

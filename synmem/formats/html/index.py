@@ -2,7 +2,8 @@
 
 from urllib.parse import quote
 
-from synmem.formats.html.facts import count, encoded, facts
+from synmem.formats.facts import count
+from synmem.formats.html.facts import encoded, facts
 from synmem.formats.html.page import END, head
 from synmem.formats.html.text import attribute, line
 from synmem.store import ConversationInfo

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from synmem.formats.facts import count
 from synmem.formats.html.text import attribute, code, line, plain
 from synmem.messages import JSONObject, Message, flat_call, parse_json, parts_beside_calls
 
@@ -42,7 +43,7 @@ def beside(message: Message) -> Iterator[str]:
 def result(message: Message) -> str:
     """The content of a message that answers a call, folded."""
     text = message.content
-    size = f"{len(text):,} character{'' if len(text) == 1 else 's'}"
+    size = count(len(text), "character")
     summary = f'result <span class="w">{size}</span> <code class="w">{line(text, 100)}</code>'
     return folded("result", summary, code(text)) if text else folded("result", "result", "empty")
 

@@ -7,8 +7,9 @@ the number is the one that `show` and `search` give.
 
 from collections.abc import Sequence
 
+from synmem.formats.facts import count
 from synmem.formats.html import parts
-from synmem.formats.html.facts import count, encoded, facts, time
+from synmem.formats.html.facts import encoded, facts, time
 from synmem.formats.html.page import END, head
 from synmem.formats.html.text import line, markdown
 from synmem.messages import ROLES, Conversation, Message
