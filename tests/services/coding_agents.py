@@ -1,19 +1,17 @@
-"""The real coding agents of a terminal, which talk to a model of the test's: their npm packages are
-installed once, beside the tests' packages."""
+"""The real coding agents of a terminal, which talk to a model of the test's."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.services import BEHIND, Missing, node, without
-from tests.services.editors import Editor
+from tests.services import BEHIND, Missing, npm_programs, without
+from tests.services.npm_programs import Program
 from tests.services.scripted_model import ScriptedModel
 
 
-class Agent(Editor):
+class Agent(Program):
     """An installation with a home of its own, and what it is started with."""
 
     first: Sequence[str] = ()
@@ -115,15 +113,12 @@ def running(name: str, home: Path, model: ScriptedModel) -> Iterator[Agent]:
     reason."""
     package, version, script, prepare, first, again = AGENTS[name]
     try:
-        program = shutil.which("node")
-        if program is None:
-            raise Missing("node is not on PATH")
-        path = node.installed({package: version}, name) / package / script
+        command = npm_programs.script(package, version, name, script)
     except Missing as missing:
         without(name, str(missing))
         return
     BEHIND[name] = f"{package} {version}"
-    agent = Agent([program, path], home, **prepare(home, model))
+    agent = Agent(command, home, **prepare(home, model))
     # Of these three what is asked is an option's value, and comes last.
     ask = ["-p"] if name in ("copilot_cli", "gemini_cli", "qwen_code") else []
     agent.first, agent.again = [*first, *ask], [*first, *again, *ask]

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.moved import run, said
 from tests.cli.test_langchain import done
 from tests.services import editors
-from tests.services.editors import Editor
+from tests.services.npm_programs import Program
 from tests.services.scripted_model import Answer, Call, scripted_model
 
 pytestmark = pytest.mark.real
@@ -31,13 +31,13 @@ def script(call: Call) -> dict[str, list[Answer]]:
 
 
 @pytest.fixture
-def cline(tmp_path: Path) -> Iterator[Editor]:
+def cline(tmp_path: Path) -> Iterator[Program]:
     with scripted_model(script(SLOWLY)) as model, editors.cline(tmp_path / "home", model) as app:
         yield app
 
 
 @pytest.fixture
-def continue_dev(tmp_path: Path) -> Iterator[Editor]:
+def continue_dev(tmp_path: Path) -> Iterator[Program]:
     with (
         scripted_model(script(BASH)) as model,
         editors.continue_dev(tmp_path / "home", model) as app,
@@ -69,7 +69,7 @@ def check_copy(place: Path, tmp_path: Path) -> None:
     assert said(own) == said(place)
 
 
-def test_what_was_said_to_cline_is_read(cline: Editor, tmp_path: Path) -> None:
+def test_what_was_said_to_cline_is_read(cline: Program, tmp_path: Path) -> None:
     cline.run("Is it warm?")
     place = cline.home / ".cline" / "data"
     talk = told(place)["Is it warm?"]
@@ -86,7 +86,7 @@ def test_what_was_said_to_cline_is_read(cline: Editor, tmp_path: Path) -> None:
     check_copy(place, tmp_path)
 
 
-def test_a_sub_agent_of_cline_is_a_conversation_of_its_own(cline: Editor) -> None:
+def test_a_sub_agent_of_cline_is_a_conversation_of_its_own(cline: Program) -> None:
     cline.run("Delegate it")
     found = told(cline.home / ".cline")
     parent, child = found["Delegate it"], found["The partial question"]
@@ -95,7 +95,7 @@ def test_a_sub_agent_of_cline_is_a_conversation_of_its_own(cline: Editor) -> Non
     assert "The partial answer." in parent["messages"][2]["content"]
 
 
-def test_cline_is_read_while_it_runs(cline: Editor) -> None:
+def test_cline_is_read_while_it_runs(cline: Program) -> None:
     place = cline.home / ".cline" / "data" / "sessions"
     with cline.start("Is it warm?") as process:
         counts = []
@@ -112,7 +112,7 @@ def test_cline_is_read_while_it_runs(cline: Editor) -> None:
     assert len(told(place)["Is it warm?"]["messages"]) == 4
 
 
-def test_what_was_said_to_continue_is_read(continue_dev: Editor, tmp_path: Path) -> None:
+def test_what_was_said_to_continue_is_read(continue_dev: Program, tmp_path: Path) -> None:
     continue_dev.run("Is it warm?")
     continue_dev.run("--resume", "Grüße, you")
     continue_dev.run("Grüße, you")
