@@ -91,6 +91,17 @@ def unchanged(one: Any, other: Any) -> bool:
     return same(one, other)
 
 
+def check_written_back(form: str, data: bytes, page: int) -> None:
+    """All of a file can be read, and is written in pages of so many messages as it was; and what
+    is written so is written so again."""
+    found, bad = told(form, data)
+    assert not bad
+    back, losses = exported(form, found, page)
+    assert not losses.left_out
+    assert unchanged(objects(back), objects(data))
+    assert written(form, told(form, back)[0]) == back
+
+
 # --- anything -------------------------------------------------------------------------------
 
 TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

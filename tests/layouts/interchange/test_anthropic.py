@@ -13,6 +13,7 @@ from synmem.messages import Conversation, Message, canonical
 from tests.layouts.interchange.forms import (
     OBJECT,
     TEXT,
+    check_written_back,
     exported,
     jsonl_of,
     objects,
@@ -324,12 +325,7 @@ def test_any_conversation_of_theirs_is_written_back_as_it_was(
     turns: list[Any], beside: dict[str, Any], page: int
 ) -> None:
     data = jsonl_of({**beside, "system": "s", "messages": turns})
-    found, bad = told("anthropic", data)
-    assert not bad
-    back, losses = exported("anthropic", found, page)
-    assert not losses.left_out
-    assert unchanged(objects(back), objects(data))
-    assert written("anthropic", told("anthropic", back)[0]) == back
+    check_written_back("anthropic", data, page)
 
 
 @st.composite

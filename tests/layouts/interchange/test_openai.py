@@ -14,6 +14,7 @@ from synmem.messages import Conversation, Message, canonical
 from tests.layouts.interchange.forms import (
     OBJECT,
     TEXT,
+    check_written_back,
     exported,
     jsonl_of,
     objects,
@@ -282,12 +283,7 @@ def test_any_conversation_of_theirs_is_written_back_as_it_was(
         key: value for key, value in beside.items() if key not in ("messages", "system", "id")
     }
     data = jsonl_of({**beside, "messages": items})
-    found, bad = told("openai", data)
-    assert not bad
-    back, losses = exported("openai", found, page)
-    assert not losses.left_out
-    assert unchanged(objects(back), objects(data))
-    assert written("openai", told("openai", back)[0]) == back
+    check_written_back("openai", data, page)
 
 
 @st.composite

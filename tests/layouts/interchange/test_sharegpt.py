@@ -12,12 +12,12 @@ from synmem.messages import Conversation, Message, canonical
 from tests.layouts.interchange.forms import (
     OBJECT,
     TEXT,
+    check_written_back,
     exported,
     jsonl_of,
     objects,
     one,
     told,
-    unchanged,
     written,
 )
 
@@ -150,12 +150,7 @@ def test_any_conversation_of_theirs_is_written_back_as_it_was(
     turns: list[Any], beside: dict[str, Any], page: int
 ) -> None:
     data = jsonl_of({**beside, "id": "a", "conversations": turns})
-    found, bad = told("sharegpt", data)
-    assert not bad
-    back, losses = exported("sharegpt", found, page)
-    assert not losses.left_out
-    assert unchanged(objects(back), objects(data))
-    assert written("sharegpt", told("sharegpt", back)[0]) == back
+    check_written_back("sharegpt", data, page)
 
 
 @settings(deadline=None, max_examples=200)
