@@ -13,7 +13,7 @@ SIZE: Final = 1 << 16
 _LINES: Final = 20
 """So many of its lines are."""
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*("|\\?\Z)|[{}\[\],]', re.DOTALL)
 _CLOSING: Final = {"{": "}", "[": "]"}
@@ -26,7 +26,7 @@ class Head:
     def __init__(self, name: str, data: bytes, *, whole: bool) -> None:
         self.name = name
         """The file's name, as `shapes.Files` has it."""
-        self.data = data.removeprefix(_BOM)
+        self.data = data.removeprefix(BOM)
         self.whole = whole
         """Whether this is all of the file."""
 
@@ -66,15 +66,15 @@ class Head:
         if not self.whole:
             lines.pop()
         for line in filter(bytes.strip, lines[:_LINES]):
-            value = _parsed(line)
+            value = parsed(line)
             yield value if isinstance(value, dict) else None
 
     @cached_property
     def value(self) -> Any:
         """The JSON value that it begins with: where it is cut off, with what stands before that."""
-        if self.whole and (value := _parsed(self.data)) is not None:
+        if self.whole and (value := parsed(self.data)) is not None:
             return value
-        return _parsed(_closed(self.text).encode("utf-8", "surrogatepass"))
+        return parsed(_closed(self.text).encode("utf-8", "surrogatepass"))
 
     @cached_property
     def first(self) -> Any:
@@ -87,10 +87,11 @@ class Head:
         return self.value[0] if isinstance(self.value, list) and self.value else None
 
 
-def _parsed(data: bytes) -> Any:
+def parsed(data: bytes) -> Any:
+    """The JSON value, where it is one; else None."""
     try:
         return parse_json(data)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final, NamedTuple
 import msgspec
 
 from synmem.backends.file.members import LARGEST
+from synmem.layouts.heads import BOM
 
 _BLOCK: Final = 1 << 20
 
@@ -17,7 +18,6 @@ _TRAILING: Final = re.compile(r"trailing characters \(byte (\d+)\)")
 """What msgspec says where a value ends and more follows: it counts with that character."""
 _BLANK: Final = re.compile(rb"[ \t\r\n]*")
 _raw_decode: Final = json.JSONDecoder().raw_decode
-_BOM: Final = b"\xef\xbb\xbf"
 
 _OF_NUMBER: Final = re.compile(r"[0-9.eE+-]*")
 _ENDS: Final = (b"}", b"]", b'"')
@@ -133,10 +133,10 @@ def elements(file: BinaryIO, at: tuple[str, ...]) -> Generator[Element | None, N
     then, where others were passed over. ValueError where the file is no such JSON: what stands
     before that was given."""
     window = _Window(file)
-    while len(window.data) < len(_BOM) and window.more():
+    while len(window.data) < len(BOM) and window.more():
         pass
-    if window.data.startswith(_BOM):
-        window.at = len(_BOM)
+    if window.data.startswith(BOM):
+        window.at = len(BOM)
     for key in at:
         yield from _entered(window, key)
     if window.take(b"[", b"{") == b"[":

@@ -121,12 +121,12 @@ class Heads:
     def _read(self, name: str) -> Head | None:
         with suppress(OSError):
             try:
-                return head_of(self._place, name)
+                return head_in(self._place, name)
             except CorruptData as error:
                 self.broken.append(error)
         return None
 
 
-def head_of(place: Place, name: str) -> Head:
+def head_in(place: Place, name: str) -> Head:
     """How a file of this place begins."""
     return Head.of(name, place.read(name, 0, SIZE + 1))

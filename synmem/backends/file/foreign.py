@@ -9,13 +9,13 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from synmem.backends.file.finding import FilesFit, choose, look
 from synmem.backends.file.foreign_source import FilesSource
 from synmem.backends.file.foreign_units import Units
-from synmem.backends.file.forms import GZIP, SNIFFED, ZIP, is_ours
+from synmem.backends.file.forms import GZIP, ZIP, is_ours
 from synmem.backends.file.members import FilePlace, FolderPlace, Place
 from synmem.backends.file.opening import BLOCK, Steps, head_of, spooled, translating
 from synmem.backends.file.remembered import Remembered
 from synmem.backends.whole import WholeStore
 from synmem.layouts import naming, registry
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import SIZE, Head
 
 _ENDINGS: Final = frozenset({".json", ".jsonl", ".md"})
 
@@ -95,7 +95,7 @@ def _called(plain: Plain) -> str:
     """What a file is called; with the ending of what it holds, where it has none that says it."""
     if plain.suffix in _ENDINGS:
         return plain.called
-    head = Head(plain.called, (data := _head(plain)), whole=len(data) < SNIFFED)
+    head = Head(plain.called, (data := _head(plain)), whole=len(data) < SIZE)
     if len(head.lines) > 1 or not isinstance(head.value, dict | list | str):
         return f"{plain.called}{'.jsonl' if head.lines else '.md'}"
     return f"{plain.called}.json"

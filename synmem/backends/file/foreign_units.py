@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from synmem.backends.file.elements import Element, elements
-from synmem.backends.file.finding import FilesFit, head_of
+from synmem.backends.file.finding import FilesFit, head_in
 from synmem.backends.file.members import LARGEST, FolderPlace, Member, Place, is_inside
 from synmem.backends.file.opening import Steps
 from synmem.backends.file.remembered import Chapter, Entry, Listed, about
@@ -129,7 +129,7 @@ class Units:
 
     def _entries(self, shape: Export, file: str, entries: list[Entry]) -> Steps[None]:
         """Every value in a file; where the file cannot be read on, an entry that says why."""
-        head = head_of(self._place, file)
+        head = head_in(self._place, file)
         if head.value and shape.misses(head) is None:
             return  # it is another's; what is no JSON is named
         beside = self._beside(shape, file)

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
 from synmem.errors import CorruptData
+from synmem.layouts.heads import BOM, SIZE, Head
 from synmem.messages import Holds, JSONObject, parse_json
 
 if TYPE_CHECKING:
@@ -17,12 +18,8 @@ READABLE: Final = (
     "chat messages, Anthropic's requests and ShareGPT"
 )
 
-BOM: Final = b"\xef\xbb\xbf"
 GZIP: Final = b"\x1f\x8b"
 ZIP: Final = b"PK\x03\x04"
-
-SNIFFED: Final = 1 << 16
-"""So many bytes of a file are looked at to tell its form."""
 
 
 class Form(NamedTuple):
@@ -145,9 +142,7 @@ def refuse_others(head: bytes, form: str, name: str) -> None:
 
 def _objects(head: bytes) -> list[JSONObject]:
     """The first lines, or the first element of an array, as far as they are objects."""
-    from synmem.layouts.heads import Head
-
-    begun = Head("", head, whole=len(head) < SNIFFED)
+    begun = Head("", head, whole=len(head) < SIZE)
     first = begun.lines or [begun.element or begun.value]
     return [each for each in first if isinstance(each, dict)]
 

@@ -21,10 +21,8 @@ from typing import Any, BinaryIO, Final, Protocol, TypeVar, cast, runtime_checka
 
 from synmem.as_read import is_as_read
 from synmem.backends.file.forms import (
-    BOM,
     FORMS,
     READABLE,
-    SNIFFED,
     detect,
     refuse_other_kinds,
     refuse_others,
@@ -37,6 +35,7 @@ from synmem.errors import (
     StoreNotFound,
     StoreUnavailable,
 )
+from synmem.layouts.heads import BOM, SIZE
 from synmem.temporary import room
 
 BLOCK: Final = 1 << 18  # read at once, and the most that is skipped to find a position
@@ -267,7 +266,7 @@ def _blocks(file: BinaryIO, start: int) -> Iterator[bytes]:
 def head_of(file: BinaryIO) -> bytes:
     """The first bytes of a file, which then stands at its beginning."""
     file.seek(0)
-    head = file.read(SNIFFED)
+    head = file.read(SIZE)
     file.seek(0)
     return head
 

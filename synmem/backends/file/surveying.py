@@ -49,10 +49,9 @@ def _survey(folder: Path, names: Sequence[str]) -> Steps[list[Sighting]]:
         if name.lower().endswith(_PACKED):
             found += _packed(place, name)
         elif (head := heads.head(name)) is not None:
-            if _is_ours(head) or form_of(head.data) is not None:
-                found.append(Sighting("file", name, form_of(head.data)))
-            else:
-                left.append(name)
+            forms = _forms(head)
+            found += [Sighting("file", name, form) for form in forms]
+            left += [] if forms else [name]
     for layout, shape in _shapes():
         yield
         hits = yield from _hits(heads, layout, shape, left)
@@ -147,6 +146,12 @@ def _zipped(path: Path, name: str) -> list[str]:
         place.close()
 
 
+def _forms(head: Head) -> list[str | None]:
+    """The form of a file that begins so, None for an export of ours; empty where it is neither."""
+    form = form_of(head.data)
+    return [form] if form is not None or _is_ours(head) else []
+
+
 def _is_ours(head: Head) -> bool:
     """Whether a file that begins so is of one of our own forms."""
     suffix = Path(head.name).suffix.lower()
@@ -166,8 +171,8 @@ def _speaks_of_ours(keys: Set[str]) -> bool:
 
 
 def _layouts(head: Head) -> Iterator[str | None]:
-    if _is_ours(head) or form_of(head.data) is not None:
-        yield form_of(head.data)
+    if forms := _forms(head):
+        yield from forms
         return
     for layout, shape in _shapes():
         if shape.misses(head) == "":

@@ -93,12 +93,12 @@ class ZipPlace:
         if len(infos) > MOST:
             self._zip.close()
             raise CorruptData(f"{name}: more than {MOST:,} files are in this archive")
-        self._infos = {
+        named = {
             info.filename: info
             for info in infos
             if info.filename and not info.filename.startswith(_JUNK)
         }
-        self._sorted = sorted(self._infos)
+        self._infos = {name: named[name] for name in sorted(named)}
         self._size = path.stat().st_size
         self._sizes: dict[str, int] = {}
         """How much each member was found to hold, of those that were read."""
@@ -107,7 +107,7 @@ class ZipPlace:
 
     def members(self) -> dict[str, Member]:
         """See `Place.members`; of two that are called the same, the last."""
-        return {name: _member(self._infos[name]) for name in self._sorted}
+        return {name: _member(info) for name, info in self._infos.items()}
 
     def member(self, name: str) -> Member | None:
         """See `Place.member`."""
@@ -153,7 +153,7 @@ class ZipPlace:
 
     def beside(self, name: str) -> list[str]:
         """See `Place.beside`."""
-        return in_its_folder(name, self._sorted)
+        return in_its_folder(name, self._infos)
 
     def _whole(self, info: zipfile.ZipInfo) -> str:
         """What a member is called in output."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import BOM, Head
 from synmem.layouts.shapes import Files, Folder, Told
 from synmem.messages import Holds, Message
 
@@ -44,7 +44,7 @@ def group(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def unfold(files: Files) -> dict[str, Told]:
     """The sessions of a file."""
     (data,) = files.data.values()
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    text = data.removeprefix(BOM).decode("utf-8", "surrogateescape")
     found: dict[str, Told] = {}
     begun: Counter[str] = Counter()
     for began, lines in _sessions(text):

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from synmem.layouts.heads import BOM
+
 _KEY: Final = re.compile(r"([A-Za-z_][\w-]*):(?:[ \t]+(.*))?$", re.DOTALL)
 _BLOCK: Final = re.compile(r"[|>][0-9]?([+-]?)[0-9]?[ \t]*")
 _ESCAPE: Final = re.compile(
@@ -19,7 +21,7 @@ _PLAIN: Final = {"true": True, "false": False, "null": None, "~": None, "": None
 def values(data: bytes) -> dict[str, Any]:
     """The values of the keys at the top: texts, whole numbers, true, false and null. What is of
     another form is the text that stands there."""
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    text = data.removeprefix(BOM).decode("utf-8", "replace")
     return {key: _value(first, more) for key, first, more in _entries(text.split("\n"))}
 
 

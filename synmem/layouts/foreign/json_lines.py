@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from synmem.layouts.heads import BOM
 from synmem.layouts.shapes import MALFORMED
 from synmem.messages import Message, Unreadable, parse_json
 
@@ -16,7 +17,7 @@ def numbered(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def spans(data: bytes) -> Iterator[tuple[int, int, int]]:
     """The same: of each line its number, and from which byte to which it stands."""
-    number, start = 1, len(_BOM) if data.startswith(_BOM) else 0
+    number, start = 1, len(BOM) if data.startswith(BOM) else 0
     while (stop := data.find(b"\n", start)) >= 0:
         if data[start : min(stop, start + _LOOK)].strip() or data[start:stop].strip():
             yield number, start, stop
@@ -25,7 +26,6 @@ def spans(data: bytes) -> Iterator[tuple[int, int, int]]:
         yield number, start, len(data)
 
 
-_BOM: Final = b"\xef\xbb\xbf"
 _LOOK: Final = 64
 """Within so many bytes most lines are seen not to be blank."""
 

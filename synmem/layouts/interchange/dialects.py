@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from synmem.layouts.heads import Head
-from synmem.messages import JSONObject, parse_json
+from synmem.layouts.heads import Head, parsed
+from synmem.messages import JSONObject
 
 _LOOKED_AT: Final = 20
 """So many messages of an object are."""
@@ -60,7 +60,7 @@ def _objects(text: bytes) -> list[JSONObject]:
     head = Head("", text, whole=False)
     if lines := head.lines or [*_lines(text)]:
         return lines
-    if (value := _parsed(text)) is not None:
+    if (value := parsed(text)) is not None:
         return _dicts(value)
     found = _dicts(head.value)
     for key in ("messages", "conversations"):
@@ -106,16 +106,9 @@ def _lines(text: bytes) -> Iterator[JSONObject]:
     """The lines that are objects, be the first one broken."""
     for line in text.split(b"\n")[:_LOOKED_AT]:
         if b'"messages"' in line or b'"conversations"' in line:
-            value = _parsed(line)
+            value = parsed(line)
             if isinstance(value, dict):
                 yield value
-
-
-def _parsed(line: bytes) -> Any:
-    try:
-        return parse_json(line)
-    except ValueError:
-        return None
 
 
 def _messages(data: JSONObject) -> list[JSONObject]:
