@@ -351,6 +351,12 @@ def conversation_refusal(conversation: Conversation) -> str | None:
     return None
 
 
+def text_of_parts(parts: Iterable[JSONObject]) -> str:
+    """The text of the parts that have one, joined by newlines: what `content` is beside them."""
+    texts = (part.get("text") for part in parts if part.get("type") == "text")
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
 def parts_beside_calls(message: Message) -> list[JSONObject]:
     """The parts, without those that say a tool call once more, as Anthropic's `tool_use` does."""
     calls = [call.get("id") for call in message.tool_calls or ()]

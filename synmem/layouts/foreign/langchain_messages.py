@@ -16,7 +16,15 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from synmem import messages as model
-from synmem.messages import Holds, JSONObject, Message, are_objects, ascii_json, parse_json
+from synmem.messages import (
+    Holds,
+    JSONObject,
+    Message,
+    are_objects,
+    ascii_json,
+    parse_json,
+    text_of_parts,
+)
 
 NAME: Final = "langchain"
 
@@ -184,12 +192,7 @@ def _content(content: Any) -> tuple[str, list[JSONObject] | None]:
     if not isinstance(content, list) or not all(isinstance(b, (str, dict)) for b in content):
         raise ValueError("its content is neither text nor a list of blocks")
     parts = [{"type": "text", "text": b} if isinstance(b, str) else b for b in content]
-    return _text_of(parts), parts or None
-
-
-def _text_of(parts: list[JSONObject]) -> str:
-    texts = (part.get("text") for part in parts if part.get("type") == "text")
-    return "\n".join(text for text in texts if isinstance(text, str))
+    return text_of_parts(parts), parts or None
 
 
 def _text(value: Any) -> str | None:
@@ -289,7 +292,7 @@ def refusal(message: Message) -> str | None:
 
 
 def _otherwise(message: Message) -> str:
-    if message.parts and message.content != _text_of(message.parts):
+    if message.parts and message.content != text_of_parts(message.parts):
         return "its content is not the text of its parts, and LangChain stores one of them"
     return "LangChain would read it as another message"
 

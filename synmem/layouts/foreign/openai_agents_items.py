@@ -25,6 +25,7 @@ from synmem.messages import (
     ascii_json,
     parse_json,
     parse_time,
+    text_of_parts,
 )
 
 NAME: Final = "openai_agents"
@@ -157,12 +158,7 @@ def _content(content: Any, key: str) -> tuple[str, list[JSONObject] | None]:
     if not are_objects(content):
         raise ValueError(f"its {key} is neither text nor a list of blocks")
     parts = [_part(block) for block in content]
-    return _text_of(parts), parts or None
-
-
-def _text_of(parts: list[JSONObject]) -> str:
-    texts = (part.get("text") for part in parts if part.get("type") == "text")
-    return "\n".join(text for text in texts if isinstance(text, str))
+    return text_of_parts(parts), parts or None
 
 
 def _part(block: JSONObject) -> JSONObject:
@@ -275,7 +271,7 @@ def _misfit(message: Message, own: Any) -> str | None:
 
 
 def _otherwise(message: Message) -> str:
-    if message.parts and message.content != _text_of(message.parts):
+    if message.parts and message.content != text_of_parts(message.parts):
         return "its content is not the text of its parts, and OpenAI Agents stores one of them"
     return "OpenAI Agents would read it as another message"
 

@@ -24,12 +24,13 @@ from synmem.layouts.interchange import dialects
 from synmem.layouts.interchange.objects import (
     each_read,
     list_under,
+    own_of,
     read_objects,
     same,
     unfit,
     unread,
 )
-from synmem.layouts.interchange.openai import arguments_of, text_of
+from synmem.layouts.interchange.openai import arguments_of
 from synmem.layouts.shapes import Told
 from synmem.messages import (
     Holds,
@@ -39,6 +40,7 @@ from synmem.messages import (
     are_objects,
     canonical,
     flat_call,
+    text_of_parts,
 )
 
 NAME: Final = "anthropic"
@@ -129,7 +131,7 @@ def _of_blocks(role: str, blocks: list[JSONObject], *, alone: bool) -> Message:
         parts = [_part(block) for block in others]
     else:
         parts = [_part(block) for block in blocks]
-    content = text_of(parts)
+    content = text_of_parts(parts)
     if len(parts) == 1 and parts[0] == {"type": "text", "text": content} and (calls or not alone):
         return Message(role, content, tool_calls=calls)
     return Message(role, content, tool_calls=calls, parts=parts or None)
@@ -151,7 +153,7 @@ def _result(block: JSONObject) -> Message:
     if not are_objects(content):
         raise ValueError("the content of a tool_result is neither text nor a list of blocks")
     parts = [_part(inner) for inner in content]
-    return Message("tool", text_of(parts), tool_call_id=id_, parts=parts or None, extra=extra)
+    return Message("tool", text_of_parts(parts), tool_call_id=id_, parts=parts or None, extra=extra)
 
 
 def _part(block: JSONObject) -> JSONObject:
@@ -242,8 +244,7 @@ def content_of(messages: Sequence[Message]) -> Any:
 
 
 def _turn_beside(message: Message) -> JSONObject:
-    own = (message.extra or {}).get(NAME)
-    found = own.get("turn") if isinstance(own, dict) else None
+    found = own_of(message.extra, NAME).get("turn")
     return found if isinstance(found, dict) else {}
 
 
@@ -315,10 +316,9 @@ def _has_place(block: JSONObject, role: str) -> bool:
 
 def _written_result(message: Message) -> tuple[list[JSONObject], list[str]]:
     content, lost = _written(message, "tool")
-    own = (message.extra or {}).get(NAME)
+    own = own_of(message.extra, NAME)
     block = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
-    beside = own if isinstance(own, dict) else {}
-    kept = {key: value for key, value in beside.items() if key not in block and key != "turn"}
+    kept = {key: value for key, value in own.items() if key not in block and key != "turn"}
     return [{**block, **kept}], lost
 
 

@@ -17,15 +17,18 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import msgspec
 
 from synmem.errors import UsageError
+from synmem.layouts.heads import BOM
 from synmem.layouts.interchange import jsonl as jsonlines
 from synmem.layouts.interchange.json_text import TooLarge, Window, as_text
 from synmem.layouts.interchange.ordinary import id_of
 from synmem.layouts.shapes import MALFORMED, Told
 from synmem.messages import (
     Conversation,
+    Holds,
     JSONObject,
     Message,
     Unreadable,
+    canonical,
     conversation_refusal,
     dump_json,
     encode_line,
@@ -39,7 +42,6 @@ Unfold = Callable[[JSONObject, str], Told]
 with its number."""
 
 _HEAD: Final = 1 << 16
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 class _Found(NamedTuple):
@@ -138,7 +140,7 @@ class _Names:
 
 def _values(file: BinaryIO) -> Iterator[_Found]:
     """The values in the file, in order."""
-    head = file.read(_HEAD).removeprefix(_BOM)
+    head = file.read(_HEAD).removeprefix(BOM)
     head += file.readline()
     if head.lstrip()[:1] == b"[" or not _is_lines(head):
         yield from _elements(Window(_Joined(head, file)))  # type: ignore[arg-type]
@@ -265,12 +267,26 @@ def unfit(value: Any) -> str | None:
     return None
 
 
+def own_of(extra: JSONObject | None, form: str) -> JSONObject:
+    """What of an extra a file of that form put there; empty where that is nothing."""
+    own = (extra or {}).get(form)
+    return own if isinstance(own, dict) else {}
+
+
+def says(item: Any, message: Message, message_of: Callable[[Any], Message], holds: Holds) -> bool:
+    """Whether an item of a form, of which `message_of` tells the message, says what this one does,
+    as far as the form holds it."""
+    try:
+        return canonical(message_of(item), holds) == canonical(message, holds)
+    except ValueError:
+        return False
+
+
 def members(conversation: Conversation, form: str) -> tuple[JSONObject, list[str]]:
     """What the object of a conversation had besides, in a file of that form; and what of it no JSON
     can hold."""
-    own = (conversation.extra or {}).get(form)
     kept, lost = {}, []
-    for key, value in own.items() if isinstance(own, dict) else ():
+    for key, value in own_of(conversation.extra, form).items():
         try:
             strict({key: value})
             kept[key] = value

@@ -13,18 +13,28 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from msgspec import structs
+
 from synmem.layouts.interchange import dialects
-from synmem.layouts.interchange.objects import each_read, list_under, read_objects, same, unfit
+from synmem.layouts.interchange.objects import (
+    each_read,
+    list_under,
+    own_of,
+    read_objects,
+    same,
+    says,
+    unfit,
+)
 from synmem.layouts.shapes import Told
 from synmem.messages import (
     Holds,
     JSONObject,
     Message,
     are_objects,
-    canonical,
     flat_call,
     parse_json,
     parts_beside_calls,
+    text_of_parts,
 )
 
 NAME: Final = "openai"
@@ -79,12 +89,7 @@ def message_of(item: Any) -> Message:
         parts=parts,
     )
     own = _beside(message, item)
-    if not own:
-        return message
-    return Message(
-        message.role, content, tool_calls=message.tool_calls, tool_call_id=message.tool_call_id,
-        name=message.name, parts=parts, extra={NAME: own},
-    )  # fmt: skip
+    return structs.replace(message, extra={NAME: own}) if own else message
 
 
 def _beside(message: Message, item: JSONObject) -> JSONObject:
@@ -106,18 +111,12 @@ def _content(item: JSONObject) -> tuple[str, list[JSONObject] | None]:
     if isinstance(content, list):
         if not are_objects(content):
             raise ValueError("content is a list that holds something else than parts")
-        return text_of(content), content or None
+        return text_of_parts(content), content or None
     if content is not None:
         raise ValueError("content is neither text nor a list of parts")
     if "content" not in item and not any(item.get(key) for key in _SAYS):
         raise ValueError("no content")
     return "", None
-
-
-def text_of(parts: list[JSONObject]) -> str:
-    """The text of the parts that have one."""
-    texts = (part.get("text") for part in parts if part.get("type") == "text")
-    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _text(item: JSONObject, key: str) -> str | None:
@@ -171,21 +170,12 @@ class Folded(NamedTuple):
 
 def fold(message: Message) -> Folded:
     """The object of a message that is not refused: as it was read, where it says the same still."""
-    own = (message.extra or {}).get(NAME)
-    usual = _usual(message)
-    if not isinstance(own, dict) or not own:
+    own, usual = own_of(message.extra, NAME), _usual(message)
+    if not own:
         return usual
     whole = own.get("message")
     item = whole if isinstance(whole, dict) else {**usual.item, **own}
-    return Folded(item, []) if _says(item, message) else usual
-
-
-def _says(item: JSONObject, message: Message) -> bool:
-    """Whether an object says what the message says."""
-    try:
-        return canonical(message_of(item), HOLDS) == canonical(message, HOLDS)
-    except ValueError:
-        return False
+    return Folded(item, []) if says(item, message, message_of, HOLDS) else usual
 
 
 def is_older(message: Message) -> bool:

@@ -14,7 +14,15 @@ from typing import Any, BinaryIO, Final
 
 from msgspec import structs
 
-from synmem.layouts.interchange.objects import each_read, list_under, read_objects, same, unfit
+from synmem.layouts.interchange.objects import (
+    each_read,
+    list_under,
+    own_of,
+    read_objects,
+    same,
+    says,
+    unfit,
+)
 from synmem.layouts.interchange.openai import arguments_of
 from synmem.layouts.shapes import Told
 from synmem.messages import (
@@ -23,7 +31,6 @@ from synmem.messages import (
     Message,
     Unreadable,
     are_objects,
-    canonical,
     flat_call,
     parse_json,
 )
@@ -136,11 +143,7 @@ def fold(message: Message) -> list[JSONObject]:
         return usual
     turn = own.get("turn")
     item = turn if isinstance(turn, dict) else {**usual[0], **own}
-    try:
-        same_still = canonical(message_of(item), HOLDS) == canonical(message, HOLDS)
-    except ValueError:
-        same_still = False
-    return [item] if same_still else usual
+    return [item] if says(item, message, message_of, HOLDS) else usual
 
 
 def lost(message: Message) -> list[str]:
@@ -155,8 +158,7 @@ def stands_beside(message: Message) -> bool:
 
 
 def _own(message: Message) -> JSONObject:
-    own = (message.extra or {}).get(NAME)
-    return own if isinstance(own, dict) else {}
+    return own_of(message.extra, NAME)
 
 
 _as_python = json.JSONEncoder(ensure_ascii=False).encode

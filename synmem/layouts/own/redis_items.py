@@ -13,12 +13,12 @@ was, and so it is written back: other keys as they are, and `content` null, an e
 import json
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from synmem.layouts.own.synapsekit import RESERVED, pack, unpack
-from synmem.messages import JSONObject, Message, are_objects, parse_json, plain
+from synmem.messages import JSONObject, Message, are_objects, parse_json, plain, text_of_parts
 
 ORIGIN: Final = "synapsekit"
 _FROM_PARTS: Final = "parts"
@@ -112,7 +112,7 @@ def _decode_unusual(item: bytes) -> Message:
         raise ValueError("metadata is JSON, but not an object")
     parts = None
     if content and are_objects(content):
-        parts, content = content, _text_of(content)
+        parts, content = content, text_of_parts(content)
     elif content is None or content == []:
         data["content"], content = content, ""
     if not isinstance(content, str):
@@ -133,8 +133,3 @@ def _with(message: Message, parts: list[JSONObject] | None, others: JSONObject) 
     kept = extra.get(ORIGIN)
     ours = {**(kept if isinstance(kept, dict) else {}), **others}
     return msgspec.structs.replace(message, extra={**extra, ORIGIN: ours})
-
-
-def _text_of(parts: list[JSONObject]) -> str:
-    texts: list[Any] = [part.get("text") for part in parts if part.get("type") == "text"]
-    return "\n".join(text for text in texts if isinstance(text, str))
