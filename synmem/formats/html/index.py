@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from synmem.formats.facts import count
 from synmem.formats.html.facts import encoded, facts
-from synmem.formats.html.page import END, head
+from synmem.formats.html.page import foot, listing_head
 from synmem.formats.html.text import attribute, line
 from synmem.store import ConversationInfo
 
@@ -17,8 +17,7 @@ class Index:
 
     def begin(self) -> bytes:
         """What stands before the first entry."""
-        text = f"{head('Conversations')}<header>\n<h1>Conversations</h1>\n</header>\n"
-        return encoded(f'{text}<main id="main" data-noun="conversation">\n')
+        return encoded(f'{listing_head()}<main id="main" data-noun="conversation">\n')
 
     def entry(self, info: ConversationInfo, file: str) -> bytes:
         """A conversation, and the name of the file beside the index that has its page."""
@@ -32,5 +31,4 @@ class Index:
 
     def end(self) -> bytes:
         """What stands behind the last one."""
-        words = count(self._conversations, "conversation")
-        return encoded(f'</main>\n<footer class="w">{words}</footer>\n{END}')
+        return encoded(foot(count(self._conversations, "conversation")))

@@ -16,7 +16,7 @@ CONTROLS: Final = """\
 <button type="button">Unfold all</button>
 </div>
 """
-END: Final = "</body>\n</html>\n"
+_END: Final = "</body>\n</html>\n"
 
 
 class _Parts(NamedTuple):
@@ -61,3 +61,13 @@ def head(title: str) -> str:
 </head>
 <body>
 {CONTROLS}"""
+
+
+def listing_head() -> str:
+    """The same of a page that lists conversations, with what stands above them."""
+    return f"{head('Conversations')}<header>\n<h1>Conversations</h1>\n</header>\n"
+
+
+def foot(words: str) -> str:
+    """The end of a page, from its main element's on; `words` is HTML."""
+    return f'</main>\n<footer class="w">{words}</footer>\n{_END}'

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from synmem.formats.facts import count
 from synmem.formats.html import parts
 from synmem.formats.html.facts import encoded, facts, time
-from synmem.formats.html.page import END, head
+from synmem.formats.html.page import foot, head, listing_head
 from synmem.formats.html.text import line, markdown
 from synmem.messages import ROLES, Conversation, Message
 from synmem.store import ConversationInfo
@@ -78,13 +78,12 @@ class Writer:
         text = self._open if self._begun else self._head("Conversations")
         counts = f"{count(self._conversations, 'conversation')}, "
         counts += count(self._messages, "message")
-        return encoded(f'{text}</main>\n<footer class="w">{counts}</footer>\n{END}')
+        return encoded(text + foot(counts))
 
     def _head(self, title: str) -> str:
         if self._alone:
             return f"{head(title)}<header>\n"
-        text = f"{head('Conversations')}<header>\n<h1>Conversations</h1>\n</header>\n"
-        return text + '<main id="main">\n'
+        return f'{listing_head()}<main id="main">\n'
 
     def _anchor(self, number: int) -> str:
         return f"m{number}" if self._alone else f"c{self._conversations}-m{number}"
