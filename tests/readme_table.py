@@ -10,9 +10,6 @@ from typing import Final, NamedTuple
 
 from synmem.layouts import registry
 
-COMING: Final[tuple[tuple[str, str], ...]] = ()
-"""What is not read yet: whose, and where it lies."""
-
 EXPORTED: Final = (
     ("Anthropic", "bodies of requests, JSON Lines or JSON", "anthropic"),
     ("OpenAI", "chat messages, JSON Lines or JSON", "openai"),
@@ -36,7 +33,7 @@ BEGIN: Final = "<!-- does it read mine? made by tests/readme_table.py -->\n\n"
 
 
 def lines() -> Iterator[Line]:
-    """The layouts that there are, by framework, and then those that are to come."""
+    """The layouts that there are, by framework, and then the forms that are written too."""
     found: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for layout, backends in registry.LAYOUTS.items():
         title = importlib.import_module(f"synmem.layouts.foreign.{layout}").TITLE
@@ -52,8 +49,6 @@ def lines() -> Iterator[Line]:
         yield Line(title, where, "yes", writes, f"yes: `{layout}`")
     for framework, where, form in EXPORTED:
         yield Line(framework, where, "yes", "`export`", f"yes: `{form}`")
-    for framework, where in COMING:
-        yield Line(framework, where, *["not yet"] * 3)
 
 
 def _by_title(found: tuple[tuple[str, str, str], object]) -> tuple[str, bool]:

@@ -8,33 +8,21 @@ from typing import Any
 
 import pytest
 from typer.main import get_command
-from typer.testing import CliRunner, Result
 
 import synmem
 from synmem import places
 from synmem.cli import completing
 from synmem.cli.app import app
 from synmem.errors import ProfileNotFound, StoreNotFound, Unsupported, UsageError
-from synmem.layouts.registry import LAYOUTS
 from synmem.places import PLACES, Machine
 from synmem.profiles import resolve
 from synmem.settings import KEYS, checked
+from tests.at_places import FIXTURES, put
+from tests.cli.moved import run
 
-FIXTURES = Path(__file__).parent / "fixtures"
 LINUX = Machine("linux", {}, "/home/u")
 MACOS = Machine("darwin", {}, "/Users/u")
 WINDOWS = Machine("win32", {}, r"C:\Users\u")
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
-
-
-def put(fixture: str, target: Path) -> Path:
-    """A fixture's file where its program would have it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(FIXTURES / fixture, target)
-    return target
 
 
 @pytest.fixture
@@ -150,11 +138,6 @@ def test_what_a_program_keeps_is_read_at_its_place(name: str, own_folders: Path)
         shutil.copytree(fixture, target)
     else:
         put(paths[0], target)
-    if PLACES[name].spots[0].layout not in LAYOUTS:
-        assert places.there() == []
-        assert "is not read yet" in run("ls", "-p", name).stderr
-        assert run("discover").stdout == ""
-        pytest.skip("its layout is not read yet")
     assert places.there() == [name]
     result = run("ls", "--json", "-p", name)
     assert result.exit_code in (0, 6), result.stderr

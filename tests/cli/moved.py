@@ -33,12 +33,26 @@ def make(path: Path, said: Mapping[str, Sequence[str]], **own: Any) -> Path:
 
 def said(path: Path) -> dict[str, list[str]]:
     """What is said in a store, by conversation."""
-    result = run("export", "-p", path, "--json")
-    assert result.exit_code == 0, result.stderr
     return {
         each["conversation_id"]: [message["content"] for message in each["messages"]]
-        for each in json.loads(result.stdout)
+        for each in exported(path)
     }
+
+
+def exported(place: Path) -> list[dict[str, Any]]:
+    """Every conversation of a place, as it is exported."""
+    result = run("export", "-p", place, "--json")
+    assert result.exit_code == 0, result.stderr
+    found: list[dict[str, Any]] = json.loads(result.stdout)
+    return found
+
+
+def check_copy(place: Path, own: Path) -> None:
+    """All of a place can be brought into a store of our own."""
+    for command in ("migrate", "check"):
+        result = run(command, place, own)
+        assert result.exit_code == 0, result.stderr
+    assert said(own) == said(place)
 
 
 def lines(said: Mapping[str, Sequence[str]]) -> bytes:

@@ -11,18 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from synmem.cli.app import app
 from synmem.operations.discovering import footprint, look
+from tests.at_places import FIXTURES, put
+from tests.cli.moved import run
 from tests.cli.processes import in_pipe, on_terminal
 from tests.nobody import as_nobody
-
-FIXTURES = Path(__file__).parent.parent / "fixtures"
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
 
 
 def found(*arguments: str, code: int = 0) -> list[dict[str, Any]]:
@@ -30,12 +24,6 @@ def found(*arguments: str, code: int = 0) -> list[dict[str, Any]]:
     assert result.exit_code == code, result.stderr
     data: list[dict[str, Any]] = json.loads(result.stdout)
     return data
-
-
-def put(fixture: str, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(FIXTURES / fixture, target)
-    return target
 
 
 @pytest.fixture

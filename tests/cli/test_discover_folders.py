@@ -13,22 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from synmem.cli.app import app
 from synmem.operations.discovering import walk
 from synmem.operations.discovering.walk import together
 from synmem.places import root_of
+from tests.at_places import FIXTURES, put
+from tests.cli.moved import run
 from tests.cli.test_discover import WATCHED, tree
 from tests.layouts.test_fixtures import ALL
 from tests.nobody import as_nobody
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 LINE = b'{"conversation_id":"a","role":"user","content":"hello"}\n'
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
 
 
 def found(*arguments: str | Path, code: int = 0) -> dict[str, dict[str, Any]]:
@@ -142,10 +137,8 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_place_of_a_program_has_its_name(own_folders: Path) -> None:
-    target = own_folders / "config/io.datasette.llm/logs.db"
-    target.parent.mkdir(parents=True)
-    shutil.copy(FIXTURES / "llm-logs-new/logs.db", target)
-    shutil.copy(FIXTURES / "llm-logs-new/logs.db", own_folders / "copy.db")
+    put("llm-logs-new/logs.db", own_folders / "config/io.datasette.llm/logs.db")
+    put("llm-logs-new/logs.db", own_folders / "copy.db")
     assert {*found(own_folders)} == {"llm", str(own_folders / "copy.db")}
 
 
@@ -166,7 +159,7 @@ def test_every_fixture_that_a_file_holds_is_found(tmp_path: Path) -> None:
     for store, each in found(tmp_path / "all").items():
         fixture = Path(store).relative_to(tmp_path / "all").parts[0].partition("?")[0]
         layouts.setdefault(fixture, set()).add(each["layout"])
-    there = {each.name for each in ALL if each.backend in ("sqlite", "file") and not each.missing}
+    there = {each.name for each in ALL if each.backend in ("sqlite", "file")}
     assert layouts.keys() == there
     assert all(len(its) == 1 for its in layouts.values()), layouts
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.moved import run
+from tests.cli.moved import exported, run
 from tests.cli.test_langchain import done
 from tests.services import frameworks_of_files
 
@@ -32,7 +32,7 @@ def test_what_a_framework_writes_is_read_as_it_reads_it(
     with frameworks_of_files.running(layout) as real:
         wanted = real.ask(layout, folder=str(theirs), **how)
     where = theirs / place
-    found = json.loads(done("export", "--json", "-p", where))
+    found = exported(where)
     assert {
         each["conversation_id"]: [[m["role"], m["content"]] for m in each["messages"]]
         for each in found

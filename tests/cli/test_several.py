@@ -8,34 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from synmem.cli.app import app
 from synmem.operations.derived import meaning_file, word_file
 from synmem.operations.searching import search as searching
 from synmem.profiles import resolve
+from tests.at_places import FIXTURES, put
+from tests.cli.moved import run
 from tests.cli.processes import in_pipe, on_terminal
-
-FIXTURES = Path(__file__).parent.parent / "fixtures"
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
-
-
-def ok(*arguments: str) -> str:
-    result = run(*arguments)
-    assert result.exit_code == 0, result.stderr
-    return result.stdout
+from tests.cli.test_langchain import done
 
 
 def found(*arguments: str) -> list[dict[str, Any]]:
-    data: list[dict[str, Any]] = json.loads(ok(*arguments, "--json"))
+    data: list[dict[str, Any]] = json.loads(done(*arguments, "--json"))
     return data
 
 
 def add(store: Path, conversation: str, text: str, time: str = "2026-01-01T00:00:00Z") -> None:
-    ok("add", conversation, text, "-p", str(store), "--at", time)
+    done("add", conversation, text, "-p", str(store), "--at", time)
 
 
 @pytest.fixture
@@ -56,10 +45,9 @@ def home(own_folders: Path) -> Path:
         ("llm-logs-new/logs.db", "config/io.datasette.llm/logs.db"),
         ("mem0-history/history.db", ".mem0/history.db"),
     ):
-        (own_folders / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(FIXTURES / fixture, own_folders / target)
-    ok("profile", "add", "mine", str(own_folders / "mine.db"))
-    ok("add", "mine-1", "the weather in Zürich", "-p", "mine")
+        put(fixture, own_folders / target)
+    done("profile", "add", "mine", str(own_folders / "mine.db"))
+    done("add", "mine-1", "the weather in Zürich", "-p", "mine")
     return own_folders
 
 
@@ -68,13 +56,13 @@ def home(own_folders: Path) -> Path:
 
 def test_ls_says_whose_each_conversation_is(two: tuple[Path, Path]) -> None:
     first, second = map(str, two)
-    assert ok("ls", "-p", first, "-p", second) == f"{first}\ta\n{first}\tb\n{second}\tc\n"
-    assert ok("ls", "-0", "-p", second, "-p", first) == f"{second}\tc\0{first}\ta\0{first}\tb\0"
+    assert done("ls", "-p", first, "-p", second) == f"{first}\ta\n{first}\tb\n{second}\tc\n"
+    assert done("ls", "-0", "-p", second, "-p", first) == f"{second}\tc\0{first}\ta\0{first}\tb\0"
     data = found("ls", "-p", first, "-p", second)
     assert [(each["store"], each["conversation_id"], each["messages"]) for each in data] == [
         (first, "a", 1), (first, "b", 1), (second, "c", 2),
     ]  # fmt: skip
-    lines = ok("ls", "-p", first, "-p", second, "-f", "jsonl").splitlines()
+    lines = done("ls", "-p", first, "-p", second, "-f", "jsonl").splitlines()
     assert [json.loads(line) for line in lines] == data
 
 
@@ -90,11 +78,9 @@ def test_ls_sorts_and_limits_over_all(two: tuple[Path, Path]) -> None:
     assert len(found("ls", "-p", first, "-p", second, "--match", "[ab]")) == 2
 
 
-def test_ls_on_a_terminal_has_a_column_for_the_store(
-    two: tuple[Path, Path], tmp_path: Path
-) -> None:
-    ok("profile", "add", "one", str(two[0]))
-    ok("profile", "add", "two", str(two[1]))
+def test_ls_on_a_terminal_has_a_column_for_the_store(two: tuple[Path, Path]) -> None:
+    done("profile", "add", "one", str(two[0]))
+    done("profile", "add", "two", str(two[1]))
     code, shown = on_terminal("ls", "-p", "one", "-p", "two", NO_COLOR="1")
     rows = [line.split() for line in shown.splitlines()]
     assert code == 0
@@ -109,20 +95,20 @@ def test_an_id_that_cannot_stand_in_a_line_is_named_and_its_neighbours_keep_thei
     add(two[0], "a\tx", "tab")
     result = run("ls", "-p", first, "-p", second)
     assert (result.exit_code, result.stdout) == (6, f"{first}\ta\n{first}\tb\n{second}\tc\n")
-    assert ok("ls", "-0", "-p", first, "-p", second).split("\0")[1] == f"{first}\ta\tx"
+    assert done("ls", "-0", "-p", first, "-p", second).split("\0")[1] == f"{first}\ta\tx"
 
 
 def test_one_store_by_two_names_is_listed_once(two: tuple[Path, Path], tmp_path: Path) -> None:
     first, second = map(str, two)
-    ok("profile", "add", "one", first)
+    done("profile", "add", "one", first)
     (tmp_path / "link.db").symlink_to(two[0])
-    told = ok("ls", "-p", first, "-p", "one", "-p", str(tmp_path / "link.db"), "-p", second)
-    assert told == ok("ls", "-p", first, "-p", second)
+    told = done("ls", "-p", first, "-p", "one", "-p", str(tmp_path / "link.db"), "-p", second)
+    assert told == done("ls", "-p", first, "-p", second)
 
 
 def test_a_repeated_store_is_one_of_several(two: tuple[Path, Path]) -> None:
     first = str(two[0])
-    assert ok("ls", "-p", first, "-p", first) == f"{first}\ta\n{first}\tb\n"
+    assert done("ls", "-p", first, "-p", first) == f"{first}\ta\n{first}\tb\n"
 
 
 def test_a_store_of_the_environment_is_one_whatever_is_in_its_path(
@@ -131,11 +117,11 @@ def test_a_store_of_the_environment_is_one_whatever_is_in_its_path(
     store = tmp_path / "with a space.db"
     add(store, "a", "x")
     monkeypatch.setenv("SYNMEM_PROFILE", str(store))
-    assert ok("ls") == "a\n"
-    assert ok("search", "x").startswith("a\t1\t")
-    assert ok("stats").startswith(f"store\t{store}\n")
+    assert done("ls") == "a\n"
+    assert done("search", "x").startswith("a\t1\t")
+    assert done("stats").startswith(f"store\t{store}\n")
     add(tmp_path / "other.db", "b", "y")
-    assert ok("ls", "-p", str(tmp_path / "other.db")) == "b\n"
+    assert done("ls", "-p", str(tmp_path / "other.db")) == "b\n"
 
 
 @pytest.mark.parametrize("command", ["ls", "stats", "search"])
@@ -172,7 +158,7 @@ def test_notes_say_whose_they_are(tmp_path: Path) -> None:
     add(tmp_path / "one.db", "a", "x")
     result = run("ls", "-p", str(store), "-p", str(tmp_path / "one.db"))
     assert result.stderr.startswith("left out: another branch")  # of all together
-    ok("clear", "a", "--yes", "--no-backup", "-p", str(tmp_path / "one.db"))
+    done("clear", "a", "--yes", "--no-backup", "-p", str(tmp_path / "one.db"))
     idle = run("ls", "--idle", "1d", "-p", str(FIXTURES / "llm-logs-new/logs.db"), "-p", str(store))
     assert f"{FIXTURES}/llm-logs-new/logs.db: left out 1 conversation whose" in idle.stderr
     assert run("ls", "-q", "-p", str(store), "-p", str(tmp_path / "one.db")).stderr == ""
@@ -191,7 +177,7 @@ def test_search_merges_by_rank_and_counts_over_all(two: tuple[Path, Path]) -> No
         (first, "the webhook of stripe fails"),
     ]  # fmt: skip
     assert found("search", "webhook", "-k", "2", "-p", first, "-p", second) == hits[:2]
-    lines = ok("search", "webhook", "-p", first, "-p", second).splitlines()
+    lines = done("search", "webhook", "-p", first, "-p", second).splitlines()
     assert lines[0] == f"{second}\tc\t1\tuser\twebhook webhook"
 
 
@@ -237,8 +223,8 @@ def test_search_in_one_conversation_looks_for_it_in_each(two: tuple[Path, Path])
 
 
 def test_search_on_a_terminal_says_whose_a_hit_is(two: tuple[Path, Path]) -> None:
-    ok("profile", "add", "one", str(two[0]))
-    ok("profile", "add", "two", str(two[1]))
+    done("profile", "add", "one", str(two[0]))
+    done("profile", "add", "two", str(two[1]))
     code, shown = on_terminal("search", "fails", "-p", "one", "-p", "two", NO_COLOR="1")
     assert code == 0
     assert shown.splitlines()[0] == "one  b  1  user"
@@ -258,15 +244,15 @@ def test_stats_of_several_are_a_block_each(two: tuple[Path, Path]) -> None:
     assert [(each["store"], each["conversations"], each["messages"]) for each in data] == [
         (first, 2, 2), (second, 1, 2),
     ]  # fmt: skip
-    lines = [line.split("\t") for line in ok("stats", "-p", first, "-p", second).splitlines()]
+    lines = [line.split("\t") for line in done("stats", "-p", first, "-p", second).splitlines()]
     assert [first, "messages", "2"] in lines
     assert [second, "messages user", "2"] in lines
     assert {line[0] for line in lines} == {first, second}
 
 
 def test_stats_on_a_terminal_have_a_row_each_and_one_for_all(two: tuple[Path, Path]) -> None:
-    ok("profile", "add", "one", str(two[0]))
-    ok("profile", "add", "two", str(two[1]))
+    done("profile", "add", "one", str(two[0]))
+    done("profile", "add", "two", str(two[1]))
     code, shown = on_terminal("stats", "-p", "one", "-p", "two", NO_COLOR="1")
     rows = [line.split() for line in shown.splitlines()]
     assert code == 0
@@ -280,16 +266,16 @@ def test_stats_name_the_indexes_and_search_forgets_them(
     first, second = map(str, two)
     monkeypatch.setattr("synmem.cli.searching._LARGE", 1)
     found("search", "webhook", "-p", first, "-p", second)
-    [index] = json.loads(ok("stats", "-p", first, "--json"))["indexes"]
+    [index] = json.loads(done("stats", "-p", first, "--json"))["indexes"]
     assert index["kind"] == "words"
     assert index["bytes"] == Path(index["path"]).stat().st_size
-    assert f"index of words\t{index['bytes']}" in ok("stats", "-p", first).splitlines()
+    assert f"index of words\t{index['bytes']}" in done("stats", "-p", first).splitlines()
     assert "index of words" in on_terminal("stats", "-p", first)[1]
     gone = run("search", "--forget", "-p", first, "-p", second)
     assert (gone.exit_code, gone.stdout) == (0, "")
     assert index["path"] in gone.stderr
     assert not Path(index["path"]).exists()
-    assert json.loads(ok("stats", "-p", second, "--json"))["indexes"] == []
+    assert json.loads(done("stats", "-p", second, "--json"))["indexes"] == []
     assert "there was no index" in run("search", "--forget", "-p", first).stderr
     assert run("search", "x", "--forget", "-p", first).exit_code == 2
 
@@ -298,7 +284,7 @@ def test_what_is_remembered_of_files_is_an_index_too(tmp_path: Path, own_folders
     sessions = tmp_path / "projects"
     for number in range(40):  # as many as are worth it
         shutil.copytree(FIXTURES / "claude-code/projects", sessions / str(number))
-    [index] = json.loads(ok("stats", "-q", "-p", str(sessions), "--json"))["indexes"]
+    [index] = json.loads(done("stats", "-q", "-p", str(sessions), "--json"))["indexes"]
     file = Path(index["path"])
     assert (index["kind"], index["bytes"]) == ("files", file.stat().st_size)
     assert file.stat().st_mode & 0o777 == 0o600
@@ -316,37 +302,37 @@ def test_everywhere_is_the_profiles_of_files_and_the_places_of_programs(home: Pa
     hits = found("search", "weather", "--everywhere")
     assert {hit["store"] for hit in hits} >= {"mine", "llm"}
     assert {each["store"] for each in found("stats", "--everywhere")} == stores
-    done = in_pipe("ls", "--everywhere")
-    assert done.stdout.decode() == ok("ls", "--everywhere")
+    piped = in_pipe("ls", "--everywhere")
+    assert piped.stdout.decode() == done("ls", "--everywhere")
 
 
 def test_what_a_profile_leaves_out_is_left_out_also_as_a_place(home: Path) -> None:
     config = home / "config/synmem/config.toml"
-    ok("profile", "add", "talks", str(home / ".mem0/history.db"))
+    done("profile", "add", "talks", str(home / ".mem0/history.db"))
     assert "talks" in {each["store"] for each in found("ls", "--everywhere")}
     config.write_text(config.read_text() + "everywhere = false\n")
     assert {each["store"] for each in found("ls", "--everywhere")} == {"mine", "llm"}
     assert len(found("ls", "-p", "talks", "-p", "mine")) == 8  # it is left out only there
-    assert "everywhere" in ok("profile", "show", "talks")
-    assert "everywhere" not in ok("profile", "show", "mine")
+    assert "everywhere" in done("profile", "show", "talks")
+    assert "everywhere" not in done("profile", "show", "mine")
 
 
 def test_a_profile_that_nothing_was_added_to_is_no_fault(home: Path) -> None:
-    ok("profile", "add", "fresh", str(home / "fresh.db"))
-    ok("ls", "--everywhere")
-    ok("profile", "add", "away", "/nowhere/at/all/chat.db")
+    done("profile", "add", "fresh", str(home / "fresh.db"))
+    done("ls", "--everywhere")
+    done("profile", "add", "away", "/nowhere/at/all/chat.db")
     result = run("ls", "--everywhere")
     assert result.exit_code == 6
     assert "away: cannot be read: " in result.stderr
 
 
 def test_servers_are_asked_only_where_that_is_wanted(home: Path) -> None:
-    ok("profile", "add", "cache", "redis://127.0.0.1:1/0")
-    ok("search", "weather", "--everywhere")
+    done("profile", "add", "cache", "redis://127.0.0.1:1/0")
+    done("search", "weather", "--everywhere")
     result = run("search", "weather", "--everywhere", "--servers")
     assert result.exit_code == 6
     assert "cache: cannot be read: " in result.stderr
-    assert result.stdout == ok("search", "weather", "--everywhere")
+    assert result.stdout == done("search", "weather", "--everywhere")
 
 
 def test_a_broken_profile_is_named(home: Path) -> None:
@@ -355,7 +341,7 @@ def test_a_broken_profile_is_named(home: Path) -> None:
     result = run("ls", "--everywhere")
     assert result.exit_code == 6
     assert "left out: profile 'odd'" in result.stderr
-    assert len(result.stdout.splitlines()) == len(ok("ls", "-p", "mine", "-p", "llm", "-p", "mem0").splitlines())  # fmt: skip
+    assert len(result.stdout.splitlines()) == len(done("ls", "-p", "mine", "-p", "llm", "-p", "mem0").splitlines())  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -386,14 +372,14 @@ def test_meanings_are_sought_offline_everywhere(
     identity = resolve("mine").identity
     assert meaning_file(identity, offline=True).exists()
     assert not meaning_file(identity).exists()
-    [index] = json.loads(ok("stats", "-p", "mine", "--json"))["indexes"]
+    [index] = json.loads(done("stats", "-p", "mine", "--json"))["indexes"]
     assert index["path"] == str(meaning_file(identity, offline=True))
-    ok("search", "--forget", "--everywhere")
+    done("search", "--forget", "--everywhere")
     assert not meaning_file(identity, offline=True).exists()
 
 
 def test_where_nothing_is_everywhere_finds_nothing() -> None:
-    assert ok("ls", "--everywhere") == ""
+    assert done("ls", "--everywhere") == ""
     assert found("search", "x", "--everywhere") == []
     assert found("stats", "--everywhere") == []
 

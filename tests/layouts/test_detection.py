@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from synmem.as_read import at_once
 from synmem.backends.file.finding import look
 from synmem.backends.file.members import FilePlace, FolderPlace
 from synmem.layouts import registry
-from synmem.layouts.heads import SIZE, Head
+from synmem.layouts.heads import Head
 from tests.layouts.foreign.folders import files_of, spoiled
 from tests.layouts.foreign.wholes import FIXTURES
 from tests.layouts.test_fixtures import ALL, Fixture
@@ -64,12 +65,7 @@ def fits(path: Path) -> list[str]:
         if path.is_dir()
         else FilePlace(path, str(path), None, path.name)
     )
-    steps = look(place, None, alone=path.is_file())
-    try:
-        while True:
-            next(steps)
-    except StopIteration as done:
-        return [fit.layout for fit in done.value.fits]
+    return [fit.layout for fit in at_once(look(place, None, alone=path.is_file())).fits]
 
 
 def test_every_layout_of_files_has_a_fixture() -> None:
@@ -102,6 +98,4 @@ SHAPES: list[Any] = [
 def test_no_layout_stumbles_over_how_a_file_begins(fixture: str, data: some.DataObject) -> None:
     for name, said in data.draw(spoiled(files_of(fixture))).items():
         for shape in SHAPES:
-            assert isinstance(
-                shape.misses(Head(name, said[:SIZE], whole=len(said) <= SIZE)), str | None
-            )
+            assert isinstance(shape.misses(Head.of(name, said)), str | None)

@@ -46,15 +46,8 @@ class Fixture(NamedTuple):
     name: str
     place: str
     backend: str = "sqlite"
-    missing: str | None = None
-    """What there is to do before it can be read."""
     elsewhere: tuple[str, ...] = ()
     """The conversations that lie in other files of the folder."""
-
-
-def coming(name: str, place: str, missing: str, backend: str = "sqlite") -> Fixture:
-    """A fixture that cannot be read yet, and why."""
-    return Fixture(name, place, backend, missing)
 
 
 ALL = [
@@ -145,12 +138,6 @@ ALL = [
 ]  # fmt: skip
 
 
-def _marks(fixture: Fixture) -> list[pytest.MarkDecorator]:
-    if fixture.missing is None:
-        return []
-    return [pytest.mark.xfail(reason=f"{fixture.missing} yet", strict=True)]
-
-
 # --- what must be there ---------------------------------------------------------------------
 
 
@@ -171,7 +158,7 @@ def test_the_fixtures_are_the_originals() -> None:
     assert all(filecmp.cmp(FIXTURES / n, ORIGINALS / n, shallow=False) for n in names)
 
 
-@pytest.mark.parametrize("fixture", [pytest.param(f, marks=_marks(f), id=f.name) for f in ALL])
+@pytest.mark.parametrize("fixture", ALL, ids=lambda each: each.name)
 def test_a_fixture_is_read_exactly_and_nothing_is_changed(
     fixture: Fixture, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -17,7 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import pytest
 
@@ -147,7 +147,18 @@ def running(backend: str, folder: Path) -> Iterator[Server]:
         without(backend, str(missing))
 
 
-def without(backend: str, reason: str) -> None:
+@contextlib.contextmanager
+def had(name: str, what: str) -> Iterator[None]:
+    """What is done inside of it fetches a program: of that name, and what it is. Where it cannot be
+    had the test is skipped with the reason."""
+    try:
+        yield
+    except Missing as missing:
+        without(name, str(missing))
+    BEHIND[name] = what
+
+
+def without(backend: str, reason: str) -> NoReturn:
     """Skip a test that has no server (or no Node.js), or fail it where that is required."""
     if backend in os.environ.get("SYNMEM_REQUIRE", "").split(","):
         pytest.fail(f"{backend} is required, but: {reason}")

@@ -165,10 +165,6 @@ class Page:
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code
             )
 
-    def screenshot(self, to: Path) -> None:
-        """What is seen, as a picture."""
-        to.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot")["data"]))
-
     def printed(self, to: Path) -> None:
         """It on paper, as PDF."""
         to.write_bytes(base64.b64decode(self.ask("Page.printToPDF", printBackground=True)["data"]))

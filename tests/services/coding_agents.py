@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.services import BEHIND, Missing, npm_programs, without
+from tests.services import had, npm_programs
 from tests.services.npm_programs import Program
 from tests.services.scripted_model import ScriptedModel
 
@@ -112,12 +112,8 @@ def running(name: str, home: Path, model: ScriptedModel) -> Iterator[Agent]:
     """The agent of that layout with that home. Where it cannot be had the test is skipped with the
     reason."""
     package, version, script, prepare, first, again = AGENTS[name]
-    try:
+    with had(name, f"{package} {version}"):
         command = npm_programs.script(package, version, name, script)
-    except Missing as missing:
-        without(name, str(missing))
-        return
-    BEHIND[name] = f"{package} {version}"
     agent = Agent(command, home, **prepare(home, model))
     # Of these three what is asked is an option's value, and comes last.
     ask = ["-p"] if name in ("copilot_cli", "gemini_cli", "qwen_code") else []

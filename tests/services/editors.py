@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.services import BEHIND, Missing, npm_programs, without
+from tests.services import had, npm_programs
 from tests.services.npm_programs import Program
 from tests.services.scripted_model import ScriptedModel
 
@@ -16,12 +16,8 @@ CONTINUE = "1.5.47"
 @contextmanager
 def cline(home: Path, model: ScriptedModel) -> Iterator[Program]:
     """Cline with that home. Where it cannot be had the test is skipped with the reason."""
-    try:
+    with had("cline", f"Cline {CLINE}"):
         command = npm_programs.binary("@cline/cli", CLINE, "cline")
-    except Missing as missing:
-        without("cline", str(missing))
-        return
-    BEHIND["cline"] = f"Cline {CLINE}"
     editor = Program(command, home, CLINE_TELEMETRY_DISABLED="1")
     editor.run("auth", "-p", "openai-compatible", "-k", "x", "-m", "mock-1", "-b", model.url)
     yield editor
@@ -30,12 +26,8 @@ def cline(home: Path, model: ScriptedModel) -> Iterator[Program]:
 @contextmanager
 def continue_dev(home: Path, model: ScriptedModel) -> Iterator[Program]:
     """Continue with that home. Where it cannot be had the test is skipped with the reason."""
-    try:
+    with had("continue", f"Continue {CONTINUE}"):
         command = npm_programs.script("@continuedev/cli", CONTINUE, "continue", "dist/cn.js")
-    except Missing as missing:
-        without("continue", str(missing))
-        return
-    BEHIND["continue"] = f"Continue {CONTINUE}"
     known = {
         "name": "mock",
         "provider": "openai",

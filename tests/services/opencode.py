@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.services import BEHIND, Missing, npm_programs, without
+from tests.services import had, npm_programs
 from tests.services.npm_programs import Program
 from tests.services.scripted_model import ScriptedModel
 
@@ -31,12 +31,8 @@ class OpenCode(Program):
 @contextmanager
 def running(home: Path, model: ScriptedModel) -> Iterator[OpenCode]:
     """opencode with that home. Where it cannot be had the test is skipped with the reason."""
-    try:
+    with had("opencode", f"opencode {VERSION}"):
         command = npm_programs.binary("opencode", VERSION, "opencode")
-    except Missing as missing:
-        without("opencode", str(missing))
-        return
-    BEHIND["opencode"] = f"opencode {VERSION}"
     yield OpenCode(
         command,
         home,

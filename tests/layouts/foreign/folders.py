@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 import synmem
 from synmem.layouts import registry
-from synmem.layouts.heads import SIZE, Head
+from synmem.layouts.heads import Head
 from synmem.layouts.shapes import MALFORMED, Files, Folder, Told
 from synmem.messages import Message, Unreadable
 from tests.conformance import run
@@ -58,9 +58,7 @@ def groups(layout: str, files: Data) -> Iterator[Files]:
     """What is read together, of what is of the layout by how it begins."""
     shape = folder_of(layout)
     for name, members in shape.group(sorted(files)).items():
-        first = files[members[0]]
-        head = Head(members[0], first[:SIZE], whole=len(first) <= SIZE)
-        if shape.misses(head) == "":
+        if shape.misses(Head.of(members[0], files[members[0]])) == "":
             yield Files(name, {member: files[member] for member in members})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.moved import run, said
+from tests.cli.moved import check_copy, exported, run
 from tests.cli.test_langchain import done
 from tests.services import coding_agents
 from tests.services.coding_agents import Agent
@@ -63,12 +63,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield started
 
 
-def told(place: Path) -> list[dict[str, Any]]:
-    """Every conversation, as it is exported."""
-    found: list[dict[str, Any]] = json.loads(done("export", "--json", "-p", place))
-    return found
-
-
 def without_blank(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Role and content of what has a text or is called, less the thoughts."""
     return [
@@ -83,7 +77,7 @@ def test_what_was_said_to_an_agent_is_read(name: str, start: Start, tmp_path: Pa
     agent = start(name)
     place = agent.home / PLACES[name]
     agent.run(*agent.first, "Is it warm?")
-    (talk,) = told(place)
+    (talk,) = exported(place)
     calls = [call for each in talk["messages"] for call in each.get("tool_calls", [])]
     assert [(call["name"], call["arguments"]) for call in calls] == [
         (SHELL[name].name, dict(SHELL[name].arguments))
@@ -95,7 +89,7 @@ def test_what_was_said_to_an_agent_is_read(name: str, start: Start, tmp_path: Pa
     assert [each for each in words if each] == ["Is it warm?", "Let me check.", "It is 21 °C."]
     assert "Need the weather." in json.dumps(talk["messages"])
     agent.run(*agent.again, "Grüße, you")
-    (longer,) = told(place)
+    (longer,) = exported(place)
     assert longer["conversation_id"] == talk["conversation_id"]
     assert longer["messages"][: len(talk["messages"])] == talk["messages"] or name == "gemini_cli"
     assert without_blank(longer["messages"])[:-2] == without_blank(talk["messages"])
@@ -105,16 +99,13 @@ def test_what_was_said_to_an_agent_is_read(name: str, start: Start, tmp_path: Pa
     ]
     times = [each["created_at"] for each in longer["messages"]]
     assert times == sorted(times)
-    own = tmp_path / "own.db"
-    done("migrate", place, own)
-    done("check", place, own)
-    assert said(own) == said(place)
+    check_copy(place, tmp_path / "own.db")
 
 
 def test_calls_that_claude_code_made_at_once_are_one_message(start: Start) -> None:
     agent = start("claude_code", *BOTH)
     agent.run(*agent.first, "Is it warm?")
-    (talk,) = told(agent.home / ".claude")
+    (talk,) = exported(agent.home / ".claude")
     _, called, *results, answer = talk["messages"]
     assert [call["id"] for call in called["tool_calls"]] == ["call_1", "call_2"]
     assert sorted((m["tool_call_id"], m["content"]) for m in results) == [
@@ -129,7 +120,7 @@ def test_a_session_of_claude_code_that_was_forked_is_another(start: Start) -> No
     agent = start("claude_code")
     agent.run(*agent.first, "Is it warm?")
     agent.run(*agent.again, "--fork-session", "Grüße, you")
-    short, long = sorted(told(agent.home / ".claude"), key=lambda each: len(each["messages"]))
+    short, long = sorted(exported(agent.home / ".claude"), key=lambda each: len(each["messages"]))
     assert short["conversation_id"] != long["conversation_id"]
     assert without_blank(long["messages"])[:-2] == without_blank(short["messages"])
 
@@ -138,12 +129,12 @@ def test_going_back_in_claude_code_leaves_another_branch(start: Start) -> None:
     agent = start("claude_code")
     place = agent.home / ".claude"
     agent.run(*agent.first, "Grüße, you")
-    (talk,) = told(place)
+    (talk,) = exported(place)
     id_, at = talk["conversation_id"], talk["messages"][-1]["extra"]["claude_code"]["uuid"]
     agent.run(*agent.again, "Is it warm?")
-    (longer,) = told(place)
+    (longer,) = exported(place)
     agent.run(*agent.first, "--resume", id_, "--resume-session-at", at, "Grüße, you two")
-    (now,) = told(place)
+    (now,) = exported(place)
     assert [text for role, text in without_blank(now["messages"]) if role == "user"] == [
         "Grüße, you",
         "Grüße, you two",

@@ -22,6 +22,7 @@ from tests.layouts.foreign.wholes import (
     check,
     database,
     made_as,
+    read,
     rows_of,
     spoiled,
 )
@@ -112,17 +113,6 @@ def session(path: Path, *runs: Any) -> Path:
                 (f"r{n}", n, json.dumps(data)),
             )
     return path
-
-
-def read(path: Path, conversation: str = "a") -> list[Any]:
-    """The messages of a conversation."""
-
-    async def main() -> list[Any]:
-        async with opened(path) as store:
-            return await items(store, conversation)
-
-    found: list[Any] = run(main())
-    return found
 
 
 def test_the_system_message_comes_when_it_changes(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """What the real aider writes, read as it was said and as it reads it itself."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.moved import run
+from tests.cli.moved import exported, run
 from tests.cli.test_langchain import done
 from tests.services.aider import Aider
 from tests.services.scripted_model import Answer, scripted_model
@@ -28,11 +27,6 @@ def aider(tmp_path: Path) -> Iterator[Aider]:
         yield Aider(tmp_path / "aider", model)
 
 
-def told(place: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(done("export", "--json", "-p", place))
-    return found
-
-
 def contents(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Who said what, without the two blanks that end the lines of a question."""
     return [
@@ -46,7 +40,7 @@ def test_sessions_that_aider_writes_are_read_as_they_were_said(aider: Aider) -> 
     aider.say("Grüße, you\n\n    indented, and\nmore", "--edit-format", "ask")
     aider.say("Make a program", "--edit-format", "whole")
     assert (aider.repository / "hello.py").read_text().strip() == "print('hello')"
-    found = told(aider.repository)
+    found = exported(aider.repository)
     assert [contents(each["messages"]) for each in found] == [
         [
             ("user", "What is the capital of France?"),

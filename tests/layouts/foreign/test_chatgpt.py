@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from synmem.messages import Message, Unreadable
-from tests.cli.moved import run
+from tests.cli.moved import exported, run
 from tests.layouts.foreign.exports import check_spoiled, spoiled, told_one, values_of
 from tests.layouts.foreign.folders import put, read, texts
 from tests.layouts.foreign.odd import JSON, document
@@ -315,27 +315,26 @@ def test_a_name_in_an_archive_that_leads_out_of_it_names_no_file(tmp_path: Path)
 # --- files of conversations -----------------------------------------------------------------
 
 
-def exported(place: Path) -> Any:
-    done = run("export", "-p", place, "--json")
-    assert done.exit_code == 0, done.stderr
-    return sorted(json.loads(done.stdout), key=lambda each: str(each["conversation_id"]))
+def sorted_of(place: Path) -> list[Any]:
+    """Every conversation, by its id."""
+    return sorted(exported(place), key=lambda each: str(each["conversation_id"]))
 
 
 def test_one_file_shards_and_archives_say_the_same(tmp_path: Path) -> None:
-    whole = exported(FIXTURE / "conversations.json")
+    whole = sorted_of(FIXTURE / "conversations.json")
     assert len(whole) == 7
-    assert exported(FIXTURE / "sharded") == whole
-    assert exported(zipped(FIXTURE / "sharded", tmp_path / "shards.zip")) == whole
+    assert sorted_of(FIXTURE / "sharded") == whole
+    assert sorted_of(zipped(FIXTURE / "sharded", tmp_path / "shards.zip")) == whole
     with zipfile.ZipFile(tmp_path / "one.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.write(FIXTURE / "conversations.json", "export/conversations.json")
         packed.writestr("export/user.json", "{}")
         packed.writestr("export/shared_conversations.json", '[{"id": "x", "title": "t"}]')
-    assert exported(tmp_path / "one.zip") == whole
+    assert sorted_of(tmp_path / "one.zip") == whole
 
 
 def test_a_file_that_is_cut_short_tells_what_is_whole_and_that_it_is_cut(tmp_path: Path) -> None:
     data = (FIXTURE / "conversations.json").read_bytes()
-    whole = {each["conversation_id"]: each for each in exported(FIXTURE / "conversations.json")}
+    whole = {each["conversation_id"]: each for each in sorted_of(FIXTURE / "conversations.json")}
     for length in range(4000, len(data) - 1, 1009):
         path = tmp_path / "conversations.json"
         path.write_bytes(data[:length])

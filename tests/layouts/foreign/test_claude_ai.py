@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from synmem.messages import Message, Unreadable
-from tests.cli.moved import run
+from tests.cli.moved import exported, run
 from tests.layouts.foreign.exports import check_spoiled, spoiled, told_one, values_of
 from tests.layouts.foreign.folders import put, texts
 from tests.layouts.foreign.odd import JSON, document
@@ -181,12 +181,6 @@ def test_what_cannot_be_read_is_named_in_its_place() -> None:
 def test_a_conversation_of_which_nothing_can_be_read_says_why(change: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         told_one("claude_ai", {**conversation(record("a", "x")), **change})
-
-
-def exported(place: Path) -> Any:
-    done = run("export", "-p", place, "--json")
-    assert done.exit_code == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_the_archive_as_it_was_downloaded_says_the_same(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.moved import run, said
-from tests.cli.test_langchain import done
+from tests.cli.moved import check_copy, exported, run
 from tests.services import editors
 from tests.services.npm_programs import Program
 from tests.services.scripted_model import Answer, Call, scripted_model
@@ -47,8 +46,7 @@ def continue_dev(tmp_path: Path) -> Iterator[Program]:
 
 def told(path: Path) -> dict[str, dict[str, Any]]:
     """Every conversation, as it is exported, by what is asked first."""
-    found = json.loads(done("export", "--json", "-p", path))
-    return {each["messages"][0]["content"]: each for each in found}
+    return {each["messages"][0]["content"]: each for each in exported(path)}
 
 
 def check_talk(messages: list[Any], call: Call) -> None:
@@ -59,14 +57,6 @@ def check_talk(messages: list[Any], call: Call) -> None:
     assert called["tool_calls"] == [ours]
     assert (result["role"], result["content"]) == ("tool", "21")
     assert (result["tool_call_id"], result["name"]) == ("call_1", call.name)
-
-
-def check_copy(place: Path, tmp_path: Path) -> None:
-    """All of it can be brought into a store of our own."""
-    own = tmp_path / "own.db"
-    done("migrate", place, own)
-    done("check", place, own)
-    assert said(own) == said(place)
 
 
 def test_what_was_said_to_cline_is_read(cline: Program, tmp_path: Path) -> None:
@@ -83,7 +73,7 @@ def test_what_was_said_to_cline_is_read(cline: Program, tmp_path: Path) -> None:
         "Grüße, you",
         "Hi 👋🏽.\n",
     ]
-    check_copy(place, tmp_path)
+    check_copy(place, tmp_path / "own.db")
 
 
 def test_a_sub_agent_of_cline_is_a_conversation_of_its_own(cline: Program) -> None:

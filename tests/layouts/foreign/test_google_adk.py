@@ -16,13 +16,14 @@ from synmem.layouts.foreign import google_adk
 from synmem.messages import Message, Unreadable
 from synmem.store import Part
 from tests.backends.sqlite.test_store import opened
-from tests.conformance import contents, details, ids, items, run
+from tests.conformance import contents, details, ids, run
 from tests.layouts.foreign.wholes import (
     FIXTURES,
     WholeReading,
     check,
     database,
     made_as,
+    read,
     rows_of,
     spoiled,
 )
@@ -56,17 +57,6 @@ class TestSessions(WholeReading):
     def held(self, index: int, message: Message) -> Message:
         role = "user" if message.role == "user" else "assistant"
         return Message(role, message.content, extra={"google_adk": {"author": message.role}})
-
-
-def read(path: Path, conversation: str) -> list[Any]:
-    """The messages of a conversation."""
-
-    async def main() -> list[Any]:
-        async with opened(path) as store:
-            return await items(store, conversation)
-
-    found: list[Any] = run(main())
-    return found
 
 
 def session(path: Path, *events: Mapping[str, Any], id_: str = "a") -> Path:

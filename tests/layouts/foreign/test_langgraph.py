@@ -27,6 +27,7 @@ from tests.layouts.foreign.wholes import (
     check,
     database,
     made_as,
+    read,
     rows_of,
     spoiled,
 )
@@ -90,17 +91,6 @@ def thread(path: Path, values: Any, **more: Any) -> Path:
         made_as(db, SQLITE)
         put(db, "a", "msgpack", encode({"channel_values": values, **more}))
     return path
-
-
-def read(path: Path, conversation: str = "a") -> list[Any]:
-    """The messages of a conversation."""
-
-    async def main() -> list[Any]:
-        async with opened(path) as store:
-            return await items(store, conversation)
-
-    found: list[Any] = run(main())
-    return found
 
 
 @pytest.mark.parametrize(

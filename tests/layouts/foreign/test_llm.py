@@ -23,6 +23,7 @@ from tests.layouts.foreign.wholes import (
     check,
     database,
     made_as,
+    read,
     rows_of,
     spoiled,
 )
@@ -71,17 +72,6 @@ def _role(message: Message) -> str:
 def copied(fixture: Path, tmp_path: Path) -> Path:
     """A fixture that may be changed."""
     return Path(shutil.copy(fixture, tmp_path / "logs.db"))
-
-
-def read(path: Path, conversation: str) -> list[Any]:
-    """The messages of a conversation."""
-
-    async def main() -> list[Any]:
-        async with opened(path) as store:
-            return await items(store, conversation)
-
-    found: list[Any] = run(main())
-    return found
 
 
 def test_a_turn_tells_the_time_of_its_messages_and_its_answer_all_else(tmp_path: Path) -> None:

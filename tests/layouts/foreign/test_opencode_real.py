@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.moved import run, said
+from tests.cli.moved import check_copy, exported, run
 from tests.cli.test_langchain import done
 from tests.services import opencode
 from tests.services.opencode import OpenCode
@@ -37,8 +37,7 @@ def app(tmp_path: Path) -> Iterator[OpenCode]:
 
 def told(path: Path) -> dict[str, dict[str, Any]]:
     """Every conversation, as it is exported, by what is asked first."""
-    found = json.loads(done("export", "--json", "-p", path))
-    return {each["messages"][0]["content"].strip('"'): each for each in found}
+    return {each["messages"][0]["content"].strip('"'): each for each in exported(path)}
 
 
 def test_what_was_asked_called_and_answered_is_read(app: OpenCode, tmp_path: Path) -> None:
@@ -57,22 +56,19 @@ def test_what_was_asked_called_and_answered_is_read(app: OpenCode, tmp_path: Pat
     assert [each["content"] for each in found["Grüße"]["messages"]] == [
         "Grüße", "Hi 👋🏽.\n", '"Grüße again"', "Hi 👋🏽.\n",
     ]  # fmt: skip
-    own = tmp_path / "own.db"
-    done("migrate", app.database, own)
-    done("check", app.database, own)
-    assert said(own) == said(app.database)
+    check_copy(app.database, tmp_path / "own.db")
 
 
 def test_a_sub_agent_is_a_conversation_of_its_own(app: OpenCode) -> None:
     app.run("Delegate it")
     found = told(app.database)
     parent, child = found["Delegate it"], found["The partial question"]
-    exported = {
+    about_each = {
         each["conversation_id"]: each.get("extra", {})
         for each in map(json.loads, done("export", "-p", app.database).splitlines())
         if "role" not in each
     }
-    about = exported[child["conversation_id"]]["opencode"]
+    about = about_each[child["conversation_id"]]["opencode"]
     assert about["parent_id"] == parent["conversation_id"]
     assert child["messages"][-1]["content"] == "The partial answer."
     *_, result, answer = parent["messages"]

@@ -32,7 +32,7 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
         db.commit()
 
 
-def read(path: Path, conversation: str, **how: Any) -> list[Any]:
+def read(path: Path, conversation: str = "a", **how: Any) -> list[Any]:
     """The messages of a conversation in a file."""
 
     async def main() -> list[Any]:
