@@ -2,9 +2,11 @@
 each conversation.
 
 Both are a `Writer` around those of the files, so that an `Export` needs not know: what they are
-given goes to the files, and nothing to the caller. Every file is whole in itself, with a
-beginning, an end and a seal of its own; a conversation that is cut begins again, with its title,
-in the next file. A sealed file says which part of how many it is, and of which export.
+given goes to the files, and nothing to the caller. They take a listing and numbers where the
+writers of the files do: what nobody takes needs not be asked of a store. Every file is whole in
+itself, with a beginning, an end and a seal of its own; a conversation that is cut begins again,
+with its title, in the next file. A sealed file says which part of how many it is, and of which
+export.
 """
 
 import secrets
@@ -48,15 +50,20 @@ class Apart:
         self._files = files
         self._writer: Writer | None = None
         self._info: ConversationInfo | None = None
+        like = make()
+        if isinstance(like, TakesListing):
+            self.listed = self._listed
+        if isinstance(like, TakesNumbers):
+            self.number = self._numbered
 
-    def listed(self, info: ConversationInfo, *, alone: bool) -> None:
+    def _listed(self, info: ConversationInfo, *, alone: bool) -> None:
         """See `TakesListing.listed`: each is alone in its file."""
         self._info = info
 
-    def number(self, number: int) -> None:
+    def _numbered(self, number: int) -> None:
         """See `TakesNumbers.number`."""
-        if isinstance(self._writer, TakesNumbers):
-            self._writer.number(number)
+        assert isinstance(self._writer, TakesNumbers)
+        self._writer.number(number)
 
     def begin(self) -> bytes:
         """No file yet."""
@@ -119,6 +126,8 @@ class Between:
         self._messages = 0
         self._conversation = ""
         self._used = 0
+        if isinstance(writer, TakesNumbers):
+            self.number = writer.number
 
     def begin(self) -> bytes:
         """The first file."""
@@ -130,11 +139,6 @@ class Between:
         self._settle(self._writer.conversation(conversation))
         self._conversation = conversation.id
         return b""
-
-    def number(self, number: int) -> None:
-        """See `TakesNumbers.number`."""
-        if isinstance(self._writer, TakesNumbers):
-            self._writer.number(number)
 
     def messages(self, messages: Sequence[Message]) -> bytes:
         """More of the conversation."""
@@ -184,12 +188,16 @@ class Cut:
         self._used = 0
         self._held = 0
         """How many messages the file has."""
+        if isinstance(self._writer, TakesListing):
+            self.listed = self._listed
+        if isinstance(self._writer, TakesNumbers):
+            self.number = self._numbered
 
-    def listed(self, info: ConversationInfo, *, alone: bool) -> None:
+    def _listed(self, info: ConversationInfo, *, alone: bool) -> None:
         """See `TakesListing.listed`."""
         self._info, self._alone = info, alone
 
-    def number(self, number: int) -> None:
+    def _numbered(self, number: int) -> None:
         """See `TakesNumbers.number`."""
         self._message = number
 

@@ -1,13 +1,14 @@
 """What a writer is told while conversations are exported."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import pytest
 
 from synmem.backends.inmemory import InMemoryStore
-from synmem.formats import Writer
-from synmem.messages import Conversation, Message
+from synmem.formats import Writer, open_writer
+from synmem.messages import Conversation, Holds, Message
 from synmem.operations.export import Export
 from synmem.operations.parts import Apart, Cut, Limit
 from synmem.store import ConversationInfo, Part
@@ -78,3 +79,35 @@ def test_files_apart_are_told_that_each_is_alone_and_parts_go_on_with_the_number
     kept = Kept()
     exported([5], Cut(Told, kept, Limit(3, bytes=False)))
     assert kept.files == [b"([a A/5 alone]1:2 3:1 )", b"([a A/5 alone]4:1 5:1 )"]
+
+
+class Untitled(InMemoryStore):
+    """A store in which conversations have nothing but messages; it notes whether it was asked."""
+
+    holds = Holds(conversation_fields=frozenset())
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[bool] = []
+
+    def conversations(
+        self, ids: Sequence[str] | None = None, *, details: bool = False
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        self.asked.append(details)
+        return super().conversations(ids, details=details)
+
+
+@pytest.mark.parametrize(("form", "asked"), [("csv", False), ("markdown", True)])
+def test_a_store_is_asked_for_what_a_listing_knows_where_a_file_says_it(
+    form: str, asked: bool
+) -> None:
+    make = partial(open_writer, form)
+    for writer in make(), Apart(make, Kept()), Cut(make, Kept(), Limit(3, bytes=False)):
+        store = Untitled()
+
+        async def main(store: Untitled = store, writer: Writer = writer) -> None:
+            await store.append([Part(Conversation("a"), [Message("user", "x")])])
+            [_ async for _ in Export(store, writer).pieces()]
+
+        asyncio.run(main())
+        assert store.asked == [asked]
