@@ -112,4 +112,4 @@ def test_what_was_said_to_continue_is_read(continue_dev: Program, tmp_path: Path
     talk = found["Is it warm?"]["messages"]
     check_talk(talk, BASH)
     assert [m["content"] for m in talk[4:]] == ["Grüße, you", "Hi 👋🏽.\n"]
-    check_copy(place / "sessions", tmp_path)
+    check_copy(place / "sessions", tmp_path / "own.db")
