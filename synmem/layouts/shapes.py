@@ -346,8 +346,8 @@ class Items(msgspec.Struct, frozen=True, kw_only=True):
 class Value(NamedTuple):
     """A value in an export, which tells a conversation, or several."""
 
-    data: bytes
-    """The JSON that stands there."""
+    said: Any
+    """What stands there, as JSON."""
     key: str = ""
     """Of a member of an object its key."""
     beside: Mapping[str, str] = {}

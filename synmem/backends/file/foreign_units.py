@@ -5,12 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from synmem.backends.file.elements import Element, elements
+from synmem.backends.file.elements import Element, elements, elements_from, starts
 from synmem.backends.file.finding import FilesFit, head_in
-from synmem.backends.file.members import LARGEST, FolderPlace, Member, Place, is_inside
+from synmem.backends.file.members import LARGEST, Anew, Member, Place, is_inside
 from synmem.backends.file.opening import Steps
 from synmem.backends.file.remembered import Chapter, Entry, Listed, about
 from synmem.backends.telling import info_of
@@ -18,7 +17,7 @@ from synmem.errors import CorruptData
 from synmem.layouts import registry
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import MALFORMED, Export, Files, Folder, Told, Value
-from synmem.messages import Conversation, conversation_refusal
+from synmem.messages import Conversation, conversation_refusal, parse_json
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -45,16 +44,12 @@ class Units:
         self._neighbours: dict[str, Mapping[str, str]] = {}
         """By folder, what files in it are called by those who speak of them."""
 
-    @property
-    def folder(self) -> Path | None:
-        """The folder that it is; None where it is another place."""
-        return self._place.path if isinstance(self._place, FolderPlace) else None
-
-    @property
-    def named(self) -> tuple[str, int]:
-        """The layout's name, and which of its shapes it is."""
-        shapes = registry.shapes(self._fit.layout, "file")
-        return self._fit.layout, [*shapes].index(self._fit.shape)
+    def anew(self) -> "UnitsAnew | None":
+        """How another process reads the same as fast; None where it cannot."""
+        place = self._place.anew()
+        shapes = [*registry.shapes(self._fit.layout, "file")]
+        index = shapes.index(self._fit.shape)
+        return None if place is None else UnitsAnew(place, self._fit.layout, index)
 
     def groups(self) -> dict[str, tuple[Sequence[str], list[Member]]]:
         """The files that are read together, by what they are known by, and their states."""
@@ -84,13 +79,46 @@ class Units:
             entries.append(Entry([], str(error)))
         return Chapter(stamp, entries)
 
+    def parts(self, files: Sequence[str], count: int) -> list[tuple[int, int | None]]:
+        """From which byte to which these files can be read in so many parts, or less, where they
+        are one file of many values; else none."""
+        shape = self._fit.shape
+        if not isinstance(shape, Export):
+            return []
+        (file,) = files
+        head = head_in(self._place, file)
+        member = self._place.member(file)
+        if member is None or shape.misses(head) is None:
+            return []
+        with self._place.open(file) as opened:
+            begins = starts(opened, shape.at, member.size, count)
+        return [*zip([0, *begins], [*begins, None], strict=True)]
+
+    def part(self, file: str, start: int, stop: int | None) -> Steps[Chapter]:
+        """One of these parts, as it is now; ValueError where it is none."""
+        shape = self._fit.shape
+        assert isinstance(shape, Export)
+        stamp = self.stamp([file])
+        beside = self._beside(shape, file)
+        entries = []
+        with self._place.open(file) as opened:
+            if start:
+                found: Iterator[Element | None] = elements_from(opened, start, stop)
+            else:
+                found = elements(opened, shape.at, stop)
+            for element in found:
+                if element is not None:
+                    entries.append(self._element(shape, element, beside))
+                yield
+        return Chapter(stamp, entries)
+
     def told(self, files: Sequence[str], name: str, entry: Entry) -> Tellings:
         """What an entry of these files says; ValueError where nothing of it can be read."""
         shape = self._fit.shape
         if isinstance(shape, Folder):
             return self._unfolded(shape, files, name)
         data = self._place.read(files[0], entry.start, entry.stop - entry.start)
-        return shape.unfold(Value(data, entry.key, self._beside(shape, files[0])))
+        return shape.unfold(Value(parse_json(data), entry.key, self._beside(shape, files[0])))
 
     # --- files that belong together ---
 
@@ -148,9 +176,8 @@ class Units:
                 yield
 
     def _element(self, shape: Export, element: Element, beside: Mapping[str, str]) -> Entry:
-        key, start, stop, data = element
-        entry = Entry([], "", key, start, stop)
-        self._listed(entry, lambda: shape.unfold(Value(data, key, beside)))
+        entry = Entry([], "", element.key, element.start, element.stop)
+        self._listed(entry, lambda: shape.unfold(Value(element.value, element.key, beside)))
         return entry
 
     def _beside(self, shape: Export, file: str) -> Mapping[str, str]:
@@ -172,6 +199,20 @@ class Units:
             pass
         except (*MALFORMED, OSError, CorruptData) as error:
             entry.why = f"no {error}" if isinstance(error, KeyError) else str(error)
+
+
+class UnitsAnew(NamedTuple):
+    """How the files of a place are read as the same layout by another process."""
+
+    place: Anew
+    layout: str
+    shape: int
+
+    def opened(self) -> Units:
+        """What reads them."""
+        shape = registry.shapes(self.layout, "file")[self.shape]
+        assert isinstance(shape, Export | Folder)
+        return Units(self.place.opened(), FilesFit(self.layout, shape, alone=False))
 
 
 _END: Final = Element("", -1, -1, b"")

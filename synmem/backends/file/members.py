@@ -36,6 +36,21 @@ class Member(NamedTuple):
     """Its inode; of an archive's member, where it stands."""
 
 
+class Anew(NamedTuple):
+    """How a place is opened once more, by another process."""
+
+    path: str
+    called: str
+    """What the one file is called here; empty where it is a folder."""
+
+    def opened(self) -> "FolderPlace | FilePlace":
+        """The place."""
+        path = Path(self.path)
+        if not self.called:
+            return FolderPlace(path, self.path)
+        return FilePlace(path, self.path, None, self.called)
+
+
 class Place(Protocol):
     """Where files are."""
 
@@ -58,6 +73,9 @@ class Place(Protocol):
 
     def beside(self, name: str) -> list[str]:
         """The files in the folder of that file, and below it, by their names from there, sorted."""
+
+    def anew(self) -> Anew | None:
+        """How another process reads the same as fast; None where it cannot."""
 
     def close(self) -> None:
         """Give back what is held; twice is once."""
@@ -139,6 +157,10 @@ class FolderPlace:
         """See `Place.beside`."""
         return in_its_folder(name, self.members())
 
+    def anew(self) -> Anew | None:
+        """See `Place.anew`."""
+        return Anew(str(self.path), "")
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -188,6 +210,10 @@ class FilePlace:
             start = f"{inner}/" if inner else ""
             found += [start + each for each in _names(folder / inner, stat.S_ISREG)]
         return sorted(found)
+
+    def anew(self) -> Anew | None:
+        """See `Place.anew`: what was unpacked is nowhere where another would find it."""
+        return Anew(str(self._path), self._member) if self._unpacked is None else None
 
     def close(self) -> None:
         """See `Place.close`."""

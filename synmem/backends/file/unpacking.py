@@ -170,6 +170,9 @@ class ZipPlace:
             why = f"{self._whole(info)} cannot be unpacked: {error}"
             raise CorruptData(why, hint=hint) from error
 
+    def anew(self) -> None:
+        """See `Place.anew`: each process would have to unpack all."""
+
     def close(self) -> None:
         """See `Place.close`."""
         self._zip.close()

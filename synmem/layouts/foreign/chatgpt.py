@@ -29,7 +29,7 @@ from synmem.layouts.foreign.values import (
 from synmem.layouts.heads import Head
 from synmem.layouts.lazy import Built, Said
 from synmem.layouts.shapes import Export, Told, Value
-from synmem.messages import Holds, JSONObject, Message, parse_json
+from synmem.messages import Holds, JSONObject, Message
 
 NAME: Final = "chatgpt"
 TITLE: Final = "ChatGPT"
@@ -47,7 +47,7 @@ _TOLD_BY: Final = ("text", "result", "content", "model_set_context", "user_profi
 
 def unfold(value: Value) -> dict[str, Told]:
     """A conversation, by its id."""
-    about = object_of(parse_json(value.data), "the conversation")
+    about = object_of(value.said, "the conversation")
     mapping = object_of(about.pop("mapping", None), "its mapping")
     own = about.pop("id", None)
     id_ = text_of(about.pop("conversation_id", None) or own, "its id")
@@ -165,15 +165,31 @@ def _messages(record: Any, beside: Mapping[str, str]) -> list[Message]:
     left = object_of(node["message"], "it")
     author = object_of(left.pop("author", None), "its author")
     role, name = text_of(author.pop("role", None), "its role"), take_text(author, "name")
-    at = take_number(left, "create_time")
-    content = object_of(left.pop("content", None) or {}, "its content")
-    text, parts = _said(content, left.get("metadata"), beside)
-    left["author"], left["content"] = _some(author), _kept(content)
-    if "thoughts" in content:
-        left["blocks"] = _thoughts(content["thoughts"])
+    left["author"], at = _some(author), take_number(left, "create_time")
+    content, metadata = left.pop("content", None) or {}, left.get("metadata")
+    if _is_text(content) and not (isinstance(metadata, dict) and "attachments" in metadata):
+        text, parts = content["parts"][0], None
+    else:
+        content = object_of(content, "its content")
+        text, parts = _said(content, metadata, beside)
+        left["content"] = _kept(content)
+        if "thoughts" in content:
+            left["blocks"] = _thoughts(content["thoughts"])
     if not node.keys() <= _OF_NODE:
         left["node"] = {key: value for key, value in node.items() if key not in _OF_NODE}
     return [Message(role, text, created_at=at, name=name, parts=parts, extra={NAME: _some(left)})]
+
+
+def _is_text(content: Any) -> bool:
+    """Whether it is one text and nothing else, as most contents are."""
+    return (
+        isinstance(content, dict)
+        and len(content) == 2
+        and content.get("content_type") == "text"
+        and isinstance(parts := content.get("parts"), list)
+        and len(parts) == 1
+        and isinstance(parts[0], str)
+    )
 
 
 def _some(left: JSONObject) -> JSONObject:

@@ -28,7 +28,7 @@ from synmem.layouts.foreign.values import (
 from synmem.layouts.heads import Head
 from synmem.layouts.lazy import Said, WhenAsked
 from synmem.layouts.shapes import Export, Told, Value
-from synmem.messages import Holds, JSONObject, Message, parse_json
+from synmem.messages import Holds, JSONObject, Message
 
 NAME: Final = "claude_ai"
 TITLE: Final = "Claude.ai"
@@ -45,7 +45,7 @@ _UNSHOWN: Final = re.compile(
 
 def unfold(value: Value) -> dict[str, Told]:
     """A conversation, by its id."""
-    about = object_of(parse_json(value.data), "the conversation")
+    about = object_of(value.said, "the conversation")
     id_ = text_of(about.pop("uuid", None), "its uuid")
     records = about.pop("chat_messages", None)
     if not isinstance(records, list):

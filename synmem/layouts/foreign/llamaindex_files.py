@@ -36,7 +36,7 @@ FILE: Final = Export(
     at=("store",),
     version=VERSION,
     misses=_misses,
-    unfold=lambda value: {value.key: _told(parse_json(value.data))},
+    unfold=lambda value: {value.key: _told(value.said)},
     holds=HOLDS,
 )
 

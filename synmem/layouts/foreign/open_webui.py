@@ -33,7 +33,7 @@ from synmem.layouts.foreign.values import (
 )
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Export, Plan, Record, Sketch, Told, Value, Whole
-from synmem.messages import Holds, JSONObject, Message, Unreadable, are_objects, parse_json
+from synmem.messages import Holds, JSONObject, Message, Unreadable, are_objects
 
 NAME: Final = "open_webui"
 TITLE: Final = "Open WebUI"
@@ -298,7 +298,7 @@ _CHATS: Final = Whole(
 
 def _unfold_export(value: Value) -> dict[str, Told]:
     """A row of `chat` as the page writes it: all chats, or one, in a list."""
-    about = object_of(parse_json(value.data), "the chat")
+    about = object_of(value.said, "the chat")
     id_ = text_of(about.pop("id", None), "its id")
     chat = object_of(about.pop("chat", None), "its chat")
     there = _Nodes()

@@ -26,7 +26,7 @@ from synmem.layouts import registry
 from synmem.layouts.foreign.named_files import each_ending, stem
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Export, Files, Folder, Told, Value
-from synmem.messages import STRAY, TWICE, Holds, Message, parse_json
+from synmem.messages import STRAY, TWICE, Holds, Message
 from synmem.operations.searching.word_index import open_index
 from synmem.operations.show import Filter, Reading
 from synmem.store import START
@@ -337,7 +337,7 @@ def export_(data: Any, path: Path, counted: Counted, *at: str) -> WholeStore:
 
     def unfold(said: Value) -> dict[str, Told]:
         counted.read.append(said.key)
-        value = parse_json(said.data)
+        value = said.said
         if value is None:
             raise ValueError("it is null")
         return {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from synmem.backends.file import scanning
+from synmem.backends.file import processes
 from synmem.backends.file.store import open as open_file
 from synmem.store import ConversationInfo
 from tests.conformance import details, run
@@ -19,16 +19,16 @@ from tests.conformance import details, run
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list["subprocess.Popen[bytes]"]:
     """Every folder is worth three processes; those that were begun."""
-    monkeypatch.setattr(scanning, "WORTH_IT", 1)
-    monkeypatch.setattr(scanning, "_processors", lambda: 3)
+    monkeypatch.setattr(processes, "WORTH_IT", 1)
+    monkeypatch.setattr(processes, "most", lambda: 3)
     found: list[subprocess.Popen[bytes]] = []
-    begin = scanning._process
+    begin = processes.begin
 
-    def process(job: bytes) -> "subprocess.Popen[bytes]":
-        found.append(begin(job))
+    def process(module: str) -> "subprocess.Popen[bytes]":
+        found.append(begin(module))
         return found[-1]
 
-    monkeypatch.setattr(scanning, "_process", process)
+    monkeypatch.setattr(processes, "begin", process)
     return found
 
 
@@ -62,7 +62,7 @@ def test_several_processes_see_what_one_sees(
     several = listing(folder)
     assert len(begun) == 2
     assert all(process.returncode is not None for process in begun)
-    monkeypatch.setattr(scanning, "_processors", lambda: 1)
+    monkeypatch.setattr(processes, "most", lambda: 1)
     assert listing(folder) == several
     assert len(several[0]) == 39
     assert {id_: info.messages for id_, info in several[0].items()}["39"] == 40
@@ -80,28 +80,28 @@ def test_a_process_that_fails_leaves_its_share_to_us(
 def test_a_process_that_is_killed_leaves_its_share_to_us(
     folder: Path, begun: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = scanning._process
+    given = processes.begin
 
-    def process(job: bytes) -> Any:
-        found = given(job)
+    def process(module: str) -> Any:
+        found = given(module)
         found.kill()
         return found
 
-    monkeypatch.setattr(scanning, "_process", process)
+    monkeypatch.setattr(processes, "begin", process)
     assert len(listing(folder)[0]) == 39
 
 
 def test_who_is_cancelled_leaves_no_process_behind(
     folder: Path, begun: list["subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given, at_work = scanning._process, threading.Event()
+    given, at_work = processes.begin, threading.Event()
 
-    def process(job: bytes) -> Any:
-        found = given(job)
+    def process(module: str) -> Any:
+        found = given(module)
         at_work.set()
         return found
 
-    monkeypatch.setattr(scanning, "_process", process)
+    monkeypatch.setattr(processes, "begin", process)
 
     async def main() -> None:
         store: Any = await open_file({"path": str(folder), "layout": "haystack"})

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ from hypothesis import strategies as some
 from synmem.backends.file.elements import elements
 from synmem.layouts import registry
 from synmem.layouts.shapes import MALFORMED, Export, Told, Value
-from tests.layouts.foreign.folders import as_bytes
 from tests.layouts.foreign.wholes import FIXTURES, check_told, within
 
 
@@ -21,17 +19,17 @@ def export_of(layout: str) -> Export:
     return shape
 
 
-def values_of(layout: str, fixture: str, name: str) -> list[tuple[str, bytes]]:
+def values_of(layout: str, fixture: str, name: str) -> list[tuple[str, Any]]:
     """The values of a file of a fixture, each with its key."""
     file = io.BytesIO((FIXTURES / fixture / name).read_bytes())
-    return [(each.key, each.data) for each in elements(file, export_of(layout).at) if each]
+    return [(each.key, each.value) for each in elements(file, export_of(layout).at) if each]
 
 
 def unfolded(
     layout: str, value: Any, key: str = "", beside: Mapping[str, str] | None = None
 ) -> dict[str, Told]:
-    """What a value says, by conversation; what is no bytes is taken for JSON."""
-    found = export_of(layout).unfold(Value(as_bytes(value), key, beside or {}))
+    """What a value says, by conversation."""
+    found = export_of(layout).unfold(Value(value, key, beside or {}))
     for told in found.values():
         check_told(told)
     return dict(found)
@@ -43,7 +41,7 @@ def told_one(layout: str, value: Any, key: str = "", **beside: str) -> Told:
     return told
 
 
-def check_spoiled(layout: str, value: tuple[str, bytes]) -> None:
+def check_spoiled(layout: str, value: tuple[str, Any]) -> None:
     """That a value, whatever stands in it, tells messages and what cannot be read, or raises as the
     store expects it."""
     with contextlib.suppress(*MALFORMED):
@@ -51,10 +49,9 @@ def check_spoiled(layout: str, value: tuple[str, bytes]) -> None:
 
 
 @some.composite
-def spoiled(draw: some.DrawFn, values: list[tuple[str, bytes]]) -> tuple[str, bytes]:
+def spoiled(draw: some.DrawFn, values: list[tuple[str, Any]]) -> tuple[str, Any]:
     """A value, in which something is another thing or missing."""
-    key, data = draw(some.sampled_from(values))
-    value = json.loads(data)
+    key, value = draw(some.sampled_from(values))
     for _ in range(draw(some.integers(1, 3))):
         value = draw(within(value))
-    return key, json.dumps(value).encode()
+    return key, value
