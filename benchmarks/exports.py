@@ -30,7 +30,7 @@ def chatgpt(b: Bench) -> Iterator[Result]:
     subprocess.run([str(python), *install], check=True)
     size = f"{path.stat().st_size >> 20:,} MB"
     loop = command([str(python), "-c", _IJSON, str(path)])
-    for name, first, goal in (("ls", 1, 2), ("export", 0.25, 1)):
+    for name, first, goal in (("ls", 1, 2), ("export", 1, 1.5)):
         yield b.compare(
             f"{name} of ChatGPT's {size} / ijson",
             prepared(lambda: forget(b), command(b.synmem(name, "-q", "-p", path))), loop,

@@ -642,14 +642,8 @@ _dump_lines = msgspec.json.Encoder().encode_lines
 
 def encode_lines(conversation: str, messages: Sequence[Message]) -> bytes:
     """A page of messages of that conversation: what `encode_line` makes of each."""
+    lines = _lines_of(conversation, messages)
     try:
-        lines = [
-            _Line(
-                conversation, m.role, m.content, m.metadata, m.created_at, m.tool_calls,
-                m.tool_call_id, m.name, m.parts, m.extra,
-            )
-            for m in messages
-        ]  # fmt: skip
         data = _dump_lines(lines)
         if is_exact(data, lines):
             return data
@@ -657,6 +651,52 @@ def encode_lines(conversation: str, messages: Sequence[Message]) -> bytes:
         pass  # a lone surrogate somewhere: message by message
     prefix = line_prefix(conversation)
     return b"".join([encode_line(prefix, message) for message in messages])
+
+
+def _lines_of(conversation: str, messages: Sequence[Message]) -> list[_Line]:
+    return [
+        _Line(
+            conversation, m.role, m.content, m.metadata, m.created_at, m.tool_calls,
+            m.tool_call_id, m.name, m.parts, m.extra,
+        )
+        for m in messages
+    ]  # fmt: skip
+
+
+def encode_parsed(conversation: str, messages: Sequence[Message]) -> bytes | None:
+    """What `encode_lines` makes of messages whose JSON was parsed, so that it is of no other types;
+    None where `refusal` may refuse one. Such JSON is wrong only where it cannot be written, as half
+    of a surrogate pair cannot, or where it is too deep, as it is not where there are few objects
+    and arrays: so who has written a message knows nearly all that `refusal` looks for."""
+    if not all(map(_has_own_types, messages)):
+        return None
+    lines = _lines_of(conversation, messages)
+    try:
+        data = _dump_lines(lines)
+    except UnicodeEncodeError:
+        return None
+    end = 0
+    for message in messages:
+        behind = end + len(message.content)  # of its line that much, or more, is content
+        end = data.index(b"\n", behind) + 1
+        is_shallow = data.count(b"{", behind, end) + data.count(b"[", behind, end) <= MAX_DEPTH
+        if not is_shallow and refusal(message):
+            return None
+    return data if is_exact(data, lines) else None
+
+
+def _has_own_types(m: Message) -> bool:
+    at = m.created_at
+    return (
+        type(m.role) is str and type(m.content) is str
+        and (m.name is None or type(m.name) is str)
+        and (m.tool_call_id is None or type(m.tool_call_id) is str)
+        and (at is None or (type(at) is datetime and at.tzinfo is UTC))
+        and (not m.metadata or type(m.metadata) is dict)
+        and (not m.tool_calls or type(m.tool_calls) is list)
+        and (not m.parts or type(m.parts) is list)
+        and (not m.extra or type(m.extra) is dict)
+    )  # fmt: skip
 
 
 _BETWEEN: Final = os.urandom(16).hex()

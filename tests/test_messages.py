@@ -14,6 +14,7 @@ from msgspec import structs
 from synmem.messages import (
     EVERYTHING,
     FIELDS,
+    MAX_DEPTH,
     Digest,
     Holds,
     Message,
@@ -21,6 +22,8 @@ from synmem.messages import (
     decode_line,
     dump_json,
     encode_line,
+    encode_lines,
+    encode_parsed,
     line_prefix,
     parse_json,
     parse_time,
@@ -83,6 +86,49 @@ def test_the_canonical_line_over_some_fields_is_that_of_a_message_of_these(
     held = frozenset({"role", "content"}) | some
     rest = dict.fromkeys({*FIELDS} - held)
     assert canonical(message, Holds(fields=held)) == canonical(structs.replace(message, **rest))
+
+
+HALVES = "\ud83d\ude00"
+"""What JSON cannot express, since its two escapes are one character."""
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@given(
+    st.lists(messages, max_size=3),
+    st.sampled_from(FIELDS),
+    st.sampled_from(
+        [HALVES, {"a": HALVES}, [{"b": [{HALVES: 1}]}], {"a": math.nan}, 5]
+        + [{"a": nested(levels)} for levels in (98, 99, 100)]
+    ),
+)
+def test_what_is_written_at_once_would_be_accepted(
+    some: list[Message], field: str, odd: Any
+) -> None:
+    some.append(structs.replace(Message("u", "{[" * 99), **{field: odd}))
+    if any(refusal(message) for message in some):
+        assert encode_parsed("c", some) is None
+    else:
+        assert encode_parsed("c", some) in (None, encode_lines("c", some))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        structs.replace(FULL, tool_calls=[{"id": "c", "n": 1.5}]),
+        Message("u", "ü" * 300, extra={"a": nested(MAX_DEPTH - 1)}),
+        Message("u", "{[" * 99, extra={"a": [{}] * 200}),
+        Message("u", "", extra={"a": [nested(MAX_DEPTH - 2), nested(MAX_DEPTH - 2)]}),
+    ],
+)
+def test_what_is_accepted_is_written_at_once(message: Message) -> None:
+    assert refusal(message) is None
+    assert encode_parsed("c", [message] * 3) == encode_lines("c", [message] * 3)
 
 
 @given(json_values)

@@ -75,7 +75,8 @@ class Export:
                 yield page
             return
         described = await self._with_lines.described(list(infos))
-        infos |= await infos_of(self._store, described, details=True)
+        untold = [id_ for id_ in described if not (infos[id_].title or infos[id_].extra)]
+        infos |= await infos_of(self._store, untold, details=True)
         async for each in self._with_lines.lines(list(infos), apart=described):
             yield each
 

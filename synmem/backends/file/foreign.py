@@ -10,6 +10,7 @@ from synmem.backends.file.finding import FilesFit, choose, look
 from synmem.backends.file.foreign_source import FilesSource
 from synmem.backends.file.foreign_units import Units
 from synmem.backends.file.forms import GZIP, ZIP, is_ours
+from synmem.backends.file.lines import LinesStore
 from synmem.backends.file.members import FilePlace, FolderPlace, Place
 from synmem.backends.file.opening import BLOCK, Steps, head_of, spooled, translating
 from synmem.backends.file.remembered import Remembered
@@ -133,7 +134,7 @@ def store_of(
     remembered = Remembered(path, fit.layout) if is_kept else None
     source = FilesSource(place, Units(place, fit), remembered, page_size=page_size)
     remark = naming.whose(fit.layout, fit.shape.version, place.kind)
-    branches = bool(settings.get("branches"))
-    return WholeStore(
-        source, fit.shape.holds, remark, branches=branches, page_size=page_size, layout=fit.layout
-    )
+    holds, layout = fit.shape.holds, fit.layout
+    if settings.get("branches"):
+        return WholeStore(source, holds, remark, branches=True, page_size=page_size, layout=layout)
+    return LinesStore(source, holds, remark, page_size=page_size, layout=layout)

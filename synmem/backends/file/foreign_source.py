@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from synmem.backends.file.foreign_units import NotOurs, Tellings, Units, moment_of
+import msgspec
+
+from synmem.backends.file.foreign_units import NotOurs, Tellings, Units, UnitsAnew, moment_of
 from synmem.backends.file.members import Member, Place
 from synmem.backends.file.opening import Steps, translating
 from synmem.backends.file.remembered import Chapter, Entry, Listed, Remembered, told_about
@@ -42,6 +44,21 @@ class _Place(NamedTuple):
     listed: Listed
 
 
+class Asked(msgspec.Struct, array_like=True):
+    """A conversation that is to be read: in which files, as they were seen, and where in them."""
+
+    id: str
+    group: str
+    files: Sequence[str]
+    stamp: list[Member]
+    entry: Entry
+
+    @property
+    def size(self) -> int:
+        """How many bytes are read for it."""
+        return _size(self.stamp, self.entry)
+
+
 class FilesSource:
     """The `Source` of a place of files."""
 
@@ -57,6 +74,9 @@ class FilesSource:
         self._chapters: dict[str, Chapter] | None = None
         """What was seen of each group; None before it was looked for what is remembered."""
         self._places: dict[str, _Place] = {}
+        self._order: list[str] = []
+        self._at = 0
+        """The conversations in their order, and where in it somebody is who reads all."""
         self._strays: list[Damage] = []
         self._recent: dict[tuple[str, int], tuple[list[Member], int, Tellings]] = {}
         self._recent_bytes = 0
@@ -111,6 +131,41 @@ class FilesSource:
                 await asyncio.to_thread(self._remember)
             self._held.close()
 
+    # --- for those who read it by other processes ---
+
+    @property
+    def size(self) -> int:
+        """How many bytes all files that were seen have."""
+        return sum(member.size for each in self._known().values() for member in each.stamp)
+
+    def anew(self) -> UnitsAnew | None:
+        """How another process reads the same as fast; None where it cannot."""
+        return self._units.anew()
+
+    async def described(self, ids: Sequence[str]) -> list[str]:
+        """Those of these conversations that have a title or extra."""
+        await self._do(self._locate(ids))
+        return [id_ for id_ in ids if id_ in self._places and self._places[id_].listed.about]
+
+    async def asked(self, ids: Sequence[str]) -> list[Asked]:
+        """Where these conversations lie, those that exist."""
+        await self._do(self._locate(ids))
+        return [self._asked(id_, self._places[id_]) for id_ in ids if id_ in self._places]
+
+    def following(self, id_: str, count: int) -> list[Asked]:
+        """As `asked`, so many conversations that are listed behind that one, as they were seen."""
+        try:
+            self._at = self._order.index(id_, self._at)
+        except ValueError:
+            return []
+        behind = self._order[self._at + 1 : self._at + 1 + count]
+        return [self._asked(each, self._places[each]) for each in behind]
+
+    def _asked(self, id_: str, place: _Place) -> Asked:
+        chapter = (self._chapters or {})[place.group]
+        entry = chapter.entries[place.entry]
+        return Asked(id_, place.group, self._files[place.group], chapter.stamp, entry)
+
     async def _do(self, steps: Steps[_T]) -> _T:
         if self._is_closed:
             steps.close()
@@ -164,6 +219,7 @@ class FilesSource:
                     self._strays.append(Damage(STRAY, name, f"it cannot be read: {entry.why}"))
                 for listed in entry.listed:
                     self._put(_Place(name, number, listed))
+        self._order, self._at = [*self._places], 0
 
     def _put(self, place: _Place) -> None:
         """The conversation lies there, unless another place has more of it."""
@@ -235,7 +291,7 @@ class FilesSource:
             self._recent_bytes -= 0 if kept is None else kept[1]
             entry = chapter.entries[number]
             told = self._units.told(self._files[group], group, entry)
-            kept = (chapter.stamp, _size(chapter, entry), told)
+            kept = (chapter.stamp, _size(chapter.stamp, entry), told)
             self._recent_bytes += kept[1]
         self._recent[key] = kept
         while len(self._recent) > 1 and self._recent_bytes > _KEPT_BYTES:
@@ -248,8 +304,8 @@ def _is_worth_it(seen: Mapping[str, Chapter]) -> bool:
     return sum(member.size for each in seen.values() for member in each.stamp) > _SMALL
 
 
-def _size(chapter: Chapter, entry: Entry) -> int:
-    return entry.stop - entry.start or sum(member.size for member in chapter.stamp)
+def _size(stamp: Sequence[Member], entry: Entry) -> int:
+    return entry.stop - entry.start or sum(member.size for member in stamp)
 
 
 def _worth(place: _Place) -> tuple[int, int, str]:

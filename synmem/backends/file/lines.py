@@ -1,0 +1,270 @@
+"""Interchange lines of other programs' files, made by several processes of ours: reading, and
+making messages and lines of it, is all that an export takes time for.
+
+A process gets on stdin, one after another, which conversations it is to read, and gives on stdout
+the lines of each; nothing of one in which something cannot be read: that comes in pages, from the
+store itself, as all does until enough was asked for.
+"""
+
+import asyncio
+import gc
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from contextlib import suppress
+from typing import IO, Final
+
+import msgspec
+
+from synmem.backends.file import processes
+from synmem.backends.file.foreign_source import Asked, FilesSource
+from synmem.backends.file.foreign_units import Tellings, Units, UnitsAnew
+from synmem.backends.file.processes import Process
+from synmem.backends.paging import storable
+from synmem.backends.whole import WholeStore
+from synmem.errors import CorruptData
+from synmem.finishing import to_its_end
+from synmem.layouts.shapes import MALFORMED
+from synmem.messages import Holds, Message, encode_parsed
+from synmem.store import Lines, Page
+
+_BEGIN_AT: Final = 1 << 22
+"""After so many bytes of what is much altogether, processes are begun."""
+
+_PORTION: Final = 1 << 21
+"""So many bytes are asked for at once."""
+
+
+class _Answer(msgspec.Struct, array_like=True):
+    """How many messages a conversation has, and their lines."""
+
+    messages: int
+    lines: bytes
+
+
+_Answers = list[_Answer | None]
+"""Of each conversation that was asked for: None where it must be read in pages."""
+
+_decode_units: Final = msgspec.msgpack.Decoder(UnitsAnew).decode
+_decode_asked: Final = msgspec.msgpack.Decoder(list[Asked]).decode
+_decode_answers: Final = msgspec.msgpack.Decoder(_Answers).decode
+
+
+class LinesStore(WholeStore):
+    """A `WholeStore` of files that makes lines (`SupportsLines`), without other branches."""
+
+    def __init__(
+        self, source: FilesSource, holds: Holds, remark: str, *, page_size: int, layout: str
+    ) -> None:
+        super().__init__(source, holds, remark, branches=False, page_size=page_size, layout=layout)
+        self._files = source
+        self._asked_for = 0
+        """How many bytes of files lines were asked for of."""
+        self._readers: _Readers | None = None
+        self._coming: _Queue = deque()
+        """What is asked for before it is wanted: what will be next, where all is wanted in order."""
+        self._wasted: _Queue = deque()
+        """What was asked for so, and was not wanted; then no more is."""
+
+    async def described(self, conversations: Sequence[str]) -> list[str]:
+        """See `SupportsLines.described`."""
+        return await self._files.described(storable(conversations))
+
+    async def lines(
+        self, conversations: Sequence[str], *, apart: Collection[str] = ()
+    ) -> AsyncGenerator[Lines | Page, None]:
+        """See `SupportsLines.lines`; each by itself, whether it is of `apart` or not."""
+        wanted = await self._files.asked(storable(conversations))
+        readers = await self._begun(sum(each.size for each in wanted))
+        if readers is None or not wanted:
+            async for page in self.read(conversations):
+                yield page
+            return
+        queue = self._taken_up(wanted)
+        rest = _portions(wanted[sum(len(some) for some, _ in queue) :])
+        next_ = _portions(self._following(wanted))
+        try:
+            while True:
+                if len(queue) <= readers.ahead and (some := next(rest, None)):
+                    queue.append((some, asyncio.create_task(readers.answers(some))))
+                elif not queue:
+                    return
+                else:
+                    is_idle = len(queue) + len(self._coming) <= readers.ahead
+                    if is_idle and (some := next(next_, None)):
+                        self._coming.append((some, asyncio.create_task(readers.answers(some))))
+                    async for each in self._given(*queue.popleft()):
+                        yield each
+        finally:
+            await _stopped(queue)
+
+    def _taken_up(self, wanted: Sequence[Asked]) -> "_Queue":
+        """What was asked for already of what is wanted now."""
+        taken: _Queue = deque()
+        at = 0
+        while self._coming and self._coming[0][0] == wanted[at : at + len(self._coming[0][0])]:
+            taken.append(self._coming.popleft())
+            at += len(taken[-1][0])
+        self._wasted += self._coming
+        self._coming.clear()
+        return taken
+
+    def _following(self, wanted: Sequence[Asked]) -> list[Asked]:
+        """What will be wanted next, if as many are."""
+        return self._files.following(wanted[-1].id, len(wanted)) if not self._wasted else []
+
+    async def _begun(self, size: int) -> "_Readers | None":
+        """Who reads; None where that is this process, since it would not be for long."""
+        self._asked_for += size
+        is_much = self._asked_for >= _BEGIN_AT and self._files.size >= processes.WORTH_IT
+        if self._readers is None and is_much and (count := processes.most()) > 1:
+            anew = self._files.anew()
+            if anew is not None:
+                self._readers = await asyncio.to_thread(_Readers, anew, count)
+        return self._readers if self._readers is not None and self._readers.ahead else None
+
+    async def _given(
+        self, asked: Sequence[Asked], task: "asyncio.Task[_Answers]"
+    ) -> AsyncGenerator[Lines | Page, None]:
+        for one, answer in zip(asked, await task, strict=True):
+            if answer is None:
+                async for page in self.read([one.id]):
+                    yield page
+            else:
+                self._were_read.add(one.id)
+                if answer.messages:
+                    yield Lines([one.id], answer.messages, answer.lines)
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await _stopped(self._coming)
+        await _stopped(self._wasted)
+        if self._readers is not None:
+            await asyncio.to_thread(self._readers.close)
+        await super().close()
+
+
+_Queue = deque[tuple[list[Asked], asyncio.Task[_Answers]]]
+"""What was asked for, and who will have the answers."""
+
+
+async def _stopped(queue: _Queue) -> None:
+    """None of it is wanted."""
+    tasks = [task for _, task in queue]
+    queue.clear()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _portions(asked: Sequence[Asked]) -> Iterator[list[Asked]]:
+    """What is asked for at once."""
+    some: list[Asked] = []
+    size = 0
+    for each in asked:
+        some.append(each)
+        size += each.size
+        if size >= _PORTION:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+class _Readers:
+    """Processes that read; each does one thing after another."""
+
+    def __init__(self, anew: UnitsAnew, count: int) -> None:
+        self._processes: list[Process] = []
+        self._free: asyncio.Queue[Process] = asyncio.Queue()
+        with suppress(OSError, UnicodeError):
+            for _ in range(count):
+                process = processes.begin(__name__)
+                self._processes.append(process)
+                self._free.put_nowait(process)
+                assert process.stdin is not None
+                _send(process.stdin, msgspec.msgpack.encode(anew))
+
+    @property
+    def ahead(self) -> int:
+        """So many portions are asked for before the first of them is taken."""
+        return 2 * len(self._processes)
+
+    async def answers(self, asked: list[Asked]) -> _Answers:
+        """What a process says of these; nothing where it has failed."""
+        process = await self._free.get()
+        try:
+            return await to_its_end(asyncio.to_thread(_answers, process, asked), hurry=process.kill)
+        finally:
+            self._free.put_nowait(process)
+
+    def close(self) -> None:
+        """End them, whatever they are at."""
+        for process in self._processes:
+            processes.end(process)
+
+
+def _answers(process: Process, asked: list[Asked]) -> _Answers:
+    with suppress(OSError, ValueError, msgspec.MsgspecError):
+        assert process.stdin is not None and process.stdout is not None
+        _send(process.stdin, msgspec.msgpack.encode(asked))
+        found = _decode_answers(_received(process.stdout))
+        if len(found) == len(asked):
+            return found
+    return [None] * len(asked)
+
+
+def _send(pipe: IO[bytes], data: bytes) -> None:
+    pipe.write(len(data).to_bytes(8))
+    pipe.write(data)
+    pipe.flush()
+
+
+def _received(pipe: IO[bytes]) -> bytes:
+    """What was sent; empty at the end."""
+    return pipe.read(int.from_bytes(pipe.read(8)))
+
+
+# --- in such a process ----------------------------------------------------------------------
+
+
+def main() -> None:
+    """Answer what is asked on stdin, as long as something is."""
+    asked_for, answers = sys.stdin.buffer, sys.stdout.buffer
+    units = _decode_units(_received(asked_for)).opened()
+    units.groups()  # which tells what files are called by those who speak of them
+    gc.set_threshold(100_000, 50, 50)
+    teller = _Teller(units)
+    while data := _received(asked_for):
+        _send(answers, msgspec.msgpack.encode([*map(teller.answer, _decode_asked(data))]))
+
+
+class _Teller:
+    """Makes lines; of files that tell several conversations, one after another."""
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+        self._last: tuple[tuple[str, int], Tellings] | None = None
+
+    def answer(self, asked: Asked) -> _Answer | None:
+        """The lines of a conversation; None where something of it cannot be read, or is not as it
+        was seen."""
+        try:
+            told = self._tellings(asked).get(asked.id)
+        except (*MALFORMED, OSError, CorruptData):
+            return None
+        said = [] if told is None else [*told.messages]
+        messages = [each for each in said if isinstance(each, Message)]
+        if len(messages) < len(said):
+            return None
+        lines = encode_parsed(asked.id, messages)
+        return None if lines is None else _Answer(len(messages), lines)
+
+    def _tellings(self, asked: Asked) -> Tellings:
+        if self._units.stamp(asked.files) != asked.stamp:
+            raise CorruptData("it was written over")
+        where = (asked.group, asked.entry.start)
+        if self._last is None or self._last[0] != where:
+            self._last = None  # its memory is used for the next
+            self._last = where, self._units.told(asked.files, asked.group, asked.entry)
+        return self._last[1]
