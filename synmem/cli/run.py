@@ -72,7 +72,7 @@ class Session:
     label: str | None = None
     """Whose notes these are, where a command works on several stores."""
     left_out: list[int] = field(default_factory=list)
-    """How many branches each store that was read has which were not given."""
+    """How many branches each of several stores has which were not given: they are told together."""
 
     def at(self, store: str | None) -> None:
         """Take the store that stands first in the line instead of that of `-p`."""
@@ -130,14 +130,17 @@ class Session:
         """How many branches were left out of what was read, or of those that are listed."""
         from synmem.store import SupportsBranches
 
-        if isinstance(store, SupportsBranches) and (others := store.passed_over(listed)):
+        if not isinstance(store, SupportsBranches):
+            return
+        others = store.passed_over(listed)
+        if self.label is None:
+            self.note_branches(others)
+        else:
             self.left_out.append(others)
-            if self.label is None:
-                self.note_branches()
 
-    def note_branches(self) -> None:
-        """Say of all the branches that were left out; of several stores together."""
-        if others := sum(self.left_out):
+    def note_branches(self, others: int) -> None:
+        """Say how many branches were left out, where any were."""
+        if others:
             what = "another branch" if others == 1 else f"{others:,} other branches"
             self.note(f"left out: {what} (--branches: each as a conversation of its own)")
 

@@ -45,7 +45,7 @@ class Sources(NamedTuple):
                 render.note(f"{source.label}: cannot be read: {result}{hint}")
             else:
                 done.append((source, result))
-        self.session.note_branches()
+        self.session.note_branches(sum(self.session.left_out))
         return done, self.broken or len(done) < len(self.sources)
 
 

@@ -153,6 +153,8 @@ def test_other_branches_are_counted_and_given_where_they_are_asked_for(tmp_path:
     assert f"{BRANCH}#bran-m1" not in listed(path)
     assert "left out: another branch" in run("ls", "-p", path).stderr
     other = next(id_ for id_ in listed(path) if id_ != BRANCH)
+    note = "left out: another branch (--branches: each as a conversation of its own)\n"
+    assert run("check", path, path).stderr.count(note) == 2  # each store's own
     for command in (("ls", "--match", other), ("export", other), ("show", other)):
         assert run(*command, "-p", path).stderr == ""
     assert listed(path, "--branches")[f"{BRANCH}#bran-m1"] == 2
