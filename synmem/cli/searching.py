@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from synmem.cli.damage import name_strays, name_unreadable
 from synmem.cli.progress import Bar
 from synmem.cli.run import Session
-from synmem.cli.several import Source, Sources
+from synmem.cli.several import AT_ONCE, Source, Sources
 from synmem.errors import ConversationNotFound, StoreNotFound, UsageError
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ class Sought:
             except ConversationNotFound:
                 return None  # it is in another
 
-        at_once = 1 if self.semantic else 4
-        done, partly = await several.gathered(work, at_once=at_once)
+        done, partly = await several.gathered(work, at_once=1 if self.semantic else AT_ONCE)
         there = [(source, *result) for source, result in done if result is not None]
         if self.conversation is not None and done and not there:
             where = ", ".join(source.label for source, _ in done)
@@ -110,10 +109,9 @@ class Sought:
             if large is None or text != unnoticed:  # of many stores it would be said of most
                 session.note(text)
 
-        given = {} if large is None else {"large": large}
         return await search(
             store, self.query, conversation=self.conversation, k=self.k, rebuild=self.rebuild,
-            index=word_file(profile.identity), note=heard, advance=self.bar.advance, **given,
+            index=word_file(profile.identity), large=large, note=heard, advance=self.bar.advance,
         )  # fmt: skip
 
     async def _by_meaning(

@@ -11,7 +11,8 @@ from synmem.errors import ProfileError, SynmemError, UsageError
 if TYPE_CHECKING:
     from synmem.profiles import Profile
 
-_AT_ONCE: Final = 4
+AT_ONCE: Final = 4
+"""So many stores are read at once."""
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class Sources(NamedTuple):
     session: Session
 
     async def gathered(
-        self, work: Callable[[Source], Awaitable[T]], *, at_once: int = _AT_ONCE
+        self, work: Callable[[Source], Awaitable[T]], *, at_once: int = AT_ONCE
     ) -> tuple[list[tuple[Source, T]], bool]:
         """What the work gives for each store, some at once; and whether one could not be read,
         which is named and hides no other."""
