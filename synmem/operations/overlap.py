@@ -4,7 +4,7 @@ import hashlib
 from array import array
 from typing import Final
 
-OVERLAP: Final = 4
+_OVERLAP: Final = 4
 """So many messages must be the same, or all that there are: fewer may be so by chance."""
 
 
@@ -38,6 +38,11 @@ class Run:
             same = self._falls[same]
         self.same = same + (same < self.length and each == ours[same])
         return 0 < self.length == self.same
+
+
+def enough(same: int, length: int) -> bool:
+    """Whether so many messages of a run of that length are the same by more than chance."""
+    return 0 < same >= min(_OVERLAP, length)
 
 
 def overlap(ours: "array[int]", tail: "array[int]") -> int:

@@ -11,7 +11,7 @@ import msgspec
 from synmem.errors import Changed, CorruptData
 from synmem.messages import Digest, Message, Unreadable, canonical
 from synmem.operations.keeping.backups import Kept, Left, Pages, Replacement
-from synmem.operations.overlap import OVERLAP, overlap, short
+from synmem.operations.overlap import enough, overlap, short
 from synmem.operations.proof import canonical_lines, differing_field
 from synmem.store import START, Position, Store
 
@@ -133,7 +133,7 @@ async def _end_at_front(store: Store, kept: Kept, read: Read) -> int:
     async for found in store.read([kept.conversation.id], limit=kept.messages):
         theirs.extend(map(short, canonical_lines(found.items, store.holds)))
     same = overlap(theirs, ours)
-    return same if same >= min(OVERLAP, len(theirs)) else 0
+    return same if enough(same, len(theirs)) else 0
 
 
 async def is_whole(store: Store, kept: Kept, read: Read) -> bool:

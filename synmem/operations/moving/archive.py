@@ -33,8 +33,7 @@ None of these is a conflict. What cannot be read, on either side, is left and na
 
 import hashlib
 import itertools
-from array import array
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -45,8 +44,8 @@ from synmem.operations.moving.batch import Batch, Route
 from synmem.operations.moving.compare import Found, State
 from synmem.operations.moving.family import MARK, Family
 from synmem.operations.moving.growing import complete, grown
-from synmem.operations.overlap import OVERLAP, Run, short
-from synmem.operations.proof import canonical_lines, parted, unreadable
+from synmem.operations.overlap import Run, enough, short
+from synmem.operations.proof import canonical_lines, unreadable
 from synmem.store import START, ConversationInfo, SupportsBranches
 
 _DIGITS = 12
@@ -196,23 +195,14 @@ class _Search:
                 seen += 1
                 if run.take(short(line)):
                     return _Place(name, theirs, seen - run.length, run.length, whole=True)
-        if not run.same or run.same < min(OVERLAP, run.length):
+        if not enough(run.same, run.length):
             return None
         return _Place(name, theirs, seen - run.same, run.same)
 
     async def _run(self) -> Run:
         if self._ours is None:
-            self._ours = Run(array("q", [short(line) async for line in self._lines()]))
+            self._ours = Run(await self._route.hashes(self._info.id))
         return self._ours
-
-    async def _lines(self, limit: int | None = None) -> AsyncIterator[bytes]:
-        """The lines of its messages, up to the first record that cannot be read."""
-        async for page in self._route.source.read([self._info.id], limit=limit):
-            messages, rest = parted(page.items)
-            for line in canonical_lines(messages, self._route.holds):
-                yield line
-            if rest:
-                return
 
     # --- a new one ---
 
@@ -238,6 +228,7 @@ class _Search:
     async def _digest(self) -> str:
         """Of the messages up to the first that is nowhere: however it grows, it stays the same."""
         digest = hashlib.sha256()
-        async for line in self._lines(max(self._same.values(), default=0) + 1):
+        most = max(self._same.values(), default=0) + 1
+        async for line in self._route.lines(self._info.id, limit=most):
             digest.update(line + b"\n")
         return digest.hexdigest()[:_DIGITS]

@@ -1,7 +1,8 @@
 """A few hundred conversations on their way from one store to another, and their bookkeeping."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,8 @@ from synmem.operations.moving.copying import Copy, Reject, Writer
 from synmem.operations.moving.family import Family
 from synmem.operations.moving.naming import PLAIN, Naming
 from synmem.operations.moving.receipt import Entry, as_utf8
-from synmem.operations.proof import Proof
+from synmem.operations.overlap import short
+from synmem.operations.proof import Proof, canonical_lines, parted
 from synmem.store import START, ConversationInfo, Copied, Page, Position, Store
 
 CONFLICTS = ("skip", "stop", "replace", "rename", "extend")
@@ -92,6 +94,19 @@ class Route:
         self.holds = self.pair.holds
         self.family: Family | None = None
         """What may be branches in an archive, once it has all that is no branch there."""
+
+    async def lines(self, conversation: str, *, limit: int | None = None) -> AsyncIterator[bytes]:
+        """The lines of a conversation of the source, up to the first record that cannot be read."""
+        async for page in self.source.read([conversation], limit=limit):
+            messages, rest = parted(page.items)
+            for line in canonical_lines(messages, self.holds):
+                yield line
+            if rest:
+                return
+
+    async def hashes(self, conversation: str) -> "array[int]":
+        """Short hashes of these lines."""
+        return array("q", [short(line) async for line in self.lines(conversation)])
 
 
 class Batch:

@@ -10,8 +10,8 @@ from synmem.operations.keeping.backup import Replacement, not_to_be_kept
 from synmem.operations.looking import before_last, first_messages, infos_of, last_position
 from synmem.operations.moving.batch import Batch, Route, conversation_of
 from synmem.operations.moving.compare import Found, State, description_problem
-from synmem.operations.overlap import OVERLAP, overlap, short
-from synmem.operations.proof import Proof, canonical_lines, compared_lines, parted, readable
+from synmem.operations.overlap import enough, overlap, short
+from synmem.operations.proof import Proof, canonical_lines, compared_lines, readable
 from synmem.store import START, ConversationInfo, Page, Position, Store
 
 
@@ -144,15 +144,10 @@ async def _replace_now(
 async def _extend(batch: Batch, found: Found, info: ConversationInfo) -> None:
     """Append what follows the longest overlap of the source with the destination's end."""
     route = batch.route
-    ours = array("q")
-    async for page in route.source.read([info.id]):
-        messages, rest = parted(page.items)
-        ours.extend(map(short, canonical_lines(messages, route.holds)))
-        if rest:
-            break
+    ours = await route.hashes(info.id)
     tail, end = await _tail(route, route.naming.there(info.id), len(ours))
     same = overlap(ours, tail)
-    if same < min(OVERLAP, len(ours)) or not same:
+    if not enough(same, len(ours)):
         problem = f"{found.detail}; no overlap with the end to go on from"
         batch.refuse(found, "conflict", problem)
         return
