@@ -107,13 +107,11 @@ class WholeStore:
         *,
         branches: bool,
         page_size: int,
-        layout: str = "",
     ) -> None:
         self.name = source.name
         self.holds = msgspec.structs.replace(holds, written=False)
         self._source = source
         self._remark = remark
-        self._layout = layout
         self._page_size = page_size
         self._with_branches = branches
         self._passed: dict[str, int] = {}
@@ -279,10 +277,6 @@ class WholeStore:
     def remark(self) -> str:
         """See `SupportsRemark.remark`: whose it is."""
         return self._remark
-
-    def layout(self) -> str:
-        """The layout that lies there."""
-        return self._layout
 
     async def damage(self) -> list[Damage]:
         """Records that belong to no conversation."""

@@ -134,7 +134,7 @@ def store_of(
     remembered = Remembered(path, fit.layout) if is_kept else None
     source = FilesSource(place, Units(place, fit), remembered, page_size=page_size)
     remark = naming.whose(fit.layout, fit.shape.version, place.kind)
-    holds, layout = fit.shape.holds, fit.layout
+    holds = fit.shape.holds
     if settings.get("branches"):
-        return WholeStore(source, holds, remark, branches=True, page_size=page_size, layout=layout)
-    return LinesStore(source, holds, remark, page_size=page_size, layout=layout)
+        return WholeStore(source, holds, remark, branches=True, page_size=page_size)
+    return LinesStore(source, holds, remark, page_size=page_size)

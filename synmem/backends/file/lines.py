@@ -53,10 +53,8 @@ _decode_answers: Final = msgspec.msgpack.Decoder(_Answers).decode
 class LinesStore(WholeStore):
     """A `WholeStore` of files that makes lines (`SupportsLines`), without other branches."""
 
-    def __init__(
-        self, source: FilesSource, holds: Holds, remark: str, *, page_size: int, layout: str
-    ) -> None:
-        super().__init__(source, holds, remark, branches=False, page_size=page_size, layout=layout)
+    def __init__(self, source: FilesSource, holds: Holds, remark: str, *, page_size: int) -> None:
+        super().__init__(source, holds, remark, branches=False, page_size=page_size)
         self._files = source
         self._asked_for = 0
         """How many bytes of files lines were asked for of."""

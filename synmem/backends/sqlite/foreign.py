@@ -43,9 +43,7 @@ async def open_foreign(
     source = await source_of(file, fit, page_size=page_size)
     branches = bool(settings.get("branches"))
     holds = fit.shape.holds
-    return WholeStore(
-        source, holds, _remark(fit), branches=branches, page_size=page_size, layout=fit.layout
-    )
+    return WholeStore(source, holds, _remark(fit), branches=branches, page_size=page_size)
 
 
 def _remark(fit: Fit) -> str:
@@ -86,10 +84,6 @@ class ForeignStore:
     def remark(self) -> str:
         """See `SupportsRemark.remark`: whose table it is."""
         return self._remark
-
-    def layout(self) -> str:
-        """The layout that lies there."""
-        return self._fit.layout
 
     def unnamed(self) -> Unnamed:
         """See `MustBeNamed.unnamed`."""

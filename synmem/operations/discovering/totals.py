@@ -11,6 +11,7 @@ import msgspec
 from synmem import durable, folders
 from synmem.messages import dump_json
 from synmem.operations.listing import listing
+from synmem.operations.moving.naming import layout_of
 from synmem.store import Store
 
 _MOST: Final = 10_000
@@ -19,10 +20,10 @@ _MOST: Final = 10_000
 
 @runtime_checkable
 class TellsLayout(Protocol):
-    """A store in a file or folder, which tells whose it is."""
+    """A store of our own in a file, which tells in what form."""
 
     def layout(self) -> str:
-        """The layout that lies there, by which it can be named; no I/O."""
+        """The layout by which it can be named; no I/O."""
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ async def count(store: Store) -> Total:
             unreadable += info.unreadable is not None
             if info.last_at is not None and (last_at is None or info.last_at > last_at):
                 last_at = info.last_at
-    layout = store.layout() if isinstance(store, TellsLayout) else ""
+    layout = layout_of(store) or (store.layout() if isinstance(store, TellsLayout) else "")
     return Total(layout, conversations, messages if known else None, last_at, unreadable)
 
 
