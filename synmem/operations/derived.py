@@ -29,6 +29,15 @@ def meaning_file(identity: str, *, offline: bool = False) -> Path:
     return store_folder(folder, identity).with_suffix(".db")
 
 
+def _index_files(identity: str) -> list[tuple[str, Path]]:
+    """What the indexes in the state folder are of, and their files; none of these need exist."""
+    return [
+        ("words", word_file(identity)),
+        ("meanings", meaning_file(identity)),
+        ("meanings", meaning_file(identity, offline=True)),
+    ]
+
+
 class IndexFile(NamedTuple):
     """An index of a store: of its words, its meanings, or what a listing saw of its files; where it
     lies, and how large it is."""
@@ -40,12 +49,8 @@ class IndexFile(NamedTuple):
 
 def indexes_of(identity: str, place: Path | None) -> list[IndexFile]:
     """The indexes that there are of the store of this identity, in the file or folder there."""
-    every = [
-        ("words", word_file(identity)),
-        ("meanings", meaning_file(identity)),
-        ("meanings", meaning_file(identity, offline=True)),
-        *(("files", file) for file in (folders.listing_files(place) if place else ())),
-    ]
+    files = folders.listing_files(place) if place else ()
+    every = [*_index_files(identity), *(("files", file) for file in files)]
     return [IndexFile(kind, path, path.stat().st_size) for kind, path in every if path.is_file()]
 
 
@@ -75,6 +80,5 @@ def forget(identity: str, conversations: Iterable[str]) -> None:
     For an erasure without a backup. An index is made anew by the next search.
     """
     forget_files(notes_folder(identity), conversations)
-    index_file.forget(word_file(identity))
-    index_file.forget(meaning_file(identity))
-    index_file.forget(meaning_file(identity, offline=True))
+    for _, file in _index_files(identity):
+        index_file.forget(file)
