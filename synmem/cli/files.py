@@ -129,13 +129,12 @@ class Several:
     """Files that are written one after another, each whole or not at all.
 
     They lie beside their places until `settle`, which is called whenever there are `at_once` of
-    them; what was not settled is removed at the end. With `folders` those they lie in are made.
+    them; what was not settled is removed at the end. The folders they lie in are made.
     """
 
-    def __init__(self, *, at_once: int | None = None, folders: bool = False) -> None:
+    def __init__(self, *, at_once: int | None = None) -> None:
         self.count = 0
         self._at_once = at_once
-        self._folders = folders
         self._file: Any = None
         self._waiting: list[tuple[Path, Path]] = []
         self._claims: dict[Path, leftovers.Claim] = {}
@@ -153,8 +152,7 @@ class Several:
     def begin(self, path: Path) -> None:
         """The next file, which is to take its place at `path`."""
         with translating(path):
-            if self._folders:
-                _make_folder(path.parent)
+            _make_folder(path.parent)
             if is_special(path):
                 raise SynmemError(f"{path} is there, and is not a file")
             target = _target(path)

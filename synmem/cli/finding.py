@@ -72,7 +72,7 @@ async def below(folder: Path, most: int) -> Below:
         if folder.is_file():
             start = folder.parent
         else:
-            names, _, is_cut = await walk(folder, most)
+            names, is_cut = await walk(folder, most)
     except FileNotFoundError as error:
         raise StoreNotFound(f"{folder}: no such folder", hint="check the path") from error
     except OSError as error:

@@ -245,7 +245,7 @@ def opened(
                 write(packing.end())
         return
     at_once = _AT_ONCE if output.apart else None
-    with Several(at_once=at_once, folders=True) as files, contextlib.ExitStack() as stack:
+    with Several(at_once=at_once) as files, contextlib.ExitStack() as stack:
         parts = _Parts(output, files, watch)
         yield Opened(parts.writer(make, stack), lambda piece: None, parts.places)
         files.settle(parts.final())

@@ -26,7 +26,6 @@ class Walked(NamedTuple):
     were looked at."""
 
     names: list[str]
-    entries: int
     is_cut: bool
 
 
@@ -38,7 +37,7 @@ async def walk(folder: Path, most: int) -> Walked:
     walking = _Walking(folder, most)
     while not await asyncio.to_thread(walking.advance):
         pass
-    return Walked(walking.names, walking.entries, walking.is_cut)
+    return Walked(walking.names, walking.is_cut)
 
 
 class _Walking:
