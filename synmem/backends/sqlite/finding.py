@@ -1,9 +1,9 @@
 """Which table of an SQLite file is of another framework's layout."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from synmem.backends.sqlite.file import File
 from synmem.backends.sqlite.shape import TABLES
@@ -111,10 +111,14 @@ def _missing(
     )
 
 
+def sketch_of(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, str]]:
+    """The tables, and the columns of each, that the rows of `SKETCH` tell."""
+    return {name: {row[1]: row[2] for row in some} for name, some in groupby(rows, itemgetter(0))}
+
+
 async def _sketch(file: File) -> dict[str, dict[str, str]]:
     """The tables of a file, and the columns of each."""
-    rows = await file.look(SKETCH)
-    return {name: {row[1]: row[2] for row in some} for name, some in groupby(rows, itemgetter(0))}
+    return sketch_of(await file.look(SKETCH))
 
 
 async def _tells(file: File, fit: Fit) -> bool | None:

@@ -4,14 +4,12 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from synmem.backends import Sighting
-from synmem.backends.sqlite.finding import SKETCH
+from synmem.backends.sqlite.finding import SKETCH, sketch_of
 from synmem.backends.sqlite.shape import TABLES, needed
 from synmem.layouts import registry
 from synmem.layouts.shapes import Sketch
@@ -46,7 +44,7 @@ def _may_hold(path: Path) -> bool:
         return False
     except sqlite3.Error:
         return True
-    sketch = {name: {row[1]: row[2] for row in some} for name, some in groupby(rows, itemgetter(0))}
+    sketch = sketch_of(rows)
     return _is_ours(sketch) or any(registry.fits("sqlite", sketch)) or _has_wal(path)
 
 
