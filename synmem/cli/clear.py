@@ -311,8 +311,7 @@ async def _clear(
                     result.messages = None
             elif isinstance(outcome, NotCleared):
                 result.failed.append((outcome.conversation, str(outcome.error)))
-                hint = f" ({outcome.error.hint})" if outcome.error.hint else ""
-                render.note(f"not removed: {outcome.error}{hint}")
+                render.note_error("not removed", outcome.error)
 
 
 @contextlib.contextmanager

@@ -246,8 +246,7 @@ def _name_broken(found: "Sequence[tuple[Find, Seen]]") -> bool:
     for find, each in found:
         name = render.visible_line(find.profile.name)
         if each.error is not None:
-            hint = f" ({each.error.hint})" if each.error.hint else ""
-            render.note(f"{name}: cannot be read: {each.error}{hint}")
+            render.note_error(f"{name}: cannot be read", each.error)
         elif each.total is not None and each.total.unreadable:
             from synmem.cli.words import count
 

@@ -275,6 +275,11 @@ def error(problem: SynmemError, *, as_json: bool) -> None:
     _error(problem.kind, str(problem), problem.hint, problem.retryable, as_json=as_json)
 
 
+def note_error(what: str, problem: SynmemError) -> None:
+    """A line of an error that does not end the command: what came of it, and what to do."""
+    note(f"{what}: {_with_hint(str(problem), problem.hint)}")
+
+
 def usage_error(problem: Any, *, as_json: bool) -> None:
     """An error of the command line's own parser to stderr."""
     name = problem.ctx.command_path if getattr(problem, "ctx", None) else "synmem"
@@ -298,4 +303,8 @@ def _error(kind: str, message: str, hint: str | None, retryable: bool, *, as_jso
             line = json_for_terminal(line)
         _to_stderr(line.decode() + "\n")
         return
-    note(f"synmem: {' '.join(message.splitlines())}" + (f" ({hint})" if hint else ""))
+    note(_with_hint(f"synmem: {' '.join(message.splitlines())}", hint))
+
+
+def _with_hint(message: str, hint: str | None) -> str:
+    return f"{message} ({hint})" if hint else message

@@ -42,8 +42,7 @@ class Sources(NamedTuple):
         done: list[tuple[Source, T]] = []
         for source, result in await _results(self.sources, work, at_once):
             if isinstance(result, SynmemError):
-                hint = f" ({result.hint})" if result.hint else ""
-                render.note(f"{source.label}: cannot be read: {result}{hint}")
+                render.note_error(f"{source.label}: cannot be read", result)
             else:
                 done.append((source, result))
         self.session.note_branches(sum(self.session.left_out))

@@ -176,8 +176,7 @@ async def _replace(
                     replaced = replaced or not isinstance(each, NotReplaced)
                     if isinstance(each, NotReplaced):
                         failed.append(each.conversation)
-                        hint = f" ({each.error.hint})" if each.error.hint else ""
-                        render.note(f"not replaced: {each.error}{hint}")
+                        render.note_error("not replaced", each.error)
         finally:
             if backup is not None and backup.sealed:
                 what = "replaced; to bring back" if replaced else "saved beforehand"

@@ -159,10 +159,8 @@ class _Result:
 
         name = outcome.conversation
         if isinstance(outcome, NotRestored):
-            why = str(outcome.error)
-            self.failed.append({"conversation_id": name, "message": why})
-            hint = f" ({outcome.error.hint})" if outcome.error.hint else ""
-            render.note(f"not brought back: {why}{hint}")
+            self.failed.append({"conversation_id": name, "message": str(outcome.error)})
+            render.note_error("not brought back", outcome.error)
             self._line("different", 0, name)
             return 0
         if outcome.messages:
