@@ -104,11 +104,12 @@ def _known(session: Session) -> "list[Find]":
 
 async def _below(session: Session, folders: Sequence[str], most: int) -> "list[Find]":
     """What is below these folders, each store once."""
-    from synmem.cli.finding import below
+    from synmem.cli.finding import below, known_places
 
+    known = known_places()
     finds: dict[str, Find] = {}
     for folder in folders:
-        there = await below(Path(folder), most)
+        there = await below(Path(folder), most, known)
         for find in there.finds:
             finds.setdefault(_key(find), find)
         if there.is_cut:

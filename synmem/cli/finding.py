@@ -61,9 +61,9 @@ class Below(NamedTuple):
     is_cut: bool
 
 
-async def below(folder: Path, most: int) -> Below:
-    """The stores below a folder, or the one that a file is. A place of a known program has its
-    name. StoreNotFound where there is no such folder."""
+async def below(folder: Path, most: int, known: Known) -> Below:
+    """The stores below a folder, or the one that a file is. What is `known` as the place of a
+    program has its name. StoreNotFound where there is no such folder."""
     from synmem.backends import survey
     from synmem.operations.discovering.walk import walk
 
@@ -81,7 +81,7 @@ async def below(folder: Path, most: int) -> Below:
     joined = _joined(start, found, names)
     counts = Counter(each.name for each in joined)
     finds = [_find(start, each, counts[each.name]) for each in joined]
-    return Below(_named(finds), is_cut)
+    return Below(_named(finds, known), is_cut)
 
 
 def _joined(start: Path, found: "Sequence[Sighting]", names: Sequence[str]) -> "list[Sighting]":
@@ -129,16 +129,13 @@ def _find(start: Path, sighting: "Sighting", beside: int) -> Find:
     return Find(replace(profile, name=address(profile)), called, may_be=True)
 
 
-def _named(finds: Sequence[Find]) -> list[Find]:
+def _named(finds: Sequence[Find], known: Known) -> list[Find]:
     """The same; what is the place of a known program has its name, and what that had before, and
     has brought over, is left out."""
-    if not finds:
-        return []
-    finds_there, older = known_places()
-    known = {find.profile.identity: find for find in finds_there}
-    passed = {path.resolve() for path in older}
+    there = {find.profile.identity: find for find in known.finds}
+    passed = {path.resolve() for path in known.older}
     return [
-        _as_known(find, known.get(find.profile.identity))
+        _as_known(find, there.get(find.profile.identity))
         for find in finds
         if not _is_at(find, passed)
     ]
