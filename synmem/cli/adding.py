@@ -19,35 +19,29 @@ if TYPE_CHECKING:
 def add_profiles(session: Session, finds: "Sequence[Find]") -> dict[str, str]:
     """Write a profile for each store that has none yet; the profiles of all, by identity. One that
     cannot be written is named, and not among them."""
+    from synmem import folders
     from synmem.cli.app import COMMANDS
     from synmem.config import Edit
     from synmem.places import PLACES
     from synmem.profiles import names
 
-    config = _config(session)
-    there = dict(_identities(config))
+    file = folders.config_file() if session.config is None else session.config
+    there = dict(_identities(Edit(file).config))
     for find in finds:
         identity = find.profile.identity
         if identity in there:
             continue
         others = PLACES.keys() - ({find.called} if find.profile.program else set())
-        name = _free(find.called, {*names(config), *COMMANDS, *others})
         try:
-            Edit(config.file).add(name, _values(find))
+            edit = Edit(file)
+            name = _free(find.called, {*names(edit.config), *COMMANDS, *others})
+            edit.add(name, _values(find))
         except ProfileError as error:
             render.note(f"{render.visible_line(find.profile.name)}: not added: {error}")
             continue
         there[identity] = name
-        config = _config(session)
         session.note(f"added {name}: {render.visible_line(find.profile.where)}")
     return there
-
-
-def _config(session: Session) -> "Config":
-    from synmem import folders
-    from synmem.config import Edit
-
-    return Edit(folders.config_file() if session.config is None else session.config).config
 
 
 def _identities(config: "Config") -> Iterator[tuple[str, str]]:
