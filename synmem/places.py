@@ -26,6 +26,11 @@ class Machine(NamedTuple):
     environment: Mapping[str, str]
     home: str
 
+    @property
+    def pure(self) -> type[PurePath]:
+        """What its paths are, without a look at them."""
+        return PureWindowsPath if self.system == "win32" else PurePosixPath
+
 
 class Spot(NamedTuple):
     """Where a program may keep conversations: a file, or a folder that `holds` something like
@@ -245,10 +250,9 @@ def paths(template: str, machine: Machine) -> Iterator[PurePath]:
         for each in _EDITORS:
             yield from paths(template.replace("{editors}", each), machine)
         return
-    pure = PureWindowsPath if machine.system == "win32" else PurePosixPath
-    path = pure()
+    path = machine.pure()
     for part in template.split("/"):
-        expanded = _expanded(part, machine) if part.startswith(("{", "~")) else pure(part)
+        expanded = _expanded(part, machine) if part.startswith(("{", "~")) else machine.pure(part)
         if expanded is None:
             return
         path /= expanded
@@ -257,7 +261,7 @@ def paths(template: str, machine: Machine) -> Iterator[PurePath]:
 
 def _expanded(part: str, machine: Machine) -> PurePath | None:
     if part == "~":
-        return (PureWindowsPath if machine.system == "win32" else PurePosixPath)(machine.home)
+        return machine.pure(machine.home)
     name = part.strip("{}")
     if name in BASES:
         variable, usual = BASES[name]
@@ -271,7 +275,7 @@ def _expanded(part: str, machine: Machine) -> PurePath | None:
 def _named(variable: str, machine: Machine) -> PurePath | None:
     """What a variable says; an empty one says nothing, nor does a relative path in XDG's."""
     value = machine.environment.get(variable)
-    pure = (PureWindowsPath if machine.system == "win32" else PurePosixPath)(value or "")
+    pure = machine.pure(value or "")
     if not value or (variable.startswith("XDG_") and not pure.is_absolute()):
         return None
     return pure

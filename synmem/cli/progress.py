@@ -88,7 +88,7 @@ def progress(
     In a pipe, on TERM=dumb or with `quiet` nothing is drawn.
     """
     bar = Bar()
-    if quiet or not render.is_terminal(sys.stderr) or render.is_dumb():
+    if not _is_drawn(quiet=quiet):
         yield bar
         return
     with _showing(bar, text, total, beside):
@@ -101,7 +101,7 @@ async def late_progress(text: str, *, quiet: bool = False) -> AsyncIterator[Bar]
     import asyncio
 
     bar = Bar()
-    if quiet or not render.is_terminal(sys.stderr) or render.is_dumb():
+    if not _is_drawn(quiet=quiet):
         yield bar
         return
     with contextlib.ExitStack() as stack:
@@ -110,6 +110,10 @@ async def late_progress(text: str, *, quiet: bool = False) -> AsyncIterator[Bar]
         due = loop.call_later(_LATE_S, lambda: stack.enter_context(showing))
         stack.callback(due.cancel)
         yield bar
+
+
+def _is_drawn(*, quiet: bool) -> bool:
+    return not quiet and render.is_terminal(sys.stderr) and not render.is_dumb()
 
 
 @contextlib.contextmanager
