@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,9 +54,7 @@ def start(b: Bench) -> Iterator[Result]:
 @benchmark
 def llm(b: Bench) -> Iterator[Result]:
     """`show --last 10` against `llm logs -n 10`, each on ten thousand messages."""
-    venv.create(b.folder / "llm", with_pip=True)
-    folder = b.folder / "llm" / "bin"
-    subprocess.run([str(folder / "pip"), "install", "-q", "--disable-pip-version-check", "llm"], check=True)  # fmt: skip
+    folder = b.environment("llm", "llm")
     logs = b.folder / "logs.db"
     subprocess.run([str(folder / "python"), "-c", _LLM_ROWS, str(logs)], check=True)
     chat = data.synapsekit_file(b.folder / "one.db", 10_000, 1)

@@ -56,11 +56,14 @@ class Bench:
     @functools.cached_property
     def bare(self) -> Path:
         """An environment that holds synmem without extras, and Typer; returns its bin folder."""
-        root = Path(__file__).parent.parent
-        venv.create(self.folder / "bare", with_pip=True)
-        folder = self.folder / "bare" / "bin"
+        return self.environment("bare", str(Path(__file__).parent.parent))
+
+    def environment(self, name: str, *packages: str) -> Path:
+        """A new environment that holds these packages; returns its bin folder."""
+        venv.create(self.folder / name, with_pip=True)
+        folder = self.folder / name / "bin"
         pip = [str(folder / "pip"), "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*pip, str(root)], check=True)
+        subprocess.run([*pip, *packages], check=True)
         return folder
 
     def server(self, backend: str) -> Server:

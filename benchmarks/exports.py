@@ -4,8 +4,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -24,10 +22,7 @@ PEAK_MB: Final = 300
 def chatgpt(b: Bench) -> Iterator[Result]:
     """`export` of ChatGPT's export against `ijson` over its conversations; and its peak memory."""
     path = chatgpt_file(b.folder / "conversations.json", int(b.messages * MB_FOR_EACH_MESSAGE))
-    venv.create(b.folder / "ijson", with_pip=True)
-    python = b.folder / "ijson" / "bin" / "python"
-    install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "ijson"]
-    subprocess.run([str(python), *install], check=True)
+    python = b.environment("ijson", "ijson") / "python"
     size = f"{path.stat().st_size >> 20:,} MB"
     loop = command([str(python), "-c", _IJSON, str(path)])
     for name, first, goal in (("ls", 1, 2), ("export", 1, 1.5)):

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sysconfig
 import uuid
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,8 @@ def claude_code(b: Bench) -> Iterator[Result]:
 
     first = prepared(forget, command(listing(folder), env=environment))
     start = prepared(forget, command(listing(small), env=environment))
-    loop = telling([str(_orjson(b)), "-c", _LOOP, str(folder)])
+    orjson = b.environment("orjson", "orjson") / "python"
+    loop = telling([str(orjson), "-c", _LOOP, str(folder)])
     bar = {"first": 1, "goal": 3, "speed": True}
     yield b.compare("first ls of 500 MB / orjson", beyond(start, first), loop, **bar)
 
@@ -59,14 +59,6 @@ def claude_code(b: Bench) -> Iterator[Result]:
     second = command(listing(folder), env=environment)
     few = command(b.synmem("ls", "--json", "-p", b.source))
     yield b.compare("second ls / of a small store", second, few, first=2, goal=1.2, speed=False)
-
-
-def _orjson(b: Bench) -> Path:
-    venv.create(b.folder / "orjson", with_pip=True)
-    folder = b.folder / "orjson" / "bin"
-    pip = [str(folder / "pip"), "install", "-q", "--disable-pip-version-check", "orjson"]
-    subprocess.run(pip, check=True)
-    return folder / "python"
 
 
 # --- sessions as Claude Code writes them ----------------------------------------------------
