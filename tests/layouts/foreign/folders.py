@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,11 @@ def check_spoiled(layout: str, files: Data) -> None:
         with contextlib.suppress(*MALFORMED):
             for told in folder_of(layout).unfold(group).values():
                 check_told(told)
+
+
+def contents(said: Iterable[Any]) -> list[str]:
+    """What messages say; `!` is what cannot be read."""
+    return [each.content if isinstance(each, Message) else "!" for each in said]
 
 
 def texts(said: list[Any]) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from synmem.messages import Message, Unreadable
-from tests.layouts.foreign.folders import unfolded
+from tests.layouts.foreign.folders import contents, unfolded
 
 AT = datetime.fromtimestamp(1_790_000_000, UTC)
 
@@ -33,10 +33,6 @@ def export(*sessions: Any) -> dict[str, Any]:
     )
 
 
-def texts(messages: Any) -> list[str]:
-    return [each.content if isinstance(each, Message) else "!" for each in messages]
-
-
 def test_an_answer_is_a_run_and_no_key_of_an_api_is_read() -> None:
     call = {"type": "tool-call", "state": "result", "toolCallId": "c", "toolName": "f", "args": {"n": 1},
             "result": {"content": [{"type": "text", "text": "r"}]}}  # fmt: skip
@@ -62,18 +58,18 @@ def test_earlier_threads_are_conversations_and_what_was_said_instead_are_branche
             messageForksHash={"1": {"position": 1, "lists": lists}},
         )
     )  # fmt: skip
-    assert texts(found["s"].messages) == ["a", "b", "c"]
-    assert {leaf: texts(branch) for leaf, branch in found["s"].branches.items()} == {
+    assert contents(found["s"].messages) == ["a", "b", "c"]
+    assert {leaf: contents(branch) for leaf, branch in found["s"].branches.items()} == {
         "5": ["a", "x", "y"]
     }
-    assert (found["t"].title, texts(found["t"].messages)) == ("T", ["old"])
+    assert (found["t"].title, contents(found["t"].messages)) == ("T", ["old"])
     assert found["t"].extra == {"chatbox": {"createdAt": 1, "thread_of": "s"}}
 
 
 def test_older_exports_have_a_list_and_a_content() -> None:
     old = {"id": "1", "role": "user", "content": "a", "reasoningContent": "hm"}
     found = unfolded("chatbox", {"x.json": {"chat-sessions": [session(old)]}})["s"]
-    assert texts(found.messages) == ["a"]
+    assert contents(found.messages) == ["a"]
     assert found.messages[0].extra == {"chatbox": {"id": "1", "blocks": [{"reasoning": "hm"}]}}  # type: ignore[union-attr]
 
 

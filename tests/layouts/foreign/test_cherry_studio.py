@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from synmem.messages import Message, Unreadable
-from tests.layouts.foreign.folders import read, unfolded
+from tests.layouts.foreign.folders import contents, read, unfolded
 from tests.layouts.foreign.wholes import FIXTURES
 
 
@@ -38,10 +38,6 @@ def backup(*messages: Any, blocks: Any = (), prompt: str = "", name: str = "T") 
     return unfolded("cherry_studio", {"data.json": value})["t"]
 
 
-def texts(messages: Any) -> list[str]:
-    return [each.content if isinstance(each, Message) else "!" for each in messages]
-
-
 def test_a_topic_has_its_name_the_prompt_of_its_assistant_and_its_blocks() -> None:
     found = backup(said("1", "user", "b", "a"), blocks=[block("a"), block("b")], prompt="S")
     assert [(m.role, m.content) for m in found.messages] == [("system", "S"), ("user", "b\na")]
@@ -60,8 +56,8 @@ def test_the_answer_that_was_chosen_is_read_or_the_last_and_the_others_are_branc
         said("6", "assistant", "f", askId="4"),
     ]
     found = backup(*turns, blocks=blocks)
-    assert texts(found.messages) == ["a", "b", "d", "f"]
-    assert {leaf: texts(branch) for leaf, branch in found.branches.items()} == {
+    assert contents(found.messages) == ["a", "b", "d", "f"]
+    assert {leaf: contents(branch) for leaf, branch in found.branches.items()} == {
         "3": ["a", "c"], "5": ["a", "b", "d", "e"],
     }  # fmt: skip
 
@@ -98,7 +94,7 @@ def test_in_version_1_a_message_has_its_content() -> None:
         "localStorage": {},
         "indexedDB": [entry, {"key": "image:1", "value": "x"}],
     }
-    assert texts(unfolded("cherry_studio", {"data.json": value})["t"].messages) == ["a"]
+    assert contents(unfolded("cherry_studio", {"data.json": value})["t"].messages) == ["a"]
 
 
 def test_a_block_that_is_gone_and_a_message_that_is_none_hide_nothing() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 
 from synmem.layouts.foreign.dify import unfold
 from synmem.messages import Message, Unreadable
+from tests.layouts.foreign.folders import contents
 from tests.layouts.foreign.odd import is_well_told
 from tests.layouts.foreign.rows import odd_rows, rows
 
@@ -26,10 +27,6 @@ def row(id_: str, query: Any, answer: Any, **more: Any) -> dict[str, Any]:
 
 def told(*messages: Any, **beside: Any) -> Any:
     return unfold("c", rows(conversations=[ABOUT], messages=messages, **beside))
-
-
-def texts(said: Any) -> list[str]:
-    return [each.content for each in said]
 
 
 def test_what_has_no_word_of_ours_is_kept_with_the_answer() -> None:
@@ -93,7 +90,7 @@ def test_an_agents_steps_come_before_its_answer_which_is_not_said_twice() -> Non
 def test_rows_that_say_nothing_of_the_one_before_are_a_list() -> None:
     nil = "00000000-0000-0000-0000-000000000000"
     said = told(row("1", "a", "b", parent_message_id=nil), row("2", "c", "d"))
-    assert texts(said.messages) == ["a", "b", "c", "d"]
+    assert contents(said.messages) == ["a", "b", "c", "d"]
     assert said.branches == {}
     assert said.leaf == "2"
 
@@ -104,8 +101,8 @@ def test_the_newest_row_says_which_branch_is_current() -> None:
         row("2", "c", "d", parent_message_id="1"),
         row("3", "e", "f", parent_message_id="1"),
     )
-    assert texts(said.messages) == ["a", "b", "e", "f"]
-    assert {leaf: texts(branch) for leaf, branch in said.branches.items()} == {
+    assert contents(said.messages) == ["a", "b", "e", "f"]
+    assert {leaf: contents(branch) for leaf, branch in said.branches.items()} == {
         "2": ["a", "b", "c", "d"]
     }
     assert said.leaf == "3"
@@ -115,7 +112,7 @@ def test_a_row_that_cannot_be_read_is_named_and_hides_nothing() -> None:
     said = told(row("1", "a", "b"), row("2", None, "d"), row("3", "e", "f"), "no row")
     assert said.messages[2] == Unreadable("2", "message 2: its query is no text")
     assert said.messages[5] == Unreadable("message", "the row cannot be read: the row is no object")
-    assert texts(each for each in said.messages if isinstance(each, Message)) == [*"abef"]
+    assert contents(each for each in said.messages if isinstance(each, Message)) == [*"abef"]
 
 
 def test_a_deleted_conversation_is_none() -> None:

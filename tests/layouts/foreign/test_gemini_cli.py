@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from synmem.messages import Message, Unreadable
-from tests.layouts.foreign.folders import lines, unfolded
+from tests.layouts.foreign.folders import contents, lines, unfolded
 
 ID = "9e118ff6-01fc-4837-8292-59a418b2cfb7"
 AT = datetime(2026, 11, 28, 19, 10, tzinfo=UTC)
@@ -36,10 +36,6 @@ def result(id_: str, text: str) -> dict[str, Any]:
 
 def session(*steps: Any, file: str = FILE, meta: Any = META) -> Any:
     return unfolded("gemini_cli", {file: lines(meta, *steps)})[ID]
-
-
-def texts(told: Any) -> list[str]:
-    return [each.content if isinstance(each, Message) else "!" for each in told.messages]
 
 
 def test_a_record_comes_again_in_its_place_when_its_calls_arrive() -> None:
@@ -92,15 +88,15 @@ def test_resuming_writes_two_records_of_one_id_and_calls_as_parts() -> None:
 def test_what_was_rewound_is_another_branch() -> None:
     turns = [said(str(n), ("user", "gemini")[n % 2], str(n)) for n in range(4)]
     found = session(*turns, {"$rewindTo": "gone"}, said("5", "user", "anew"))
-    assert texts(found) == ["anew"]
+    assert contents(found.messages) == ["anew"]
     found = session(*turns, {"$rewindTo": "2"}, said("5", "user", "anew"))
-    assert texts(found) == ["0", "1", "anew"]
+    assert contents(found.messages) == ["0", "1", "anew"]
     assert found.leaf == "5"
     assert {leaf: [m.content for m in branch] for leaf, branch in found.branches.items()} == {
         "3": ["0", "1", "2", "3"]
     }
     again = session(*turns, {"$rewindTo": "2"}, said("2", "user", "2 again"))
-    assert texts(again) == ["0", "1", "2 again"]
+    assert contents(again.messages) == ["0", "1", "2 again"]
 
 
 def test_what_was_typed_is_the_text_and_what_it_names_is_beside_it() -> None:
@@ -117,11 +113,11 @@ def test_of_several_files_of_a_session_the_one_with_most_is_read() -> None:
     stub = lines(META, {"$set": {"messages": [said("0", "user", "<session_context>x")]}})
     other = "tmp/demo/chats/session-2026-11-28T19-11-9e118ff6.jsonl"
     for files in ({FILE: full, other: stub}, {FILE: stub, other: full}):
-        assert texts(unfolded("gemini_cli", files)[ID]) == ["a", "b"]
+        assert contents(unfolded("gemini_cli", files)[ID].messages) == ["a", "b"]
     older = {**META, "messages": [said("1", "user", "a")], "summary": "Old"}
     found = unfolded("gemini_cli", {FILE.replace(".jsonl", ".json"): older, FILE: full})
     assert [*found] == [ID]
-    assert texts(found[ID]) == ["a", "b"]
+    assert contents(found[ID].messages) == ["a", "b"]
 
 
 def test_a_sub_agent_names_who_asked() -> None:
@@ -139,7 +135,7 @@ def test_the_older_form_is_one_object_with_a_summary() -> None:
         }
     }
     found = unfolded("gemini_cli", files)[ID]
-    assert (found.title, texts(found)) == ("T", ["a"])
+    assert (found.title, contents(found.messages)) == ("T", ["a"])
 
 
 def test_what_cannot_be_read_is_named_in_its_place() -> None:
@@ -147,7 +143,7 @@ def test_what_cannot_be_read_is_named_in_its_place() -> None:
         META, said("1", "user", "a"), b'{"id": ', said("2", "gemini", 3), said("3", "gemini", "c")
     )
     found = unfolded("gemini_cli", {FILE: data + b'{"id": "torn'})[ID]
-    assert texts(found) == ["a", "!", "!", "c"]
+    assert contents(found.messages) == ["a", "!", "!", "c"]
     assert [each.position for each in found.messages if isinstance(each, Unreadable)] == [
         f"{FILE}:3",
         "2",

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from synmem.messages import Message, Unreadable
-from tests.layouts.foreign.folders import files_of, lines, unfolded
+from synmem.messages import Unreadable
+from tests.layouts.foreign.folders import contents, files_of, lines, unfolded
 
 ID = "38263002-cc8b-46cc-861f-3a3d6c21fa8b"
 FILE = f"projects/-home-dev-demo/chats/{ID}.jsonl"
@@ -27,10 +27,6 @@ def session(*said: Any) -> Any:
     return unfolded("qwen_code", {FILE: lines(*said)})[ID]
 
 
-def texts(told: Any) -> list[str]:
-    return [each.content if isinstance(each, Message) else "!" for each in told.messages]
-
-
 def test_system_lines_are_links_and_going_back_leaves_a_branch() -> None:
     found = session(
         line("1", None, "user", "a"),
@@ -39,7 +35,7 @@ def test_system_lines_are_links_and_going_back_leaves_a_branch() -> None:
         line("4", "3", "user", "c"),
         line("5", "3", "user", "d"),
     )
-    assert texts(found) == ["a", "b", "d"]
+    assert contents(found.messages) == ["a", "b", "d"]
     assert found.leaf == "5"
     assert {leaf: [m.content for m in said] for leaf, said in found.branches.items()} == {
         "4": ["a", "b", "c"]
@@ -82,7 +78,7 @@ def test_what_cannot_be_read_is_named_and_hides_nothing() -> None:
         line("3", "2", "user", "c"),
     )
     found = unfolded("qwen_code", {FILE: data + b'{"uuid": "torn'})[ID]
-    assert texts(found) == ["a", "!", "!", "c"]
+    assert contents(found.messages) == ["a", "!", "!", "c"]
     assert [e.position for e in found.messages if isinstance(e, Unreadable)] == [
         f"{FILE}:2",
         f"{FILE}:3",
