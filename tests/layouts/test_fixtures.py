@@ -34,6 +34,7 @@ from synmem.store import ConversationInfo, Store, SupportsBranches
 from tests.backends.dynamodb import place as dynamodb_place
 from tests.backends.mongo.place import placed
 from tests.cli.moved import run
+from tests.layouts.interchange import forms
 from tests.services import redis_json, unique
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -162,16 +163,8 @@ def test_the_fixtures_are_the_originals() -> None:
 def test_a_fixture_is_read_exactly_and_nothing_is_changed(
     fixture: Fixture, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    folder = tmp_path / "fixture"
-    shutil.copytree(FIXTURES / fixture.name, folder)
-    place = folder / fixture.place
     expected = expected_of(fixture)
-    there: contextlib.AbstractContextManager[tuple[str, Callable[[], Any]]]
-    if fixture.backend in ("sqlite", "file"):
-        there = contextlib.nullcontext((str(place), lambda: _state(folder)))
-    else:
-        there = LOADED[fixture.backend](place, request)
-    with there as (address, state):
+    with opened(fixture, tmp_path, request) as (address, state):
         before = state()
         found, branches = asyncio.run(_read(address))
         assert _exported(address) == {
@@ -195,6 +188,37 @@ def test_a_fixture_is_read_exactly_and_nothing_is_changed(
         _compare(
             each, [{**one, "id": id_} for one, id_ in zip(expected, ids, strict=True)], written
         )
+
+
+@pytest.mark.parametrize("fixture", ALL, ids=lambda each: each.name)
+def test_what_is_exported_of_a_fixture_is_what_the_types_of_a_form_take(
+    fixture: Fixture, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with opened(fixture, tmp_path, request) as (address, _):
+        for form in forms.FORMS:
+            done = run("export", "-f", form, "-p", address)
+            assert done.exit_code in (0, 6), done.stderr  # 6: some is encrypted, or is left out
+            found = forms.objects(done.stdout_bytes)
+            assert found or fixture.name == "openai-agents-encrypted"
+            for each in found:
+                forms.check_valid(form, each)
+            _, bad = forms.told(form, done.stdout_bytes)
+            assert not bad
+
+
+@contextlib.contextmanager
+def opened(
+    fixture: Fixture, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The address of a copy of it, and what tells the state of that."""
+    folder = tmp_path / "fixture"
+    shutil.copytree(FIXTURES / fixture.name, folder)
+    place = folder / fixture.place
+    if fixture.backend in ("sqlite", "file"):
+        yield str(place), lambda: _state(folder)
+        return
+    with LOADED[fixture.backend](place, request) as there:
+        yield there
 
 
 def expected_of(fixture: Fixture) -> list[dict[str, Any]]:

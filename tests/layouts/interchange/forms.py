@@ -5,9 +5,12 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from anthropic.types import MessageParam, TextBlockParam
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionMessageParam
+from pydantic import TypeAdapter
 
 from synmem.formats import open_writer
 from synmem.formats.losses import Losses
@@ -100,6 +103,32 @@ def check_written_back(form: str, data: bytes, page: int) -> None:
     assert not losses.left_out
     assert unchanged(objects(back), objects(data))
     assert written(form, told(form, back)[0]) == back
+
+
+# --- what its types want --------------------------------------------------------------------
+
+_OPENAI: Final = TypeAdapter(list[ChatCompletionMessageParam])
+_ANTHROPIC: Final = TypeAdapter(list[MessageParam])
+_SYSTEM: Final = TypeAdapter(str | list[TextBlockParam])
+_SHAREGPT: Final = TypeAdapter(list[dict[Literal["from", "value"], str]])
+
+
+def check_valid(form: str, found: Any) -> None:
+    """That an object is one that the types of that form take, down to its last part."""
+    if form == "openai":
+        _walk(_OPENAI.validate_python(found["messages"], strict=True))
+    elif form == "anthropic":
+        _walk(_ANTHROPIC.validate_python(found["messages"], strict=True))
+        _walk(_SYSTEM.validate_python(found.get("system", ""), strict=True))
+    else:
+        _SHAREGPT.validate_python(found["conversations"], strict=True)
+
+
+def _walk(value: Any) -> None:
+    """Come to the end of a value: what is any iterable there, is only looked at meanwhile."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        for each in value.values() if isinstance(value, dict) else value:
+            _walk(each)
 
 
 # --- anything -------------------------------------------------------------------------------

@@ -3,16 +3,15 @@
 from typing import Any
 
 import pytest
-from anthropic.types import MessageParam, TextBlockParam
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from synmem.layouts.interchange import anthropic
 from synmem.messages import Conversation, Message, canonical
 from tests.layouts.interchange.forms import (
     OBJECT,
     TEXT,
+    check_valid,
     check_written_back,
     exported,
     jsonl_of,
@@ -23,8 +22,6 @@ from tests.layouts.interchange.forms import (
     written,
 )
 
-THEIRS = TypeAdapter(list[MessageParam])
-SYSTEM = TypeAdapter(str | list[TextBlockParam])
 PNG = "iVBORw0KGgo="
 USE = {"type": "tool_use", "id": "t1", "name": "f", "input": {"n": 1}}
 RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": "r"}
@@ -48,9 +45,7 @@ def answer(content: Any, **beside: Any) -> Any:
 
 def valid(found: Any) -> list[Any]:
     """The turns of an object that its types take."""
-    THEIRS.validate_python(found["messages"], strict=True)
-    if "system" in found:
-        SYSTEM.validate_python(found["system"], strict=True)
+    check_valid("anthropic", found)
     turns: list[Any] = found["messages"]
     return turns
 

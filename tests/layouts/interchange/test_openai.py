@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai.types.chat import ChatCompletionMessageParam
-from pydantic import TypeAdapter
 
 from synmem.layouts.interchange import openai
 from synmem.messages import Conversation, Message, canonical
 from tests.layouts.interchange.forms import (
     OBJECT,
     TEXT,
+    check_valid,
     check_written_back,
     exported,
     jsonl_of,
@@ -24,7 +23,6 @@ from tests.layouts.interchange.forms import (
     written,
 )
 
-THEIRS = TypeAdapter(list[ChatCompletionMessageParam])
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"n":1}'}}
 
 
@@ -109,7 +107,8 @@ def test_content_is_null_beside_calls_and_arguments_are_text() -> None:
         Message("user", "q"), Message("assistant", "", tool_calls=calls),
         Message("tool", "r", tool_call_id="c1", name="f"), Message("assistant", "a"),
     ]  # fmt: skip
-    said = one("openai", *messages)["messages"]
+    found = one("openai", *messages)
+    said = found["messages"]
     function = {"name": "f", "arguments": '{"n":1,"é":[1180591620717411303424]}'}
     assert said == [
         {"role": "user", "content": "q"},
@@ -117,7 +116,7 @@ def test_content_is_null_beside_calls_and_arguments_are_text() -> None:
         {"role": "tool", "content": "r", "tool_call_id": "c1", "name": "f"},
         {"role": "assistant", "content": "a"},
     ]  # fmt: skip
-    THEIRS.validate_python(said, strict=True)
+    check_valid("openai", found)
     assert (
         one("openai", Message("assistant", "x", tool_calls=calls))["messages"][0]["content"] == "x"
     )
@@ -129,8 +128,9 @@ def test_calls_without_ids_get_some_and_results_answer_them_in_order() -> None:
         Message("assistant", "", tool_calls=calls), Message("tool", "1"),
         Message("tool", "2", tool_call_id="own"), Message("tool", "3"), Message("user", "so?"),
     ]  # fmt: skip
-    said = one("openai", *messages)["messages"]
-    THEIRS.validate_python(said, strict=True)
+    found = one("openai", *messages)
+    check_valid("openai", found)
+    said = found["messages"]
     assert [(c["id"], c["function"]["arguments"]) for c in said[0]["tool_calls"]] == [
         ("call_1_1", "{}"), ("own", "torn"), ("call_1_3", "{}"),
     ]  # fmt: skip
@@ -170,7 +170,7 @@ def test_what_openai_does_not_take_is_named_and_left_out(
         assert losses.count == len(left_out)
         said = [item for each in objects(data) for item in each["messages"]]
         assert [item["role"] for item in said] == roles
-        THEIRS.validate_python(said, strict=True)
+        check_valid("openai", {"messages": said})
 
 
 def test_what_else_has_no_place_is_counted_by_its_kind() -> None:
@@ -305,7 +305,7 @@ def messages(draw: st.DrawFn) -> list[Message]:
 @given(said=messages())
 def test_what_openai_takes_comes_back_equal_and_is_of_its_types(said: list[Message]) -> None:
     data = written("openai", [(Conversation("line-1"), said)])
-    THEIRS.validate_python(objects(data)[0]["messages"], strict=True)
+    check_valid("openai", objects(data)[0])
     [(_, back)], bad = told("openai", data)
     assert not bad
     assert [canonical(m, openai.HOLDS) for m in back] == [canonical(m, openai.HOLDS) for m in said]
