@@ -7,7 +7,7 @@ from synmem.formats.sendable import Sendable
 from synmem.layouts.interchange import openai
 from synmem.layouts.interchange.calls import Linking
 from synmem.layouts.interchange.objects import members, strict
-from synmem.messages import Conversation, Message
+from synmem.messages import Conversation, JSONObject, Message
 
 
 class Writer:
@@ -49,15 +49,25 @@ class Writer:
         conversation = self._sendable.conversation
         self._losses.of_conversation(conversation, openai.HOLDS)
         self._losses.lose(["conversation id"])
-        own, lost = members(conversation, openai.NAME)
+        around, beside, lost = self._besides()
         self._losses.lose(lost)
-        return last + b"]" + (b"," + strict(own)[1:] if own else b"}") + b"\n"
+        end = b"}\n" if around else b"\n"
+        return last + b"]" + (b"," + strict(beside)[1:] if beside else b"}") + end
+
+    def _besides(self) -> tuple[JSONObject, JSONObject, list[str]]:
+        """What the object has around its messages, and beside them; and what of it is lost."""
+        own, lost = members(self._sendable.conversation, openai.NAME)
+        return *openai.parted(own), lost
+
+    def _head(self) -> bytes:
+        around, _, _ = self._besides()
+        return (strict(around)[:-1] + b',"body":' if around else b"") + b'{"messages":['
 
     def _items(self, messages: Iterable[Message]) -> bytes:
         pieces = []
         for message in messages:
             item, lost = openai.fold(message)
             self._losses.lose(lost)
-            pieces.append((b"," if self._written else b'{"messages":[') + strict(item))
+            pieces.append((b"," if self._written else self._head()) + strict(item))
             self._written += 1
         return b"".join(pieces)

@@ -253,6 +253,17 @@ def test_an_export_is_piped_into_an_import(tmp_path: Path) -> None:
     assert run("check", source, dest).exit_code == 0
 
 
+def test_a_batch_is_known_imported_and_exported_as_it_was(tmp_path: Path) -> None:
+    around = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions"}
+    said = {**around, "body": {"model": "m", "messages": [USER]}}
+    file, dest = tmp_path / "batch.jsonl", tmp_path / "d.db"
+    file.write_bytes(jsonl_of(said))
+    assert run("ls", "-p", file).stdout == "a\n"
+    assert run("import", file, "-p", dest).exit_code == 0
+    assert run("check", file, dest).exit_code == 0
+    assert objects(run("export", "-f", "openai", "-p", dest).stdout_bytes) == [said]
+
+
 SINGLE = sorted(
     path
     for path in FIXTURES.rglob("*")

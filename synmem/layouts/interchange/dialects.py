@@ -22,6 +22,9 @@ _ANTHROPIC: Final = frozenset({
 })  # fmt: skip
 """What a turn of Anthropic's has; an answer has more than what is sent."""
 
+BATCH: Final = frozenset({"custom_id", "method", "url", "body"})
+"""What stands around a request in a file of a batch of OpenAI's."""
+
 _OPENAI_ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 _INSTEAD: Final = ("tool_calls", "function_call", "refusal", "audio")
 _ANTHROPIC_KEYS: Final = frozenset({"system", "anthropic_version", "stop_sequences", "top_k"})
@@ -54,11 +57,22 @@ def of_head(text: bytes) -> Like | None:
     return other or found
 
 
+def is_batch(data: JSONObject) -> bool:
+    """Whether an object is a line of a batch of OpenAI's: its body is a request with messages."""
+    body = data.get("body")
+    return data.keys() >= BATCH and isinstance(body, dict) and "messages" in body
+
+
+def bare(data: JSONObject) -> JSONObject:
+    """The object, with what a body in it has, where it is a line of a batch."""
+    return {**data, **data["body"]} if is_batch(data) else data
+
+
 def _objects(text: bytes) -> list[JSONObject]:
     """The objects that a file begins with: its lines, or the elements of its array, perhaps cut off
     in the last one: what is left of its last message is then left out, where it has others."""
     head = Head("", text, whole=False)
-    if lines := head.lines or [*_lines(text)]:
+    if lines := _dicts(head.lines or [*_lines(text)]):
         return lines
     if (value := parsed(text)) is not None:
         return _dicts(value)
@@ -70,9 +84,8 @@ def _objects(text: bytes) -> list[JSONObject]:
 
 
 def _dicts(value: Any) -> list[JSONObject]:
-    return [
-        each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)
-    ]
+    objects = value if isinstance(value, list) else [value]
+    return [bare(each) for each in objects if isinstance(each, dict)]
 
 
 def _mended(message: Any) -> Any:
@@ -120,6 +133,8 @@ def _messages(data: JSONObject) -> list[JSONObject]:
 
 def _sign(data: JSONObject) -> str | None:
     """Whose words an object speaks that the other does not know; None where it speaks none."""
+    if data.keys() >= BATCH:
+        return "openai"
     messages = _messages(data)
     parts = [part for each in messages for part in _parts(each)]
     if any(

@@ -5,9 +5,9 @@ element that is no conversation is one all the same: of a single record, which c
 joins no other, and hides none. What is not JSON in an array, or in an object of several lines, ends
 the reading.
 
-A conversation is called by the `id` that stands in its object, where that is text or an integer and
-no other had it before: else by `ID#2`, `ID#3`, ... One without is `line-N` by the line on which it
-stands, in an array `item-N` by its number.
+A conversation is called by the `id` that stands in its object (of a batch its `custom_id`), where
+that is text or an integer and no other had it before: else by `ID#2`, `ID#3`, ... One without is
+`line-N` by the line on which it stands, in an array `item-N` by its number.
 """
 
 import json
@@ -19,6 +19,7 @@ import msgspec
 from synmem.errors import UsageError
 from synmem.layouts.heads import BOM
 from synmem.layouts.interchange import jsonl as jsonlines
+from synmem.layouts.interchange.dialects import is_batch
 from synmem.layouts.interchange.json_text import TooLarge, Window, as_text
 from synmem.layouts.interchange.ordinary import id_of
 from synmem.layouts.shapes import MALFORMED, Told
@@ -114,7 +115,7 @@ class _Names:
 
     def of(self, data: JSONObject, default: str) -> str:
         """The name of the next one: its own, or the one that was said for it."""
-        own = id_of(data.get("id"))
+        own = id_of(data.get("custom_id" if is_batch(data) else "id"))
         if isinstance(own, str) and not conversation_refusal(Conversation(own)):
             return self.unused(own)
         if self._conversation is None:

@@ -6,7 +6,7 @@ as text there: where that is an object, it is an object here. What a message has
 `extra["openai"]` under its own key, and so does what would be written otherwise than it was read;
 as a whole, `message`, where keys are missing that are usually there. What an object has besides
 lies in the conversation's extra. It is written back as it was, as long as it says what the message
-says.
+says. A line of a batch, `{"custom_id", "method", "url", "body": {"messages": [...]}}`, is one too.
 """
 
 import json
@@ -65,10 +65,12 @@ def read_lines(file: BinaryIO, *, conversation: str | None = None, **_: Any) -> 
 
 def unfold(data: JSONObject, name: str) -> Told:
     """The conversation of that name that an object is; ValueError says why it is none."""
-    if why := dialects.refused(data, NAME):
+    if why := dialects.refused(dialects.bare(data), NAME):
         raise ValueError(why)
-    messages = each_read(list_under(data, "messages"), lambda item: [message_of(item)])
-    others = {key: value for key, value in data.items() if key != "messages"}
+    body = data["body"] if (is_batch := dialects.is_batch(data)) else data
+    messages = each_read(list_under(body, "messages"), lambda item: [message_of(item)])
+    others = {key: value for key, value in body.items() if key != "messages"}
+    others = {**data, "body": others} if is_batch else others
     return Told(messages=messages, extra={NAME: others} if others else None)
 
 
@@ -159,6 +161,14 @@ def arguments_of(value: Any) -> Any:
 
 
 # --- writing --------------------------------------------------------------------------------
+
+
+def parted(own: JSONObject) -> tuple[JSONObject, JSONObject]:
+    """What an object has besides its messages: around them, in a batch, and beside them."""
+    body = own.get("body")
+    if not isinstance(body, dict) or "messages" in body or not own.keys() >= dialects.BATCH:
+        return {}, own
+    return {key: value for key, value in own.items() if key != "body"}, body
 
 
 class Folded(NamedTuple):

@@ -19,6 +19,12 @@ OTHERS = sorted(
 )
 
 USER = {"role": "user", "content": "x"}
+BATCH = {
+    "custom_id": "a",
+    "method": "POST",
+    "url": "/v1/chat/completions",
+    "body": {"messages": [USER]},
+}
 
 
 def form_of(data: bytes) -> str | None:
@@ -52,6 +58,10 @@ def test_a_file_is_known_by_any_beginning_that_has_a_whole_message(file: str) ->
         ([{"messages": [USER]}, {"messages": [{"role": "assistant", "content": [{"type": "tool_use"}]}]}], "anthropic"),
         ([{"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}], "anthropic"),
         ([{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}], "openai"),
+        ([BATCH], "openai"), ([{**BATCH, "body": {"input": "x"}}], None),
+        ([{**BATCH, "body": {"model": "claude-x", "max_tokens": 1, "messages": [USER]}}], "openai"),
+        ([{**BATCH, "url": "x", "body": {"system": "s", "messages": [USER]}}], "openai"),
+        ([{"custom_id": "a", "params": {"messages": [USER]}}], None),
         ([{"conversations": [{"from": "human", "value": "x"}]}], "sharegpt"),
         ([{"messages": [{**USER, "id": "x"}]}], None),
         ([{"messages": [{**USER, "parts": []}]}], None),
@@ -80,6 +90,8 @@ def test_an_object_that_is_larger_than_what_is_looked_at_is_known(
     assert form_of(jsonl_of({"messages": [{"role": "user", "content": long}]})) == "openai"
     image = {"type": "image_url", "image_url": {"url": long}}
     assert form_of(jsonl_of({"messages": [{"role": "user", "content": [image]}]})) == "openai"
+    batch = {**BATCH, "body": {"messages": [{"role": "user", "content": long}]}}
+    assert form_of(jsonl_of(batch)) == "openai"
     assert form_of(jsonl_of({"conversations": [{"from": "human", "value": long}]})) == "sharegpt"
     assert (
         form_of(jsonl_of({"system": "s", "messages": [{"role": "user", "content": long}]}))

@@ -98,6 +98,24 @@ def test_an_object_in_the_words_of_anthropic_is_named() -> None:
         )
 
 
+def test_a_request_of_a_batch_is_called_by_its_custom_id_and_written_back_as_it_was() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9}
+    around = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions"}
+    plain = {"messages": body["messages"], "custom_id": "b"}
+    data = jsonl_of({**around, "body": body}, {**around, "body": body, "id": "b"}, plain)
+    found, bad = told("openai", data)
+    assert not bad
+    own = {**around, "body": {"model": "m", "max_tokens": 9}}
+    assert found[0] == (Conversation("a", extra={"openai": own}), [Message("user", "x")])
+    assert [conversation.id for conversation, _ in found] == ["a", "a#2", "line-3"]
+    check_written_back("openai", data, 1)
+    changed = [(found[0][0], [*found[0][1], Message("assistant", "y")])]
+    [said] = objects(written("openai", changed))
+    assert said["body"]["messages"][1:] == [{"role": "assistant", "content": "y"}]
+    _, bad = told("openai", jsonl_of({**around, "body": {"messages": "x"}}))
+    assert bad == [("a", "1", "messages is no JSON array")]
+
+
 # --- writing --------------------------------------------------------------------------------
 
 
