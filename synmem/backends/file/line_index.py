@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from synmem.backends.file.forms import is_json
 from synmem.backends.file.seals import Seals
 from synmem.layouts.interchange import jsonl as jsonlines
 from synmem.layouts.interchange.jsonl import PartOf
@@ -361,9 +362,8 @@ class Index:
         return self._latest
 
     def _malformed(self, i: int, error: ValueError) -> None:
-        why = jsonlines.reason(error)
-        if self._is_torn(i):
-            why = jsonlines.TORN
+        torn = self._is_torn(i) and not is_json(self._lines[i])
+        why = jsonlines.TORN if torn else jsonlines.reason(error)
         self._name_malformed(str(self._block_line + i), why)
 
     def _name_malformed(self, position: str, why: str) -> None:

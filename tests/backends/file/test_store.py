@@ -475,6 +475,13 @@ def test_the_last_line_without_its_newline_is_torn_where_it_is_malformed(tmp_pat
     assert [d.reason for d in damage(path)] == ["torn: the file ends in the middle of this line"]
 
 
+def test_a_whole_object_without_its_newline_is_not_torn(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(line("a", "1") + b'{"name":"x"}')
+    assert said(path) == {"a": ["1", ("2", "no conversation_id")]}
+    assert [d.reason for d in damage(path)] == ["no conversation_id"]
+
+
 def test_bytes_that_are_not_utf8_spoil_only_their_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(line("a", "1") + line("a", "é").replace(b"\xc3\xa9", b"\xe9") + line("a", "3"))
