@@ -155,7 +155,9 @@ def _parts(message: JSONObject) -> list[JSONObject]:
 
 def _is_block(part: JSONObject) -> bool:
     """Whether it is a block that Anthropic alone has."""
-    return part.get("type") in _ANTHROPIC_BLOCKS or isinstance(part.get("source"), dict)
+    kind = part.get("type")  # of any JSON type
+    known = isinstance(kind, str) and kind in _ANTHROPIC_BLOCKS
+    return known or isinstance(part.get("source"), dict)
 
 
 def _is_claude(data: JSONObject) -> bool:

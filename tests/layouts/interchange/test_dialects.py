@@ -108,6 +108,7 @@ def test_an_object_that_is_larger_than_what_is_looked_at_is_known(
         ({"system": "s", "messages": [{**USER, "name": "n"}]}, "message 1 has 'name', which none of Anthropic's has"),
         ({"messages": {}}, "its messages are no JSON array"),
         ({"messages": [[]]}, "message 1 is no JSON object"),
+        ({"messages": [{"role": "user", "content": [{"type": []}]}]}, "message 1 has content that is neither text nor parts of a type"),
         ({"conversations": [{"from": 1, "value": "x"}]}, "turn 1 has no text 'from'"),
     ],
 )  # fmt: skip
