@@ -136,7 +136,8 @@ class Output:
         self.apart = any(field == "id" for _, field in self._pieces)
         """Whether each conversation has a file of its own."""
         if self.limit is not None and self.apart:
-            raise UsageError("--split does not go with {id}", hint="one or the other")
+            why = "--split does not go with a file for each conversation"
+            raise UsageError(why, hint="-o FILE, without {id}: its parts are numbered")
         file_named("-o", template)
         if not self.apart:
             file_named("-o", str(self.path()))
@@ -192,7 +193,9 @@ def _pieces(template: str) -> list[tuple[str, str]]:
     except ValueError as error:
         raise _not_a_name(template, str(error)) from error
     for _, field, spec, conversion in found:
-        if field is not None and (field not in _FIELDS or spec or conversion):
+        if field in _FIELDS and (spec or conversion):
+            raise _not_a_name(template, f"{{{field}}} has no other form")
+        if field is not None and field not in _FIELDS:
             raise _not_a_name(template, f"no placeholder is called {field!r}")
     return [(literal, field or "") for literal, field, _, _ in found]
 

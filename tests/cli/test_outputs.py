@@ -363,6 +363,19 @@ def test_what_makes_no_sense_is_a_usage_error(
     assert set(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["-o", "{date:%Y}.md"], "{date} has no other form"),
+        (["-o", "{id!r}.md"], "{id} has no other form"),
+        (["-o", "{dates}.md"], "no placeholder is called 'dates'"),
+        (["-o", "x/", "--split", "10"], "--split does not go with a file for each conversation"),
+    ],
+)
+def test_what_is_wrong_with_a_name_is_said(long: Path, arguments: list[str], why: str) -> None:
+    assert why in run("export", "-p", long, *arguments).stderr
+
+
 # --- what fails -----------------------------------------------------------------------------
 
 
