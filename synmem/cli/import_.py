@@ -44,7 +44,7 @@ TimezoneOption = Annotated[
 ]
 
 
-@command("layout")
+@command("layout", "branches")
 async def import_(
     session: Session,
     files: FilesArgument = None,
@@ -85,7 +85,7 @@ async def import_(
     names = list(files or [_STDIN])
     for name in names:
         _check_is_file(name)
-    dest = session.resolve()
+    dest = session.resolve_other(session.profile, session.layout)
     if on_conflict == "replace" and dest.protected and not dry_run:
         raise Refused(
             f"{dest.name} is protected: nothing in it gives way to an import",
@@ -108,6 +108,7 @@ async def import_(
         "conversation": conversation,
         "joined": parts,
         "timezone": timezone,
+        "branches": session.branches,
     }
     read = False
     try:
@@ -121,7 +122,10 @@ async def import_(
             if dry_run and len(loads) > 1:
                 session.note("each file is compared with what is there now, not with the others")
             read = True
-            return await bring(session, found.name, loads, dest, order, harm)
+            code = await bring(session, found.name, loads, dest, order, harm)
+            session.left_out.append(found.left_out)
+            session.note_branches()
+            return code
     except CancelledError:
         if not read:
             session.note("interrupted while reading: nothing was written")

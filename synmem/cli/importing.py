@@ -41,6 +41,8 @@ class Files:
         self._seen: dict[int, tuple[int, ...]] = {}
         self._stack = contextlib.AsyncExitStack()
         self._only: Store | None = None
+        self.left_out = 0
+        """How many other branches the conversations have that were brought."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,9 +152,11 @@ class Files:
 
         if len(load) == 1 and self._only is not None:
             yield (await _exports(self._only))[load[0].number].store
+            self._count_branches(self._only)
         elif len(load) == 1:
             async with self._opened(load[0].file) as store:
                 yield (await _exports(store))[load[0].number].store
+                self._count_branches(store)
         else:
             with _spool() as (spool, path):
                 for piece in load:
@@ -169,9 +173,16 @@ class Files:
             exported = (await _exports(store))[piece.number]
             if exported.spans is None:
                 await _convert(exported.store, spool)
+                self._count_branches(store)
                 return
             await asyncio.to_thread(_append, self._paths[piece.file], exported.spans, spool)
             await check_unchanged(store)
+
+    def _count_branches(self, store: "Store") -> None:
+        from synmem.store import SupportsBranches
+
+        if isinstance(store, SupportsBranches):
+            self.left_out += store.passed_over()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.at_places import FIXTURES
 from tests.cli.moved import lines, make, run, said
 
 FORMS = ("jsonl", "json", "csv")
@@ -372,3 +374,23 @@ def test_any_sequence_of_files_ends_as_the_model(tmp_path: Path) -> None:
 def test_any_sequence_of_files_ends_as_the_model_ten_times(tmp_path: Path) -> None:
     for seed in range(10):
         sequences(8, seed, tmp_path)
+
+
+# --- trees ----------------------------------------------------------------------------------
+
+
+def test_other_branches_are_counted_and_brought_where_they_are_asked_for(
+    tmp_path: Path, dest: Path
+) -> None:
+    export = FIXTURES / "chatgpt-export" / "conversations.json"
+    other = tmp_path / "claude.json"
+    shutil.copyfile(FIXTURES / "claude-ai-export" / "conversations.json", other)
+    options = ("-p", dest, "--id-as", "{layout}/{id}")
+    for _ in range(2):
+        assert "left out: another branch (--branches" in run("import", export, *options).stderr
+        assert "left out: 2 other branches" in run("import", export, other, *options).stderr
+    result = run("import", export, "--match", "*1", *options)
+    assert "left out" not in result.stderr, result.stderr
+    result = run("import", export, other, "--branches", *options)
+    assert (result.exit_code, "left out" in result.stderr) == (0, False), result.stderr
+    assert sum("#" in each for each in said(dest)) == 2
