@@ -148,8 +148,11 @@ def _file(file: JSONObject) -> runs.Piece:
 
 def _misses(head: Head) -> str | None:
     first = head.element
-    if not isinstance(first, dict) or "chat_messages" not in first:
+    if not isinstance(first, dict):
         return None
+    if "chat_messages" not in first:
+        is_like = head.whole and {"uuid", "name", "account", "created_at"} <= first.keys()
+        return "its conversations have no chat_messages" if is_like else None
     if not isinstance(first["chat_messages"], list):
         return "its chat_messages are no list"
     record = next(iter(first["chat_messages"]), None)

@@ -183,6 +183,16 @@ def test_a_conversation_of_which_nothing_can_be_read_says_why(change: Any, why: 
         told_one("claude_ai", {**conversation(record("a", "x")), **change})
 
 
+def test_conversations_without_messages_are_said_to_be_like_it(tmp_path: Path) -> None:
+    path = tmp_path / "conversations.json"
+    path.write_text(FIXTURE.read_text().replace('"chat_messages"', '"messages"'))
+    done = run("ls", "-p", path)
+    assert done.exit_code == 1
+    assert "is like claude_ai's: its conversations have no chat_messages" in done.stderr
+    path.write_text('[{"uuid": "u", "name": "a project", "created_at": "x", "docs": []}]')
+    assert "is like claude_ai's" not in run("ls", "-p", path).stderr
+
+
 def test_the_archive_as_it_was_downloaded_says_the_same(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "data-2026-01-01.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.write(FIXTURE, "conversations.json")
