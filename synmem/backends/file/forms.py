@@ -170,6 +170,7 @@ _OTHER_KINDS: Final = (
     (b"PAR1", "a Parquet file", "`synmem export` writes such files, and reads none"),
     (GZIP, "compressed (gzip) twice", "unpack it first: gunzip -c FILE | synmem import"),
     (ZIP, "a ZIP archive in another", "unpack it first"),
+    (b"PK\x05\x06", "a ZIP archive that holds no file", "is it all there?"),
     (b"\xff\xfe", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),
     (b"\xfe\xff", "UTF-16, not UTF-8", "convert it first: iconv -f UTF-16 -t UTF-8 FILE"),
 )

@@ -187,6 +187,12 @@ def test_of_two_members_that_are_called_the_same_the_last_is_read(place: Path) -
         assert len(everything(place / "x.zip")) == 18
 
 
+def test_an_archive_without_files_is_called_so(place: Path) -> None:
+    (place / "x.zip").write_bytes(packed({}))
+    with nothing_written(place), pytest.raises(CorruptData, match="ZIP archive that holds no file"):
+        everything(place / "x.zip")
+
+
 def test_an_archive_in_an_archive_is_not_looked_into(place: Path) -> None:
     (place / "x.zip").write_bytes(packed({"inner.zip": inner()}))
     with nothing_written(place), pytest.raises(CorruptData, match="a ZIP archive in another"):
