@@ -167,11 +167,13 @@ class _Conversation:
 
     def _count_one(self, index: int) -> int:
         """How many messages a line is that is none of an answer."""
-        blocks = () if self._is_odd(index) else self._blocks(index)
-        if all(each.type in _ONE for each in blocks):
+        body = None if self._is_odd(index) else self._line(index).message
+        if body is None or isinstance(body.content, str):
             return 1
-        if all(each.type == "tool_result" for each in blocks):
-            return len(blocks)
+        if all(each.type == "tool_result" for each in body.content):
+            return len(body.content)
+        if all(each.type in _ONE for each in body.content):
+            return 1
         return len(self._made(False, [index]))
 
     def _said(self, at: int) -> Sequence[Said]:

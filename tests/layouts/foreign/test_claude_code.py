@@ -243,6 +243,11 @@ def test_an_image_is_a_part_and_a_prompt_of_nothing_else_is_a_message() -> None:
     ]
 
 
+def test_a_prompt_of_no_blocks_is_none_and_an_answer_of_none_is_empty() -> None:
+    chat = [asked("u1", None, []), answered("a2", "u1", []), asked("u3", "a2", [])]
+    assert said(*chat) == [("assistant", "")]
+
+
 def test_half_of_a_surrogate_hides_nothing() -> None:
     text = json.dumps(asked("u1", None, "\ud83d cut"))
     assert said(text, answered("a2", "u1", "ok")) == [("user", "\ud83d cut"), ("assistant", "ok")]
