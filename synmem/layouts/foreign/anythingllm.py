@@ -196,7 +196,7 @@ def _file(file: JSONObject) -> runs.Piece:
     """What was attached: an image by its URL, which has its bytes."""
     url = text_or_none(file.get("contentString"))
     if url is None or not str(file.get("mime")).startswith("image/"):
-        return runs.Other({"type": "attachment", "attachment": kept(file)})
+        return runs.File({"type": "attachment", "attachment": kept(file)})
     own = {"type": "attachment", "attachment": kept(file, {"contentString"})}
     return runs.Image(url, own)
 

@@ -143,7 +143,7 @@ def _element(element: JSONObject) -> runs.Piece:
     is_image = kind == "image" or (kind is None and mime.startswith("image/"))
     if is_image and isinstance(place, str):
         return runs.Image(place, own)
-    return runs.Other(own)
+    return runs.File(own)
 
 
 # --- where it lies --------------------------------------------------------------------------

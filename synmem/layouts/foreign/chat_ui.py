@@ -100,7 +100,7 @@ def _file(file: JSONObject) -> runs.Piece:
     """An image lies in the document, or in GridFS under its hash."""
     mime, value = file.get("mime"), file.get("value")
     if not (isinstance(mime, str) and mime.startswith("image/") and isinstance(value, str)):
-        return runs.Other({"type": "file", "file": as_json(file)})
+        return runs.File({"type": "file", "file": as_json(file)})
     if file.get("type") != "base64":
         return runs.Image(value, {"type": "file", "file": as_json(file)})
     rest = {key: item for key, item in file.items() if key != "value"}

@@ -214,9 +214,9 @@ def _of_block(block: JSONObject) -> list[runs.Piece]:
         place = block.get("url") or (
             file.get("path") or file.get("name") if isinstance(file, dict) else None
         )
-        return [runs.Image(place, block) if isinstance(place, str) else runs.Other(block)]
+        return [runs.Image(place, block) if isinstance(place, str) else runs.File(block)]
     if kind != "tool":
-        return [runs.Other(block)]
+        return [runs.File(block) if kind == "file" else runs.Other(block)]
     id_, name = take_text(block, "toolId"), take_text(block, "toolName")
     arguments, result = block.pop("arguments", None), block.pop("content", None)
     pieces: list[runs.Piece] = [runs.Call(id_, name, arguments, kept(block) or None)]

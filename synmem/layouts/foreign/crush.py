@@ -88,7 +88,9 @@ def _piece(part: JSONObject) -> runs.Piece:
         return runs.Result(id_, name, text, _own(kind, data))
     if kind == "shell_command":
         return runs.Text(_shown(data), part)
-    return _image(kind, data) or runs.Other(part)
+    if kind in ("image_url", "binary"):
+        return _image(kind, data) or runs.File(part)
+    return runs.Other(part)
 
 
 def _own(kind: str, data: JSONObject) -> JSONObject | None:

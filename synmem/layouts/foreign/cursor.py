@@ -289,7 +289,7 @@ def _image(image: JSONObject) -> runs.Piece:
     """An image, by its path: its bytes lie elsewhere."""
     path = take_text(image, "path") or take_text(image, "url")
     own = {"type": "image", **_some(image, _OF_IMAGE)}
-    return runs.Other(own) if path is None else runs.Image(path, own)
+    return runs.File(own) if path is None else runs.Image(path, own)
 
 
 def _used(tool: JSONObject) -> list[runs.Piece]:

@@ -153,7 +153,7 @@ def _file(file: JSONObject) -> runs.Piece:
     place = file.get("url") or file.get("upload_file_id")
     if file.get("type") == "image" and isinstance(place, str):
         return runs.Image(place, own)
-    return runs.Other(own)
+    return runs.File(own)
 
 
 SHAPES: Final = {

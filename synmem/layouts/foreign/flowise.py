@@ -136,7 +136,7 @@ def _file(file: JSONObject) -> runs.Piece:
     """An image lies in the row as a `data:` URL, or by its name in Flowise's own storage."""
     mime, place = file.get("mime"), file.get("data") or file.get("name")
     if not (isinstance(mime, str) and mime.startswith("image/") and isinstance(place, str)):
-        return runs.Other({"type": "upload", "upload": as_json(file)})
+        return runs.File({"type": "upload", "upload": as_json(file)})
     return runs.Image(place, {"type": "upload", "upload": kept(file, {"data"})})
 
 

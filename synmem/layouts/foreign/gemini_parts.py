@@ -75,7 +75,7 @@ def _data(word: str, part: JSONObject) -> runs.Piece:
         part = {**part, word: {key: value for key, value in said.items() if key != "data"}}
     if isinstance(url, str) and isinstance(kind, str) and kind.startswith("image/"):
         return runs.Image(url, part)
-    return runs.Other({**part, word: said})
+    return runs.File({**part, word: said})
 
 
 _KINDS: Final = (

@@ -110,7 +110,7 @@ def _piece(part: JSONObject) -> runs.Piece:
 
 def _image(part: JSONObject) -> runs.Piece:
     mime, data = part.get("mimeType"), take_text(part, "data")
-    return runs.Other(part) if data is None else runs.Image(f"data:{mime};base64,{data}", part)
+    return runs.File(part) if data is None else runs.Image(f"data:{mime};base64,{data}", part)
 
 
 def _call(part: JSONObject) -> runs.Piece:

@@ -127,7 +127,7 @@ def _file(file: JSONObject) -> runs.Piece:
     own = {"type": "file", "file": as_json(file)}
     if isinstance(kind, str) and kind.startswith("image/") and isinstance(place, str):
         return runs.Image(place, own)
-    return runs.Other(own)
+    return runs.File(own)
 
 
 def _of_block(block: JSONObject) -> list[runs.Piece]:
@@ -142,7 +142,7 @@ def _of_block(block: JSONObject) -> list[runs.Piece]:
         return _call(block)
     if kind == "image_file":
         place = object_of(block.get("image_file"), "its image_file").get("filepath")
-        return [runs.Image(place, block) if isinstance(place, str) else runs.Other(block)]
+        return [runs.Image(place, block) if isinstance(place, str) else runs.File(block)]
     return [runs.Other(block)]
 
 

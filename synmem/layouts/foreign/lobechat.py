@@ -133,7 +133,7 @@ def _file(file: JSONObject) -> runs.Piece:
     own = {"type": "file", "file": kept(file)}
     if isinstance(place, str) and (kind is None or str(kind).startswith("image")):
         return runs.Image(place, own)
-    return runs.Other(own)
+    return runs.File(own)
 
 
 SHAPES: Final = {

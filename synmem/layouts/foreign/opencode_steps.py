@@ -144,7 +144,7 @@ def _file(file: JSONObject, place: str) -> runs.Piece:
     own = {"type": "file", **file}
     mime, url = str(file.get("mime")), file.get(place)
     if not mime.startswith("image/") or not isinstance(url, str):
-        return runs.Other(own)
+        return runs.File(own)
     own.pop(place)
     return runs.Image(url, own)
 

@@ -164,7 +164,7 @@ def _file(part: JSONObject) -> runs.Piece:
         (None, ""),
     )
     if url is None or not (part.get("type") == "image" or str(mime).startswith("image/")):
-        return runs.Other({**part, "type": "file"})
+        return runs.File({**part, "type": "file"})
     if ":" not in url[:10] and not url.startswith("/"):  # bare base64, as SDK 4 may have it
         url = f"data:{mime or 'image/png'};base64,{url}"
     return runs.Image(url, {item: value for item, value in part.items() if item != key})

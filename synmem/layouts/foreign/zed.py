@@ -132,6 +132,8 @@ def _piece(part: Any) -> runs.Piece:
         return runs.Text(text_of(value, "its text"))
     if kind in ("Thinking", "RedactedThinking"):
         return runs.Reasoning(part)
+    if kind == "Mention":
+        return runs.File(part)
     if kind == "Image":
         return _image(object_of(value, "its image"))
     if kind == "ToolUse":
@@ -142,7 +144,7 @@ def _piece(part: Any) -> runs.Piece:
 def _image(image: JSONObject) -> runs.Piece:
     source, own = take_text(image, "source"), kept(image)
     block = {"Image": own} if own else None
-    return runs.Other({"Image": own}) if source is None else runs.Image(_url(source), block)
+    return runs.File({"Image": own}) if source is None else runs.Image(_url(source), block)
 
 
 def _url(source: str) -> str:

@@ -83,6 +83,13 @@ def test_a_tool_is_a_call_and_its_result_and_a_mark_says_nothing() -> None:
     assert found.messages[0].tool_calls == [{"id": "c", "name": "f", "arguments": {"n": 1}}]
 
 
+def test_a_question_that_is_only_a_file_is_a_message() -> None:
+    file = block("f", "file", file={"name": "a.pdf"})
+    [message] = backup(said("1", "user", "f"), blocks=[file]).messages
+    assert message.content == ""
+    assert message.extra["cherry_studio"]["blocks"] == [file]
+
+
 def test_in_version_1_a_message_has_its_content() -> None:
     entry = {
         "key": "topic:t",

@@ -96,6 +96,8 @@ def test_an_image_is_a_part_and_another_file_is_kept(file: Any, url: str | None)
     (block,) = found.extra["crush"]["blocks"]
     assert block["type"] == file["type"]
     assert block["data"].get("Path") == file["data"].get("Path")
+    (alone,) = told(row("user", file)).messages
+    assert (alone.role, alone.content) == ("user", "")
 
 
 @pytest.mark.parametrize(

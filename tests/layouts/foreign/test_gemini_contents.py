@@ -67,6 +67,8 @@ def test_an_image_is_a_part_and_other_data_is_kept() -> None:
         "image_url": {"url": "data:image/png;base64,AA=="},
     }
     assert other in found.extra["gemini_contents"]["blocks"]
+    [alone] = messages("gemini_contents", {"x.json": [said("user", other)]})
+    assert alone == Message("user", "", extra={"gemini_contents": {"blocks": [other]}})
 
 
 def test_what_cannot_be_read_is_named_in_its_place() -> None:

@@ -193,6 +193,9 @@ def test_an_image_is_a_part_and_another_file_is_kept(file: Any, url: str | None)
     assert images == ([] if url is None else [url])
     assert message.extra is not None
     assert message.extra["opencode"]["blocks"][1]["mime"] == file["mime"]
+    (alone,) = session({}, [step("m", "user", {"type": "file", **file})]).messages
+    assert isinstance(alone, Message)
+    assert (alone.role, alone.content) == ("user", "")
 
 
 def test_a_part_that_cannot_be_read_is_named_and_hides_no_other() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from synmem.layouts.foreign.runs import (
     Call,
+    File,
     Image,
     Other,
     Piece,
@@ -78,6 +79,9 @@ def test_a_record_without_parts_is_a_message_only_where_it_is_an_answer() -> Non
     ]
     assert told(role="user") == told(Other({"step": 1}), role="user") == []
     assert told(Text(""), role="user") == [Message("user", "")]
+    assert told(File({"name": "a"}), role="user") == [
+        Message("user", "", extra={"x": {"blocks": [{"name": "a"}]}})
+    ]
 
 
 def test_what_a_record_says_beside_stands_with_its_first_message_and_its_id_with_all() -> None:

@@ -102,6 +102,11 @@ def test_reasoning_files_and_unknown_parts_are_kept() -> None:
     ]
 
 
+def test_a_question_that_is_only_a_file_is_a_message() -> None:
+    file = {"type": "file", "mediaType": "application/pdf", "url": "https://x/a.pdf"}
+    assert told(file, role="user") == [said("user", "", file)]
+
+
 def test_rows_from_before_there_were_parts_are_read() -> None:
     found = [
         {**ROW, "role": "user", "content": "Hi"},

@@ -129,9 +129,9 @@ def test_an_image_is_a_part(image: Any, url: str | None) -> None:
     assert images == ([] if url is None else [url])
 
 
-def test_an_answer_without_text_is_a_message_and_a_question_of_mentions_alone_is_none() -> None:
+def test_an_answer_without_text_is_a_message_and_a_question_only_where_something_is_sent() -> None:
     found = told(user({"Mention": {"content": "x"}}), agent(), user("Odd", {"New": 1}), user())
-    assert contents(found) == [("assistant", "")]
+    assert contents(found) == [("user", ""), ("assistant", "")]
 
 
 def test_what_cannot_be_read_is_named_and_hides_no_other() -> None:
