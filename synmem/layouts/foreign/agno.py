@@ -20,6 +20,7 @@ from synmem.layouts.foreign.values import (
     image,
     json_of,
     kept,
+    list_of,
     object_of,
     objects_of,
     parsed,
@@ -118,9 +119,7 @@ def _runs(rows: Mapping[str, Sequence[Record]], before: Any) -> Iterator[tuple[s
         yield from ((str(run_id), data) for run_id, data in found)
         return
     runs = _json(before, "its runs")
-    if not isinstance(runs, list | None):
-        raise ValueError("its runs are no list")
-    for index, run in enumerate(runs or ()):
+    for index, run in enumerate([] if runs is None else list_of(runs, "its runs")):
         own = run.get("run_id") if isinstance(run, dict) else None
         yield text_or_none(own) or str(index), run
 
@@ -149,7 +148,7 @@ class _Seen:
         rest = object_of(run, "it")
         listed = rest.pop("messages", None)
         found: list[Said] = []
-        for index, each in enumerate([] if listed is None else _list(listed)):
+        for index, each in enumerate([] if listed is None else list_of(listed, "its messages")):
             if not (isinstance(each, dict) and each.get("from_history")):
                 own = each.get("id") if isinstance(each, dict) else None
                 found += told("message", own or index, self._messages, each)
@@ -171,12 +170,6 @@ class _Seen:
                 return []
             self._system = message.content
         return [message]
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError("its messages are no list")
-    return value
 
 
 def _without_messages(run: JSONObject) -> list[Said]:

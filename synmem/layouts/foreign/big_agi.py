@@ -12,6 +12,7 @@ from synmem.layouts.foreign.named_files import each_ending, each_told
 from synmem.layouts.foreign.values import (
     id_of,
     kept,
+    list_of,
     object_of,
     objects_of,
     take_number,
@@ -35,11 +36,8 @@ def unfold(files: Files) -> dict[str, Told]:
     value = object_of(parse_json(data), "the export")
     if "conversations" not in value:
         return dict([_conversation(value)])
-    listed = value["conversations"]
-    if not isinstance(listed, list):
-        raise ValueError("its conversations are no list")
     found: dict[str, Told] = {}
-    for at, each in enumerate(listed):
+    for at, each in enumerate(list_of(value["conversations"], "its conversations")):
         try:
             id_, told = _conversation(each)
         except ValueError as error:

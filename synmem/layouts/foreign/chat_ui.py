@@ -16,6 +16,7 @@ from synmem.layouts.foreign.trees import LOST, Branches, Node, listed, paths
 from synmem.layouts.foreign.values import (
     as_json,
     kept,
+    list_of,
     object_of,
     objects_of,
     take_time,
@@ -35,9 +36,7 @@ HOLDS: Final = Holds(fields=runs.FIELDS, own=False, extra_of=NAME)
 def unfold(conversation: str, found: Mapping[str, Sequence[JSONObject]]) -> Told:
     """What the conversation of that id says, from its document."""
     about = object_of(next(iter(found.get("conversations", ())), {}), "the conversation")
-    documents = about.pop("messages", None) or []
-    if not isinstance(documents, list):
-        raise ValueError("its messages are no list")
+    documents = list_of(about.pop("messages", None) or [], "its messages")
     said = [_said(index, document) for index, document in enumerate(documents)]
     title = text_or_none(about.pop("title", None))
     nodes = [_node(document) for document in documents]

@@ -17,6 +17,7 @@ from synmem.layouts.foreign.trees import Branches, Paths
 from synmem.layouts.foreign.values import (
     id_of,
     kept,
+    list_of,
     object_of,
     objects_of,
     take_number,
@@ -60,8 +61,8 @@ def unfold(files: Files) -> dict[str, Told]:
 def _session(id_: str, session: JSONObject) -> dict[str, Told]:
     """A session, and its earlier threads."""
     left = dict(session)
-    messages, threads = _list(left.pop("messages", None)), left.pop("threads", None)
-    forks = left.pop("messageForksHash", None)
+    messages = list_of(left.pop("messages", None), "the messages of a session")
+    threads, forks = left.pop("threads", None), left.pop("messageForksHash", None)
     left.pop("id", None)
     title = take_text(left, "name")
     all_, ways = _with_forks(messages, forks)
@@ -80,12 +81,6 @@ def _session(id_: str, session: JSONObject) -> dict[str, Told]:
         own = text_or_none(thread.get("id")) or f"{id_}/thread-{at + 1}"
         found |= _session(own, {**thread, "thread_of": id_})
     return found
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError("the messages of a session are no list")
-    return value
 
 
 def _with_forks(messages: Sequence[Any], forks: Any) -> tuple[list[Any], Paths]:

@@ -18,6 +18,7 @@ from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
     id_of,
     kept,
+    list_of,
     object_of,
     objects_of,
     take_text,
@@ -47,9 +48,7 @@ def unfold(value: Value) -> dict[str, Told]:
     """A conversation, by its id."""
     about = object_of(value.said, "the conversation")
     id_ = text_of(about.pop("uuid", None), "its uuid")
-    records = about.pop("chat_messages", None)
-    if not isinstance(records, list):
-        raise ValueError("its chat_messages are no list")
+    records = list_of(about.pop("chat_messages", None), "its chat_messages")
     ways = paths([*_nodes(records)])
 
     def said(at: int) -> Sequence[Said]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from synmem.layouts.foreign import gemini_parts, runs
 from synmem.layouts.foreign.named_files import each_ending, stem
-from synmem.layouts.foreign.values import kept, object_of, text_of, told
+from synmem.layouts.foreign.values import kept, list_of, object_of, text_of, told
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Files, Folder, Told
 from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
@@ -38,10 +38,8 @@ def unfold(files: Files) -> dict[str, Told]:
     value = parse_json(data)
     about = dict(value) if isinstance(value, dict) else {}
     contents = next((about.pop(key) for key in _CONTENTS if key in about), value)
-    if not isinstance(contents, list):
-        raise ValueError("its contents are no list")
     messages = [*_system(about)]
-    for index, each in enumerate(contents):
+    for index, each in enumerate(list_of(contents, "its contents")):
         messages += told("content", index, _messages, each)
     left = kept(about)
     return {_id(files.name): Told(messages=messages, extra={NAME: left} if left else None)}

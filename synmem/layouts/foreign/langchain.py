@@ -19,6 +19,7 @@ from synmem.layouts.foreign.langchain_messages import (
     texts_in,
 )
 from synmem.layouts.foreign.langchain_redis import DOCUMENTS, JS_LISTS, LISTS
+from synmem.layouts.foreign.values import list_of
 from synmem.layouts.own.postgres_rows import holds_json
 from synmem.layouts.shapes import Documents, Gathered, Items, Record, Rows, Told, Write
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
@@ -231,9 +232,7 @@ def _unfold_list(_: str, found: Mapping[str, Sequence[JSONObject]]) -> Told:
     """What a session's document says; there may be several."""
     said: list[Message | Unreadable] = []
     for document in found[_JS.collection]:
-        messages = document.get("messages")
-        if not isinstance(messages, list):
-            raise ValueError("its messages are no list")
+        messages = list_of(document.get("messages"), "its messages")
         for index, each in enumerate(messages, len(said)):
             try:
                 said.append(message_of(each))

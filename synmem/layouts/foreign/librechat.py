@@ -17,6 +17,7 @@ from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
     as_json,
     kept,
+    list_of,
     object_of,
     objects_of,
     take_time,
@@ -184,15 +185,14 @@ def unfold_export(files: Files) -> dict[str, Told]:
     (data,) = files.data.values()
     about = object_of(parse_json(data), "the export")
     id_ = text_of(about.pop("conversationId"), "its conversationId")
-    messages = about.pop("messages", None) or about.pop("messagesTree", None) or []
+    said = about.pop("messages", None) or about.pop("messagesTree", None) or []
+    messages = _flat(list_of(said, "its messages"))
     options = about.pop("options", None)
     if isinstance(options, dict):
         for key in ("promptPrefix", "system"):
             about[key] = options.pop(key, None)
         about["options"] = options
-    if not isinstance(messages, list):
-        raise ValueError("its messages are no list")
-    return {id_: unfold(id_, {"conversations": [about], "messages": _flat(messages)})}
+    return {id_: unfold(id_, {"conversations": [about], "messages": messages})}
 
 
 def _flat(messages: Sequence[Any]) -> list[Any]:

@@ -13,6 +13,7 @@ from synmem.layouts.foreign.named_files import each_ending
 from synmem.layouts.foreign.trees import Branches, paths, versions
 from synmem.layouts.foreign.values import (
     kept,
+    list_of,
     object_of,
     objects_of,
     take_text,
@@ -43,9 +44,7 @@ def unfold(files: Files) -> dict[str, Told]:
     """The conversation of a file."""
     ((name, data),) = files.data.items()
     left = object_of(parse_json(data), "it")
-    messages = left.pop("messages", None)
-    if not isinstance(messages, list):
-        raise ValueError("its messages are no list")
+    messages = list_of(left.pop("messages", None), "its messages")
     selections = [_selection(message) for message in messages]
     said = [
         told("message", index, _messages, version)

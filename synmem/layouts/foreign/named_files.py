@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from synmem.layouts.foreign.values import told
+from synmem.layouts.foreign.values import list_of, told
 from synmem.layouts.shapes import Files
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
@@ -27,9 +27,8 @@ def each_told(
     messages: Any, make: Callable[[Any], Sequence[Message | Unreadable]]
 ) -> list[Message | Unreadable]:
     """What the elements of a list of messages say; ValueError where it is no list."""
-    if not isinstance(messages, list):
-        raise ValueError("its messages are no list")
-    return [m for index, each in enumerate(messages) for m in told("message", index, make, each)]
+    listed = list_of(messages, "its messages")
+    return [m for index, each in enumerate(listed) for m in told("message", index, make, each)]
 
 
 def object_beside(files: Files, name: str, damaged: list[Unreadable]) -> JSONObject:

@@ -15,6 +15,7 @@ from synmem.layouts.foreign.named_files import each_ending, stem
 from synmem.layouts.foreign.trees import Branches, paths, versions
 from synmem.layouts.foreign.values import (
     kept,
+    list_of,
     object_of,
     objects_of,
     take_text,
@@ -53,9 +54,7 @@ def unfold(files: Files) -> dict[str, Told]:
     """The chat of a file."""
     (data,) = files.data.values()
     left = object_of(parse_json(data), "it")
-    rows = left.pop("internal", None) if "internal" in left else left.pop("data", None)
-    if not isinstance(rows, list):
-        raise ValueError("its rows are no list")
+    rows = list_of(left.pop("internal" if "internal" in left else "data", None), "its rows")
     metadata = left.pop("metadata", None)
     known = metadata if isinstance(metadata, dict) else {}
     turns = [turn for number, row in enumerate(rows) for turn in _turns(number, row, known)]

@@ -56,6 +56,13 @@ def objects_of(value: Any, what: str) -> list[JSONObject]:
     return value
 
 
+def list_of(value: Any, what: str) -> list[Any]:
+    """The list; ValueError where it is none."""
+    if not isinstance(value, list):
+        raise ValueError(f"{what} are no list")
+    return value
+
+
 def text_of(value: Any, what: str) -> str:
     """The text; ValueError where it is none."""
     if not isinstance(value, str):

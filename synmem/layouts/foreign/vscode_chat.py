@@ -9,7 +9,7 @@ has no word of ours lies in `extra["vscode_chat"]`.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
@@ -17,9 +17,11 @@ from synmem.layouts.foreign.named_files import object_beside, stem
 from synmem.layouts.foreign.operation_log import replayed
 from synmem.layouts.foreign.values import (
     kept,
+    list_of,
     object_of,
     objects_of,
     take_number,
+    text_of,
     text_or_none,
     told,
 )
@@ -87,7 +89,8 @@ def unfold(files: Files) -> dict[str, Told]:
     if state is None:
         return {}
     left = object_of(state, "the session")
-    parted = [_parted(index, each) for index, each in enumerate(_requests(left))]
+    requests = list_of(left.get("requests", []), "its requests")
+    parted = [_parted(index, each) for index, each in enumerate(requests)]
     shown = [m for _, hidden, some in parted if not hidden for m in some]
     every = [m for _, _, some in parted for m in some]
     beside = [each for each in files.data if each.endswith("workspace.json")]
@@ -104,13 +107,6 @@ def unfold(files: Files) -> dict[str, Told]:
             branches={leaves[-1]: every} if leaves and len(every) > len(shown) else {},
         )
     }
-
-
-def _requests(state: JSONObject) -> Iterable[Any]:
-    requests = state.get("requests", [])
-    if not isinstance(requests, list):
-        raise ValueError("its requests are no list")
-    return requests
 
 
 def _about(state: JSONObject) -> JSONObject:
@@ -137,19 +133,13 @@ def _messages(said: Any) -> list[Message]:
     text = asked if isinstance(asked, str) else object_of(asked, "its message").get("text", "")
     variables = left.pop("variableData", None)
     sent = variables.get("variables") if isinstance(variables, dict) else None
-    pieces = [runs.Text(_text(text)), *map(_sent, objects_of(sent, "what was sent"))]
+    pieces = [runs.Text(text_of(text, "its text")), *map(_sent, objects_of(sent, "what was sent"))]
     own = kept({key: left.get(key) for key in ("requestId", "agent", "modelId")})
     found = runs.messages_of(pieces, NAME, role="user", created_at=at, extra=own)
     if left.get("response") or left.get("result"):
         of_answer, own = answered(left)
         found += runs.messages_of(of_answer, NAME, created_at=at, extra=own)
     return found
-
-
-def _text(text: Any) -> str:
-    if not isinstance(text, str):
-        raise ValueError("its text is no text")
-    return text
 
 
 def _sent(variable: JSONObject) -> runs.Piece:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.values import kept, object_of, objects_of, text_or_none
+from synmem.layouts.foreign.values import kept, list_of, object_of, objects_of, text_or_none
 from synmem.messages import JSONObject
 
 _INVOKED: Final = "toolInvocationSerialized"
@@ -30,20 +30,14 @@ def answered(request: JSONObject) -> tuple[list[runs.Piece], JSONObject]:
     rounds = metadata.get("toolCallRounds") if isinstance(metadata, dict) else None
     results = metadata.get("toolCallResults") if isinstance(metadata, dict) else None
     told = _Rounds(objects_of(rounds, "its rounds"), results if isinstance(results, dict) else {})
-    parts = [_as_object(each) for each in _list(request.get("response"))]
+    response = request.get("response")
+    shown = [] if response is None else list_of(response, "the parts of its response")
+    parts = [_as_object(each) for each in shown]
     invoked = sum(part.get("kind") == _INVOKED for part in parts)
     rounds_alone = told.rounds and invoked != len(told.calls)
     pieces = [*(told.all() if rounds_alone else _shown(parts, told))]
     own = {key: request.get(key) for key in ("responseId", "modelState", "vote")}
     return pieces, kept({**own, **result})
-
-
-def _list(parts: Any) -> list[Any]:
-    if parts is None:
-        return []
-    if not isinstance(parts, list):
-        raise ValueError("its response is no list of parts")
-    return parts
 
 
 def _as_object(part: Any) -> JSONObject:

@@ -14,6 +14,7 @@ from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.sql import columns, lowered
 from synmem.layouts.foreign.values import (
     kept,
+    list_of,
     object_of,
     objects_of,
     take_text,
@@ -58,7 +59,7 @@ def unfold(conversation: str, found: Mapping[str, Sequence[Record]]) -> Told:
     title: str | None = None
     try:
         thread = _thread(kind, data)
-        for number, each in enumerate(_messages_of(thread)):
+        for number, each in enumerate(list_of(thread.pop("messages", None), "its messages")):
             messages += told("message", number, _messages, each)
         title = take_text(thread, "title") or take_text(thread, "summary")
         about = {**thread, **{key: item for key, item in about.items() if item is not None}}
@@ -86,13 +87,6 @@ def _thread(kind: Any, data: Any) -> JSONObject:
     return object_of(said, "its data")
 
 
-def _messages_of(thread: JSONObject) -> list[Any]:
-    messages = thread.pop("messages", None)
-    if not isinstance(messages, list):
-        raise ValueError("its messages are no list")
-    return messages
-
-
 def _messages(each: Any) -> list[Message]:
     """What an element says: nothing, where it is none of the two ("Resume")."""
     if isinstance(each, dict):
@@ -110,17 +104,11 @@ def _messages(each: Any) -> list[Message]:
 
 
 def _of_version_3(left: JSONObject, role: str) -> list[Message]:
-    pieces = [_piece(part) for part in _listed(left.pop("content", None))]
+    pieces = [_piece(part) for part in list_of(left.pop("content", None), "its parts")]
     results = left.pop("tool_results", None)
     for id_, result in object_of({} if results is None else results, "its tool_results").items():
         pieces.append(_result(id_, object_of(result, "a result"), "tool_name"))
     return _told(left, role, pieces)
-
-
-def _listed(content: Any) -> list[Any]:
-    if not isinstance(content, list):
-        raise ValueError("its content is no list")
-    return content
 
 
 def _piece(part: Any) -> runs.Piece:
