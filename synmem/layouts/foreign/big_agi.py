@@ -8,7 +8,7 @@ A message is its fragments, and before version 4 its `text`. What stands beside 
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.named_files import each_ending, each_told
+from synmem.layouts.foreign.named_files import apart, each_ending, each_told
 from synmem.layouts.foreign.values import (
     id_of,
     kept,
@@ -22,7 +22,7 @@ from synmem.layouts.foreign.values import (
 )
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Files, Folder, Told
-from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
+from synmem.messages import Holds, JSONObject, Message, parse_json
 
 NAME: Final = "big_agi"
 TITLE: Final = "big-AGI"
@@ -35,24 +35,19 @@ def unfold(files: Files) -> dict[str, Told]:
     (data,) = files.data.values()
     value = object_of(parse_json(data), "the export")
     if "conversations" not in value:
-        return dict([_conversation(value)])
+        return _conversation(value)
     found: dict[str, Told] = {}
     for at, each in enumerate(list_of(value["conversations"], "its conversations")):
-        try:
-            id_, told = _conversation(each)
-        except ValueError as error:
-            why = Unreadable(str(at), f"conversation {at}: {error}")
-            id_, told = id_of(each, at), Told(messages=[why])
-        found[id_] = told
+        found |= apart(id_of(each, at), _conversation, each)
     return found
 
 
-def _conversation(said: Any) -> tuple[str, Told]:
+def _conversation(said: Any) -> dict[str, Told]:
     left = object_of(said, "it")
     id_ = text_of(left.pop("id", None), "its id")
     messages = each_told(left.pop("messages", None), _messages)
     title = take_text(left, "userTitle") or take_text(left, "autoTitle")
-    return id_, Told(messages=messages, title=title or None, extra={NAME: kept(left)})
+    return {id_: Told(messages=messages, title=title or None, extra={NAME: kept(left)})}
 
 
 # --- a message ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.named_files import each_ending
+from synmem.layouts.foreign.named_files import apart, each_ending
 from synmem.layouts.foreign.trees import Branches, Paths
 from synmem.layouts.foreign.values import (
     id_of,
@@ -48,19 +48,20 @@ def unfold(files: Files) -> dict[str, Told]:
     """The conversations of a file, by their ids."""
     (data,) = files.data.values()
     value = object_of(parse_json(data), "the export")
-    listed = [*enumerate(value.get(_SESSIONS) or [])]
+    older = value.get(_SESSIONS)
+    listed = [(str(at), each) for at, each in enumerate(older if isinstance(older, list) else [])]
     keyed = [(key, each) for key, each in value.items() if key.startswith(_SESSION)]
     found: dict[str, Told] = {}
     for key, session in [*listed, *keyed]:
-        if isinstance(session, dict):
-            id_ = session.get("id") or str(key).removeprefix(_SESSION)
-            found |= _session(str(id_), session)
+        id_ = session.get("id") if isinstance(session, dict) else None
+        id_ = str(id_ or key.removeprefix(_SESSION))
+        found |= apart(id_, _session, id_, session)
     return found
 
 
-def _session(id_: str, session: JSONObject) -> dict[str, Told]:
+def _session(id_: str, session: Any) -> dict[str, Told]:
     """A session, and its earlier threads."""
-    left = dict(session)
+    left = object_of(session, "the session")
     messages = list_of(left.pop("messages", None), "the messages of a session")
     threads, forks = left.pop("threads", None), left.pop("messageForksHash", None)
     left.pop("id", None)

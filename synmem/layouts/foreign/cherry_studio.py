@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
+from synmem.layouts.foreign.named_files import apart
 from synmem.layouts.foreign.trees import Branches, Paths
 from synmem.layouts.foreign.values import (
     id_of,
     kept,
+    list_of,
     object_of,
     objects_of,
     parsed,
@@ -73,11 +75,11 @@ def unfold(files: Files) -> dict[str, Told]:
             if isinstance(each.get("id"), str)
         }
     known = _known(value.get("localStorage"))
-    return {
-        topic["id"]: _topic(topic, blocks, *known.get(topic["id"], ({}, None)))
-        for topic in topics
-        if isinstance(topic.get("id"), str)
-    }
+    found: dict[str, Told] = {}
+    for topic in topics:
+        if isinstance(id_ := topic.get("id"), str):
+            found |= apart(id_, _topic, topic, blocks, *known.get(id_, ({}, None)))
+    return found
 
 
 def _older(entry: JSONObject) -> JSONObject:
@@ -104,11 +106,9 @@ def _known(storage: Any) -> dict[str, tuple[JSONObject, str | None]]:
 
 def _topic(
     topic: JSONObject, blocks: Mapping[Any, JSONObject], known: JSONObject, prompt: str | None
-) -> Told:
+) -> dict[str, Told]:
     """What a topic says."""
-    messages = topic.get("messages")
-    if not isinstance(messages, list):
-        messages = []
+    messages = list_of(topic.get("messages", []), "its messages")
     first: list[Said] = [] if prompt is None else [Message("system", prompt)]
     said = [
         told("message", id_of(each, at), _messages, each, blocks)
@@ -119,13 +119,15 @@ def _topic(
     about.pop("messages", None)
     title = take_text(about, "name")
     left = kept(about, {"id"})
-    return Told(
-        messages=[*first, *(m for at in chosen for m in said[at])],
-        title=title,
-        extra={NAME: left} if left else None,
-        branches=Branches(_ways(messages, chosen), said.__getitem__, first),
-        leaf=id_of(messages[chosen[-1]], chosen[-1]) if chosen else None,
-    )
+    return {
+        topic["id"]: Told(
+            messages=[*first, *(m for at in chosen for m in said[at])],
+            title=title,
+            extra={NAME: left} if left else None,
+            branches=Branches(_ways(messages, chosen), said.__getitem__, first),
+            leaf=id_of(messages[chosen[-1]], chosen[-1]) if chosen else None,
+        )
+    }
 
 
 def _asked(message: Any) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from synmem.layouts.foreign.values import reason
 from synmem.layouts.heads import BOM
 from synmem.layouts.shapes import MALFORMED
 from synmem.messages import Message, Unreadable, parse_json
@@ -40,9 +41,8 @@ def _is_json(line: bytes) -> bool:
 
 def unreadable(name: str, number: int, line: bytes, error: Exception) -> Unreadable:
     """What stands in the place of a line of that file."""
-    why = f"no {error}" if isinstance(error, KeyError) else str(error)
     text = line.decode("utf-8", "surrogateescape")
-    return Unreadable(f"{name}:{number}", f"{name}, line {number}: {why}", text)
+    return Unreadable(f"{name}:{number}", f"{name}, line {number}: {reason(error)}", text)
 
 
 def told(

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from synmem.layouts.foreign.values import list_of, told
-from synmem.layouts.shapes import Files
+from synmem.layouts.foreign.values import list_of, reason, told
+from synmem.layouts.shapes import MALFORMED, Files, Told
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 
@@ -29,6 +29,16 @@ def each_told(
     """What the elements of a list of messages say; ValueError where it is no list."""
     listed = list_of(messages, "its messages")
     return [m for index, each in enumerate(listed) for m in told("message", index, make, each)]
+
+
+def apart(id_: str, make: Callable[..., Mapping[str, Told]], *given: Any) -> Mapping[str, Told]:
+    """Conversations of a file that holds others too; where they cannot be made, one of that id that
+    says why."""
+    try:
+        return make(*given)
+    except MALFORMED as error:
+        why = Unreadable(id_, f"conversation {id_}: {reason(error)}")
+        return {id_: Told(messages=[why])}
 
 
 def object_beside(files: Files, name: str, damaged: list[Unreadable]) -> JSONObject:

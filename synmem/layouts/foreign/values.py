@@ -185,5 +185,9 @@ def told(
     try:
         return make(*given)
     except MALFORMED as error:
-        why = f"no {error}" if isinstance(error, KeyError) else str(error)
-        return [Unreadable(str(id_), f"{what} {id_}: {why}")]
+        return [Unreadable(str(id_), f"{what} {id_}: {reason(error)}")]
+
+
+def reason(error: Exception) -> str:
+    """Why a record cannot be read; of a key that is not there, which one that is."""
+    return f"no {error}" if isinstance(error, KeyError) else str(error)

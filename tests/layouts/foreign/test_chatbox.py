@@ -82,3 +82,15 @@ def test_an_image_is_named_by_its_key() -> None:
 def test_what_cannot_be_read_is_named_and_hides_nothing() -> None:
     found = export(session(said("1", "user", "a"), 3, {"id": "2"}, said("3", "user", "c")))["s"]
     assert [type(each) for each in found.messages] == [Message, Unreadable, Unreadable, Message]
+
+
+def test_a_session_that_cannot_be_read_hides_no_other() -> None:
+    value = {
+        "session:a": {"id": "a", "name": "A"},
+        "session:b": 3,
+        "chat-sessions": [3, session(said("1", "user", "a"))],
+    }
+    found = unfolded("chatbox", {"x.json": value})
+    assert {id_: texts(told.messages) for id_, told in found.items()} == {
+        "0": ["!"], "s": ["a"], "a": ["!"], "b": ["!"],
+    }  # fmt: skip

@@ -112,6 +112,19 @@ def test_a_block_that_is_gone_and_a_message_that_is_none_hide_nothing() -> None:
     assert {"missing": "gone"} in found.messages[0].extra["cherry_studio"]["blocks"]
 
 
+def test_a_topic_that_cannot_be_read_is_named_and_hides_no_other() -> None:
+    database = {
+        "topics": [
+            {"id": "a", "messages": 3},
+            {"id": "b", "messages": [said("1", "user", "x")]},
+        ],
+        "message_blocks": [block("x")],
+    }
+    value = {"time": 1, "version": 4, "localStorage": {}, "indexedDB": database}
+    found = unfolded("cherry_studio", {"data.json": value})
+    assert {id_: texts(told.messages) for id_, told in found.items()} == {"a": ["!"], "b": ["x"]}
+
+
 def test_a_backup_is_read_in_its_archive(tmp_path: Path) -> None:
     data = (FIXTURES / "cherry-studio-backup" / "data.json").read_bytes()
     with zipfile.ZipFile(tmp_path / "cherry-studio.zip", "w", zipfile.ZIP_DEFLATED) as packed:

@@ -72,3 +72,11 @@ def test_a_message_that_cannot_be_read_is_named_and_hides_no_other() -> None:
     found = messages("haystack", {"a.json": [said("user", {"text": "a"}), *odd]})
     assert [type(each) for each in found] == [Message, Unreadable, Unreadable, Unreadable]
     assert found[1].reason == "message 1: no 'role'"
+
+
+def test_a_conversation_that_is_no_list_is_named_and_hides_no_other() -> None:
+    found = unfolded("haystack", {"a.json": {"a": [said("user", {"text": "x"})], "b": 3}})
+    assert {id_: texts([*told.messages]) for id_, told in found.items()} == {
+        "a": [("user", "x")],
+        "b": [("!", "conversation b: its messages are no list")],
+    }

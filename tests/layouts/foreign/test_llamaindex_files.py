@@ -55,6 +55,7 @@ def test_what_is_no_list_of_messages_is_named_and_the_rest_is_read(
     done = run("check", "-p", str(tmp_path / "s.json"))
     assert done.exit_code in (0, 6, 7)
     assert "no list" in done.stdout + done.stderr
+    assert read(tmp_path / "s.json", "b") == [Message("user", "c")]
 
 
 @pytest.mark.parametrize(
