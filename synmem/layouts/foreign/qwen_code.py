@@ -16,8 +16,9 @@ from synmem.layouts.foreign.named_files import each_ending, stem
 from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import kept, object_of, take_text, take_time, text_of
 from synmem.layouts.heads import Head
+from synmem.layouts.lazy import Said
 from synmem.layouts.shapes import MALFORMED, Files, Folder, Told
-from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
+from synmem.messages import Holds, JSONObject, Message, parse_json
 
 NAME: Final = "qwen_code"
 TITLE: Final = "Qwen Code"
@@ -34,17 +35,23 @@ _ROLES: Final = {"user": "user", "assistant": "assistant", "tool_result": "user"
 
 
 class _Line:
-    """A line of a file: what it says, or why that cannot be read."""
+    """A line of a file, of that number: what it says, or why that cannot be read."""
 
-    def __init__(self, said: JSONObject, why: Unreadable | None = None) -> None:
-        self.said = said
-        self.why = why
+    def __init__(self, number: int, raw: bytes) -> None:
+        self.number = number
+        self.raw = raw
+        self.said: JSONObject = {}
+        self.error: Exception | None = None
+        try:
+            self.said = object_of(parse_json(raw), "the line")
+        except MALFORMED as error:
+            self.error = error
 
     @property
     def node(self) -> Node:
         """Where it stands."""
         id_, parent = self.said.get("uuid"), self.said.get("parentUuid")
-        if self.why is not None or not isinstance(id_, str):
+        if not isinstance(id_, str):
             return Node(LOST, LOST)
         return Node(id_, parent if isinstance(parent, str | None) else LOST)
 
@@ -52,7 +59,7 @@ class _Line:
 def unfold(files: Files) -> dict[str, Told]:
     """The conversation of a file."""
     (data,) = files.data.values()
-    lines = [_line(files.name, number, line) for number, line in numbered(data)]
+    lines = [_Line(number, raw) for number, raw in numbered(data)]
     typed = {
         line.said["uuid"]: payload["userText"]
         for line in lines
@@ -61,9 +68,9 @@ def unfold(files: Files) -> dict[str, Told]:
         and isinstance(payload.get("userText"), str)
         and isinstance(line.said.get("uuid"), str)
     }
-    first = next((line.said for line in lines if line.why is None), {})
+    first = next((line.said for line in lines if line.error is None), {})
     about = {key: first[key] for key in _ABOUT if first.get(key) is not None}
-    said = [_said(files.name, number, line, about, typed) for number, line in enumerate(lines, 1)]
+    said = [_said(files.name, line, about, typed) for line in lines]
     ways = paths([line.node for line in lines])
     session = first.get("sessionId")
     return {
@@ -76,26 +83,14 @@ def unfold(files: Files) -> dict[str, Told]:
     }
 
 
-def _line(name: str, number: int, line: bytes) -> _Line:
-    try:
-        return _Line(object_of(parse_json(line), "the line"))
-    except MALFORMED as error:
-        return _Line({}, unreadable(name, number, line, error))
-
-
-def _said(
-    name: str, number: int, line: _Line, about: JSONObject, typed: Mapping[str, str]
-) -> Sequence[Message | Unreadable]:
+def _said(name: str, line: _Line, about: JSONObject, typed: Mapping[str, str]) -> Sequence[Said]:
     """The messages of a line."""
-    if line.why is not None:
-        return [line.why]
-    if line.said.get("type") not in _ROLES:
-        return []
     try:
-        return _messages(dict(line.said), about, typed)
+        if line.error is not None:
+            raise line.error
+        return _messages(dict(line.said), about, typed) if line.said.get("type") in _ROLES else []
     except MALFORMED as error:
-        why = f"no {error}" if isinstance(error, KeyError) else str(error)
-        return [Unreadable(f"{name}:{number}", f"{name}, line {number}: {why}")]
+        return [unreadable(name, line.number, line.raw, error)]
 
 
 def _messages(left: JSONObject, about: JSONObject, typed: Mapping[str, str]) -> list[Message]:

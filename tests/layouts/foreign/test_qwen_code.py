@@ -74,14 +74,17 @@ def test_what_cannot_be_read_is_named_and_hides_nothing() -> None:
     data = lines(
         line("1", None, "user", "a"),
         b"{",
+        b"",
         line("2", "1", "assistant", 3),
-        line("3", "2", "user", "c"),
+        line("3", "2", "user", "c") | {"type": []},
+        line("4", "3", "user", "d"),
     )
     found = unfolded("qwen_code", {FILE: data + b'{"uuid": "torn'})[ID]
-    assert contents(found.messages) == ["a", "!", "!", "c"]
+    assert contents(found.messages) == ["a", "!", "!", "!", "d"]
     assert [e.position for e in found.messages if isinstance(e, Unreadable)] == [
         f"{FILE}:2",
-        f"{FILE}:3",
+        f"{FILE}:4",
+        f"{FILE}:5",
     ]
 
 
