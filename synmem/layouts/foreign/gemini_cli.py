@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from msgspec import structs
+
 from synmem.layouts.foreign import gemini_parts, runs
 from synmem.layouts.foreign.json_lines import numbered, unreadable
 from synmem.layouts.foreign.named_files import stem
@@ -55,14 +57,25 @@ def group(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
 def unfold(files: Files) -> dict[str, Told]:
     """The conversations of these files, by their ids."""
     found: dict[str, Told] = {}
+    errors: dict[str, ValueError] = {}
     for name, data in files.data.items():
-        session = _read(name, data)
+        try:
+            session = _read(name, data)
+        except ValueError as error:
+            errors[name] = error
+            continue
         id_ = session.about.get("sessionId")
         id_ = id_ if isinstance(id_, str) and id_ else stem(name)
         told_ = session.told(name)
         if id_ not in found or len(told_.messages) >= len(found[id_].messages):
             found[id_] = told_
-    return found
+    if errors and not found:
+        raise next(iter(errors.values()))
+    damaged = [Unreadable(name, f"{name}: {error}") for name, error in errors.items()]
+    return {
+        id_: structs.replace(each, messages=[*each.messages, *damaged])
+        for id_, each in found.items()
+    }
 
 
 class _Session:

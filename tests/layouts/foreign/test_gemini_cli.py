@@ -120,6 +120,15 @@ def test_of_several_files_of_a_session_the_one_with_most_is_read() -> None:
     assert contents(found[ID].messages) == ["a", "b"]
 
 
+def test_of_several_files_of_a_session_one_that_is_cut_off_hides_no_other() -> None:
+    cut, older = b'{"sessionId": "x", "projectHash": "y", "messages": [', FILE[:-1]
+    found = unfolded("gemini_cli", {older: cut, FILE: lines(META, said("1", "user", "a"))})[ID]
+    assert texts(found) == ["a", "!"]
+    assert found.messages[-1].reason.startswith(f"{older}: ")  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="Expecting value"):
+        unfolded("gemini_cli", {older: cut, FILE.replace("19-10-", "19-11-")[:-1]: cut})
+
+
 def test_a_sub_agent_names_who_asked() -> None:
     meta = {**META, "kind": "subagent"}
     found = session(said("1", "user", "a"), file=f"tmp/demo/chats/parent-1/{ID}.jsonl", meta=meta)
