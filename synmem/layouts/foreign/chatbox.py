@@ -85,13 +85,13 @@ def _session(id_: str, session: Any) -> dict[str, Told]:
 
 
 def _with_forks(messages: Sequence[Any], forks: Any) -> tuple[list[Any], Paths]:
-    """The messages, and behind them what was said instead; and every branch."""
+    """The messages, and behind them what was said instead, also of what was; and every branch."""
     all_ = [*messages]
     parents: list[int | None] = [at - 1 if at else None for at in range(len(messages))]
     leaves: dict[str, int] = {}
-    forks = forks if isinstance(forks, dict) else {}
-    for at, message in enumerate(messages):
-        fork = forks.get(id_of(message, at))
+    forks = dict(forks) if isinstance(forks, dict) else {}
+    for at, message in enumerate(all_):  # which grows by what is found
+        fork = forks.pop(id_of(message, at), None)
         lists = fork.get("lists") if isinstance(fork, dict) else None
         for one in lists if isinstance(lists, list) else []:
             others = one.get("messages") if isinstance(one, dict) else None

@@ -66,6 +66,18 @@ def test_earlier_threads_are_conversations_and_what_was_said_instead_are_branche
     assert found["t"].extra == {"chatbox": {"createdAt": 1, "thread_of": "s"}}
 
 
+def test_what_was_said_instead_within_what_was_said_instead_is_a_branch_too() -> None:
+    one = [{"messages": [said("4", "assistant", "x"), said("5", "user", "y")]}, {"messages": []}]
+    two = [{"messages": [said("6", "user", "z")]}, {"messages": []}]
+    forks = {"1": {"position": 1, "lists": one}, "4": {"position": 1, "lists": two}}
+    found = export(
+        session(said("1", "user", "a"), said("2", "assistant", "b"), messageForksHash=forks)
+    )["s"]
+    assert {leaf: texts(branch) for leaf, branch in found.branches.items()} == {
+        "5": ["a", "x", "y"], "6": ["a", "x", "z"],
+    }  # fmt: skip
+
+
 def test_older_exports_have_a_list_and_a_content() -> None:
     old = {"id": "1", "role": "user", "content": "a", "reasoningContent": "hm"}
     found = unfolded("chatbox", {"x.json": {"chat-sessions": [session(old)]}})["s"]
