@@ -42,7 +42,9 @@ def unfold(files: Files) -> dict[str, Told]:
     history, title = left.pop("history", None), take_text(left, "title")
     id_ = take_text(left, "sessionId") or stem(files.name)
     told = each_told(history, partial(_messages, _answered(history)))
-    return {id_: Told(messages=told, title=title, extra={NAME: own} if (own := kept(left)) else {})}
+    return {
+        id_: Told(messages=told, title=title, extra={NAME: own} if (own := kept(left)) else None)
+    }
 
 
 def _answered(history: Any) -> set[str]:
@@ -60,9 +62,11 @@ def _messages(answered: Collection[str], said: Any) -> list[Message]:
     message = object_of(left.pop("message"), "its message")
     role = text_of(message.pop("role"), "its role")
     left.pop("editorState", None)
-    pieces = [*_contents(message.pop("content", None))]
+    content = message.pop("content", None)
     if role == "tool":
-        pieces = [_result(message, pieces)]
+        pieces: list[runs.Piece] = [runs.answered(take_text(message, "toolCallId"), None, content)]
+    else:
+        pieces = [*_contents(content)]
     names = {}
     for call in objects_of(message.pop("toolCalls", None), "its calls"):
         pieces.append(made := _call(call))
@@ -94,13 +98,6 @@ def _contents(content: Any) -> Iterator[runs.Piece]:
             yield runs.Image(url, kept(image, ["url"]) or None)
         else:
             yield runs.Other(part)
-
-
-def _result(message: JSONObject, pieces: list[runs.Piece]) -> runs.Result:
-    """What a tool answered, as a message of its own."""
-    texts = [each.text for each in pieces if isinstance(each, runs.Text)]
-    own = {"content": others} if (others := [each.own for each in pieces if each.own]) else None
-    return runs.Result(take_text(message, "toolCallId"), None, "\n".join(texts), own)
 
 
 def _call(call: JSONObject) -> runs.Call:

@@ -108,9 +108,10 @@ def _messages(said: Any) -> list[Message]:
     if role.startswith("_") or (role == "user" and _is_added(content)):
         return []
     name, id_ = take_text(left, "name"), take_text(left, "tool_call_id")
-    pieces = [*_contents(content)]
     if role == "tool":
-        pieces = [_result(id_, name, pieces)]
+        pieces: list[runs.Piece] = [runs.answered(id_, name, content)]
+    else:
+        pieces = [*_contents(content)]
     pieces += map(_call, objects_of(left.pop("tool_calls", None), "its calls"))
     return runs.messages_of(pieces, NAME, role=role, extra=kept(left))
 
@@ -136,13 +137,6 @@ def _contents(content: Any) -> Iterator[runs.Piece]:
             yield runs.Image(url, kept(image, ["url"]) or None)
         else:
             yield runs.File(part) if kind in ("audio_url", "video_url") else runs.Other(part)
-
-
-def _result(id_: str | None, name: str | None, pieces: Sequence[runs.Piece]) -> runs.Result:
-    """What a tool answered: its texts, and what else it gave."""
-    texts = [each.text for each in pieces if isinstance(each, runs.Text)]
-    others = [each._asdict() for each in pieces if not isinstance(each, runs.Text)]
-    return runs.Result(id_, name, "\n".join(texts), {"content": others} if others else None)
 
 
 def _call(call: JSONObject) -> runs.Call:

@@ -48,6 +48,18 @@ def test_a_result_that_is_a_message_too_is_told_once_where_that_stands() -> None
     assert found[1:] == [Message("tool", "R", tool_call_id="c1")]
 
 
+def test_a_result_of_parts_is_their_texts_and_what_is_none_is_kept() -> None:
+    image = {"type": "imageUrl", "imageUrl": {"url": "data:image/png;base64,AA=="}}
+    text = {"type": "text", "text": "R"}
+    kept = {"continue_dev": {"blocks": [{"content": [text, image]}]}}
+    assert told(
+        said("tool", [text], toolCallId="c1"), said("tool", [text, image], toolCallId="c2")
+    ) == [
+        Message("tool", "R", tool_call_id="c1"),
+        Message("tool", "R", tool_call_id="c2", extra=kept),
+    ]
+
+
 def test_a_call_that_was_not_done_says_so() -> None:
     state = {**DONE, "status": "canceled", "output": [*OUTPUT, {"content": "s", "icon": "x"}]}
     call, result = told(said("assistant", "", {"toolCallStates": [state]}, toolCalls=[CALL]))
