@@ -37,6 +37,8 @@ HOLDS: Final = Holds(
 
 _ENDING: Final = ".conversation.json"
 _PROMPT: Final = "llm.prediction.systemPrompt"
+_USUAL: Final = {"defaultShouldIncludeInContext": True, "shouldIncludeInContext": True}
+"""What a step says where nobody says anything; not so, which model wrote it, and how fast."""
 _DRAFT: Final = ("clientInput", "clientInputFiles", "userFilesSizeBytes")
 
 
@@ -111,6 +113,9 @@ def _step(step: JSONObject) -> Iterator[runs.Piece]:
     else:
         for part in objects_of(step.get("content"), "the content of a step"):
             yield from _pieces(part)
+        left = kept(step, ["type", "stepIdentifier", "content"])
+        if own := {key: value for key, value in left.items() if _USUAL.get(key) != value}:
+            yield runs.Other({"type": "contentBlock", **own})
 
 
 def _pieces(part: JSONObject) -> Iterator[runs.Piece]:

@@ -56,6 +56,17 @@ def test_an_answer_is_its_steps_and_what_the_program_says_is_kept() -> None:
     assert found[1].tool_call_id == "c1"
 
 
+def test_of_a_step_is_kept_which_model_wrote_it_and_that_it_is_left_out() -> None:
+    said = {"genInfo": {"identifier": "m", "stats": {"tokensPerSecond": 9}}}
+    usual = {"stepIdentifier": "1-0", "defaultShouldIncludeInContext": True}
+    cut = {"shouldIncludeInContext": False}
+    [found] = one(answer(step(text("a"), **said, **usual), step(text("b"), **cut, **usual)))
+    assert found.extra["lm_studio"]["blocks"] == [
+        {"type": "contentBlock", **said},
+        {"type": "contentBlock", **cut},
+    ]
+
+
 def test_images_and_files_are_sent_by_name() -> None:
     image = {"type": "file", "fileIdentifier": "a.png", "fileType": "image"}
     paper = {"type": "file", "fileIdentifier": "a.pdf", "fileType": "document"}
