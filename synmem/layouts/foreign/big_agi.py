@@ -67,20 +67,25 @@ def _messages(said: Any) -> list[Message]:
     return runs.messages_of(pieces, NAME, role=role, created_at=at, record=record, extra=kept(left))
 
 
+_USUAL: Final = frozenset({"ft", "fId", "part"})
+"""What every fragment has."""
+
+
 def _piece(fragment: JSONObject) -> runs.Piece:
     """What a fragment says; one of a kind that is not known is kept as it is."""
     part = object_of(fragment.get("part"), "the part of a fragment")
     kind = part.get("pt")
     own = kept(fragment)
+    left = kept(fragment, _USUAL) | kept(part, {"pt"})
     if kind == "text":
-        text = text_of(part.pop("text", None), "its text")
-        return runs.Text(text, own if fragment.get("ft") != "content" else None)
+        text = text_of(left.pop("text", None), "its text")
+        return runs.Text(text, own if fragment.get("ft") != "content" else left or None)
     if kind == "ma" and part.get("aType") == "reasoning":
         return runs.Reasoning(own)
     if kind == "tool_invocation":
-        return _call(part)
+        return _call(left)
     if kind == "tool_response":
-        return _result(part)
+        return _result(left)
     if place := _image(part):
         return runs.Image(place, own)
     return runs.File(own) if kind in ("doc", "reference") else runs.Other(own)
@@ -96,22 +101,23 @@ def _image(part: JSONObject) -> str | None:
     return text_or_none(found.get("url")) or text_or_none(found.get("dblobAssetId"))
 
 
-def _call(part: JSONObject) -> runs.Piece:
-    said = object_of(part.pop("invocation", None), "an invocation")
-    id_, kind = take_text(part, "id"), said.pop("type", None)
+def _call(left: JSONObject) -> runs.Piece:
+    said = object_of(left.pop("invocation", None), "an invocation")
+    id_, kind = take_text(left, "id"), said.pop("type", None)
     if kind == "function_call":
         name, arguments = take_text(said, "name"), runs.arguments_of(said.pop("args", None))
-        return runs.Call(id_, name, arguments, kept(said) or None)
-    return runs.Call(id_, text_or_none(kind), kept(said))
+        return runs.Call(id_, name, arguments, {**left, **kept(said)} or None)
+    return runs.Call(id_, text_or_none(kind), kept(said), left or None)
 
 
-def _result(part: JSONObject) -> runs.Piece:
-    said = object_of(part.pop("response", None), "a response")
-    id_, kind = take_text(part, "id"), said.pop("type", None)
+def _result(left: JSONObject) -> runs.Piece:
+    said = object_of(left.pop("response", None), "a response")
+    id_, kind = take_text(left, "id"), said.pop("type", None)
     name = take_text(said, "name") or (None if kind == "function_call" else text_or_none(kind))
     text = runs.compact(said.pop("result", None) or "")
-    without = ("pt", "error") if part.get("error") is False else ("pt",)
-    return runs.Result(id_, name, text, kept({**part, **said}, without) or None)
+    if left.get("error") is False:
+        del left["error"]
+    return runs.Result(id_, name, text, {**left, **kept(said)} or None)
 
 
 # --- where it lies --------------------------------------------------------------------------

@@ -71,6 +71,17 @@ def test_one_message_of_calls_and_results_is_several() -> None:
     assert all(m.created_at == datetime(2026, 9, 21, 14, 13, 21, tzinfo=UTC) for m in found)
 
 
+def test_what_a_fragment_says_beside_its_part_is_kept() -> None:
+    signed = {"vendorState": {"gemini": {"thoughtSignature": "AA=="}}}
+    call = {
+        "pt": "tool_invocation",
+        "id": "1",
+        "invocation": {"type": "function_call", "name": "f", "args": "{}"},
+    }
+    (one,) = said({**text("a"), **signed}, {**fragment(call), **signed})
+    assert own(one)["blocks"] == [signed, signed]
+
+
 def test_images_and_documents_are_named_and_kept() -> None:
     ref = {"reftype": "dblob", "dblobAssetId": "blob-1", "mimeType": "image/png"}
     url = {"reftype": "url", "url": "https://example.com/x.png"}
