@@ -93,9 +93,10 @@ def _contents(content: Any) -> Iterator[runs.Piece]:
     for part in objects_of(content, "its contents"):
         image = part.get("imageUrl")
         if isinstance(text := part.get("text"), str):
-            yield runs.Text(text)
+            yield runs.Text(text, kept(part, ["type", "text"]) or None)
         elif isinstance(image, dict) and isinstance(url := image.get("url"), str):
-            yield runs.Image(url, kept(image, ["url"]) or None)
+            own = kept(part, ["type", "imageUrl"]) | kept(image, ["url"])
+            yield runs.Image(url, own or None)
         else:
             yield runs.Other(part)
 

@@ -122,8 +122,10 @@ def _pieces(part: JSONObject) -> Iterator[runs.Piece]:
     if kind == "reasoning":
         yield runs.Reasoning(part)
     elif kind == "text":
-        own = kept(text, ["value"]) if isinstance(text, dict) else {}
-        value = text.get("value") if isinstance(text, dict) else text
+        own = kept(part, ["type", "text"])
+        value = text
+        if isinstance(text, dict):
+            own, value = kept(text, ["value"]) | own, text.get("value")
         shown = {key: each for key, each in own.items() if each != []}
         yield runs.Text(text_of(value, "the text of a part"), shown or None)
     elif kind == "image_url" and isinstance(image := part.get("image_url"), dict):

@@ -130,11 +130,13 @@ def _contents(content: Any) -> Iterator[runs.Piece]:
     for part in objects_of(content, "its contents"):
         kind, image = part.get("type"), part.get("image_url")
         if kind == "text":
-            yield runs.Text(text_of(part.get("text"), "the text of a part"))
+            own = kept(part, ["type", "text"])
+            yield runs.Text(text_of(part.get("text"), "the text of a part"), own or None)
         elif kind == "think":
             yield runs.Reasoning(kept(part))
         elif isinstance(image, dict) and isinstance(url := image.get("url"), str):
-            yield runs.Image(url, kept(image, ["url"]) or None)
+            own = kept(part, ["type", "image_url"]) | kept(image, ["url"])
+            yield runs.Image(url, own or None)
         else:
             yield runs.File(part) if kind in ("audio_url", "video_url") else runs.Other(part)
 

@@ -48,6 +48,13 @@ def test_a_result_that_is_a_message_too_is_told_once_where_that_stands() -> None
     assert found[1:] == [Message("tool", "R", tool_call_id="c1")]
 
 
+def test_what_a_part_says_beside_its_text_is_kept() -> None:
+    own = {"cache_control": {"type": "ephemeral"}}
+    image = {"type": "imageUrl", "imageUrl": {"url": "https://x/a.png"}}
+    [found] = told(said("user", [{"type": "text", "text": "x", **own}, {**image, **own}]))
+    assert found.extra == {"continue_dev": {"blocks": [own, own]}}
+
+
 def test_a_result_of_parts_is_their_texts_and_what_is_none_is_kept() -> None:
     image = {"type": "imageUrl", "imageUrl": {"url": "data:image/png;base64,AA=="}}
     text = {"type": "text", "text": "R"}

@@ -62,6 +62,12 @@ def test_before_calls_lay_beside_the_message() -> None:
     assert (result.role, result.content, result.tool_call_id) == ("tool", "r", "c1")
 
 
+def test_what_a_part_says_beside_its_text_is_kept() -> None:
+    own = {"citations": ["a"]}
+    [found] = told(said("user", {**text("x"), **own}, {"type": "text", "text": "y", **own}))
+    assert found.extra == {"jan": {"blocks": [own, own]}}
+
+
 def test_images_and_files_are_sent() -> None:
     image = {
         "type": "image_url",

@@ -86,6 +86,14 @@ def test_images_are_parts_and_results_may_be_more_than_text() -> None:
     assert result.extra == {"kimi_cli": {"blocks": [{"content": answer}]}}
 
 
+def test_what_a_part_says_beside_its_text_is_kept() -> None:
+    own = {"cache_control": {"type": "ephemeral"}}
+    image = {"type": "image_url", "image_url": {"url": "https://x/a.png"}}
+    parts = [{"type": "text", "text": "x", **own}, {**image, **own}]
+    [found] = one(context=lines({"role": "user", "content": parts})).messages
+    assert found.extra == {"kimi_cli": {"blocks": [own, own]}}
+
+
 def test_what_cannot_be_read_is_named_and_hides_nothing() -> None:
     data = lines(*TALK[3:4], b'{"role": ', 3, {"role": "user", "content": 3}, *TALK[8:])
     found = [*one(context=data + b'{"role": "us').messages]
