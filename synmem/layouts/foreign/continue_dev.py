@@ -6,11 +6,11 @@ an index of all of them has, is left out, as is what a user typed in the form of
 has no word of ours lies in `extra["continue_dev"]`, under its own key.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import partial
 from typing import Any, Final
 
-from synmem.layouts.foreign import runs
+from synmem.layouts.foreign import openai_parts, runs
 from synmem.layouts.foreign.named_files import each_ending, each_told, stem
 from synmem.layouts.foreign.values import (
     kept,
@@ -64,12 +64,14 @@ def _messages(answered: Collection[str], said: Any) -> list[Message]:
     left.pop("editorState", None)
     content = message.pop("content", None)
     if role == "tool":
-        pieces: list[runs.Piece] = [runs.answered(take_text(message, "toolCallId"), None, content)]
+        pieces: list[runs.Piece] = [
+            openai_parts.answer(take_text(message, "toolCallId"), None, content)
+        ]
     else:
-        pieces = [*_contents(content)]
+        pieces = [*openai_parts.pieces(content)]
     names = {}
     for call in objects_of(message.pop("toolCalls", None), "its calls"):
-        pieces.append(made := _call(call))
+        pieces.append(made := openai_parts.call(call))
         names[made.id] = made.name
     states = objects_of(left.pop("toolCallStates", None), "the states of its calls")
     for state in states:
@@ -83,31 +85,6 @@ def _messages(answered: Collection[str], said: Any) -> list[Message]:
 
 
 _ROLES: Final = {"thinking": "reasoning"}
-
-
-def _contents(content: Any) -> Iterator[runs.Piece]:
-    """A text, or parts that are texts and images."""
-    if content is None or isinstance(content, str):
-        yield runs.Text(content or "")
-        return
-    for part in objects_of(content, "its contents"):
-        image = part.get("imageUrl")
-        if isinstance(text := part.get("text"), str):
-            yield runs.Text(text, kept(part, ["type", "text"]) or None)
-        elif isinstance(image, dict) and isinstance(url := image.get("url"), str):
-            own = kept(part, ["type", "imageUrl"]) | kept(image, ["url"])
-            yield runs.Image(url, own or None)
-        else:
-            yield runs.Other(part)
-
-
-def _call(call: JSONObject) -> runs.Call:
-    left = kept(call)
-    function = object_of(left.pop("function", {}), "the function of a call")
-    id_, name = take_text(left, "id"), take_text(function, "name")
-    arguments = runs.arguments_of(function.pop("arguments", None))
-    own = {**left, **function}
-    return runs.Call(id_, name, arguments, own if own.keys() - {"type"} else None)
 
 
 def _output(call: str | None, name: str | None, output: Any) -> runs.Result:

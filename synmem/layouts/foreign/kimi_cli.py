@@ -7,10 +7,10 @@ What has no word of ours lies in `extra["kimi_cli"]`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from synmem.layouts.foreign import json_lines, runs
+from synmem.layouts.foreign import json_lines, openai_parts, runs
 from synmem.layouts.foreign.named_files import object_beside
 from synmem.layouts.foreign.values import (
     kept,
@@ -22,7 +22,7 @@ from synmem.layouts.foreign.values import (
 )
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Files, Folder, Told
-from synmem.messages import Holds, JSONObject, Message, Unreadable
+from synmem.messages import Holds, Message, Unreadable
 
 NAME: Final = "kimi_cli"
 TITLE: Final = "Kimi CLI"
@@ -109,10 +109,10 @@ def _messages(said: Any) -> list[Message]:
         return []
     name, id_ = take_text(left, "name"), take_text(left, "tool_call_id")
     if role == "tool":
-        pieces: list[runs.Piece] = [runs.answered(id_, name, content)]
+        pieces: list[runs.Piece] = [openai_parts.answer(id_, name, content)]
     else:
-        pieces = [*_contents(content)]
-    pieces += map(_call, objects_of(left.pop("tool_calls", None), "its calls"))
+        pieces = [*openai_parts.pieces(content)]
+    pieces += map(openai_parts.call, objects_of(left.pop("tool_calls", None), "its calls"))
     return runs.messages_of(pieces, NAME, role=role, extra=kept(left))
 
 
@@ -120,32 +120,6 @@ def _is_added(content: Any) -> bool:
     if isinstance(content, list) and len(content) == 1 and isinstance(content[0], dict):
         content = content[0].get("text")
     return isinstance(content, str) and _ADDED.match(content) is not None
-
-
-def _contents(content: Any) -> Iterator[runs.Piece]:
-    """A text, or parts of which some are texts."""
-    if content is None or isinstance(content, str):
-        yield runs.Text(content or "")
-        return
-    for part in objects_of(content, "its contents"):
-        kind, image = part.get("type"), part.get("image_url")
-        if kind == "text":
-            own = kept(part, ["type", "text"])
-            yield runs.Text(text_of(part.get("text"), "the text of a part"), own or None)
-        elif kind == "think":
-            yield runs.Reasoning(kept(part))
-        elif isinstance(image, dict) and isinstance(url := image.get("url"), str):
-            own = kept(part, ["type", "image_url"]) | kept(image, ["url"])
-            yield runs.Image(url, own or None)
-        else:
-            yield runs.File(part) if kind in ("audio_url", "video_url") else runs.Other(part)
-
-
-def _call(call: JSONObject) -> runs.Call:
-    left = kept(call, ["type"])
-    function = object_of(left.pop("function", {}), "the function of a call")
-    id_, name = take_text(left, "id"), take_text(function, "name")
-    return runs.Call(id_, name, runs.arguments_of(function.get("arguments")), left or None)
 
 
 SHAPES: Final = {"file": (Folder(group=group, misses=_misses, unfold=unfold, holds=HOLDS),)}

@@ -188,18 +188,6 @@ def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def answered(id_: str | None, name: str | None, content: Any) -> Result:
-    """What a tool answered: a text, or parts of which some are texts; where others are, all are
-    kept as they stand there."""
-    if content is None or isinstance(content, str):
-        return Result(id_, name, content or "")
-    parts = content if isinstance(content, list) else [content]
-    said = [each.get("text") if isinstance(each, dict) else None for each in parts]
-    texts = [each for each in said if isinstance(each, str)]
-    own = None if len(texts) == len(parts) else {"content": content}
-    return Result(id_, name, "\n".join(texts), own)
-
-
 def text_of_result(result: Any) -> str:
     """The text of what a tool gave: of its text parts, where it is an object with such `content`,
     as tools of MCP give it; else as `compact` has it."""

@@ -10,7 +10,7 @@ has no word of ours, under its own key.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from synmem.layouts.foreign import runs
+from synmem.layouts.foreign import openai_parts, runs
 from synmem.layouts.foreign.named_files import each_ending, stem
 from synmem.layouts.foreign.trees import Branches, paths, versions
 from synmem.layouts.foreign.values import (
@@ -131,13 +131,7 @@ def _step(step: JSONObject) -> Iterator[runs.Piece]:
         return
     calls = objects_of(left.pop("tool_calls", None), "its tool_calls")
     yield runs.Text(runs.compact("" if content is None else content), left or None)
-    for call in calls:
-        own = kept(call)
-        function = object_of(own.pop("function", {}), "the function of a call")
-        arguments = runs.arguments_of(function.pop("arguments", None))
-        id_, name = take_text(own, "id"), take_text(function, "name")
-        rest = {**own, **kept(function)}
-        yield runs.Call(id_, name, arguments, rest if rest.keys() - {"type"} else None)
+    yield from map(openai_parts.call, calls)
 
 
 def _attached(attachment: JSONObject) -> runs.Piece:
