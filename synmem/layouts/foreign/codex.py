@@ -162,7 +162,7 @@ def _message(item: JSONObject, line: JSONObject) -> Message | None:
     if not _is_listed(item, kind):
         return None
     at = time_of(line.get("timestamp"))
-    own = {} if at else kept({"timestamp": line.get("timestamp")})
+    own = kept(line, _ENVELOPE | ({"timestamp"} if at else set()))
     item, around = _unwrapped(item)
     own |= {"around": around} if around else {}
     if read := _READ.get(kind if isinstance(kind, str) else ""):
@@ -245,6 +245,8 @@ def _result(item: JSONObject) -> Message:
     return structs.replace(message, extra={NAME: own} if own else None)
 
 
+_ENVELOPE: Final = frozenset({"ordinal", "type", "payload"})
+"""What a line says of itself alone."""
 _SAID: Final = {
     "message": ("type", "role", "content"),
     "reasoning": ("type", "summary"),

@@ -201,6 +201,13 @@ def test_a_name_that_was_given_is_the_title() -> None:
     assert only(says("user", "hi")).title is None
 
 
+def test_what_a_line_says_beside_its_item_is_kept() -> None:
+    about = {"metadata": {"client_authored": False}}
+    [message] = only({**says("user", "a"), "ordinal": 3, **about}).messages
+    assert isinstance(message, Message)
+    assert message.extra == {"codex": about}
+
+
 def test_an_item_without_an_id_is_not_kept_twice() -> None:
     (message,) = only(says("assistant", "long text")).messages
     assert isinstance(message, Message)
