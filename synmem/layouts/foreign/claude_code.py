@@ -17,6 +17,7 @@ answer's other lines what differs from its first in `lines`.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from synmem.layouts.foreign import anthropic_blocks, runs
@@ -241,8 +242,7 @@ class _Conversation:
         )
 
     def _results(self, said: JSONObject) -> Sequence[Said]:
-        at, left = take_time(said, "timestamp", utc=True), self._left(said)
-        record = kept({"uuid": left.pop("uuid", None)})
+        at, record, left = self._beside(said)
         found: list[Said] = []
         for piece in _pieces(said):
             extra = None if found else left
@@ -250,12 +250,16 @@ class _Conversation:
         return found
 
     def _asked(self, said: JSONObject) -> Sequence[Said]:
-        at, left = take_time(said, "timestamp", utc=True), self._left(said)
-        record = kept({"uuid": left.pop("uuid", None)})
-        left |= {"message": own} if (own := _envelope(said)) else {}
+        at, record, left = self._beside(said)
         return runs.messages_of(
             _pieces(said), NAME, role="user", created_at=at, record=record, extra=left
         )
+
+    def _beside(self, said: JSONObject) -> tuple[datetime | None, JSONObject, JSONObject]:
+        """Of a line that is no answer its time, its id, and what else it says."""
+        at, left = take_time(said, "timestamp", utc=True), self._left(said)
+        record = kept({"uuid": left.pop("uuid", None)})
+        return at, record, left | ({"message": own} if (own := _envelope(said)) else {})
 
     def _left(self, said: JSONObject) -> JSONObject:
         """What a line says besides, with no word of ours."""

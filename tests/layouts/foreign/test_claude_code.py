@@ -216,9 +216,13 @@ def test_what_has_no_word_of_ours_is_kept_once() -> None:
     found = only(
         asked("u1", None, "q", promptId="p", version="1"),
         answered("a2", "u1", "a", requestId="r", version="2"),
+        line("user", "u3", "a2", {"content": [result("c", "x")], "id": "m"}, version="1"),
     )
     assert found.extra == {"claude_code": {"cwd": "/home/dev", "version": "1"}}
-    first, second = found.messages
+    first, second, third = found.messages
+    assert isinstance(third, Message)
+    assert third.extra is not None
+    assert third.extra["claude_code"]["message"] == {"id": "m"}
     assert isinstance(first, Message)
     assert isinstance(second, Message)
     assert first.extra == {"claude_code": {"uuid": "u1", "promptId": "p"}}
