@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import json_lines, runs
+from synmem.layouts.foreign.anthropic_blocks import text_in
 from synmem.layouts.foreign.named_files import object_beside
 from synmem.layouts.foreign.values import (
     kept,
@@ -161,8 +162,7 @@ def _response(id_: str | None, name: str | None, response: Any) -> runs.Result:
     content = response.get("content") if isinstance(response, dict) else None
     if not isinstance(content, list):
         return runs.Result(id_, name, runs.compact(response))
-    texts = [text for each in content if isinstance(text := each.get("text"), str)]
-    return runs.Result(id_, name, "\n".join(texts), {"response": response})
+    return runs.Result(id_, name, text_in(content), {"response": response})
 
 
 SHAPES: Final = {"file": (Folder(group=group, misses=_misses, unfold=unfold, holds=HOLDS),)}

@@ -54,7 +54,7 @@ def test_an_answer_is_a_run_of_which_a_call_has_its_result_in_it() -> None:
 
 def test_before_calls_lay_beside_the_message() -> None:
     function = {"name": "f", "arguments": '{"n": 1}'}
-    response = {"content": [{"type": "text", "text": "r"}]}
+    response = {"content": [{"type": "text", "text": "r"}, "odd"]}
     calls = [{"tool": {"id": "c1", "function": function}, "response": response, "state": "ready"}]
     asked, result = told(said("assistant", text("a"), metadata={"tool_calls": calls, "k": 1}))
     assert asked.tool_calls == [{"id": "c1", "name": "f", "arguments": {"n": 1}}]
