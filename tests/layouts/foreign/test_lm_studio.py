@@ -143,6 +143,6 @@ def test_a_file_that_is_called_so_and_is_no_conversation_is_named(tmp_path: Path
     good = {"name": "T", "messages": [versions(user(text("a")))]}
     put(tmp_path, {NAME: good, "2.conversation.json": [1], "3.conversation.json": {"messages": 3}})
     done = run("check", "-p", str(tmp_path))
-    assert done.exit_code != 0
+    assert done.exit_code == 6
     for name in ("2.conversation.json", "3.conversation.json"):
         assert name in done.stdout + done.stderr
