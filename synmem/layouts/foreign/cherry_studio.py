@@ -197,7 +197,7 @@ def _pieces(left: JSONObject, blocks: Mapping[Any, JSONObject]) -> list[runs.Pie
         pieces.append(runs.Text(left.pop("content")))
     for name in names if isinstance(names, list) else []:
         found = blocks.get(name) if isinstance(name, str) else None
-        pieces += [runs.Other({"missing": name})] if found is None else _of_block(dict(found))
+        pieces += [runs.File({"missing": name})] if found is None else _of_block(dict(found))
     return pieces
 
 

@@ -110,6 +110,8 @@ def test_a_block_that_is_gone_and_a_message_that_is_none_hide_nothing() -> None:
     )
     assert [type(each) for each in found.messages] == [Message, Unreadable, Message]
     assert {"missing": "gone"} in found.messages[0].extra["cherry_studio"]["blocks"]
+    [question] = backup(said("1", "user", "gone")).messages
+    assert (question.role, question.content) == ("user", "")
 
 
 def test_a_topic_that_cannot_be_read_is_named_and_hides_no_other() -> None:
