@@ -20,7 +20,15 @@ from msgspec import structs
 from synmem.layouts.foreign import gemini_parts, runs
 from synmem.layouts.foreign.json_lines import numbered, unreadable
 from synmem.layouts.foreign.named_files import stem
-from synmem.layouts.foreign.values import kept, object_of, objects_of, take_text, take_time, told
+from synmem.layouts.foreign.values import (
+    kept,
+    list_of,
+    object_of,
+    objects_of,
+    take_text,
+    take_time,
+    told,
+)
 from synmem.layouts.heads import Head
 from synmem.layouts.lazy import Said
 from synmem.layouts.shapes import MALFORMED, Files, Folder, Told
@@ -102,8 +110,11 @@ class _Session:
         """What is known of the session is this from now on; its messages, where they are named."""
         if "messages" in said:
             self.records, self._places = [], {}
-            for each in objects_of(said["messages"], "the messages that are set"):
-                self.put(each)
+            listed = said["messages"]
+            listed = [] if listed is None else list_of(listed, "the messages that are set")
+            for at, each in enumerate(listed):
+                odd = Unreadable(str(at), f"record {at}: it is no object")
+                self.put(each if isinstance(each, dict) else odd)
         self.about |= {key: value for key, value in said.items() if key != "messages"}
 
     def rewind(self, id_: Any) -> None:

@@ -147,6 +147,13 @@ def test_the_older_form_is_one_object_with_a_summary() -> None:
     assert (found.title, contents(found.messages)) == ("T", ["a"])
 
 
+def test_a_record_that_is_none_hides_no_other_of_a_list() -> None:
+    both = [said("1", "user", "a"), 3, said("2", "gemini", "b")]
+    assert texts(session({"$set": {"messages": both}})) == ["a", "!", "b"]
+    old = unfolded("gemini_cli", {FILE.replace("jsonl", "json"): {**META, "messages": both}})[ID]
+    assert texts(old) == ["a", "!", "b"]
+
+
 def test_what_cannot_be_read_is_named_in_its_place() -> None:
     data = lines(
         META, said("1", "user", "a"), b'{"id": ', said("2", "gemini", 3), said("3", "gemini", "c")
