@@ -82,6 +82,12 @@ class Head:
         return self.lines[0] if self.lines else self.value
 
     @cached_property
+    def readable(self) -> JSONObject:
+        """The first of its lines that is an object, for who goes on where one is spoilt; empty
+        where none is."""
+        return next(self.each_line(), {})
+
+    @cached_property
     def element(self) -> Any:
         """The first element of the array that it begins with."""
         return self.value[0] if isinstance(self.value, list) and self.value else None

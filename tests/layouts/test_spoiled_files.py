@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from synmem.layouts.shapes import MALFORMED, Files
+from synmem.messages import Unreadable
 from tests.layouts.foreign.folders import (
     check_cuts,
     check_spoiled,
@@ -14,6 +15,7 @@ from tests.layouts.foreign.folders import (
     folder_of,
     groups,
     spoiled,
+    unfolded,
 )
 from tests.layouts.foreign.wholes import check_told
 
@@ -119,6 +121,23 @@ def test_a_file_that_ends_at_any_byte_tells_no_wrong_conversation(
     if under == "":
         files = {name: files[name]}
     check_cuts(layout, files, name)
+
+
+LINES = [each for each in SMALL if each[3].endswith(".jsonl") and each[0] != "goose"]
+"""Of which each line says whose it is; only the first of Goose's does."""
+
+
+@pytest.mark.parametrize(("layout", "fixture", "under", "name"), LINES)
+def test_a_first_line_that_is_spoilt_hides_no_other(
+    layout: str, fixture: str, under: str, name: str
+) -> None:
+    files = {each: data for each, data in files_of(fixture, under).items() if each == name}
+    [whole] = unfolded(layout, files).values()
+    _, _, rest = files[name].partition(b"\n")
+    [told] = unfolded(layout, {name: b"{\n" + rest}).values()
+    spoilt = [each for each in told.messages if isinstance(each, Unreadable)]
+    assert [each.position for each in spoilt] == [f"{name}:1"]
+    assert len(told.messages) >= len(whole.messages)
 
 
 @pytest.mark.parametrize(("layout", "fixture", "under"), FOLDERS)

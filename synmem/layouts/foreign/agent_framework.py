@@ -262,10 +262,9 @@ def _unpack(record: bytes) -> Sequence[Message | Unreadable]:
 def _misses(head: Head) -> str | None:
     if head.name.endswith(".msgpack"):
         return "" if _BINARY.match(head.data) else None
-    first = head.first
-    if not isinstance(first, dict) or first.get("type") not in _KINDS:
-        return None
-    return "" if isinstance(first.get("contents"), list) else None
+    first = head.readable
+    is_one = first.get("type") in _KINDS and isinstance(first.get("contents"), list)
+    return "" if is_one else None
 
 
 _FILES: Final = Folder(

@@ -13,7 +13,7 @@ in `extra["copilot_cli"]` under its own key.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -321,11 +321,13 @@ _LEFT_OUT: Final = frozenset({"transformedContent"})
 
 
 def _misses(head: Head) -> str | None:
-    first: Mapping[str, Any] = head.first if isinstance(head.first, dict) else {}
+    first = head.readable
     data = first.get("data")
-    if first.get("type") != "session.start" or not isinstance(data, dict):
-        return None
-    return "" if "producer" in data else "its session.start names no producer"
+    if first.get("type") == "session.start" and isinstance(data, dict):
+        return "" if "producer" in data else "its session.start names no producer"
+    # Its beginning may be spoilt.
+    is_event = {"type", "data", "id", "timestamp", "parentId"} <= first.keys()
+    return "" if is_event and head.name.rpartition("/")[2] == _EVENTS else None
 
 
 SHAPES: Final = {"file": (Folder(group=group, misses=_misses, unfold=unfold, holds=HOLDS),)}

@@ -50,6 +50,8 @@ _FILE: Final = re.compile(r"((?:.*/)?)session-[^/]*?([0-9a-f]{8})\.jsonl?")
 _OTHERS: Final = re.compile(r"(?:.*/)?(?:logs|projects|checkpoint-[^/]*)\.json")
 _CONTEXT: Final = "<session_context>"
 _TURNS: Final = ("user", "gemini")
+_ABOUT: Final = {"sessionId", "projectHash"}
+"""What tells a session."""
 
 
 def group(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
@@ -107,9 +109,11 @@ class _Session:
         self.records.append(record)
 
     def set(self, said: JSONObject) -> None:
-        """What is known of the session is this from now on; its messages, where they are named."""
+        """What is known of the session is this from now on; its messages, where they are named,
+        but for lines that cannot be read."""
         if "messages" in said:
-            self.records, self._places = [], {}
+            self.records = [each for each in self.records if isinstance(each, Unreadable)]
+            self._places = {}
             listed = said["messages"]
             listed = [] if listed is None else list_of(listed, "the messages that are set")
             for at, each in enumerate(listed):
@@ -268,12 +272,20 @@ def _call(call: JSONObject, made: set[str | None]) -> list[runs.Piece]:
 
 
 def _misses(head: Head) -> str | None:
-    first = head.first
-    if not isinstance(first, dict) or "sessionId" not in first or "projectHash" not in first:
+    if head.name.endswith(".jsonl"):
+        return "" if any(_tells(line, head.name) for line in head.each_line()) else None
+    first = head.value
+    if not isinstance(first, dict) or not first.keys() >= _ABOUT:
         return None
-    if head.name.endswith(".json") and "messages" not in first:
-        return "it has no messages" if head.whole else ""
-    return ""
+    return "it has no messages" if "messages" not in first and head.whole else ""
+
+
+def _tells(line: JSONObject, name: str) -> bool:
+    """Whether a line is one of these: by itself, or, where the first is spoilt, with the name."""
+    if line.keys() >= _ABOUT:
+        return True
+    is_turn = line.get("type") in _TURNS and line.keys() >= {"id", "timestamp", "content"}
+    return is_turn and _FILE.fullmatch(name) is not None
 
 
 SHAPES: Final = {

@@ -47,10 +47,11 @@ def group(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _misses(head: Head) -> str | None:
-    first = head.first
-    if not isinstance(first, dict) or first.get("object") != "thread.message":
+    if head.readable.get("object") != "thread.message":
         return None
-    return "" if isinstance(first.get("thread_id"), str) else "its messages have no thread_id"
+    return (
+        "" if isinstance(head.readable.get("thread_id"), str) else "its messages have no thread_id"
+    )
 
 
 def unfold(files: Files) -> dict[str, Told]:

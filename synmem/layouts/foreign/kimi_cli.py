@@ -65,13 +65,12 @@ def group(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _misses(head: Head) -> str | None:
-    first = head.first
-    role = text_or_none(first.get("role")) if isinstance(first, dict) else None
+    role = text_or_none(head.readable.get("role"))
     if role in ("_system_prompt", "_checkpoint", "_usage"):
         return ""
     if role not in _ROLES:
         return None
-    return "" if "content" in first or not head.whole else "its messages have no content"
+    return "" if "content" in head.readable or not head.whole else "its messages have no content"
 
 
 # --- what they say --------------------------------------------------------------------------

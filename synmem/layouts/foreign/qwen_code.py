@@ -8,7 +8,7 @@ key, of a message's parts in `blocks`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from synmem.layouts.foreign import gemini_parts, runs
 from synmem.layouts.foreign.json_lines import numbered, unreadable
@@ -117,10 +117,10 @@ def _messages(left: JSONObject, about: JSONObject, typed: Mapping[str, str]) -> 
 
 
 def _misses(head: Head) -> str | None:
-    first: Any = head.first
-    if not isinstance(first, dict) or not {"uuid", "sessionId"} <= first.keys():
+    first = head.readable
+    if not {"uuid", "sessionId"} <= first.keys():
         return None
-    said = [each for each in [*head.lines, first] if isinstance(each.get("message"), dict)]
+    said = [each for each in head.each_line() if isinstance(each.get("message"), dict)]
     if any("content" in each["message"] for each in said):
         return None  # Claude Code's
     if not any("parts" in each["message"] for each in said):

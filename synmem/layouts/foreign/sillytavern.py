@@ -187,9 +187,7 @@ def _ran(row: JSONObject, extra: JSONObject, ran: Sequence[JSONObject]) -> list[
 
 
 def _misses(head: Head) -> str | None:
-    first = head.first
-    if not isinstance(first, dict):
-        return None
+    first = head.readable
     if first.keys() >= _HEADER:
         return ""
     if first.keys() >= _MESSAGE and isinstance(first["is_user"], bool):
