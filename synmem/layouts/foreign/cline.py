@@ -16,7 +16,7 @@ from synmem.layouts.foreign import cline_tasks, runs
 from synmem.layouts.foreign.anthropic_blocks import piece
 from synmem.layouts.foreign.cline_tasks import NAME, parted
 from synmem.layouts.foreign.named_files import each_told, object_beside, stem
-from synmem.layouts.foreign.values import kept, object_of, take_text, text_or_none
+from synmem.layouts.foreign.values import filled, kept, object_of, take_text, text_or_none
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Files, Folder, Told
 from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
@@ -71,7 +71,7 @@ def unfold(files: Files) -> dict[str, Told]:
     told = Told(
         messages=[*messages, *damaged],
         title=text_or_none(metadata.get("title")) if isinstance(metadata, dict) else None,
-        extra={NAME: {key: value for key, value in own.items() if value}},
+        extra=filled(NAME, own),
     )
     return {id_ or stem(name).removesuffix(".messages"): told}
 

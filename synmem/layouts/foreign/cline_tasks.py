@@ -20,6 +20,7 @@ from synmem.layouts.foreign.named_files import (
     stem,
 )
 from synmem.layouts.foreign.values import (
+    filled,
     kept,
     object_of,
     objects_of,
@@ -99,7 +100,7 @@ def unfold(files: Files) -> dict[str, Told]:
         folder.rpartition("/")[2] or text_or_none(about.get("id")) or stem(name): Told(
             messages=[*said, *_last(history, panel), *damaged],
             title=title if title is not None else _title(panel),
-            extra={NAME: {key: value for key, value in own.items() if value}},
+            extra=filled(NAME, own),
         )
     }
 

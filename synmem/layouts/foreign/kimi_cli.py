@@ -13,6 +13,7 @@ from typing import Any, Final
 from synmem.layouts.foreign import json_lines, openai_parts, runs
 from synmem.layouts.foreign.named_files import object_beside
 from synmem.layouts.foreign.values import (
+    filled,
     kept,
     object_of,
     objects_of,
@@ -95,7 +96,7 @@ def unfold(files: Files) -> dict[str, Told]:
         (f"{parent}/{last}" if parent else last) or "session": Told(
             messages=[*said[current], *damaged] if current else [],
             title=text_or_none(state.get("custom_title", about.get("description"))),
-            extra={NAME: {key: value for key, value in own.items() if value}},
+            extra=filled(NAME, own),
             branches={name: messages for name, messages in said.items() if name != current},
         )
     }

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.named_files import object_beside
 from synmem.layouts.foreign.values import (
+    filled,
     kept,
     object_of,
     objects_of,
@@ -109,7 +110,7 @@ def unfold(files: Files) -> dict[str, Told]:
         own = {"session": kept(session), "agent": kept(agent)}
         found[_called(place, session, agent, alone=len(agents) == 1)] = Told(
             messages=[*(m for name in names for m in _messages(name, files.data[name])), *odd],
-            extra={NAME: {key: value for key, value in own.items() if value}},
+            extra=filled(NAME, own),
         )
     return found
 

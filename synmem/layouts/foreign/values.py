@@ -131,6 +131,12 @@ def kept(left: JSONObject, without: Collection[str] = ()) -> JSONObject:
     }
 
 
+def filled(layout: str, own: JSONObject) -> JSONObject | None:
+    """Those that say anything, as they lie in an `extra`; None where none does."""
+    said = {key: value for key, value in own.items() if value}
+    return {layout: said} if said else None
+
+
 _PLAIN: Final = frozenset({str, int, bool, float})
 
 

@@ -163,6 +163,13 @@ def test_a_file_beside_that_is_broken_is_named_and_hides_nothing() -> None:
     assert "tasks/t1/ui_messages.json: not JSON" in said[1].reason
 
 
+def test_a_conversation_of_which_nothing_else_is_known_has_no_extra() -> None:
+    said = [{"role": "user", "content": "x"}]
+    task = unfolded("cline", {"t/api_conversation_history.json": said})["t"]
+    session = unfolded("cline", {"s.messages.json": {"sessionId": "s", "messages": said}})["s"]
+    assert (task.extra, session.extra) == (None, None)
+
+
 def test_a_message_that_cannot_be_read_is_named_and_hides_no_other() -> None:
     said = task(user(text("a")), {"role": "user"}, 3, user(3), answer(text("b")))["said"]
     assert [type(each) for each in said] == [Message, *[Unreadable] * 3, Message]

@@ -37,6 +37,7 @@ def test_what_was_said_is_read_without_what_the_program_adds() -> None:
     assert found[1].tool_calls == [{"id": "c1", "name": "f", "arguments": {"n": 1}}]
     assert found[1].extra == {"kimi_cli": {"blocks": [{"type": "think", "think": "hm"}]}}
     assert found[2].tool_call_id == "c1"
+    assert one(context=lines(*TALK)).extra is None
 
 
 def test_what_was_set_aside_is_a_branch() -> None:
