@@ -31,13 +31,13 @@ from synmem.layouts.foreign.claude_code_lines import (
     read,
 )
 from synmem.layouts.foreign.json_lines import unreadable
-from synmem.layouts.foreign.named_files import stem
+from synmem.layouts.foreign.named_files import object_beside, stem
 from synmem.layouts.foreign.trees import Branches, paths
 from synmem.layouts.foreign.values import kept, object_of, objects_of, take_text, take_time
 from synmem.layouts.heads import Head
 from synmem.layouts.lazy import Said, WhenAsked
 from synmem.layouts.shapes import MALFORMED, Files, Folder, Told
-from synmem.messages import Holds, JSONObject, parse_json
+from synmem.messages import Holds, JSONObject, Unreadable, parse_json
 
 NAME: Final = "claude_code"
 TITLE: Final = "Claude Code"
@@ -50,7 +50,6 @@ HOLDS: Final = Holds(
 )
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_SIDECAR: Final = ".meta.json"
 
 _ABOUT: Final = ("cwd", "gitBranch", "version", "entrypoint")
 """What a line says of the conversation; with a message only where it is otherwise there."""
@@ -65,9 +64,14 @@ def group(names: Sequence[str]) -> Mapping[str, Sequence[str]]:
     found: dict[str, Sequence[str]] = {}
     for name in names:
         if name.endswith(".jsonl"):
-            beside = name.removesuffix(".jsonl") + _SIDECAR
+            beside = _sidecar(name)
             found[name] = (name, beside) if beside in there else (name,)
     return found
+
+
+def _sidecar(name: str) -> str:
+    """The file in which is known what is known of a sub-agent."""
+    return name.removesuffix(".jsonl") + ".meta.json"
 
 
 def unfold(files: Files) -> dict[str, Told]:
@@ -77,17 +81,18 @@ def unfold(files: Files) -> dict[str, Told]:
     session = stem(files.name)
     if not _UUID.fullmatch(session):
         session = _session(lines) or session
+    damaged: list[Unreadable] = []
+    known = object_beside(files, _sidecar(files.name), damaged)
     told: dict[str, Told] = {}
     for owner, records in forest.owners():
         branch = _Conversation(files.name, lines, forest, records)
         if not owner:
-            told[session] = branch.told(_title(lines), {})
+            told[session] = branch.told(_title(lines), {}, damaged)
             continue
-        known = _sidecar(files)
-        parent = known.get("parentAgentId")
+        about, parent = kept(known), known.get("parentAgentId")
         own = {"parent": f"agent-{parent}@{session}" if isinstance(parent, str) else session}
-        title = take_text(known, "description") or None
-        told[f"{owner}@{session}"] = branch.told(title, {**known, **own})
+        title = take_text(about, "description") or None
+        told[f"{owner}@{session}"] = branch.told(title, {**about, **own}, damaged)
     return told
 
 
@@ -113,17 +118,6 @@ def _title(lines: Read) -> str | None:
     return None
 
 
-def _sidecar(files: Files) -> JSONObject:
-    """What is known of a sub-agent beside its file; nothing where that cannot be read."""
-    for name, data in files.data.items():
-        if name.endswith(_SIDECAR):
-            try:
-                return kept(object_of(parse_json(data), "it"))
-            except MALFORMED:
-                return {}
-    return {}
-
-
 class _Conversation:
     """Records of a file that are one conversation."""
 
@@ -134,8 +128,8 @@ class _Conversation:
         self._records = records
         self._about: JSONObject = {}
 
-    def told(self, title: str | None, extra: JSONObject) -> Told:
-        """What it says."""
+    def told(self, title: str | None, extra: JSONObject, damaged: Sequence[Unreadable]) -> Told:
+        """What it says, and what beside it cannot be read."""
         records = self._records
         ways = paths([self._forest.node(each) for each in records], newest(records))
         first = next((each.line for each in records if not each.is_lost), None)
@@ -145,7 +139,7 @@ class _Conversation:
         current = WhenAsked(counts, lambda at: self._said(ways.current[at]))
         own = {**self._about, **extra}
         return Told(
-            messages=current,
+            messages=[*current, *damaged] if damaged else current,
             title=title,
             extra={NAME: own} if own else None,
             branches=Branches(ways, self._said),

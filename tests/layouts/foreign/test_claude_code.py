@@ -297,8 +297,9 @@ def test_a_sub_agents_file_says_what_is_known_of_it_beside() -> None:
     assert extra is not None
     assert extra["claude_code"]["parent"] == f"agent-xyz@{SESSION}"
     for bad in (b"", b"[]", b'{"description": 7'):
-        (id_,) = told(*talk, name=name, **{beside: bad})
-        assert id_ == f"agent-abc@{SESSION}"
+        odd = told(*talk, name=name, **{beside: bad})[f"agent-abc@{SESSION}"]
+        assert [type(each) for each in odd.messages] == [Message, Unreadable]
+        assert beside in odd.messages[1].reason  # type: ignore[union-attr]
 
 
 def test_a_session_is_called_as_its_file_or_as_its_newest_line_says() -> None:
