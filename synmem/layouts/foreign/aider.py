@@ -30,7 +30,7 @@ HOLDS: Final = Holds(
 _FILE: Final = ".aider.chat.history.md"
 _BEGINS: Final = "# aider chat started at "
 _HEADING: Final = re.compile(
-    re.escape(_BEGINS) + r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[ \t\r]*$", re.MULTILINE
+    "^" + re.escape(_BEGINS) + r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[ \t\r]*$", re.MULTILINE
 )
 _USER: Final = "#### "
 _OWN: Final = "> "

@@ -48,6 +48,14 @@ def test_a_mark_elsewhere_in_a_line_is_no_mark() -> None:
     assert said(text)[1] == ("assistant", "a > b\n #### c\n# aider chat started at noon\n#d\n>e")
 
 
+def test_a_heading_that_is_quoted_within_a_line_begins_no_session() -> None:
+    quoted = HEADING.strip()
+    assert said(f"#### see  \n#### {quoted}  \n\nIn a line: {quoted}\n") == [
+        ("user", f"see\n{quoted}"),
+        ("assistant", f"In a line: {quoted}"),
+    ]
+
+
 def test_ends_of_lines_of_windows_are_ends_of_lines() -> None:
     text = (HEADING + "#### a  \n#### b  \n\nc\n\nd\n").replace("\n", "\r\n")
     assert texts([*told(text)[BEGAN].messages]) == [("user", "a\nb"), ("assistant", "c\n\nd")]
