@@ -129,6 +129,10 @@ def test_every_place_is_tried() -> None:
     assert FILLED.keys() == PLACES.keys()
 
 
+BESIDE = {"claude-code": 1, "goose": -1}
+"""A sub-agent's conversation, which is not expected; one of Goose's lies in a file of lines."""
+
+
 @pytest.mark.parametrize("name", [name for name, put in FILLED.items() if put is not None])
 def test_what_a_program_keeps_is_read_at_its_place(name: str, own_folders: Path) -> None:
     paths = FILLED[name]
@@ -143,7 +147,8 @@ def test_what_a_program_keeps_is_read_at_its_place(name: str, own_folders: Path)
     assert result.exit_code in (0, 6), result.stderr
     listed = json.loads(result.stdout)
     expected = json.loads((FIXTURES / paths[0].split("/")[0] / "expected.json").read_text())
-    assert len(listed) >= len([c for c in expected["conversations"] if c["messages"]]) - 1
+    wanted = len([each for each in expected["conversations"] if each["messages"]])
+    assert len(listed) == wanted + BESIDE.get(name, 0)
     [found] = json.loads(run("discover", "--json").stdout)
     assert (found["store"], found["conversations"]) == (name, len(listed))
     assert found["messages"] in (None, sum(each["messages"] or 0 for each in listed))
