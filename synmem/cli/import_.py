@@ -123,8 +123,7 @@ async def import_(
                 session.note("each file is compared with what is there now, not with the others")
             read = True
             code = await bring(session, found.name, loads, dest, order, harm)
-            session.left_out.append(found.left_out)
-            session.note_branches()
+            session.note_branches(found.left_out)
             return code
     except CancelledError:
         if not read:

@@ -73,7 +73,7 @@ def test_what_was_said_instead_within_what_was_said_instead_is_a_branch_too() ->
     found = export(
         session(said("1", "user", "a"), said("2", "assistant", "b"), messageForksHash=forks)
     )["s"]
-    assert {leaf: texts(branch) for leaf, branch in found.branches.items()} == {
+    assert {leaf: contents(branch) for leaf, branch in found.branches.items()} == {
         "5": ["a", "x", "y"], "6": ["a", "x", "z"],
     }  # fmt: skip
 
@@ -103,6 +103,6 @@ def test_a_session_that_cannot_be_read_hides_no_other() -> None:
         "chat-sessions": [3, session(said("1", "user", "a"))],
     }
     found = unfolded("chatbox", {"x.json": value})
-    assert {id_: texts(told.messages) for id_, told in found.items()} == {
+    assert {id_: contents(told.messages) for id_, told in found.items()} == {
         "0": ["!"], "s": ["a"], "a": ["!"], "b": ["!"],
     }  # fmt: skip

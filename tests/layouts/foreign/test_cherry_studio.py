@@ -124,7 +124,7 @@ def test_a_topic_that_cannot_be_read_is_named_and_hides_no_other() -> None:
     }
     value = {"time": 1, "version": 4, "localStorage": {}, "indexedDB": database}
     found = unfolded("cherry_studio", {"data.json": value})
-    assert {id_: texts(told.messages) for id_, told in found.items()} == {"a": ["!"], "b": ["x"]}
+    assert {id_: contents(told.messages) for id_, told in found.items()} == {"a": ["!"], "b": ["x"]}
 
 
 def test_a_backup_is_read_in_its_archive(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_of_several_files_of_a_session_the_one_with_most_is_read() -> None:
 def test_of_several_files_of_a_session_one_that_is_cut_off_hides_no_other() -> None:
     cut, older = b'{"sessionId": "x", "projectHash": "y", "messages": [', FILE[:-1]
     found = unfolded("gemini_cli", {older: cut, FILE: lines(META, said("1", "user", "a"))})[ID]
-    assert texts(found) == ["a", "!"]
+    assert contents(found.messages) == ["a", "!"]
     assert found.messages[-1].reason.startswith(f"{older}: ")  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="Expecting value"):
         unfolded("gemini_cli", {older: cut, FILE.replace("19-10-", "19-11-")[:-1]: cut})
@@ -151,7 +151,7 @@ def test_a_record_that_is_none_hides_no_other_of_a_list() -> None:
     both = [said("1", "user", "a"), 3, said("2", "gemini", "b")]
     assert texts(session({"$set": {"messages": both}})) == ["a", "!", "b"]
     old = unfolded("gemini_cli", {FILE.replace("jsonl", "json"): {**META, "messages": both}})[ID]
-    assert texts(old) == ["a", "!", "b"]
+    assert contents(old.messages) == ["a", "!", "b"]
 
 
 def test_what_cannot_be_read_is_named_in_its_place() -> None:
