@@ -60,7 +60,7 @@ class LinesStore(WholeStore):
         """How many bytes of files lines were asked for of."""
         self._readers: _Readers | None = None
         self._coming: _Queue = deque()
-        """What is asked for before it is wanted: what will be next, where all are wanted in turn."""
+        """What is asked for before it is wanted: what will be next, where all are wanted."""
         self._wasted: _Queue = deque()
         """What was asked for so, and was not wanted; then no more is."""
 

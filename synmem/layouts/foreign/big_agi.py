@@ -8,9 +8,8 @@ A message is its fragments, and before version 4 its `text`. What stands beside 
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.named_files import apart, each_ending, each_told
+from synmem.layouts.foreign.named_files import each_conversation, each_ending, each_told
 from synmem.layouts.foreign.values import (
-    id_of,
     kept,
     list_of,
     object_of,
@@ -35,19 +34,17 @@ def unfold(files: Files) -> dict[str, Told]:
     (data,) = files.data.values()
     value = object_of(parse_json(data), "the export")
     if "conversations" not in value:
-        return _conversation(value)
-    found: dict[str, Told] = {}
-    for at, each in enumerate(list_of(value["conversations"], "its conversations")):
-        found |= apart(id_of(each, at), _conversation, each)
-    return found
+        return dict([_conversation(value)])
+    listed = list_of(value["conversations"], "its conversations")
+    return each_conversation(enumerate(listed), lambda at, each: [_conversation(each)])
 
 
-def _conversation(said: Any) -> dict[str, Told]:
+def _conversation(said: Any) -> tuple[str, Told]:
     left = object_of(said, "it")
     id_ = text_of(left.pop("id", None), "its id")
     messages = each_told(left.pop("messages", None), _messages)
     title = take_text(left, "userTitle") or take_text(left, "autoTitle")
-    return {id_: Told(messages=messages, title=title or None, extra={NAME: kept(left)})}
+    return id_, Told(messages=messages, title=title or None, extra={NAME: kept(left)})
 
 
 # --- a message ------------------------------------------------------------------------------

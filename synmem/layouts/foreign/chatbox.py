@@ -8,11 +8,11 @@ too: only sessions are looked at. What has no word of ours lies in `extra["chatb
 key, of a message's parts in `blocks`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.named_files import apart, each_ending
+from synmem.layouts.foreign.named_files import each_conversation, each_ending
 from synmem.layouts.foreign.trees import Branches, Paths
 from synmem.layouts.foreign.values import (
     id_of,
@@ -49,19 +49,18 @@ def unfold(files: Files) -> dict[str, Told]:
     (data,) = files.data.values()
     value = object_of(parse_json(data), "the export")
     older = value.get(_SESSIONS)
-    listed = [(str(at), each) for at, each in enumerate(older if isinstance(older, list) else [])]
+    listed = [*enumerate(older if isinstance(older, list) else [])]
     keyed = [(key, each) for key, each in value.items() if key.startswith(_SESSION)]
-    found: dict[str, Told] = {}
-    for key, session in [*listed, *keyed]:
-        id_ = session.get("id") if isinstance(session, dict) else None
-        id_ = str(id_ or key.removeprefix(_SESSION))
-        found |= apart(id_, _session, id_, session)
-    return found
+    return each_conversation([*listed, *keyed], _named)
 
 
-def _session(id_: str, session: Any) -> dict[str, Told]:
-    """A session, and its earlier threads."""
+def _named(key: object, session: Any) -> Iterator[tuple[str, Told]]:
     left = object_of(session, "the session")
+    return _session(str(left.get("id") or str(key).removeprefix(_SESSION)), left)
+
+
+def _session(id_: str, left: JSONObject) -> Iterator[tuple[str, Told]]:
+    """A session, and its earlier threads."""
     messages = list_of(left.pop("messages", None), "the messages of a session")
     threads, forks = left.pop("threads", None), left.pop("messageForksHash", None)
     left.pop("id", None)
@@ -69,19 +68,19 @@ def _session(id_: str, session: Any) -> dict[str, Told]:
     all_, ways = _with_forks(messages, forks)
     said = [told("message", id_of(each, at), _messages, each) for at, each in enumerate(all_)]
     extra = kept(left)
-    found = {
-        id_: Told(
+    yield (
+        id_,
+        Told(
             messages=[one for at in ways.current for one in said[at]],
             title=title,
             extra={NAME: extra} if extra else None,
             branches=Branches(ways, said.__getitem__),
             leaf=id_of(messages[-1], len(messages) - 1) if messages else None,
-        )
-    }
+        ),
+    )
     for at, thread in enumerate(objects_of(threads, "the threads of a session")):
         own = text_or_none(thread.get("id")) or f"{id_}/thread-{at + 1}"
-        found |= _session(own, {**thread, "thread_of": id_})
-    return found
+        yield from _session(own, {**thread, "thread_of": id_})
 
 
 def _with_forks(messages: Sequence[Any], forks: Any) -> tuple[list[Any], Paths]:

@@ -10,11 +10,11 @@ message's blocks in `blocks`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.named_files import apart
+from synmem.layouts.foreign.named_files import each_conversation
 from synmem.layouts.foreign.trees import Branches, Paths
 from synmem.layouts.foreign.values import (
     id_of,
@@ -63,31 +63,35 @@ def unfold(files: Files) -> dict[str, Told]:
     (data,) = files.data.values()
     value = object_of(parse_json(data), "the backup")
     database = value.get("indexedDB")
+    topics: Iterable[tuple[object, Any]]
     if isinstance(database, list):
-        topics = [_older(each) for each in objects_of(database, "its entries")]
+        topics = _older(objects_of(database, "its entries"))
         blocks: dict[Any, JSONObject] = {}
     else:
         database = object_of(database, "its database")
-        topics = objects_of(database.get("topics"), "its topics")
+        topics = enumerate(list_of(database.get("topics", []), "its topics"))
         blocks = {
             each.get("id"): each
             for each in objects_of(database.get("message_blocks"), "its blocks")
             if isinstance(each.get("id"), str)
         }
     known = _known(value.get("localStorage"))
-    found: dict[str, Told] = {}
-    for topic in topics:
-        if isinstance(id_ := topic.get("id"), str):
-            found |= apart(id_, _topic, topic, blocks, *known.get(id_, ({}, None)))
-    return found
+
+    def made(_: object, said: Any) -> Iterator[tuple[str, Told]]:
+        topic = object_of(said, "the topic")
+        id_ = text_of(topic.get("id"), "its id")
+        yield id_, _topic(topic, blocks, *known.get(id_, ({}, None)))
+
+    return each_conversation(topics, made)
 
 
-def _older(entry: JSONObject) -> JSONObject:
-    """A topic as version 1 has it."""
-    key, value = entry.get("key"), parsed(entry.get("value"))
-    if not isinstance(key, str) or not key.startswith(_TOPIC) or not isinstance(value, dict):
-        return {}
-    return {"id": key.removeprefix(_TOPIC), **value}
+def _older(entries: Sequence[JSONObject]) -> Iterator[tuple[object, Any]]:
+    """The topics as version 1 has them."""
+    for entry in entries:
+        key, value = entry.get("key"), parsed(entry.get("value"))
+        if isinstance(key, str) and key.startswith(_TOPIC):
+            id_ = key.removeprefix(_TOPIC)
+            yield id_, {"id": id_, **value} if isinstance(value, dict) else value
 
 
 def _known(storage: Any) -> dict[str, tuple[JSONObject, str | None]]:
@@ -106,7 +110,7 @@ def _known(storage: Any) -> dict[str, tuple[JSONObject, str | None]]:
 
 def _topic(
     topic: JSONObject, blocks: Mapping[Any, JSONObject], known: JSONObject, prompt: str | None
-) -> dict[str, Told]:
+) -> Told:
     """What a topic says."""
     messages = list_of(topic.get("messages", []), "its messages")
     first: list[Said] = [] if prompt is None else [Message("system", prompt)]
@@ -119,15 +123,13 @@ def _topic(
     about.pop("messages", None)
     title = take_text(about, "name")
     left = kept(about, {"id"})
-    return {
-        topic["id"]: Told(
-            messages=[*first, *(m for at in chosen for m in said[at])],
-            title=title,
-            extra={NAME: left} if left else None,
-            branches=Branches(_ways(messages, chosen), said.__getitem__, first),
-            leaf=id_of(messages[chosen[-1]], chosen[-1]) if chosen else None,
-        )
-    }
+    return Told(
+        messages=[*first, *(m for at in chosen for m in said[at])],
+        title=title,
+        extra={NAME: left} if left else None,
+        branches=Branches(_ways(messages, chosen), said.__getitem__, first),
+        leaf=id_of(messages[chosen[-1]], chosen[-1]) if chosen else None,
+    )
 
 
 def _asked(message: Any) -> str | None:

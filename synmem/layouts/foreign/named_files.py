@@ -1,9 +1,9 @@
 """Conversations that are files: called as these, and with others beside them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from synmem.layouts.foreign.values import list_of, reason, told
+from synmem.layouts.foreign.values import id_of, list_of, reason, told
 from synmem.layouts.shapes import MALFORMED, Files, Told
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
@@ -39,6 +39,35 @@ def apart(id_: str, make: Callable[..., Mapping[str, Told]], *given: Any) -> Map
     except MALFORMED as error:
         why = Unreadable(id_, f"conversation {id_}: {reason(error)}")
         return {id_: Told(messages=[why])}
+
+
+def each_conversation(
+    records: Iterable[tuple[object, Any]],
+    make: Callable[[object, Any], Iterable[tuple[str, Told]]],
+) -> dict[str, Told]:
+    """The conversations that are made of records and what these are known by, by their ids.
+
+    What cannot be made is named, and hides no other. Of two that are called the same the one with
+    more messages stays, and the other is named.
+    """
+    found: dict[str, Told] = {}
+    odd: list[tuple[object, str]] = []
+    for at, record in records:
+        try:
+            for id_, one in make(at, record):
+                other = found.get(id_)
+                if other is not None and other.messages and one.messages:
+                    odd.append((at, f"it is called {id_!r}, as another with as many messages"))
+                if other is None or len(one.messages) > len(other.messages):
+                    found[id_] = one
+        except MALFORMED as error:
+            odd.append((id_of(record, at), reason(error)))
+    for at, why in odd:
+        id_ = str(at)
+        while id_ in found:
+            id_ = f"({id_})"
+        found[id_] = Told(messages=[Unreadable(str(at), f"conversation {at}: {why}")])
+    return found
 
 
 def object_beside(files: Files, name: str, damaged: list[Unreadable]) -> JSONObject:

@@ -75,8 +75,8 @@ def text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def id_of(record: Any, at: int, key: str = "id") -> str:
-    """The id of a record, under that key; of one that has none, its index."""
+def id_of(record: Any, at: object, key: str = "id") -> str:
+    """The id of a record, under that key; of one that has none, what else it is known by."""
     id_ = record.get(key) if isinstance(record, dict) else None
     return id_ if isinstance(id_, str) else str(at)
 

@@ -155,3 +155,14 @@ def test_one_conversation_and_all_are_told_from_other_exports(tmp_path: Path) ->
     assert len(listed.stdout.split()) == 7
     put(tmp_path, {"x.json": {"conversations": [{"from": "human", "value": "x"}]}})
     assert fits(tmp_path / "x.json") == []
+
+
+def test_of_two_conversations_of_one_id_the_longer_is_told_and_the_other_named() -> None:
+    one, two = message("m", text("a")), message("n", text("b"))
+    for listed in ([conversation(one, two), conversation(two)],
+                   [conversation(two), conversation(one, two)]):  # fmt: skip
+        found = unfolded("big_agi", {"c.agi.json": {"conversations": listed}})
+        assert [
+            [m.content if isinstance(m, Message) else "!" for m in each.messages]
+            for each in found.values()
+        ] == [["a", "b"], ["!"]]

@@ -96,13 +96,21 @@ def test_what_cannot_be_read_is_named_and_hides_nothing() -> None:
     assert [type(each) for each in found.messages] == [Message, Unreadable, Unreadable, Message]
 
 
-def test_a_session_that_cannot_be_read_hides_no_other() -> None:
+def test_a_session_that_is_none_or_is_there_twice_is_named_and_hides_no_other() -> None:
+    whole = session(said("1", "user", "a"), said("2", "user", "b"))
     value = {
-        "session:a": {"id": "a", "name": "A"},
-        "session:b": 3,
-        "chat-sessions": [3, session(said("1", "user", "a"))],
+        "session:s": whole,
+        "session:t": session(said("3", "user", "c")),
+        "session:u": 5,
+        "session:v": {"id": "v"},
+        "chat-sessions": [3],
     }
     found = unfolded("chatbox", {"x.json": value})
-    assert {id_: contents(told.messages) for id_, told in found.items()} == {
-        "0": ["!"], "s": ["a"], "a": ["!"], "b": ["!"],
+    assert {id_: contents(each.messages) for id_, each in found.items()} == {
+        "s": ["a", "b"], "session:t": ["!"], "session:u": ["!"], "v": ["!"], "0": ["!"],
     }  # fmt: skip
+
+
+def test_a_thread_that_is_none_hides_not_its_session() -> None:
+    found = export(session(said("1", "user", "a"), threads=[{"id": "t", "messages": 5}]))
+    assert [contents(each.messages) for each in found.values()] == [["a"], ["!"]]

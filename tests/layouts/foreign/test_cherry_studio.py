@@ -5,6 +5,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from synmem.messages import Message, Unreadable
 from tests.layouts.foreign.folders import contents, read, unfolded
 from tests.layouts.foreign.wholes import FIXTURES
@@ -114,17 +116,33 @@ def test_a_block_that_is_gone_and_a_message_that_is_none_hide_nothing() -> None:
     assert (question.role, question.content) == ("user", "")
 
 
-def test_a_topic_that_cannot_be_read_is_named_and_hides_no_other() -> None:
-    database = {
-        "topics": [
-            {"id": "a", "messages": 3},
-            {"id": "b", "messages": [said("1", "user", "x")]},
-        ],
-        "message_blocks": [block("x")],
-    }
+def topics(*listed: Any) -> list[list[str]]:
+    database = {"topics": [*listed], "message_blocks": [block("a"), block("b")]}
     value = {"time": 1, "version": 4, "localStorage": {}, "indexedDB": database}
+    return [
+        contents(each.messages) for each in unfolded("cherry_studio", {"data.json": value}).values()
+    ]
+
+
+@pytest.mark.parametrize("odd", [{"id": ["u"], "messages": []}, {"id": "u", "messages": "x"}, 5])
+def test_a_topic_that_cannot_be_read_is_named_and_hides_no_other(odd: Any) -> None:
+    whole = {"id": "t", "messages": [said("1", "user", "a")]}
+    assert topics(odd, whole) == [["a"], ["!"]]
+
+
+def test_a_topic_that_is_there_twice_is_named() -> None:
+    one, two = said("1", "user", "a"), said("2", "user", "b")
+    assert topics({"id": "t", "messages": [one, two]}, {"id": "t", "messages": [two]}) == [
+        ["a", "b"],
+        ["!"],
+    ]
+
+
+def test_a_topic_of_version_1_that_is_no_json_is_named() -> None:
+    entries = [{"key": "topic:t", "value": '{"messages": ['}, {"key": "topic:u", "value": "{}"}]
+    value = {"time": 1, "version": 1, "localStorage": {}, "indexedDB": entries}
     found = unfolded("cherry_studio", {"data.json": value})
-    assert {id_: contents(told.messages) for id_, told in found.items()} == {"a": ["!"], "b": ["x"]}
+    assert {id_: contents(each.messages) for id_, each in found.items()} == {"t": ["!"]}
 
 
 def test_a_backup_is_read_in_its_archive(tmp_path: Path) -> None:
