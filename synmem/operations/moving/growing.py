@@ -17,6 +17,9 @@ from synmem.operations.proof import parted
 MOST: Final = 64
 """So many messages at the end may have grown: an answer, and the results of the tools it called."""
 
+_SHORT: Final = 64
+"""So many characters of what stands beside a message may be a state or a time."""
+
 _FIXED: Final = frozenset({"role", "metadata", "created_at", "tool_call_id", "name"})
 
 
@@ -58,6 +61,7 @@ def _begins(our: Message | Unreadable, their: Message | Unreadable, holds: Holds
         and our.content.startswith(their.content)
         and _goes_on(our.tool_calls, their.tool_calls)
         and _goes_on(our.parts, their.parts)
+        and ("extra" not in holds.fields or _has_all(our.extra or {}, their.extra or {}))
     )
 
 
@@ -72,6 +76,26 @@ def _goes_on(ours: list[Any] | None, theirs: list[Any] | None) -> bool:
     if isinstance(text, str) and isinstance(cut, str) and text.startswith(cut):
         return bool({**our, "text": ""} == {**their, "text": ""})
     return bool(our == their)
+
+
+def _has_all(ours: Any, theirs: Any) -> bool:
+    """Whether a value may be what another has become: nothing is gone of it, no number is less,
+    and only a short text (a state, a time) may be another one."""
+    if isinstance(theirs, dict):
+        return isinstance(ours, dict) and all(
+            value is None or (key in ours and _has_all(ours[key], value))
+            for key, value in theirs.items()
+        )
+    if isinstance(theirs, list):
+        return (
+            isinstance(ours, list) and len(ours) >= len(theirs) and all(map(_has_all, ours, theirs))
+        )
+    if isinstance(theirs, str):
+        short = len(theirs) <= _SHORT
+        return isinstance(ours, str) and (short or ours.startswith(theirs))
+    if isinstance(theirs, bool) or theirs is None:
+        return theirs is None or isinstance(ours, bool)
+    return isinstance(ours, int | float) and not ours < theirs
 
 
 async def complete(route: Route, source: str, target: str, count: int) -> None:

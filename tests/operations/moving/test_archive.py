@@ -381,6 +381,16 @@ def test_an_answer_that_was_half_there_is_completed_in_its_place(
         (["q", HALF], ["q", {**WHOLE, "tool_calls": [call("2"), call("1")]}]),
         (["q", HALF], ["q", {**WHOLE, "tool_calls": None}]),
         (["q", HALF], ["q", {**WHOLE, "name": "other"}]),
+        (["q", HALF], ["q", {**WHOLE, "extra": {"n": 2}}]),  # what stood beside it is gone
+        (["q", HALF], ["q", {**WHOLE, "extra": None}]),
+        (["q", WHOLE], ["q", {**WHOLE, "extra": {"usage": 1, "n": 2}}]),  # an older copy
+        *(
+            (
+                ["q", {"content": "a", "extra": {"k": old}}],
+                ["q", {"content": "a", "extra": {"k": new}}],
+            )
+            for old, new in [("output " * 20, "pruned"), ([1, 2], [1]), ({"a": 1}, {}), (5, "x")]
+        ),
         ([{"content": "a"}, *map(str, range(64))], [{"content": "ab"}, *map(str, range(64))]),
     ],
 )
