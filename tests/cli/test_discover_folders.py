@@ -232,6 +232,16 @@ def test_folders_of_programs_are_passed_over(folder: Path) -> None:
     assert len(found(folder)) == 7
 
 
+def test_folders_of_the_system_are_not_looked_into_and_those_called_alike_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "_OF_THE_SYSTEM", (str(tmp_path / "dev"),))
+    for name in ("dev", "dev/shm", "devel"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "chat.jsonl").write_bytes(LINE)
+    assert names(tmp_path) == {"devel/chat.jsonl"}
+
+
 def test_what_lies_too_deep_is_not_looked_for(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * (walk.DEEPEST + 1))
     deep.mkdir(parents=True)

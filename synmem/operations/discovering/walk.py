@@ -65,7 +65,7 @@ class _Walking:
 
     def _look(self, folder: str, depth: int) -> None:
         path = self._folder / folder if folder else self._folder
-        if str(path.absolute()).startswith(_OF_THE_SYSTEM):
+        if any(path.absolute().is_relative_to(each) for each in _OF_THE_SYSTEM):
             return
         with os.scandir(path) as entries:
             for entry in entries:
