@@ -185,13 +185,26 @@ class Forest:
         elif line.uuid is None:
             if line.type in _SAID:
                 self._places[index] = self._placed(index, line, None)
-        elif self._at[line.uuid] == index and index not in self._places:
+        elif index not in self._places and self._is_told(index, line):
             parent = self._before(line)
             if parent is not None and parent not in self._places:
                 self._chain(index, line)
             else:
                 place = None if parent is None else self._places[parent]
                 self._places[index] = self._placed(index, line, place)
+
+    def _is_told(self, index: int, line: Line) -> bool:
+        """Whether a line is no earlier copy of another one of its id: what says something else, and
+        is no part of the same answer, is a branch of its own."""
+        last = self._line(self._at[line.uuid or ""])
+        if last is line:
+            return True
+        one, other = line.message, last.message
+        return (
+            one is not None
+            and one != other
+            and (other is None or one.id is None or one.id != other.id)
+        )
 
     def _chain(self, index: int, line: Line) -> None:
         """Place a line, and before it those that it stands behind: in a circle, the one that was

@@ -372,6 +372,23 @@ def test_lines_in_another_order_and_twice_are_the_same() -> None:
     assert said(*talk, *talk) == wanted
 
 
+def test_what_says_something_else_under_the_same_id_is_another_branch() -> None:
+    found = only(
+        asked("u1", None, "q"), answered("a2", "u1", "a"), asked("u3", "a2", "first"),
+        asked("u3", "a2", "second"), answered("a4", "u3", "b"),
+    )  # fmt: skip
+    assert [text for _, text in texts(found.messages)] == ["q", "a", "second", "b"]
+    assert [[text for _, text in texts(each)] for each in found.branches.values()] == [
+        ["q", "a", "first"]
+    ]
+
+
+def test_an_answer_that_was_written_anew_is_told_once() -> None:
+    talk = [asked("u1", None, "q"), answered("a2", "u1", "a"), answered("a2", "u1", "a and b")]
+    assert said(*talk) == [("user", "q"), ("assistant", "a and b")]
+    assert not only(*talk).branches
+
+
 def test_a_long_chain_and_many_empty_lines_are_borne() -> None:
     talk = [asked(f"u{n}", f"u{n - 1}" if n else None, str(n)) for n in range(20_000)]
     found = unfolded("claude_code", {FILE: lines(*reversed(talk)) + b"\n" * 1_000_000})[SESSION]
