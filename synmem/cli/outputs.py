@@ -31,7 +31,7 @@ from synmem.cli.files import file_named, is_of_store, is_special
 from synmem.cli.gzipped import Gzip, stored
 from synmem.cli.words import count
 from synmem.errors import UsageError
-from synmem.formats.endings import is_packed, stem_and_ending
+from synmem.formats.endings import form_ending, is_packed, stem_and_ending
 
 if TYPE_CHECKING:
     from synmem.cli.files import Several
@@ -174,14 +174,31 @@ class Output:
         return self._checked(whole.with_name(f"{stem}-{number:0{digits}}{ending}"))
 
     def is_source(self, path: Path) -> bool:
-        """Whether it is what is read."""
-        return self._source is not None and is_of_store(path, self._source)
+        """Whether it is what is read, or may be: a file that is there in the folder that is."""
+        if self._source is None:
+            return False
+        return is_of_store(path, self._source) or self._is_among_sources(path)
+
+    def _is_among_sources(self, path: Path) -> bool:
+        assert self._source is not None
+        if form_ending(path.name) in _NEVER_READ or not self._source.is_dir():
+            return False
+        folder = os.path.realpath(self._source)
+        return path.is_file() and Path(os.path.realpath(path)).is_relative_to(folder)
 
     def _checked(self, path: Path) -> Path:
         if self.is_source(path):
+            assert self._source is not None
+            if self._source.is_dir():
+                raise UsageError(
+                    f"-o {path} is there, in the folder that is read", hint="name another folder"
+                )
             raise UsageError(f"-o {path} is what is read")
         return path
 
+
+_NEVER_READ: Final = (".html", ".csv", ".parquet")
+"""Endings of what no program keeps its conversations in."""
 
 _FIELDS: Final = ("id", "profile", "date")
 

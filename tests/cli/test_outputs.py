@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from synmem.cli.outputs import Output, limit_of, name_of
 from synmem.errors import UsageError
 from synmem.profiles import resolve
+from tests.at_places import FIXTURES
 from tests.cli.moved import make, run, said
 from tests.cli.processes import PROGRAM, start
 
@@ -253,6 +255,30 @@ def test_what_is_read_is_not_written_over(
     assert result.exit_code == 2
     assert "is what is read" in result.stderr
     assert store.read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["lf/{id}.json", "lf/", "lf/tools.json", "link/tools.json"])
+def test_files_of_the_folder_that_is_read_are_not_written_over(
+    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(FIXTURES / "langchain-file", "lf", ignore=lambda *_: ["expected.json"])
+    Path("link").symlink_to("lf")
+    before = {path: path.read_bytes() for path in Path("lf").iterdir()}
+    result = run("export", "-p", "lf/", "-o", output, "-f", "json")
+    assert result.exit_code == 2, result.stderr
+    assert "in the folder that is read" in result.stderr
+    assert {path: path.read_bytes() for path in Path("lf").iterdir()} == before
+
+
+def test_what_no_program_keeps_conversations_in_may_be_written_again_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(FIXTURES / "langchain-file", "lf", ignore=lambda *_: ["expected.json"])
+    for _ in range(2):
+        for output in ("lf/pages/", "lf/all.html"):
+            assert run("export", "-p", "lf/", "-o", output, "-f", "html").exit_code == 0
 
 
 # --- in parts -------------------------------------------------------------------------------
