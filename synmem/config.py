@@ -120,7 +120,14 @@ class Edit:
             )
         before = self._before
         gap = b"" if not before else b"\n" if before.endswith(b"\n") else b"\n\n"
-        after = before + gap + tomli_w.dumps({"profiles": {name: values}}).encode()
+        try:
+            added = tomli_w.dumps({"profiles": {name: values}}).encode()
+        except UnicodeEncodeError as error:
+            raise ProfileError(
+                "a path or a value that is not UTF-8 cannot stand in a configuration file",
+                hint="rename the file",
+            ) from error
+        after = before + gap + added
         if default:
             after = _with_default(after, name)
         chosen = name if default else self.config.default_profile

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from synmem.cli import render
 from synmem.operations.discovering import walk
 from synmem.operations.discovering.walk import together
 from synmem.places import root_of
@@ -212,6 +213,22 @@ def test_profiles_of_what_is_found_have_names_of_their_own(folder: Path) -> None
 
 
 # --- bounds ---------------------------------------------------------------------------------
+
+
+def test_a_name_that_is_no_utf8_is_found_and_only_its_profile_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for name in ("a", "b/\udcff", "c"):
+        (tmp_path / f"{name}.jsonl").write_bytes(LINE)
+    assert len(found(tmp_path)) == 3
+    result = run("discover", "--add", str(tmp_path))
+    assert result.exit_code == 6
+    assert [line.partition(":")[0] for line in result.stderr.splitlines() if "added" in line] == [
+        "added a",
+        render.visible_line(str(tmp_path / "b/\udcff.jsonl")),
+        "added c",
+    ]
+    assert run("profile", "add", "b", str(tmp_path / "b/\udcff.jsonl")).exit_code == 1
+    assert run("ls", "-p", "c").exit_code == 0
 
 
 def test_no_link_leads_out_of_a_folder(folder: Path, tmp_path: Path) -> None:
