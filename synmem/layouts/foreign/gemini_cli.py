@@ -138,6 +138,8 @@ class _Session:
             about["parent"] = folder[0]
         branches = {leaf: said for leaf, said in map(_branch, self.left) if said}
         leaf, said = _branch(self.records)
+        if not said and branches:  # all was taken back: the newest branch is what there is
+            leaf, said = list(branches.items())[-1]
         left = kept(about, {"sessionId"})
         return Told(
             messages=said,

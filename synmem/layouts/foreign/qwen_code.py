@@ -71,7 +71,11 @@ def unfold(files: Files) -> dict[str, Told]:
     first = next((line.said for line in lines if line.error is None), {})
     about = {key: first[key] for key in _ABOUT if first.get(key) is not None}
     said = [_said(files.name, line, about, typed) for line in lines]
-    ways = paths([line.node for line in lines])
+    nodes = [line.node for line in lines]
+    ways = paths(nodes)
+    spoken = [index for index, each in enumerate(said) if each]
+    if spoken and not any(said[index] for index in ways.current):
+        ways = paths(nodes, spoken[-1])  # all was taken back: the newest that was said is meant
     session = first.get("sessionId")
     return {
         session if isinstance(session, str) and session else stem(files.name): Told(

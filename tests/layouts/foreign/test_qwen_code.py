@@ -43,6 +43,15 @@ def test_system_lines_are_links_and_going_back_leaves_a_branch() -> None:
     assert found.extra == {"qwen_code": {"cwd": "/x"}}
 
 
+def test_a_session_of_which_all_was_taken_back_is_what_was_said_last() -> None:
+    found = session(
+        line("1", None, "user", "a"),
+        line("2", "1", "assistant", "b"),
+        line("3", None, "system", subtype="ui_telemetry"),
+    )
+    assert (texts(found), found.leaf) == (["a", "b"], "2")
+
+
 def test_what_was_typed_is_the_text_and_what_was_sent_is_kept() -> None:
     typed = {"userText": "look @x", "status": "success"}
     image = {"inlineData": {"mimeType": "image/png", "data": "AA=="}}
