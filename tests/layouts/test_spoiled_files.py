@@ -1,6 +1,8 @@
 """Files that are cut off, or in which something else stands: of every layout of files."""
 
 import contextlib
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +10,8 @@ from hypothesis import strategies as some
 
 from synmem.layouts.shapes import MALFORMED, Files
 from synmem.messages import Unreadable
+from tests.at_places import FIXTURES
+from tests.cli.moved import run
 from tests.layouts.foreign.folders import (
     check_cuts,
     check_spoiled,
@@ -161,3 +165,27 @@ def test_a_file_that_is_removed_meanwhile_hides_no_other(
             with contextlib.suppress(*MALFORMED):
                 for told in folder_of(layout).unfold(Files(group.name, rest)).values():
                     check_told(told)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "lost"),
+    [
+        ("claude-code", 0),
+        ("codex-rollouts", 0),
+        ("codex-rollouts-legacy", 0),
+        ("copilot-cli", 0),
+        ("gemini-cli", 0),  # it writes all of it anew, behind that line
+        ("qwen-code", 5),  # of most the first line is the first message
+    ],
+)
+def test_a_session_whose_first_line_is_spoilt_is_told(
+    fixture: str, lost: int, tmp_path: Path
+) -> None:
+    copied = tmp_path / fixture
+    shutil.copytree(FIXTURES / fixture, copied, ignore=lambda *_: ["expected.json"])
+    said = run("export", "-p", str(copied)).stdout.count('"role":')
+    for file in copied.rglob("*.jsonl"):
+        file.write_bytes(b'{"spoilt\n' + file.read_bytes().split(b"\n", 1)[1])
+    result = run("export", "-p", str(copied))
+    assert result.exit_code == 6
+    assert result.stdout.count('"role":') == said - lost

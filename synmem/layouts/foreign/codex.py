@@ -263,7 +263,14 @@ _READ: Final = {
 
 # --- how a file begins ----------------------------------------------------------------------
 
+_ITEMS: Final = ("message", "reasoning", "function_call", "function_call_output")
 _KINDS: Final = ("session_meta", "response_item", "event_msg", "turn_context")
+
+
+def _is_line(line: JSONObject) -> bool:
+    if isinstance(line.get("payload"), dict):
+        return line.get("type") in _KINDS
+    return "record_type" in line or line.get("type") in _ITEMS
 
 
 def _misses(head: Head) -> str | None:
@@ -275,10 +282,7 @@ def _misses(head: Head) -> str | None:
     if {"id", "timestamp", "instructions"} <= first.keys() and "type" not in first:
         return "" if isinstance(first["id"], str) else "its first line has no id"
     if _NAME.search(head.name):  # its first line may be spoilt
-        kinds = (
-            each.get("type") for each in head.each_line() if isinstance(each.get("payload"), dict)
-        )
-        return "" if any(kind in _KINDS for kind in kinds) else None
+        return "" if any(map(_is_line, head.each_line())) else None
     return None
 
 

@@ -102,7 +102,7 @@ def test_what_was_rewound_is_another_branch() -> None:
 def test_a_session_of_which_all_was_taken_back_is_its_newest_branch() -> None:
     turns = [said("1", "user", "a"), said("2", "gemini", "b")]
     found = session(*turns, {"$rewindTo": "1"}, said("3", "user", "c"), {"$rewindTo": "3"})
-    assert (texts(found), found.leaf) == (["c"], "3")
+    assert (contents(found.messages), found.leaf) == (["c"], "3")
     assert {leaf: [m.content for m in branch] for leaf, branch in found.branches.items()} == {
         "2": ["a", "b"]
     }

@@ -49,7 +49,7 @@ def test_a_session_of_which_all_was_taken_back_is_what_was_said_last() -> None:
         line("2", "1", "assistant", "b"),
         line("3", None, "system", subtype="ui_telemetry"),
     )
-    assert (texts(found), found.leaf) == (["a", "b"], "2")
+    assert (contents(found.messages), found.leaf) == (["a", "b"], "2")
 
 
 def test_what_was_typed_is_the_text_and_what_was_sent_is_kept() -> None:
