@@ -2,7 +2,8 @@
 
 What was seen is kept by group of files, as `remembered.py` has it: a group whose files are as they
 were is not read again. A conversation that several groups tell is the one that has most messages
-(then the newest, then the last by name); the others are named.
+(then the newest, then the last by name); the others are named, and are a fault where they say what
+that one does not.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from synmem.backends.telling import MOST_STRAYS
 from synmem.backends.whole import Listed as Shown
 from synmem.errors import CorruptData
 from synmem.layouts.shapes import MALFORMED, Told
-from synmem.messages import STRAY, TWICE, Damage, Unreadable, chunks
+from synmem.messages import STRAY, TWICE, Damage, Holds, Message, Unreadable, canonical, chunks
 from synmem.store import ConversationInfo, Position
 
 _KEPT_BYTES: Final = 1 << 25
@@ -78,6 +79,8 @@ class FilesSource:
         self._at = 0
         """The conversations in their order, and where in it somebody is who reads all."""
         self._strays: list[Damage] = []
+        self._others: list[_Place] = []
+        """Where conversations lie that are read in another place."""
         self._recent: dict[tuple[str, int], tuple[list[Member], int, Tellings]] = {}
         self._recent_bytes = 0
         self._was_seen = self._is_new = False
@@ -107,7 +110,7 @@ class FilesSource:
     async def strays(self) -> list[Damage]:
         """See `Source.strays`: files of which nothing can be read, and what is there twice."""
         await self._do(self._look())
-        return self._strays[:MOST_STRAYS]
+        return (self._strays + await self._do(self._compared()))[:MOST_STRAYS]
 
     async def version(self) -> str | None:
         """See `Source.version`: the state of every file."""
@@ -212,7 +215,7 @@ class FilesSource:
 
     def _index(self) -> None:
         """Where each conversation lies, from what was seen."""
-        self._places, self._strays = {}, []
+        self._places, self._strays, self._others = {}, [], []
         for name, chapter in (self._chapters or {}).items():
             for number, entry in enumerate(chapter.entries):
                 if entry.why:
@@ -226,11 +229,28 @@ class FilesSource:
         id_ = place.listed.id
         other = self._places.get(id_)
         if other is not None:
-            less, more = sorted((other, place), key=_worth)
-            why = f"conversation {id_!r} is in {more.group} too, with as many messages or more"
-            self._strays.append(Damage(TWICE, less.group, why))
-            place = more
+            less, place = sorted((other, place), key=_worth)
+            self._others.append(less)
         self._places[id_] = place
+
+    def _compared(self) -> Steps[list[Damage]]:
+        """The conversations that are not read, since another place has as much of them or more:
+        whether it has all that they say."""
+        found = []
+        for less in self._others:
+            id_ = less.listed.id
+            more = self._places[id_]
+            yield
+            missing = _all_said(self._at_place(less)) - _all_said(self._at_place(more))
+            yield
+            if missing:
+                lacks = f"{len(missing):,} of the messages that are here"
+                why = f"conversation {id_!r} is read in {more.group}, which lacks {lacks}"
+                found.append(Damage(STRAY, less.group, why))
+            else:
+                why = f"conversation {id_!r} is in {more.group} too, with as many messages or more"
+                found.append(Damage(TWICE, less.group, why))
+        return found
 
     def _locate(self, ids: Sequence[str]) -> Steps[None]:
         """See where these conversations lie, as it is now: where nothing is known yet, first in
@@ -275,13 +295,16 @@ class FilesSource:
         return found
 
     def _one(self, id_: str) -> Told:
-        group, number, _ = self._places[id_]
+        return self._at_place(self._places[id_])
+
+    def _at_place(self, place: _Place) -> Told:
+        group, number, listed = place
         chapter = (self._chapters or {})[group]
         try:
             tellings = self._tellings(group, number, chapter)
         except (*MALFORMED, OSError, CorruptData, NotOurs) as error:
             return Told(messages=[Unreadable(group, f"{group}: {error}")])
-        return tellings.get(id_) or Told(messages=[])
+        return tellings.get(listed.id) or Told(messages=[])
 
     def _tellings(self, group: str, number: int, chapter: Chapter) -> Tellings:
         """What an entry says: read now, unless it was read just before."""
@@ -306,6 +329,19 @@ def _is_worth_it(seen: Mapping[str, Chapter]) -> bool:
 
 def _size(stamp: Sequence[Member], entry: Entry) -> int:
     return entry.stop - entry.start or sum(member.size for member in stamp)
+
+
+_SAID: Final = Holds(fields=frozenset({"role", "content", "tool_calls", "tool_call_id", "parts"}))
+
+
+def _all_said(told: Told) -> set[bytes]:
+    """What is said in any branch, by whom; not when, or what else is known of it."""
+    ways = (told.messages, *told.branches.values())
+    return {
+        canonical(each, _SAID) if isinstance(each, Message) else each.reason.encode()
+        for way in ways
+        for each in way
+    }
 
 
 def _worth(place: _Place) -> tuple[int, int, str]:

@@ -252,6 +252,23 @@ def test_of_a_conversation_in_several_files_the_longest_is_read_and_it_is_said(
     run(main())
 
 
+def test_of_two_that_say_different_things_the_one_that_is_not_read_is_a_fault(
+    tmp_path: Path, counted: Counted
+) -> None:
+    for folder, text in (("x", "one\nthree\nfour"), ("y", "one\ntwo\nthree\nfive"), ("z", "two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text(f"{folder}\n{text}")
+
+    async def main() -> None:
+        whole = counted.store(tmp_path)
+        assert await contents(whole, "a") == ["one", "two", "three", "five"]
+        x, z = await whole.strays()
+        assert (x.kind, x.position, z.kind, z.position) == (STRAY, "x/a.txt", TWICE, "z/a.txt")
+        assert "read in y/a.txt, which lacks 1 of the messages that are here" in x.reason
+
+    run(main())
+
+
 def test_an_id_that_no_conversation_can_have_is_named(tmp_path: Path, counted: Counted) -> None:
     (tmp_path / os.fsdecode(b"\xff.txt")).write_text("Title\none")
     (tmp_path / "a.txt").write_text("Title\none")

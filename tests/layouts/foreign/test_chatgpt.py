@@ -365,3 +365,19 @@ def test_whatever_stands_in_an_export_is_told_or_named(data: some.DataObject) ->
 @given(document("content_type", "parts", "text", "thoughts", "result"), JSON)
 def test_any_content_and_metadata_are_told_or_named(content: Any, metadata: Any) -> None:
     check_spoiled("chatgpt", ("", json.dumps(conversation(node("a", None, content, metadata=metadata))).encode()))  # fmt: skip
+
+
+def test_of_two_conversations_of_one_id_what_one_alone_says_is_missed(tmp_path: Path) -> None:
+    path = tmp_path / "conversations.json"
+    one = conversation(node("a", None, "one"), node("b", "a", "two"), current="b")
+    for texts_, code in ((["one"], 0), (["one", "two"], 0), (["one", "three"], 6), (["four"], 6)):
+        ids = ["x", "y"][: len(texts_)]
+        nodes = [
+            node(id_, parent, text)
+            for id_, parent, text in zip(ids, [None, *ids], texts_, strict=False)
+        ]
+        path.write_text(json.dumps([conversation(*nodes, current=ids[-1]), one]))
+        for command in (["ls"], ["export", "--json"], ["check", "-p"]):
+            done = run(command[0], "-p", path, *command[2:])
+            assert done.exit_code == code, (texts_, command, done.output)
+            assert ("lacks 1 of the messages" in done.stderr) is (code == 6)
