@@ -58,11 +58,12 @@ def unfold(value: Value) -> dict[str, Told]:
         about.pop("title")
     if tree.hidden:
         about["hidden"] = tree.hidden
+    left = kept(about)
     return {
         id_: Told(
             messages=Built(ways.current, tree.said),
             title=title or None,
-            extra={NAME: kept(about)},
+            extra={NAME: left} if left else None,
             branches=Branches(ways, lambda index: (tree.said(index),)),
             leaf=ways.leaf,
         )
@@ -301,16 +302,30 @@ def _asset(name: str) -> str | None:
 
 
 def _misses(head: Head) -> str | None:
-    first = head.element
-    if not isinstance(first, dict) or "mapping" not in first:
-        return None
-    mapping = first["mapping"]
-    if not isinstance(mapping, dict):
-        return "its conversations have no mapping"
-    node = next(iter(mapping.values()), None)
-    if node is None or (isinstance(node, dict) and node.keys() & {"message", "parent", "id"}):
+    value = head.value
+    if isinstance(value, dict):
+        is_one = "current_node" in value and _has_nodes(value)
+        return "it is one conversation, not a list of them" if is_one else None
+    listed = [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    if any(map(_has_nodes, listed)):
         return ""
-    return "the mapping of its conversations has no messages"
+    if any("mapping" in each for each in listed):
+        return "the mapping of its conversations has no messages"
+    is_told = head.whole or len(listed) > 1  # one that is cut off may have what stands further on
+    is_like = is_told and any(each.keys() >= _LIKE for each in listed)
+    return "its conversations have no mapping" if is_like else None
+
+
+_LIKE: Final = frozenset({"title", "create_time", "update_time", "current_node"})
+
+
+def _has_nodes(conversation: JSONObject) -> bool:
+    """Whether it has a mapping, in which there are nodes, if it is not empty."""
+    mapping = conversation.get("mapping")
+    if not isinstance(mapping, dict):
+        return False
+    node = next(iter(mapping.values()), None)
+    return node is None or (isinstance(node, dict) and bool(node.keys() & _OF_NODE))
 
 
 SHAPES: Final = {

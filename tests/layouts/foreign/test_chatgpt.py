@@ -381,3 +381,36 @@ def test_of_two_conversations_of_one_id_what_one_alone_says_is_missed(tmp_path: 
             done = run(command[0], "-p", path, *command[2:])
             assert done.exit_code == code, (texts_, command, done.output)
             assert ("lacks 1 of the messages" in done.stderr) is (code == 6)
+
+
+WHOLE = conversation(node("a", None, "one"), create_time=1.5, update_time=2.5)
+BARE = {key: value for key, value in WHOLE.items() if key != "mapping"}
+
+
+@pytest.mark.parametrize("named", [[], ["--layout", "chatgpt"]])
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (WHOLE, "it is one conversation, not a list of them"),
+        ([BARE], "its conversations have no mapping"),
+        ([BARE, {**BARE, "x": "y" * 70_000}], "its conversations have no mapping"),
+        ([{**WHOLE, "mapping": {"a": {"said": 1}}}], "the mapping of its conversations has no m"),
+    ],
+)
+def test_what_is_almost_such_an_export_is_said(
+    tmp_path: Path, value: Any, why: str, named: list[str]
+) -> None:
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps(value))
+    done = run("export", "-p", path, *named)
+    assert done.exit_code == 1
+    assert why in done.stderr
+
+
+@pytest.mark.parametrize("odd", [5, {**WHOLE, "mapping": None}, {**WHOLE, "mapping": [1]}])
+def test_a_first_conversation_that_is_none_hides_no_other(tmp_path: Path, odd: Any) -> None:
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps([odd, {**WHOLE, "id": "d"}]))
+    done = run("export", "-p", path, "--json")
+    assert done.exit_code == 6
+    assert [each["conversation_id"] for each in json.loads(done.stdout)] == ["d"]
