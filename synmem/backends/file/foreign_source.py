@@ -53,11 +53,9 @@ class Asked(msgspec.Struct, array_like=True):
     files: Sequence[str]
     stamp: list[Member]
     entry: Entry
-
-    @property
-    def size(self) -> int:
-        """How many bytes are read for it."""
-        return _size(self.stamp, self.entry)
+    """Without what was seen in it."""
+    size: int
+    """How many bytes are its own, more or less, of those that are read for it."""
 
 
 class FilesSource:
@@ -166,8 +164,10 @@ class FilesSource:
 
     def _asked(self, id_: str, place: _Place) -> Asked:
         chapter = (self._chapters or {})[place.group]
-        entry = chapter.entries[place.entry]
-        return Asked(id_, place.group, self._files[place.group], chapter.stamp, entry)
+        seen = chapter.entries[place.entry]
+        entry = Entry([], "", seen.key, seen.start, seen.stop)
+        size = _size(chapter, seen) // len(seen.listed)
+        return Asked(id_, place.group, self._files[place.group], chapter.stamp, entry, size)
 
     async def _do(self, steps: Steps[_T]) -> _T:
         if self._is_closed:
@@ -314,7 +314,7 @@ class FilesSource:
             self._recent_bytes -= 0 if kept is None else kept[1]
             entry = chapter.entries[number]
             told = self._units.told(self._files[group], group, entry)
-            kept = (chapter.stamp, _size(chapter.stamp, entry), told)
+            kept = (chapter.stamp, _size(chapter, entry), told)
             self._recent_bytes += kept[1]
         self._recent[key] = kept
         while len(self._recent) > 1 and self._recent_bytes > _KEPT_BYTES:
@@ -327,8 +327,8 @@ def _is_worth_it(seen: Mapping[str, Chapter]) -> bool:
     return sum(member.size for each in seen.values() for member in each.stamp) > _SMALL
 
 
-def _size(stamp: Sequence[Member], entry: Entry) -> int:
-    return entry.stop - entry.start or sum(member.size for member in stamp)
+def _size(chapter: Chapter, entry: Entry) -> int:
+    return entry.stop - entry.start or sum(member.size for member in chapter.stamp)
 
 
 _SAID: Final = Holds(fields=frozenset({"role", "content", "tool_calls", "tool_call_id", "parts"}))

@@ -10,9 +10,9 @@ import asyncio
 import gc
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,10 @@ _BEGIN_AT: Final = 1 << 22
 
 _PORTION: Final = 1 << 21
 """So many bytes are asked for at once."""
+
+
+_MOST: Final = 1 << 33
+"""So many bytes are sent at once, at the most: those of one conversation."""
 
 
 class _Answer(msgspec.Struct, array_like=True):
@@ -59,9 +63,9 @@ class LinesStore(WholeStore):
         self._asked_for = 0
         """How many bytes of files lines were asked for of."""
         self._readers: _Readers | None = None
-        self._coming: _Queue = deque()
+        self._coming: deque[_Portion] = deque()
         """What is asked for before it is wanted: what will be next, where all are wanted."""
-        self._wasted: _Queue = deque()
+        self._wasted: deque[_Portion] = deque()
         """What was asked for so, and was not wanted; then no more is."""
 
     async def described(self, conversations: Sequence[str]) -> list[str]:
@@ -79,30 +83,33 @@ class LinesStore(WholeStore):
                 yield page
             return
         queue = self._taken_up(wanted)
-        rest = _portions(wanted[sum(len(some) for some, _ in queue) :])
+        rest = _portions(wanted[sum(len(each.asked) for each in queue) :])
         next_ = _portions(self._following(wanted))
         try:
             while True:
-                if len(queue) <= readers.ahead and (some := next(rest, None)):
-                    queue.append((some, asyncio.create_task(readers.answers(some))))
+                has_room = _size(queue) < readers.room
+                if has_room and (some := next(rest, None)):
+                    queue.append(readers.begin(some))
                 elif not queue:
                     return
                 else:
-                    is_idle = len(queue) + len(self._coming) <= readers.ahead
-                    if is_idle and (some := next(next_, None)):
-                        self._coming.append((some, asyncio.create_task(readers.answers(some))))
-                    async for each in self._given(*queue.popleft()):
+                    has_room = _size(queue) + _size(self._coming) < readers.room
+                    if has_room and (some := next(next_, None)):
+                        self._coming.append(readers.begin(some))
+                    async for each in self._given(queue.popleft()):
                         yield each
         finally:
             await _stopped(queue)
 
-    def _taken_up(self, wanted: Sequence[Asked]) -> "_Queue":
+    def _taken_up(self, wanted: Sequence[Asked]) -> "deque[_Portion]":
         """What was asked for already of what is wanted now."""
-        taken: _Queue = deque()
+        taken: deque[_Portion] = deque()
         at = 0
-        while self._coming and self._coming[0][0] == wanted[at : at + len(self._coming[0][0])]:
+        while (
+            self._coming and self._coming[0].asked == wanted[at : at + len(self._coming[0].asked)]
+        ):
             taken.append(self._coming.popleft())
-            at += len(taken[-1][0])
+            at += len(taken[-1].asked)
         self._wasted += self._coming
         self._coming.clear()
         return taken
@@ -119,12 +126,10 @@ class LinesStore(WholeStore):
             anew = self._files.anew()
             if anew is not None:
                 self._readers = await asyncio.to_thread(_Readers, anew, count)
-        return self._readers if self._readers is not None and self._readers.ahead else None
+        return self._readers if self._readers is not None and self._readers.room else None
 
-    async def _given(
-        self, asked: Sequence[Asked], task: "asyncio.Task[_Answers]"
-    ) -> AsyncGenerator[Lines | Page, None]:
-        for one, answer in zip(asked, await task, strict=True):
+    async def _given(self, portion: "_Portion") -> AsyncGenerator[Lines | Page, None]:
+        for one, answer in zip(portion.asked, await portion.answers, strict=True):
             if answer is None:
                 async for page in self.read([one.id]):
                     yield page
@@ -142,14 +147,21 @@ class LinesStore(WholeStore):
         await super().close()
 
 
-_Queue = deque[tuple[list[Asked], asyncio.Task[_Answers]]]
-"""What was asked for, and who will have the answers."""
+class _Portion(NamedTuple):
+    """What was asked for at once, and who will have the answers."""
+
+    asked: list[Asked]
+    answers: asyncio.Task[_Answers]
 
 
-async def _stopped(queue: _Queue) -> None:
+def _size(portions: Iterable[_Portion]) -> int:
+    return sum(each.size for portion in portions for each in portion.asked)
+
+
+async def _stopped(portions: deque[_Portion]) -> None:
     """None of it is wanted."""
-    tasks = [task for _, task in queue]
-    queue.clear()
+    tasks = [portion.answers for portion in portions]
+    portions.clear()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -184,12 +196,16 @@ class _Readers:
                 _send(process.stdin, msgspec.msgpack.encode(anew))
 
     @property
-    def ahead(self) -> int:
-        """So many portions are asked for before the first of them is taken."""
-        return 2 * len(self._processes)
+    def room(self) -> int:
+        """So many bytes are asked for before the first of them are taken, or else one conversation;
+        none where there is no process."""
+        return (2 * len(self._processes) + 1) * _PORTION if self._processes else 0
 
-    async def answers(self, asked: list[Asked]) -> _Answers:
-        """What a process says of these; nothing where it has failed."""
+    def begin(self, asked: list[Asked]) -> _Portion:
+        """Ask a process for these: nothing is said of them where it fails."""
+        return _Portion(asked, asyncio.create_task(self._answers(asked)))
+
+    async def _answers(self, asked: list[Asked]) -> _Answers:
         process = await self._free.get()
         try:
             return await to_its_end(asyncio.to_thread(_answers, process, asked), hurry=process.kill)
@@ -203,7 +219,7 @@ class _Readers:
 
 
 def _answers(process: Process, asked: list[Asked]) -> _Answers:
-    with suppress(OSError, ValueError, msgspec.MsgspecError):
+    with suppress(OSError, ValueError, MemoryError, msgspec.MsgspecError):
         assert process.stdin is not None and process.stdout is not None
         _send(process.stdin, msgspec.msgpack.encode(asked))
         found = _decode_answers(_received(process.stdout))
@@ -219,8 +235,11 @@ def _send(pipe: IO[bytes], data: bytes) -> None:
 
 
 def _received(pipe: IO[bytes]) -> bytes:
-    """What was sent; empty at the end."""
-    return pipe.read(int.from_bytes(pipe.read(8)))
+    """What was sent; empty at the end. ValueError where that cannot be: it was another's."""
+    size = int.from_bytes(pipe.read(8))
+    if size > _MOST:
+        raise ValueError(f"{size:,} bytes")
+    return pipe.read(size)
 
 
 # --- in such a process ----------------------------------------------------------------------
@@ -249,9 +268,9 @@ class _Teller:
         was seen."""
         try:
             told = self._tellings(asked).get(asked.id)
+            said = [] if told is None else [*told.messages]
         except (*MALFORMED, OSError, CorruptData):
             return None
-        said = [] if told is None else [*told.messages]
         messages = [each for each in said if isinstance(each, Message)]
         if len(messages) < len(said):
             return None

@@ -17,6 +17,7 @@ from synmem.backends.file.store import open as open_file
 from synmem.formats.jsonl import Writer
 from synmem.messages import MAX_DEPTH
 from synmem.operations.export import Export
+from tests.at_places import FIXTURES
 from tests.conformance import run
 
 
@@ -126,6 +127,28 @@ def test_several_processes_write_what_one_does(
     assert len(begun) == 3
     assert several[1] > 10
     assert place == "folder" or len(several[3]) > 1 or match
+
+
+@pytest.mark.parametrize(
+    "fixture",
+    [
+        "agent-framework-file",
+        "chatgpt-export",
+        "claude-code",
+        "codex-rollouts",
+        "gemini-cli",
+        "librechat-export",
+        "llamaindex-simple-json",
+        "opencode-json",
+    ],
+)
+def test_every_form_is_made_as_one_does(
+    begun: list[Process], monkeypatch: pytest.MonkeyPatch, fixture: str
+) -> None:
+    several = exported(FIXTURES / fixture)
+    assert len(begun) >= 2
+    monkeypatch.setattr(processes, "most", lambda: 1)
+    assert exported(FIXTURES / fixture) == several
 
 
 def test_what_is_made_is_made_by_the_processes(
