@@ -27,7 +27,7 @@ from synmem.layouts.shapes import MALFORMED, Told
 from synmem.messages import STRAY, TWICE, Damage, Holds, Message, Unreadable, canonical, chunks
 from synmem.store import ConversationInfo, Position
 
-_KEPT_BYTES: Final = 1 << 25
+_KEPT_BYTES: Final = 1 << 22
 """So much of what was read last is kept as messages: what is listed is often read next."""
 
 
