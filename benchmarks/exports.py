@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from benchmarks.bench import Bench, benchmark
 from benchmarks.data import WORDS
-from benchmarks.measure import Result, command, peak_mb, prepared
+from benchmarks.measure import Result, command, peak_mb_together, prepared
 
 MB_FOR_EACH_MESSAGE: Final = 1000 / 200_000
 """A gigabyte where nothing else is asked."""
@@ -32,7 +32,7 @@ def chatgpt(b: Bench) -> Iterator[Result]:
             first=first, goal=goal, speed=True,
         )  # fmt: skip
     forget(b)
-    found = peak_mb(b.synmem("export", "-q", "-p", path))
+    found = peak_mb_together(b.synmem("export", "-q", "-p", path))
     yield Result("peak MB of that / 300 MB", found, PEAK_MB, found / PEAK_MB, None, 1.0, 0.7, False)
 
 

@@ -14,8 +14,8 @@ from typing import Final
 WORTH_IT: Final = 1 << 26
 """So many bytes take longer to read than a process to begin."""
 
-_MOST: Final = 8
-"""So many processes read at once; the disk has its say, too."""
+_MOST: Final = 4
+"""So many processes read at once: each takes some 60 MB, and the disk has its say, too."""
 
 _PIPE: Final = 1 << 18
 """So many bytes a pipe holds, where that can be chosen: whoever writes seldom waits."""
