@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from synmem import folders
-from synmem.operations.searching.search import search
 from tests.cli.editing import edit
 from tests.cli.moved import lines, run
 from tests.cli.places import BACKENDS, Places
@@ -22,7 +21,13 @@ TELLS = ("sqlite", "postgres", "file")
 @pytest.fixture(autouse=True)
 def _large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every store is large enough for an index of its words."""
-    monkeypatch.setitem(search.__kwdefaults__, "large", 0)
+    large(monkeypatch, 0)
+
+
+def large(monkeypatch: pytest.MonkeyPatch, messages: int) -> None:
+    """A store of so many messages gets an index."""
+    for name in ("LARGE", "WHOLE_LARGE"):
+        monkeypatch.setattr(f"synmem.operations.searching.search.{name}", messages)
 
 
 def place_of(places: Places, backend: str, folder: Path) -> str:
@@ -106,7 +111,7 @@ def test_what_is_removed_from_the_middle_while_more_is_appended_moves_the_others
 def test_a_small_store_needs_no_rebuild_and_takes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(search.__kwdefaults__, "large", 10)
+    large(monkeypatch, 10)
     place = str(tmp_path / "chat.db")
     run("import", "-p", place, stdin=lines(SAID))
     assert hits(place, "penguin", "--rebuild")[0] == [OLD]
