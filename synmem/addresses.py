@@ -95,7 +95,7 @@ def _from_file_url(backend: str, target: str) -> Address:
             place = ""
     if place in ("", "/", ":memory:"):
         raise _malformed(target, f"{backend}:///FILE, or memory:")
-    path = unquoted(place)
+    path = unquoted(place, "surrogateescape")
     backend = backend if backend == "sqlite" else _backend_of(path)
     return _at_path(path, backend, _own(backend, parameters))
 

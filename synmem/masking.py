@@ -153,13 +153,14 @@ def without_user(url: str) -> str:
     return shown[max(userinfo_end(shown) + 1, scheme.end()) :]
 
 
-def unquoted(text: str) -> str:
-    """`%41` as `A`; urllib is loaded only where there is one."""
+def unquoted(text: str, errors: str = "replace") -> str:
+    """`%41` as `A`; urllib is loaded only where there is one. `errors`: what becomes of what is no
+    UTF-8, as `bytes.decode` has it."""
     if "%" not in text:
         return text
     from urllib.parse import unquote
 
-    return unquote(text)
+    return unquote(text, errors=errors)
 
 
 def _is_host(url: str) -> bool:

@@ -5,6 +5,7 @@ Nothing here prints, asks or exits: what went wrong is raised, or told in what c
 """
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -64,7 +65,7 @@ async def open_profile(
 
 def _resolved(place: str | Path | None, config: Path | None = None) -> Profile:
     if isinstance(place, Path):  # a path, also where a profile is called so, or it has a ?
-        return profiles.from_address(f"file://{quote(str(place.absolute()))}")
+        return profiles.from_address(f"file://{quote(os.fsencode(place.absolute()))}")
     return profiles.resolve(place, config)
 
 

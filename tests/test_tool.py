@@ -87,7 +87,7 @@ def test_a_place_is_a_profile_a_url_a_path_or_nothing_for_the_default(here: Path
 
 
 def test_a_path_is_one_whatever_it_is_called(here: Path) -> None:
-    for name in ("default", "a?layout=x.db", "50%25 #1.db"):
+    for name in ("default", "a?layout=x.db", "50%25 #1.db", "a\udcff%FF.db"):
         write(Path(name), "c", "x")
         assert (here / name).is_file()
 

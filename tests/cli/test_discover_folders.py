@@ -231,6 +231,15 @@ def test_a_name_that_is_no_utf8_is_found_and_only_its_profile_is_not_made(tmp_pa
     assert run("ls", "-p", "c").exit_code == 0
 
 
+def test_a_database_whose_name_is_no_utf8_is_found(tmp_path: Path) -> None:
+    source = FIXTURES / "synapsekit-sqlite/conversations.db"
+    shutil.copy(source, tmp_path / "a\udcff.db")
+    [[store, each]] = found(tmp_path).items()
+    assert each["layout"] == "synapsekit"
+    assert run("ls", "-p", store).exit_code == 0
+    assert run("ls", "-p", f"file://{tmp_path}/a%FF.db").exit_code == 0
+
+
 def test_no_link_leads_out_of_a_folder(folder: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
