@@ -2,6 +2,7 @@
 nothing is followed, written or read whole to decide."""
 
 import gzip
+import io
 import json
 import shutil
 import sqlite3
@@ -321,6 +322,38 @@ def test_a_folder_that_may_not_be_looked_into_is_passed_over() -> None:
 
 
 # --- what cannot be read --------------------------------------------------------------------
+
+
+def damaged(how: str, name: str) -> bytes:
+    """An archive of ChatGPT's conversations under this name, of which nothing can be read."""
+    file = io.BytesIO()
+    method = zipfile.ZIP_BZIP2 if how == "bzip2" else zipfile.ZIP_STORED
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("readme.txt", "x")
+        archive.writestr(name, (FIXTURES / "chatgpt-export/conversations.json").read_bytes())
+    data = bytearray(file.getvalue())
+    if how == "cut off":
+        del data[-100:]
+    if how == "encrypted":
+        for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            data[data.rindex(magic) + at] |= 1
+    if how == "altered":
+        data[data.index(b"mapping")] ^= 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize("how", ["cut off", "encrypted", "altered", "bzip2"])
+def test_an_archive_that_cannot_be_read_is_named_where_it_may_hold_conversations(
+    how: str, tmp_path: Path
+) -> None:
+    (tmp_path / "export.zip").write_bytes(damaged(how, "conversations.json"))
+    (tmp_path / "other.zip").write_bytes(damaged(how, "map.json"))
+    result = run("discover", str(tmp_path))
+    assert result.exit_code == 6
+    assert result.stdout == ""
+    assert "export.zip: cannot be read" in result.stderr
+    # Of one whose directory is lost nobody knows what is in it.
+    assert ("other.zip" in result.stderr) == (how == "cut off")
 
 
 def test_what_cannot_be_read_is_named_and_hides_nothing(folder: Path) -> None:

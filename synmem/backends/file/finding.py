@@ -29,7 +29,7 @@ class FilesFit(NamedTuple):
     def groups(self, names: Sequence[str]) -> Groups:
         """Which of these files are read together: see `Folder.group`. Of an export, each by
         itself."""
-        return _groups(self.shape, names, alone=self.alone)
+        return groups_of(self.shape, names, alone=self.alone)
 
 
 class Found(NamedTuple):
@@ -53,7 +53,7 @@ def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, No
         for shape in registry.shapes(name, "file"):
             assert isinstance(shape, Export | Folder)
             yield
-            groups = _groups(shape, names, alone=alone)
+            groups = groups_of(shape, names, alone=alone)
             firsts = (files[0] for files in _some(groups, members))
             said = {first: heads.misses(shape, first) for first in firsts}
             if "" in said.values():
@@ -83,7 +83,8 @@ def choose(name: str, found: Found, layout: str | None, *, is_folder: bool) -> F
     raise UnknownLayout(f"{where} no conversations in {what}{like}", hint=hint)
 
 
-def _groups(shape: Export | Folder, names: Sequence[str], *, alone: bool) -> Groups:
+def groups_of(shape: Export | Folder, names: Sequence[str], *, alone: bool) -> Groups:
+    """See `FilesFit.groups`."""
     if isinstance(shape, Folder):
         return shape.group(names)
     fits = re.compile(shape.names).fullmatch

@@ -5,13 +5,13 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from posixpath import commonpath
 from typing import Final
 
 from synmem.as_read import at_once
 from synmem.backends import Sighting
-from synmem.backends.file.finding import Heads, look
+from synmem.backends.file.finding import Heads, groups_of, look
 from synmem.backends.file.forms import GZIP, ZIP, form_of
 from synmem.backends.file.members import FolderPlace
 from synmem.backends.file.opening import Steps
@@ -138,12 +138,29 @@ def _packed(place: FolderPlace, name: str) -> list[Sighting]:
     return [Sighting("file", name, layout) for layout in layouts]
 
 
-def _zipped(path: Path, name: str) -> list[str]:
-    place = ZipPlace(path, name)
+def _zipped(path: Path, name: str) -> list[str | None]:
+    """The layouts in an archive; None where it cannot be read, and may hold some: whoever opens it
+    says why."""
     try:
-        return [fit.layout for fit in at_once(look(place, None, alone=False)).fits]
+        place = ZipPlace(path, name)
+    except CorruptData:
+        return [None] if name.lower().endswith(".zip") else []
+    try:
+        found = at_once(look(place, None, alone=False))
+        if not found.fits and found.broken and any(map(_is_told_by_name, place.members())):
+            return [None]
+        return [fit.layout for fit in found.fits]
     finally:
         place.close()
+
+
+def _is_told_by_name(name: str) -> bool:
+    """Whether a file is called as those of one layout are, and not only ends so."""
+    other = f"x{PurePosixPath(name).suffix}"
+    return any(
+        groups_of(shape, [name], alone=False) and not groups_of(shape, [other], alone=False)
+        for _, shape in _shapes()
+    )
 
 
 def _forms(head: Head) -> list[str | None]:
