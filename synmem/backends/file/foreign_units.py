@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from synmem.backends.file.elements import Element, elements, elements_from, starts
@@ -21,6 +22,9 @@ from synmem.messages import Conversation, conversation_refusal, parse_json
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+_LINES: Final = 20
+"""So many lines are looked at, to tell a file of JSON Lines from one that is damaged."""
 
 _AGAIN_S: Final = 0.05
 """After so long a file that was read in the middle of being written anew is read once more."""
@@ -146,8 +150,12 @@ class Units:
         return shape.unfold(Files(name, data))
 
     def _check(self, shape: Folder, file: str, data: bytes) -> None:
-        """NotOurs, or ValueError with what it lacks, where a file is not of the layout."""
-        why = shape.misses(Head.of(file, data))
+        """NotOurs, or ValueError with what it lacks, where a file is not of the layout; so too
+        where it is damaged, so that nobody can tell."""
+        head = Head.of(file, data)
+        why = shape.misses(head)
+        if why is None and not shape.distinct and data.strip() and _is_damaged(head):
+            raise ValueError("it is no JSON")
         if why is None and (not shape.distinct or not data.strip()):
             raise NotOurs
         if why != "":
@@ -216,6 +224,26 @@ class UnitsAnew(NamedTuple):
 
 
 _END: Final = Element("", -1, -1, b"")
+
+
+def _is_damaged(head: Head) -> bool:
+    """Whether a file that is called as one of JSON is none, neither whole nor line by line. What
+    macOS lays beside files where they have no room for it is not."""
+    name = head.name.rpartition("/")[2].lower()
+    if not name.endswith((".json", ".jsonl")) or name.startswith("._") or head.lines:
+        return False
+    lines = islice(filter(bytes.strip, head.data.split(b"\n")), _LINES)
+    if name.endswith(".jsonl") and any(map(_is_json, lines)):
+        return False
+    return not _is_json(head.data) if head.whole else head.value is None
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        parse_json(data)
+    except ValueError:
+        return False
+    return True
 
 
 def _all_listed(tellings: Tellings) -> Iterator[Listed]:

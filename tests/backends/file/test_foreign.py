@@ -218,6 +218,32 @@ def test_one_file_that_cannot_be_read_hides_no_other(tmp_path: Path, counted: Co
     run(main())
 
 
+def test_a_file_that_is_damaged_before_what_tells_whose_it_is_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.json").write_text(said(name))
+    others = {
+        "._a.json": b"\0\5\x16\7", "README": b"\0", "x.png": b"\x89PNG", "empty.json": b" \n",
+        "null.json": b"null", "lines.json": b'{"a":1}\n{"a":2}\n', "other.json": b'["x"]',
+        "long.json": b'{"a": "' + b"x" * 100_000 + b'"}',
+    }  # fmt: skip
+    damaged = {
+        "cut.json": said("d")[:12].encode(), "nuls.json": b"\0" * 9 + said("d")[9:].encode(),
+        "zeros.json": bytes(100_000), "text.json": b"Not found\n",
+    }  # fmt: skip
+    for name, data in (others | damaged).items():
+        (tmp_path / name).write_bytes(data)
+
+    async def main() -> None:
+        found = await open_file({"path": str(tmp_path)})
+        assert isinstance(found, WholeStore)
+        assert await ids(found) == ["a", "b", "c"]
+        said_of = {each.position: (each.kind, each.reason) for each in await found.strays()}
+        assert said_of == dict.fromkeys(damaged, (STRAY, "it cannot be read: it is no JSON"))
+        await found.close()
+
+    run(main())
+
+
 def test_a_file_that_is_too_large_is_named(
     tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
