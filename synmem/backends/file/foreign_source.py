@@ -106,9 +106,14 @@ class FilesSource:
         return await self._do(self._told(ids))
 
     async def strays(self) -> list[Damage]:
-        """See `Source.strays`: files of which nothing can be read, and what is there twice."""
+        """See `Source.strays`: files of which nothing can be read, what is there twice, and what
+        may not be looked into."""
         await self._do(self._look())
-        return (self._strays + await self._do(self._compared()))[:MOST_STRAYS]
+        closed = [
+            Damage(STRAY, name, f"it cannot be looked into: {why}")
+            for name, why in sorted(self._held.closed.items())
+        ]
+        return (closed + self._strays + await self._do(self._compared()))[:MOST_STRAYS]
 
     async def version(self) -> str | None:
         """See `Source.version`: the state of every file."""

@@ -58,6 +58,8 @@ class Place(Protocol):
     """What it is, for a person: a folder, an archive, a file."""
     name: str
     """What it is called in output."""
+    closed: dict[str, str]
+    """What in it could not be looked into when its members were listed last: why, by name."""
 
     def members(self) -> dict[str, Member]:
         """All its files by their names, sorted; CorruptData where they are too many."""
@@ -101,10 +103,12 @@ class FolderPlace:
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         self.path = path
+        self.closed: dict[str, str] = {}
 
     def members(self) -> dict[str, Member]:
         """See `Place.members`; a name that is no UTF-8 keeps its bytes as lone surrogates."""
         found = {}
+        self.closed = {}
         for name, status in self._below("", 0):
             found[name] = Member(status.st_size, status.st_mtime_ns, status.st_ino)
             if len(found) > MOST:
@@ -117,21 +121,27 @@ class FolderPlace:
     def _below(self, folder: str, depth: int) -> Iterator[tuple[str, os.stat_result]]:
         try:
             entries = [*os.scandir(self.path / folder if folder else self.path)]
-        except OSError:
+        except OSError as error:
             if not folder:
                 raise
-            return  # it is gone, or not ours to read: what is in it is nobody's here
+            self._pass_over(folder, error)
+            return
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
             try:
                 status = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue  # it was removed just now
+            except OSError as error:
+                self._pass_over(name, error)
+                continue
             if stat.S_ISDIR(status.st_mode):
                 if depth < DEEPEST and entry.name not in _PASSED_OVER:
                     yield from self._below(name, depth + 1)
             elif stat.S_ISREG(status.st_mode):
                 yield name, status
+
+    def _pass_over(self, name: str, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):  # it was removed just now
+            self.closed[name] = error.strerror or str(error)
 
     def member(self, name: str) -> Member | None:
         """See `Place.member`."""
@@ -176,6 +186,7 @@ class FilePlace:
         self._path = path
         self._unpacked = unpacked
         self._member = called
+        self.closed: dict[str, str] = {}
 
     def members(self) -> dict[str, Member]:
         """See `Place.members`."""

@@ -82,6 +82,7 @@ class ZipPlace:
 
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
+        self.closed: dict[str, str] = {}
         self._unpacked: dict[str, BinaryIO] = {}
         """Members that were sought in, each in a temporary file."""
         try:

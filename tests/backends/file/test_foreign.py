@@ -1,6 +1,7 @@
 """Files of other programs: where their conversations lie, also when they change under a reader."""
 
 import asyncio
+import errno
 import gzip
 import json
 import os
@@ -26,7 +27,7 @@ from synmem.layouts import registry
 from synmem.layouts.foreign.named_files import each_ending, stem
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Export, Files, Folder, Told, Value
-from synmem.messages import STRAY, TWICE, Holds, Message
+from synmem.messages import STRAY, TWICE, Damage, Holds, Message
 from synmem.operations.searching.word_index import open_index
 from synmem.operations.show import Filter, Reading
 from synmem.store import START
@@ -239,6 +240,36 @@ def test_a_file_that_is_damaged_before_what_tells_whose_it_is_is_named(tmp_path:
         assert await ids(found) == ["a", "b", "c"]
         said_of = {each.position: (each.kind, each.reason) for each in await found.strays()}
         assert said_of == dict.fromkeys(damaged, (STRAY, "it cannot be read: it is no JSON"))
+        await found.close()
+
+    run(main())
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named_until_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/a.json", "b/b.json", "b/node_modules/c.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(said("x"))
+    scandir, errors = os.scandir, [errno.EACCES]
+
+    def closed(path: Path) -> Any:
+        if path.name == "b" and errors:
+            raise OSError(errors[0], os.strerror(errors[0]))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+
+    async def main() -> None:
+        found = await open_file({"path": str(tmp_path)})
+        assert isinstance(found, WholeStore)
+        assert await ids(found) == ["a"]
+        why = "it cannot be looked into: Permission denied"
+        assert await found.strays() == [Damage(STRAY, "b", why)]
+        errors[0] = errno.ENOENT  # it was removed meanwhile
+        assert await found.strays() == []
+        errors.clear()
+        assert (await ids(found), await found.strays()) == (["a", "b"], [])
         await found.close()
 
     run(main())
