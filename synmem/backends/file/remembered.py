@@ -2,6 +2,8 @@
 state folder, private. A listing of thousands of files reads those alone that have changed.
 """
 
+import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -67,8 +69,9 @@ class Remembered:
     def load(self) -> dict[str, Chapter]:
         """What is remembered, by the names of groups."""
         with suppress(OSError, msgspec.MsgspecError, UnicodeError):
-            found = _decode(self._file.read_bytes())
-            return found.chapters if found.scheme == _SCHEME else {}
+            if (data := _regular(self._file)) is not None:
+                found = _decode(data)
+                return found.chapters if found.scheme == _SCHEME else {}
         return {}
 
     def save(self, chapters: dict[str, Chapter]) -> None:
@@ -77,6 +80,16 @@ class Remembered:
             data = msgspec.json.encode(_Listing(_SCHEME, chapters))
             folders.private(self._file.parent)
             durable.replace(self._file, data)
+
+
+def _regular(file: Path) -> bytes | None:
+    """What a file holds; None where it is a pipe or a device, which nobody may wait for."""
+    with open(file, "rb", opener=_at_once) as opened:
+        return opened.read() if stat.S_ISREG(os.fstat(opened.fileno()).st_mode) else None
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def about(title: str | None, extra: JSONObject | None) -> str:

@@ -137,6 +137,12 @@ def test_what_is_remembered_is_private_and_of_no_use_when_it_is_damaged(
     for damaged in (b"", b"[", kept.read_bytes()[:-3], b'["0", {}]', b"\xff" * 50):
         kept.write_bytes(damaged)
         assert run(details(counted.store(place))) == first
+    kept.unlink()
+    os.mkfifo(kept)
+    assert run(details(counted.store(place))) == first
+    kept.unlink()
+    kept.symlink_to("/dev/zero")
+    assert run(details(counted.store(place))) == first
 
 
 def test_a_state_folder_that_cannot_be_written_hinders_nothing(
