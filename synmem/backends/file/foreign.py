@@ -3,10 +3,11 @@ or one file, packed or not. They are only read."""
 
 import stat
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from synmem.backends.file.finding import FilesFit, choose, look
+from synmem.backends.file.finding import FilesFit, Heads, choose, look
 from synmem.backends.file.foreign_source import FilesSource
 from synmem.backends.file.foreign_units import Units
 from synmem.backends.file.forms import GZIP, ZIP, is_ours
@@ -15,10 +16,15 @@ from synmem.backends.file.members import FilePlace, FolderPlace, Place
 from synmem.backends.file.opening import BLOCK, Steps, head_of, spooled, translating
 from synmem.backends.file.remembered import Remembered
 from synmem.backends.whole import WholeStore
+from synmem.errors import CorruptData, UnknownLayout
 from synmem.layouts import naming, registry
 from synmem.layouts.heads import SIZE, Head
 
 _ENDINGS: Final = frozenset({".json", ".jsonl", ".md"})
+
+_OF_OURS: Final = (".json", ".jsonl", ".ndjson", ".csv")
+_SAMPLE: Final = 20
+"""So many files of an archive that are called so are looked at, to tell whether they are ours."""
 
 
 class Plain(NamedTuple):
@@ -119,10 +125,29 @@ def _fitting(there: Plain | Place, place: Place, layout: str | None) -> Steps[Pl
         if place.kind == "archive" and len(members := [*place.members()]) == 1:
             (member,) = members
             unpacked = place.open(member)
+            if head_of(unpacked).startswith(GZIP):
+                unpacked.close()
+                why = f"{place.name}: {member} is compressed (gzip), in an archive"
+                raise CorruptData(why, hint="unpack the archive first")
             place.close()
             return Plain(Path(place.name), member.rpartition("/")[2], unpacked)
+    if not found.fits and place.kind == "archive" and layout is None:
+        _refuse_several(place)
     is_folder = place.kind == "folder"
     return Fitting(place, choose(place.name, found, layout, is_folder=is_folder))
+
+
+def _refuse_several(place: Place) -> None:
+    """UnknownLayout, where an archive holds files that are read each by itself."""
+    from synmem.backends.file.surveying import forms_in
+
+    heads = Heads(place)
+    some = islice((name for name in place.members() if name.lower().endswith(_OF_OURS)), _SAMPLE)
+    found = [name for name in some if (head := heads.head(name)) and forms_in(head)]
+    if found:
+        others = " and others" if len(found) > 1 else ""
+        why = f"{place.name}: {found[0]}{others} in this archive can be read only unpacked"
+        raise UnknownLayout(why, hint="unpack it first")
 
 
 def store_of(

@@ -49,7 +49,7 @@ def _survey(folder: Path, names: Sequence[str]) -> Steps[list[Sighting]]:
         if name.lower().endswith(_PACKED):
             found += _packed(place, name)
         elif (head := heads.head(name)) is not None:
-            forms = _forms(head)
+            forms = forms_in(head)
             found += [Sighting("file", name, form) for form in forms]
             left += [] if forms else [name]
     for layout, shape in _shapes():
@@ -163,7 +163,7 @@ def _is_told_by_name(name: str) -> bool:
     )
 
 
-def _forms(head: Head) -> list[str | None]:
+def forms_in(head: Head) -> list[str | None]:
     """The form of a file that begins so, None for an export of ours; empty where it is neither."""
     form = form_of(head.data)
     return [form] if form is not None or _is_ours(head) else []
@@ -188,7 +188,7 @@ def _speaks_of_ours(keys: Set[str]) -> bool:
 
 
 def _layouts(head: Head) -> Iterator[str | None]:
-    if forms := _forms(head):
+    if forms := forms_in(head):
         yield from forms
         return
     for layout, shape in _shapes():

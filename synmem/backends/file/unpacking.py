@@ -34,6 +34,8 @@ _BROKEN: Final = (
 _PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How what is in archives is packed; other ways take as much memory as the archive says."""
 
+_ENCRYPTED: Final = 1
+
 _JUNK: Final = ("__MACOSX/", ".DS_Store")
 _NO_FILE: Final = "/"
 
@@ -164,9 +166,11 @@ class ZipPlace:
         try:
             if info.compress_type not in _PACKED:
                 raise NotImplementedError("it is neither deflated nor stored")
+            if info.flag_bits & _ENCRYPTED:
+                raise NotImplementedError("it is encrypted")
             return self._zip.open(info)
         except _BROKEN as error:
-            is_whole = info.flag_bits & 1 or isinstance(error, NotImplementedError)
+            is_whole = isinstance(error, NotImplementedError)
             hint = "unpack it first" if is_whole else "is it all there?"
             why = f"{self._whole(info)} cannot be unpacked: {error}"
             raise CorruptData(why, hint=hint) from error

@@ -232,7 +232,7 @@ def test_an_archive_of_which_all_has_a_password_says_so(place: Path) -> None:
     (place / "x.zip").write_bytes(with_password(data, "conversations.json"))
     done = synmem("ls", "-p", place / "x.zip")
     assert done.exit_code == 1
-    assert "encrypted" in done.stderr
+    assert "conversations.json cannot be unpacked: it is encrypted" in done.stderr
     assert "unpack it first" in done.stderr
 
 
@@ -276,3 +276,33 @@ def test_what_is_packed_in_a_way_that_takes_as_much_memory_as_it_likes_is_refuse
     assert done.exit_code == 1
     assert "neither deflated nor stored" in done.stderr
     assert "unpack it first" in done.stderr
+
+
+# --- what is said ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("files", "why", "hint"),
+    [
+        (
+            {"a.jsonl": LINE, "b.jsonl": LINE, "README": b"x"},
+            "a.jsonl and others in this archive can be read only unpacked", "unpack it first",
+        ),
+        (
+            {"a.json": CHATS[:9], "b.csv": b"conversation_id,role,content\na,user,x\n"},
+            "b.csv in this archive can be read only unpacked", "unpack it first",
+        ),
+        (
+            {"a.json.gz": gzip.compress(LINE)},
+            "a.json.gz is compressed (gzip), in an archive", "unpack the archive first",
+        ),
+    ],
+)  # fmt: skip
+def test_an_archive_that_must_be_unpacked_says_so(
+    place: Path, files: dict[str, bytes], why: str, hint: str
+) -> None:
+    (place / "x.zip").write_bytes(packed(files))
+    with pytest.raises(SynmemError) as raised:
+        everything(place / "x.zip")
+    assert str(raised.value) == f"{place / 'x.zip'}: {why}"
+    assert raised.value.hint == hint
