@@ -1,7 +1,7 @@
 """How a file begins: what tells whose it is."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Final, Self
 
@@ -11,7 +11,7 @@ SIZE: Final = 1 << 16
 """So many bytes of a file are looked at."""
 
 _LINES: Final = 20
-"""So many of its lines are."""
+"""So many of its lines, or of the elements of an array, are."""
 
 BOM: Final = b"\xef\xbb\xbf"
 
@@ -91,6 +91,13 @@ class Head:
     def element(self) -> Any:
         """The first element of the array that it begins with."""
         return self.value[0] if isinstance(self.value, list) and self.value else None
+
+
+def least(lacks: Callable[[Any], str | None], values: object) -> str | None:
+    """What the first elements of an array lack, by the one that lacks least, since others may be
+    spoilt: see `Folder.misses`."""
+    found = [lacks(each) for each in values[:_LINES]] if isinstance(values, list) else []
+    return "" if "" in found else next(filter(None, found), None)
 
 
 def parsed(data: bytes) -> Any:

@@ -1,6 +1,7 @@
 """Files that are cut off, or in which something else stands: of every layout of files."""
 
 import contextlib
+import json
 import shutil
 from pathlib import Path
 
@@ -142,6 +143,31 @@ def test_a_first_line_that_is_spoilt_hides_no_other(
     spoilt = [each for each in told.messages if isinstance(each, Unreadable)]
     assert [each.position for each in spoilt] == [f"{name}:1"]
     assert len(told.messages) >= len(whole.messages)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "name"),
+    [
+        ("chatgpt-export", "conversations.json"),
+        ("claude-ai-export", "conversations.json"),
+        ("gemini-contents", "checkpoint-tools.json"),
+        ("haystack-json", "messages.json"),
+        ("langchain-file", "tools.json"),
+        ("pydantic-ai-json", "tools.json"),
+    ],
+)
+@pytest.mark.parametrize("spoilt", [None, {"role": 3, "type": "human", "data": "x"}])
+def test_a_first_element_that_is_spoilt_hides_no_other(
+    fixture: str, name: str, spoilt: object, tmp_path: Path
+) -> None:
+    data = json.loads((FIXTURES / fixture / name).read_bytes())
+    elements = data if isinstance(data, list) else next(iter(data.values()))
+    (tmp_path / name).write_text(json.dumps(elements))
+    said = run("export", "-p", str(tmp_path)).stdout.count('"role":')
+    (tmp_path / name).write_text(json.dumps([spoilt, *elements]))
+    result = run("export", "-p", str(tmp_path))
+    assert result.exit_code == 6
+    assert result.stdout.count('"role":') == said > 0
 
 
 @pytest.mark.parametrize(("layout", "fixture", "under"), FOLDERS)

@@ -26,7 +26,7 @@ from synmem.layouts.foreign.values import (
     text_of,
     told,
 )
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import Head, least
 from synmem.layouts.lazy import Said, WhenAsked
 from synmem.layouts.shapes import Export, Told, Value
 from synmem.messages import Holds, JSONObject, Message
@@ -146,16 +146,19 @@ def _file(file: JSONObject) -> runs.Piece:
 
 
 def _misses(head: Head) -> str | None:
-    first = head.element
-    if not isinstance(first, dict):
+    return least(lambda each: _lacks(each, whole=head.whole), head.value)
+
+
+def _lacks(said: Any, *, whole: bool) -> str | None:
+    if not isinstance(said, dict):
         return None
-    if "chat_messages" not in first:
-        is_like = head.whole and {"uuid", "name", "account", "created_at"} <= first.keys()
+    if "chat_messages" not in said:
+        is_like = whole and {"uuid", "name", "account", "created_at"} <= said.keys()
         return "its conversations have no chat_messages" if is_like else None
-    if not isinstance(first["chat_messages"], list):
+    if not isinstance(said["chat_messages"], list):
         return "its chat_messages are no list"
-    record = next(iter(first["chat_messages"]), None)
-    if "uuid" in first and (record is None or (isinstance(record, dict) and "uuid" in record)):
+    record = next(iter(said["chat_messages"]), None)
+    if "uuid" in said and (record is None or (isinstance(record, dict) and "uuid" in record)):
         return ""
     return "its conversations have no uuid"
 

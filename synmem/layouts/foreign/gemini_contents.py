@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from synmem.layouts.foreign import gemini_parts, runs
 from synmem.layouts.foreign.named_files import each_ending, stem
 from synmem.layouts.foreign.values import kept, list_of, object_of, text_of, told
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import Head, least
 from synmem.layouts.shapes import Files, Folder, Told
 from synmem.messages import Holds, JSONObject, Message, Unreadable, parse_json
 
@@ -75,11 +75,14 @@ def _misses(head: Head) -> str | None:
     value = head.value
     if isinstance(value, dict):
         value = next((value[key] for key in _CONTENTS if key in value), None)
-    first = value[0] if isinstance(value, list) and value else None
-    if not isinstance(first, dict) or first.get("role") not in ("user", "model", "function"):
+    return least(_lacks, value)
+
+
+def _lacks(said: Any) -> str | None:
+    if not isinstance(said, dict) or said.get("role") not in ("user", "model", "function"):
         return None
-    if "parts" not in first:
-        return None if "content" in first else "its contents have no parts"
+    if "parts" not in said:
+        return None if "content" in said else "its contents have no parts"
     return ""
 
 

@@ -13,7 +13,7 @@ from msgspec import structs
 from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.named_files import apart, each_ending, each_told, stem
 from synmem.layouts.foreign.values import kept, object_of, objects_of, take_text, text_of
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import Head, least
 from synmem.layouts.shapes import Files, Folder, Told
 from synmem.messages import Holds, JSONObject, Message, parse_json
 
@@ -106,10 +106,13 @@ def _misses(head: Head) -> str | None:
     value = head.value
     if isinstance(value, dict) and value:
         value = next(iter(value.values()))
-    first = value[0] if isinstance(value, list) and value else None
-    if not isinstance(first, dict) or not {"role", "meta"} <= first.keys():
+    return least(lambda each: _lacks(each, whole=head.whole), value)
+
+
+def _lacks(said: Any, *, whole: bool) -> str | None:
+    if not isinstance(said, dict) or not {"role", "meta"} <= said.keys():
         return None
-    return "" if "content" in first or not head.whole else "its messages have no content"
+    return "" if "content" in said or not whole else "its messages have no content"
 
 
 SHAPES: Final = {

@@ -1,11 +1,11 @@
 """LangChain's messages in files: a JSON array, and the conversation is called as its file."""
 
-from typing import Final
+from typing import Any, Final
 
 from synmem.layouts.foreign.langchain_messages import HOLDS, KINDS, message_of
 from synmem.layouts.foreign.named_files import each_ending, each_told, stem
 from synmem.layouts.foreign.values import text_or_none
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import Head, least
 from synmem.layouts.shapes import Files, Folder, Told
 from synmem.messages import parse_json
 
@@ -18,14 +18,15 @@ def unfold(files: Files) -> dict[str, Told]:
 
 
 def _misses(head: Head) -> str | None:
-    first = head.element
-    if not isinstance(first, dict) or not isinstance(first.get("data"), dict):
+    return least(lambda each: _lacks(each, whole=head.whole), head.value)
+
+
+def _lacks(said: Any, *, whole: bool) -> str | None:
+    if not isinstance(said, dict) or not isinstance(said.get("data"), dict):
         return None
-    if text_or_none(first.get("type")) not in KINDS:
+    if text_or_none(said.get("type")) not in KINDS:
         return None
-    if "content" not in first["data"] and head.whole:
-        return "its messages have no content"
-    return ""
+    return "its messages have no content" if "content" not in said["data"] and whole else ""
 
 
 FILES: Final = Folder(

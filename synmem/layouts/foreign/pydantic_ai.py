@@ -20,7 +20,7 @@ from synmem.layouts.foreign.values import (
     text_of,
     text_or_none,
 )
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import Head, least
 from synmem.layouts.shapes import Files, Folder, Told
 from synmem.messages import Holds, JSONObject, Message, parse_json
 
@@ -167,11 +167,17 @@ _CUT: Final = re.compile(rb'\s*\[\s*\{\s*"parts"\s*:\s*\[\s*\{\s*"(?:content|too
 
 def _misses(head: Head) -> str | None:
     first = head.element
-    if not isinstance(first, dict) or not isinstance(first.get("parts"), list):
-        return None
-    if text_or_none(first.get("kind")) in _KINDS:
+    if not head.whole and _has_parts(first) and "kind" not in first and _CUT.match(head.data):
         return ""
-    return "" if not head.whole and "kind" not in first and _CUT.match(head.data) else None
+    return least(_lacks, head.value)
+
+
+def _lacks(said: Any) -> str | None:
+    return "" if _has_parts(said) and text_or_none(said.get("kind")) in _KINDS else None
+
+
+def _has_parts(said: Any) -> bool:
+    return isinstance(said, dict) and isinstance(said.get("parts"), list)
 
 
 SHAPES: Final = {
