@@ -324,6 +324,13 @@ def test_a_folder_that_may_not_be_looked_into_is_passed_over() -> None:
 # --- what cannot be read --------------------------------------------------------------------
 
 
+def test_an_export_of_ours_is_found_where_it_is_alone_in_an_archive(tmp_path: Path) -> None:
+    for name, data in {"one.zip": LINE, "other.zip": b'{"level": 1}\n' * 2}.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("a.jsonl", data)
+    assert names(tmp_path) == {"one.zip"}
+
+
 def damaged(how: str, name: str) -> bytes:
     """An archive of ChatGPT's conversations under this name, of which nothing can be read."""
     file = io.BytesIO()

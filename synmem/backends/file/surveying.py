@@ -149,6 +149,9 @@ def _zipped(path: Path, name: str) -> list[str | None]:
         found = at_once(look(place, None, alone=False))
         if not found.fits and found.broken and any(map(_is_told_by_name, place.members())):
             return [None]
+        if not found.fits and not found.almost and len(members := [*place.members()]) == 1:
+            head = Heads(place).head(members[0])
+            return [] if head is None else forms_in(head)
         return [fit.layout for fit in found.fits]
     finally:
         place.close()
