@@ -111,7 +111,8 @@ def _result(left: JSONObject) -> runs.Piece:
     said = object_of(left.pop("response", None), "a response")
     id_, kind = take_text(left, "id"), said.pop("type", None)
     name = take_text(said, "name") or (None if kind == "function_call" else text_or_none(kind))
-    text = runs.compact(said.pop("result", None) or "")
+    result = said.pop("result", None)
+    text = "" if result is None else runs.compact(result)
     if left.get("error") is False:
         del left["error"]
     return runs.Result(id_, name, text, {**left, **kept(said)} or None)

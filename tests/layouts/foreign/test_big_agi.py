@@ -71,6 +71,15 @@ def test_one_message_of_calls_and_results_is_several() -> None:
     assert all(m.created_at == datetime(2026, 9, 21, 14, 13, 21, tzinfo=UTC) for m in found)
 
 
+@pytest.mark.parametrize(
+    ("result", "content"), [(0, "0"), (False, "false"), ([], "[]"), ("", ""), (None, "")]
+)
+def test_a_result_that_is_no_text_is_told_as_json(result: Any, content: str) -> None:
+    response = {"type": "function_call", "name": "f", "result": result}
+    (one,) = said(fragment({"pt": "tool_response", "id": "1", "response": response}))
+    assert (one.role, one.content) == ("tool", content)
+
+
 def test_what_a_fragment_says_beside_its_part_is_kept() -> None:
     signed = {"vendorState": {"gemini": {"thoughtSignature": "AA=="}}}
     call = {
