@@ -49,12 +49,12 @@ def unfold(files: Files) -> dict[str, Told]:
 
 def _answered(history: Any) -> set[str]:
     """The calls of which the result is a message."""
-    found = set()
+    found = set[str | None]()
     for each in history if isinstance(history, list) else ():
         message = each.get("message") if isinstance(each, dict) else None
         if isinstance(message, dict) and message.get("role") == "tool":
-            found.add(str(message.get("toolCallId")))
-    return found
+            found.add(text_or_none(message.get("toolCallId")))
+    return {id_ for id_ in found if id_ is not None}
 
 
 def _messages(answered: Collection[str], said: Any) -> list[Message]:
@@ -76,7 +76,7 @@ def _messages(answered: Collection[str], said: Any) -> list[Message]:
     states = objects_of(left.pop("toolCallStates", None), "the states of its calls")
     for state in states:
         id_ = text_or_none(state.get("toolCallId"))
-        if state.get("output") is not None and str(id_) not in answered:
+        if state.get("output") is not None and id_ not in answered:
             pieces.append(_output(id_, names.get(id_), state["output"]))
     own = {k: v for k, v in {**kept(message), **kept(left)}.items() if v != []}
     if told := [each for each in map(_state, states) if each.keys() - {"toolCallId"}]:

@@ -48,6 +48,16 @@ def test_a_result_that_is_a_message_too_is_told_once_where_that_stands() -> None
     assert found[1:] == [Message("tool", "R", tool_call_id="c1")]
 
 
+def test_a_result_that_names_no_call_hides_none_of_those_that_lie_with_calls() -> None:
+    call = {key: value for key, value in CALL.items() if key != "id"}
+    state = {"toolCall": call, "status": "done", "output": OUTPUT}
+    found = told(
+        said("assistant", "", {"toolCallStates": [state, state]}, toolCalls=[call, call]),
+        said("tool", "R"),
+    )
+    assert texts(found) == [("assistant", ""), ("tool", "r"), ("tool", "r"), ("tool", "R")]
+
+
 def test_what_a_part_says_beside_its_text_is_kept() -> None:
     own = {"cache_control": {"type": "ephemeral"}}
     image = {"type": "imageUrl", "imageUrl": {"url": "https://x/a.png"}}
