@@ -193,11 +193,11 @@ def _messages(message: Any, blocks: Mapping[Any, JSONObject]) -> list[Message]:
 
 def _pieces(left: JSONObject, blocks: Mapping[Any, JSONObject]) -> list[runs.Piece]:
     """What a message says, taken away from it."""
-    names = left.pop("blocks", None)
+    names = list_of(left.pop("blocks", None) or [], "its blocks")
     pieces: list[runs.Piece] = []
     if isinstance(left.get("content"), str) and not names:
         pieces.append(runs.Text(left.pop("content")))
-    for name in names if isinstance(names, list) else []:
+    for name in names:
         found = blocks.get(name) if isinstance(name, str) else None
         pieces += [runs.File({"missing": name})] if found is None else _of_block(dict(found))
     return pieces

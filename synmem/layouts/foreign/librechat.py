@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from msgspec import structs
+
 from synmem.layouts.foreign import runs
 from synmem.layouts.foreign.named_files import each_ending
 from synmem.layouts.foreign.trees import LOST, Branches, Node, paths
 from synmem.layouts.foreign.values import (
     as_json,
+    id_of,
     kept,
     list_of,
     object_of,
@@ -186,18 +189,21 @@ def unfold_export(files: Files) -> dict[str, Told]:
     about = object_of(parse_json(data), "the export")
     id_ = text_of(about.pop("conversationId"), "its conversationId")
     said = about.pop("messages", None) or about.pop("messagesTree", None) or []
-    messages = _flat(list_of(said, "its messages"))
+    messages, odd = _flat(list_of(said, "its messages"))
     options = about.pop("options", None)
     if isinstance(options, dict):
         for key in ("promptPrefix", "system"):
             about[key] = options.pop(key, None)
         about["options"] = options
-    return {id_: unfold(id_, {"conversations": [about], "messages": messages})}
+    told = unfold(id_, {"conversations": [about], "messages": messages})
+    return {id_: structs.replace(told, messages=[*told.messages, *odd]) if odd else told}
 
 
-def _flat(messages: Sequence[Any]) -> list[Any]:
-    """The messages, and those that lie within as answers: each names what it answers."""
+def _flat(messages: Sequence[Any]) -> tuple[list[Any], list[Unreadable]]:
+    """The messages, and those that lie within as answers: each names what it answers; and whose
+    answers cannot be read."""
     found: list[Any] = []
+    odd: list[Unreadable] = []
     waiting = [*reversed(messages)]
     while waiting:
         each = waiting.pop()
@@ -209,8 +215,11 @@ def _flat(messages: Sequence[Any]) -> list[Any]:
                 waiting += [
                     {**one, **parent} if isinstance(one, dict) else one for one in answers[::-1]
                 ]
+            elif answers is not None:
+                id_ = id_of(each, len(found), "messageId")
+                odd.append(Unreadable(id_, f"message {id_}: its children are no list"))
         found.append(each)
-    return found
+    return found, odd
 
 
 def _misses(head: Head) -> str | None:

@@ -116,6 +116,13 @@ def test_a_block_that_is_gone_and_a_message_that_is_none_hide_nothing() -> None:
     assert (question.role, question.content) == ("user", "")
 
 
+@pytest.mark.parametrize("odd", ["a", {"0": "a"}, 3])
+def test_blocks_that_are_no_list_are_named_and_hide_no_other_message(odd: Any) -> None:
+    damaged = said("1", "assistant") | {"blocks": odd}
+    found = backup(damaged, said("2", "user", "a"), blocks=[block("a")])
+    assert contents(found.messages) == ["!", "a"]
+
+
 def topics(*listed: Any) -> list[list[str]]:
     database = {"topics": [*listed], "message_blocks": [block("a"), block("b")]}
     value = {"time": 1, "version": 4, "localStorage": {}, "indexedDB": database}

@@ -10,7 +10,7 @@ from hypothesis import given
 from synmem.layouts.foreign import librechat
 from synmem.layouts.foreign.librechat import unfold
 from synmem.messages import Message, Unreadable
-from tests.layouts.foreign.folders import unfolded
+from tests.layouts.foreign.folders import contents, unfolded
 from tests.layouts.foreign.odd import documents, is_well_told
 from tests.layouts.test_fixtures import FIXTURES, compare_told
 
@@ -165,3 +165,10 @@ def test_an_export_nested_deeply_is_read() -> None:
     for n in range(300):
         deep = {**spoken(str(n), None, 1), "children": [deep]}
     assert len(exported([deep]).messages) == 301
+
+
+@pytest.mark.parametrize("odd", [{"0": spoken("b", "a", 2)}, "b", 3, True])
+def test_answers_that_are_no_list_are_named_and_hide_nothing(odd: Any) -> None:
+    told = exported([{**spoken("a", None, 1), "children": odd}, spoken("c", "a", 3)])
+    assert contents(told.messages) == ["a", "c", "!"]
+    assert told.messages[-1].reason == "message a: its children are no list"
