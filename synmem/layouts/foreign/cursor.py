@@ -89,18 +89,20 @@ _NAMED: Final = (
 
 
 def _end(way: str) -> str:
-    """The first or the last bubble that is there."""
-    key = _NAMED.format(what="b.key", join="CROSS JOIN", rest=f"ORDER BY h.key {way} LIMIT 1")
-    return f"(SELECT e.value FROM cursorDiskKV AS e WHERE e.key = {key})"
+    """The key of the first or the last bubble that is there."""
+    return _NAMED.format(what="b.key", join="CROSS JOIN", rest=f"ORDER BY h.key {way} LIMIT 1")
 
 
 _GONE: Final = _NAMED.format(what="count(*)", join="LEFT JOIN", rest="WHERE b.key IS NULL")
 _HEADS: Final = (
-    f"SELECT c.id, c.said, {_end('ASC')}, {_end('DESC')}, {_GONE} FROM ("
+    "SELECT o.id, o.said, o.first, f.value, o.last, l.value, o.gone FROM ("
+    f"SELECT c.id, c.said, {_end('ASC')} AS first, {_end('DESC')} AS last, {_GONE} AS gone FROM ("
     "SELECT k.id, k.said, CASE json_valid(k.text) WHEN 1 THEN k.text ELSE '{}' END AS text FROM ("
     "SELECT w.value AS id, k.value AS said, CAST(k.value AS TEXT) AS text "
     f"FROM {_WANTED} CROSS JOIN cursorDiskKV AS k WHERE k.key = {_COMPOSER} || w.value"
-    ") AS k) AS c"
+    ") AS k) AS c LIMIT -1"  # so that each key is looked up once
+    ") AS o LEFT JOIN cursorDiskKV AS f ON f.key = o.first "
+    "LEFT JOIN cursorDiskKV AS l ON l.key = o.last"
 )
 
 
@@ -161,7 +163,7 @@ def unfold(conversation: str, found: _Rows) -> Told:
 
 def head(conversation: str, found: _Rows) -> Told:
     """The same with its first message and its last one alone."""
-    for value, *ends, gone in found.get("heads", ()):
+    for value, first, first_said, last, last_said, gone in found.get("heads", ()):
         composer = _json(value, "its composer")
         if composer is None:
             continue
@@ -169,11 +171,21 @@ def head(conversation: str, found: _Rows) -> Told:
         headers = _headers(composer)
         if not headers:
             return _composer(composer, {})
-        messages = [each for end in ends for each in _said(conversation, end, {})]
+        ends = [
+            (first_said, _header(conversation, first, headers)),
+            (last_said, _header(conversation, last, headers[::-1])),
+        ]
+        messages = [each for end, named in ends for each in _said(conversation, end, named)]
         if not messages and gone < len(headers):
             messages.append(Unreadable(conversation, "it begins and ends with nothing"))
         return _about(composer, messages, gone)
     return _tab(found)
+
+
+def _header(conversation: str, key: Any, headers: Iterable[JSONObject]) -> JSONObject:
+    """The first of the headers that names the bubble of that key."""
+    bubble = str(key).removeprefix(f"bubbleId:{conversation}:")
+    return next((each for each in headers if each.get("bubbleId") == bubble), {})
 
 
 def _headers(composer: JSONObject) -> list[JSONObject]:

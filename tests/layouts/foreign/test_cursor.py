@@ -336,6 +336,35 @@ def test_a_listing_reads_only_the_ends_of_a_conversation(tmp_path: Path) -> None
     run(main())
 
 
+@pytest.mark.parametrize("key", ["bubbles", "bubble:s ' %_"])
+def test_a_listing_knows_a_bubble_whose_type_stands_only_in_the_header(
+    tmp_path: Path, key: str
+) -> None:
+    path = copied(tmp_path)
+    with database(path) as db:
+        bubbles = [{"text": text, "createdAt": 1790000001000} for text in ("one", "two")]
+        add(db, key, ..., *bubbles, ...)
+    assert [(each.role, each.content) for each in read(path, key)] == [
+        ("user", "one"),
+        ("user", "two"),
+    ]
+
+    async def main() -> None:
+        async with opened(path) as store:
+            found = (await details(store))[key]
+            assert found.first_at == found.last_at == AT
+            with database(path) as db:
+                (rows,) = [
+                    db.execute(on(sql, 1), [key]).fetchall()
+                    for sql in fit_of(db, "cursor").plan.heads.values()
+                    if "composerData" in sql
+                ]
+            told = head(key, {"heads": [row[1:] for row in rows]})
+            assert [type(each) for each in told.messages] == [Message, Message]
+
+    run(main())
+
+
 def test_the_state_of_an_editor_without_chats_is_not_cursors(tmp_path: Path) -> None:
     path = tmp_path / "state.vscdb"
     with database(path) as db:
@@ -394,7 +423,8 @@ def test_anything_at_all_is_told_or_named(
             value = json.dumps(one)
             found = {"composers": [[json.dumps(each)]], "bubbles": [["a", value]]}
             assert is_well_told(lambda found=found: unfold("c", found))  # type: ignore[misc]
-            heads = {"heads": [[json.dumps(each), value, None, 1]]}
+            ends = ["bubbleId:c:a", value, None, None]
+            heads = {"heads": [[json.dumps(each), *ends, 1]]}
             assert is_well_told(lambda heads=heads: head("c", heads))  # type: ignore[misc]
             tabs = {"tabs": [[json.dumps({"bubbles": [one, each]})], [value]]}
             assert is_well_told(lambda tabs=tabs: unfold("c", tabs))  # type: ignore[misc]
