@@ -4,8 +4,9 @@ log of operations in a `.jsonl`, which is the newer where both are there.
 A request is a user's message and the answer of many parts to it. Which calls were made, and what
 came back, Copilot alone says, in rounds beside the parts; other extensions say what was shown. A
 request that was taken back is left out and counted; with it the session is a branch. Drafts, what
-the editor shows otherwise than as text, and what Copilot put around the words are left out. What
-has no word of ours lies in `extra["vscode_chat"]`.
+the editor shows otherwise than as text, and what Copilot put around the words are left out: of a
+request's `message` all but the text, of the result's metadata `renderedUserMessage`,
+`renderedGlobalContext` and `codeBlocks`. What has no word of ours lies in `extra["vscode_chat"]`.
 """
 
 import re
@@ -134,12 +135,13 @@ def _messages(said: Any) -> list[Message]:
     variables = left.pop("variableData", None)
     sent = variables.get("variables") if isinstance(variables, dict) else None
     pieces = [runs.Text(text_of(text, "its text")), *map(_sent, objects_of(sent, "what was sent"))]
-    own = kept({key: left.get(key) for key in ("requestId", "agent", "modelId")})
-    found = runs.messages_of(pieces, NAME, role="user", created_at=at, extra=own)
+    left.pop("isHidden", None)
+    answer: list[Message] = []
     if left.get("response") or left.get("result"):
         of_answer, own = answered(left)
-        found += runs.messages_of(of_answer, NAME, created_at=at, extra=own)
-    return found
+        answer = runs.messages_of(of_answer, NAME, created_at=at, extra=own)
+    own = {key: value for key, value in kept(left).items() if value not in ("", [], {})}
+    return [*runs.messages_of(pieces, NAME, role="user", created_at=at, extra=own), *answer]
 
 
 def _sent(variable: JSONObject) -> runs.Piece:

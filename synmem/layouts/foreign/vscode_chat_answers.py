@@ -22,22 +22,39 @@ _SILENT: Final = frozenset({
 """Parts between which a text goes on: they show where something is, or that something goes on."""
 
 
+_OF_ANSWER: Final = (
+    "responseId", "modelState", "vote", "voteDownReason", "followups", "contentReferences",
+    "codeCitations", "usedContext",
+)  # fmt: skip
+"""What a request says of its answer."""
+
+_TOLD: Final = frozenset({
+    "toolCallRounds", "toolCallResults", "renderedUserMessage", "renderedGlobalContext",
+    "codeBlocks",
+})  # fmt: skip
+"""Metadata of a result that is told, or large and made of what is."""
+
+
 def answered(request: JSONObject) -> tuple[list[runs.Piece], JSONObject]:
-    """What an answer says, and what else of it is to be kept."""
-    result = request.get("result")
+    """What an answer says, and what else of it is to be kept; both are taken away from the
+    request."""
+    result = request.pop("result", None)
     result = object_of(result, "its result") if result is not None else {}
     metadata = result.pop("metadata", None)
     rounds = metadata.get("toolCallRounds") if isinstance(metadata, dict) else None
     results = metadata.get("toolCallResults") if isinstance(metadata, dict) else None
     told = _Rounds(objects_of(rounds, "its rounds"), results if isinstance(results, dict) else {})
-    response = request.get("response")
+    response = request.pop("response", None)
     shown = [] if response is None else list_of(response, "the parts of its response")
     parts = [_as_object(each) for each in shown]
     invoked = sum(part.get("kind") == _INVOKED for part in parts)
     rounds_alone = told.rounds and invoked != len(told.calls)
     pieces = [*(told.all() if rounds_alone else _shown(parts, told))]
-    own = {key: request.get(key) for key in ("responseId", "modelState", "vote")}
-    return pieces, kept({**own, **result})
+    own = {key: request.pop(key, None) for key in _OF_ANSWER}
+    if isinstance(metadata, dict):
+        metadata = kept(metadata, _TOLD)
+    every = kept({**result, **kept(own), "metadata": metadata})
+    return pieces, {key: value for key, value in every.items() if value not in ("", [], {})}
 
 
 def _as_object(part: Any) -> JSONObject:

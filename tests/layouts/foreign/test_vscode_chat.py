@@ -138,6 +138,39 @@ def test_an_answer_that_failed_is_one_and_one_that_did_not_come_is_none() -> Non
     assert answer() == []
 
 
+def test_what_else_a_request_and_its_result_say_is_kept() -> None:
+    asked = {
+        "slashCommand": {"name": "fix"},
+        "editedFileEvents": [{"uri": {"path": "/x/a.py"}, "eventKind": 1}],
+        "isCanceled": True,
+    }
+    answered = {
+        "contentReferences": [{"kind": "reference", "reference": {"path": "/x/b.py"}}],
+        "codeCitations": [{"license": "MIT"}],
+        "followups": [{"kind": "reply", "message": "More?"}],
+        "voteDownReason": "other",
+    }
+    known = {"summary": {"text": "They talked."}, "promptTokens": 12}
+    large = {
+        "renderedUserMessage": "long",
+        "renderedGlobalContext": "long",
+        "codeBlocks": [{"code": "x"}],
+    }
+    result = {"details": "GPT · 1x", "metadata": {**known, **large, "toolCallRounds": []}}
+    empty = {"usedContext": None, "timings": {}, "confirmation": "", "variableData": {}}
+    one = request("q", {"value": "A"}, result=result, **asked, **answered, **empty)
+    question, answer = messages("vscode_chat", {NAME: state(one)})
+    assert question.extra == {"vscode_chat": {"requestId": "r-q", **asked}}
+    own = {"details": "GPT · 1x", **answered, "metadata": known}
+    assert answer.extra == {"vscode_chat": own}
+
+
+def test_of_a_request_without_an_answer_all_stands_beside_the_question() -> None:
+    cancelled = {"modelState": {"value": 2}, "responseId": "x"}
+    [question] = messages("vscode_chat", {NAME: state(request("q", **cancelled))})
+    assert question.extra == {"vscode_chat": {"requestId": "r-q", **cancelled}}
+
+
 def test_images_files_and_selections_go_with_a_question() -> None:
     image = {
         "kind": "image",
