@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -215,3 +216,44 @@ def test_a_session_whose_first_line_is_spoilt_is_told(
     result = run("export", "-p", str(copied))
     assert result.exit_code == 6
     assert result.stdout.count('"role":') == said - lost
+
+
+@pytest.mark.parametrize("odd", [None, {}, [], 3])
+@pytest.mark.parametrize(
+    ("layout", "file", "keys"),
+    [
+        ("big_agi", "big-agi-export/conversations_all_2026-09-21.agi.json", ["conversations"]),
+        ("gemini_contents", "gemini-contents/checkpoint-tools.json", ["history"]),
+        ("gemini_contents", "gemini-contents/request.json", ["contents"]),
+        ("haystack", "haystack-json/messages.json", ["plain"]),
+        ("haystack", "haystack-json/messages.json", []),
+        ("langchain", "langchain-file/tools.json", []),
+        ("pydantic_ai", "pydantic-ai-json/tools.json", []),
+        (
+            "text_generation_webui",
+            "text-generation-webui/user_data/logs/instruct/20260921-14-19-20.json",
+            ["internal"],
+        ),
+    ],
+)
+def test_what_stands_in_the_place_of_the_first_element_hides_no_other(
+    layout: str, file: str, keys: list[str], odd: Any, tmp_path: Path
+) -> None:
+    value = said = json.loads((FIXTURES / file).read_bytes())
+    for key in keys:
+        said = said[key] if isinstance(said, dict) else said
+    said[0 if isinstance(said, list) else next(iter(said))] = odd
+    assert unfolded(layout, {"a.json": value})
+    (tmp_path / "a.json").write_text(json.dumps(value))
+    result = run("export", "-p", str(tmp_path))
+    assert result.exit_code in (0, 6), result.stderr  # an empty one says nothing in some layouts
+    assert '"role":' in result.stdout
+
+
+@pytest.mark.parametrize("odd", [None, 3, ["x"]])
+def test_a_session_of_continues_whose_id_is_spoilt_is_called_as_its_file(odd: Any) -> None:
+    name = "e370a2bb-14a0-4691-abbe-fa24673f726c.json"
+    value = json.loads(files_of("continue-sessions", "sessions")[name])
+    assert [*unfolded("continue_dev", {name: {**value, "sessionId": odd}})] == [
+        name.removesuffix(".json")
+    ]

@@ -19,7 +19,7 @@ from synmem.layouts.foreign.values import (
     text_of,
     text_or_none,
 )
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import Head, least
 from synmem.layouts.shapes import Files, Folder, Told
 from synmem.messages import Holds, JSONObject, Message, parse_json
 
@@ -123,15 +123,18 @@ def _result(left: JSONObject) -> runs.Piece:
 
 def _misses(head: Head) -> str | None:
     value = head.value
-    if isinstance(value, dict) and isinstance(value.get("conversations"), list):
-        value = next(iter(value["conversations"]), None)
-    messages = value.get("messages") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or not isinstance(messages, list):
+    several = value.get("conversations") if isinstance(value, dict) else None
+    return least(_lacks, several if isinstance(several, list) else [value])
+
+
+def _lacks(said: Any) -> str | None:
+    messages = said.get("messages") if isinstance(said, dict) else None
+    if not isinstance(messages, list):
         return None
-    first = next((each for each in messages if isinstance(each, dict)), {})
-    if "fragments" not in first and "systemPurposeId" not in value:
+    has_fragments = any(isinstance(each, dict) and "fragments" in each for each in messages)
+    if not has_fragments and "systemPurposeId" not in said:
         return None
-    return "" if "id" in value else "its conversations have no id"
+    return "" if "id" in said else "its conversations have no id"
 
 
 SHAPES: Final = {

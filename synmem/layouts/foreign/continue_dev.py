@@ -109,7 +109,7 @@ def _misses(head: Head) -> str | None:
         return None
     if not {"workspaceDirectory", "title"} & said.keys():
         return None
-    return "" if isinstance(said.get("sessionId"), str) else "it has no sessionId"
+    return "" if "sessionId" in said else "it has no sessionId"
 
 
 SHAPES: Final = {

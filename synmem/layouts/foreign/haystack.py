@@ -104,9 +104,13 @@ _NOTHING: Final = object()
 
 def _misses(head: Head) -> str | None:
     value = head.value
-    if isinstance(value, dict) and value:
-        value = next(iter(value.values()))
-    return least(lambda each: _lacks(each, whole=head.whole), value)
+    lists = [*value.values()] if isinstance(value, dict) else [value]
+    found = [least(lambda each: _lacks(each, whole=head.whole), said) for said in lists]
+    fit = [why for why in found if why is not None]
+    # Behind another value, one of two is a field of something else.
+    if not fit or (found[0] is None and len(fit) <= len(lists) // 2):
+        return None
+    return min(fit)
 
 
 def _lacks(said: Any, *, whole: bool) -> str | None:

@@ -141,14 +141,17 @@ def _attached(attachment: JSONObject) -> runs.Piece:
     return runs.File(attachment)
 
 
+def _is_pair(row: Any) -> bool:
+    return isinstance(row, list) and len(row) == 2
+
+
 def _misses(head: Head) -> str | None:
     said = head.value
     if not isinstance(said, dict):
         return None
     for rows, shown in (("internal", "visible"), ("data", "data_visible")):
         if isinstance(said.get(rows), list) and next(iter(said)) == rows:
-            pair = said[rows][0] if said[rows] else ["", ""]
-            if not isinstance(pair, list) or len(pair) != 2:
+            if said[rows] and not any(map(_is_pair, said[rows])):
                 return None
             if shown in said:
                 return ""

@@ -80,3 +80,12 @@ def test_a_conversation_that_is_no_list_is_named_and_hides_no_other() -> None:
         "a": [("user", "x")],
         "b": [("!", "conversation b: its messages are no list")],
     }
+
+
+def test_one_conversation_of_several_may_be_odd_and_a_field_of_something_else_is_none() -> None:
+    hello = [said("user", {"text": "hello"})]
+    assert unfolded("haystack", {"a.json": {"a": None, "b": hello, "c": hello}}).keys() >= {
+        "b",
+        "c",
+    }
+    assert unfolded("haystack", {"a.json": {"id": "x", "messages": hello}}) == {}
