@@ -61,7 +61,7 @@ def _messages(left: JSONObject) -> list[Message]:
     at = take_number(left, "created_at")
     parts = objects_of(json_of(left.pop("parts", None), "its parts"), "its parts")
     pieces = [_piece(part) for part in parts]
-    if role == "tool" and all(isinstance(each, runs.Other) for each in pieces):
+    if role == "tool" and all(isinstance(each, runs.Aside) for each in pieces):
         return []
     left["is_summary_message"] = left.get("is_summary_message") or None
     return runs.messages_of(
@@ -90,7 +90,7 @@ def _piece(part: JSONObject) -> runs.Piece:
         return runs.Text(_shown(data), part)
     if kind in ("image_url", "binary"):
         return _image(kind, data) or runs.File(part)
-    return runs.Other(part)
+    return runs.Aside(part) if kind == "finish" else runs.Other(part)
 
 
 def _own(kind: str, data: JSONObject) -> JSONObject | None:

@@ -93,6 +93,6 @@ def as_typed(typed: str | list[runs.Piece], sent: list[runs.Piece]) -> Iterator[
         yield from typed
     for each in sent:
         if isinstance(each, runs.Text):
-            yield runs.Other(each.own or {"text": each.text})
+            yield runs.Aside(each.own or {"text": each.text})
         else:
             yield each

@@ -83,7 +83,7 @@ def _messages(record: JSONObject) -> list[Message]:
     if isinstance(content, str):
         content = json_of(content, "its content")
     pieces = [_piece(dict(part)) for part in objects_of(content, "its content")]
-    if pieces and all(isinstance(each, runs.Other) for each in pieces):
+    if pieces and all(isinstance(each, runs.Aside) for each in pieces):
         return []  # what Goose itself said: that it compacted the conversation, or asks for leave
     return runs.messages_of(
         pieces, NAME, role=role, created_at=at,
@@ -105,7 +105,13 @@ def _piece(part: JSONObject) -> runs.Piece:
         return _call(part)
     if kind == "toolResponse":
         return _result(part)
-    return runs.Other(part)
+    return runs.Aside(part) if kind in _OF_PROGRAM else runs.Other(part)
+
+
+_OF_PROGRAM: Final = frozenset({
+    "actionRequired", "contextLengthExceeded", "conversationCompacted", "summarizationRequested",
+    "systemNotification", "toolConfirmationRequest",
+})  # fmt: skip
 
 
 def _image(part: JSONObject) -> runs.Piece:

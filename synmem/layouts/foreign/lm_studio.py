@@ -139,7 +139,7 @@ def _pieces(part: JSONObject) -> Iterator[runs.Piece]:
         text = runs.compact(left.pop("content", ""))
         yield runs.Result(id_, name, text, left or None)
     else:
-        yield runs.Other(part)
+        yield runs.Aside(part) if kind == "text" else runs.Other(part)
 
 
 def _misses(head: Head) -> str | None:

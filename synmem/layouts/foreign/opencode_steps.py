@@ -128,7 +128,9 @@ def _of_parts(parts: Iterable[Part]) -> tuple[list[runs.Piece], list[Unreadable]
 def _of_part(part: JSONObject) -> list[runs.Piece]:
     kind = text_of(part.get("type"), "its type")
     part = {key: item for key, item in part.items() if key not in ("sessionID", "messageID")}
-    if kind == "text" and not part.get("synthetic"):
+    if kind in _OF_PROGRAM or (kind == "text" and part.get("synthetic")):
+        return [runs.Aside(part)]
+    if kind == "text":
         return [runs.Text(text_of(part.pop("text", None), "its text"), part)]
     if kind == "reasoning":
         return [runs.Reasoning(part)]
@@ -137,6 +139,11 @@ def _of_part(part: JSONObject) -> list[runs.Piece]:
     if kind == "tool":
         return _used(part, "callID", "tool")
     return [runs.Other(part)]
+
+
+_OF_PROGRAM: Final = frozenset({
+    "compaction", "patch", "retry", "snapshot", "step-finish", "step-start",
+})  # fmt: skip
 
 
 def _file(file: JSONObject, place: str) -> runs.Piece:

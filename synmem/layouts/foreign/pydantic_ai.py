@@ -107,7 +107,7 @@ def _content(said: Any) -> runs.Piece:
         return runs.Text(said["content"], kept(left))
     if kind is None:
         return runs.Text(runs.compact(said))
-    return runs.Other(kept(left)) if kind == "cache-point" else _file(left)
+    return runs.Aside(kept(left)) if kind == "cache-point" else _file(left)
 
 
 def _file(left: JSONObject) -> runs.Piece:

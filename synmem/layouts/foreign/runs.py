@@ -62,13 +62,19 @@ class File(NamedTuple):
     own: JSONObject
 
 
-class Other(NamedTuple):
-    """A part that is not listed."""
+class Aside(NamedTuple):
+    """What the program put there of its own accord: nobody said it."""
 
     own: JSONObject
 
 
-Piece = Text | Reasoning | Image | Call | Result | File | Other
+class Other(NamedTuple):
+    """A part that is not listed: of a kind that is not known, or damaged."""
+
+    own: JSONObject
+
+
+Piece = Text | Reasoning | Image | Call | Result | File | Aside | Other
 
 
 class _Turn:
@@ -95,10 +101,10 @@ def messages_of(
 ) -> list[Message]:
     """The messages of a record with these parts. Each has `record`, the first one also `extra`,
     under the layout's name. Where `whole`, what comes after a call stays in its message, if the
-    call has no result yet. None where a user's record has no part that is listed; an answer
-    without any is a message without text, and one that is only results is those."""
+    call has no result yet. None where a user's record has no part, or only what the program put
+    there; what else has no text is a message without one, and what is only results is those."""
     said = [*pieces]
-    if role == "user" and all(isinstance(each, Other) for each in said):
+    if role == "user" and all(isinstance(each, Aside) for each in said):
         return []
     messages: list[Message] = []
     for turn in _turns(said, whole):

@@ -173,7 +173,7 @@ def _pieces(block: JSONObject) -> Iterator[runs.Piece]:
         texts = [each["text"] for each in own if isinstance(each.get("text"), str)]
         yield runs.Text("".join(texts), block)
     else:
-        yield runs.Other(block)
+        yield runs.Aside(block) if "cachePoint" in block else runs.Other(block)
 
 
 def _call(call: JSONObject) -> runs.Call:

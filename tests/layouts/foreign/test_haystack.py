@@ -68,9 +68,9 @@ def test_before_version_2_9_the_content_was_a_text() -> None:
 
 
 def test_a_message_that_cannot_be_read_is_named_and_hides_no_other() -> None:
-    odd = [{"meta": {}}, said("user", {"text": 3}), said("user", 4), {"role": 1, "content": "x"}]
+    odd = [{"meta": {}}, said("user", 4), {"role": 1, "content": "x"}]
     found = messages("haystack", {"a.json": [said("user", {"text": "a"}), *odd]})
-    assert [type(each) for each in found] == [Message, Unreadable, Unreadable, Unreadable]
+    assert [type(each) for each in found] == [Message, *[Unreadable] * 3]
     assert found[1].reason == "message 1: no 'role'"
 
 
@@ -89,3 +89,9 @@ def test_one_conversation_of_several_may_be_odd_and_a_field_of_something_else_is
         "c",
     }
     assert unfolded("haystack", {"a.json": {"id": "x", "messages": hello}}) == {}
+
+
+def test_a_question_whose_text_is_damaged_is_one_that_keeps_it() -> None:
+    [found] = messages("haystack", {"a.json": [said("user", {"text": ["hello"]})]})
+    own = {"haystack": {"blocks": [{"text": ["hello"]}]}}
+    assert found == Message("user", "", extra=own)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from synmem.layouts.foreign.runs import (
+    Aside,
     Call,
     File,
     Image,
@@ -77,7 +78,14 @@ def test_a_record_without_parts_is_a_message_only_where_it_is_an_answer() -> Non
     assert told(Other({"error": 1})) == [
         Message("assistant", "", extra={"x": {"blocks": [{"error": 1}]}})
     ]
-    assert told(role="user") == told(Other({"step": 1}), role="user") == []
+    assert told(role="user") == told(Aside({"step": 1}), role="user") == []
+
+
+def test_a_question_of_which_no_part_can_be_told_is_a_message_that_keeps_them() -> None:
+    own = [{"text": ["damaged"]}, {"step": 1}]
+    assert told(Other(own[0]), Aside(own[1]), role="user") == [
+        Message("user", "", extra={"x": {"blocks": own}})
+    ]
     assert told(Text(""), role="user") == [Message("user", "")]
     assert told(File({"name": "a"}), role="user") == [
         Message("user", "", extra={"x": {"blocks": [{"name": "a"}]}})

@@ -89,6 +89,9 @@ def test_blocks_are_text_images_files_calls_and_results() -> None:
     assert texts(one(document, role="user")) == [("user", "")]
     nothing = said(0, "user", {"cachePoint": {"type": "default"}})
     assert unfolded("strands", session(nothing)) == {}
+    [damaged] = one({"text": ["a"]}, role="user")
+    assert (damaged.role, damaged.content) == ("user", "")
+    assert damaged.extra["strands"]["blocks"] == [{"text": ["a"]}]
 
 
 def test_a_result_is_its_texts_and_keeps_the_rest() -> None:

@@ -131,7 +131,8 @@ def test_an_image_is_a_part(image: Any, url: str | None) -> None:
 
 def test_an_answer_without_text_is_a_message_and_a_question_only_where_something_is_sent() -> None:
     found = told(user({"Mention": {"content": "x"}}), agent(), user("Odd", {"New": 1}), user())
-    assert contents(found) == [("user", ""), ("assistant", "")]
+    assert contents(found) == [("user", ""), ("assistant", ""), ("user", "")]
+    assert found.messages[2].extra["zed"]["blocks"] == [{"type": "Odd"}, {"New": 1}]
 
 
 def test_what_cannot_be_read_is_named_and_hides_no_other() -> None:
@@ -165,7 +166,7 @@ def test_messages_of_earlier_versions_are_told_too() -> None:
     )  # fmt: skip
     assert contents(found) == [
         ("user", "Hi"), ("assistant", "Let me see."), ("tool", "21"), ("tool", "22"),
-        ("assistant", "It is 21."), ("system", "s"),
+        ("assistant", "It is 21."), ("system", "s"), ("user", ""),
     ]  # fmt: skip
     assert found.messages[0].extra == {"zed": {"id": 0, "context": "<ctx>"}}
     assert found.messages[1].tool_calls == [{"id": "c", "name": "f", "arguments": {"a": 1}}]
