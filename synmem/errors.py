@@ -14,6 +14,7 @@ SynmemError
 │   │   └── Busy          another process is at work on it, and holds its lock
 │   ├── AccessDenied      will not work until you fix it (exit 5)
 │   ├── StoreNotFound     the file or table that was named is not there (exit 3)
+│   │   └── Emptied       the folder is there, and no conversation in it (any more)
 │   ├── ConversationNotFound  (exit 3)
 │   ├── CorruptData       the store itself cannot be read as what it should be
 │   │   └── UnknownLayout what lies there is of no layout that is known, or not of the one named
@@ -112,6 +113,11 @@ class StoreNotFound(StoreError):
     """The file, table or folder that was named is not there."""
 
     kind = "not_found"
+
+
+class Emptied(StoreNotFound):
+    """The folder that was named, as one of a layout or of a known program, is there, and has
+    nothing (any more) that may be a conversation."""
 
 
 class ConversationNotFound(StoreError):

@@ -309,6 +309,20 @@ def found(name: str, machine: Machine | None = None) -> list[Found]:
     return list(there.values())
 
 
+def is_emptied(name: str, machine: Machine | None = None) -> bool:
+    """Whether a folder in which the program of that place keeps conversations is there, while
+    nothing is `found` in any; not where something in it may not be looked into."""
+    machine = machine or this_machine()
+    spots = [spot for spot in PLACES[name].spots if spot.holds]
+    folders = [Path(path).absolute() for spot in spots for path in paths(spot.at, machine)]
+    barred: list[OSError] = []
+    there = [each for each in folders if _is_folder(each)]
+    for each in there:
+        for _ in os.walk(each, onerror=barred.append):
+            pass
+    return bool(there) and not barred
+
+
 def meant(there: Iterable[Found]) -> list[Found]:
     """Of what is there, and can be read, that of the lowest rank."""
     read = [each for each in there if each.is_read]
@@ -365,6 +379,13 @@ def _is_there(path: Path, holds: tuple[str, ...]) -> bool:
         if not holds:
             return path.is_file() and path.stat().st_size > 0
         return path.is_dir() and _may_hold(path, holds)
+    except OSError:
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
     except OSError:
         return False
 

@@ -17,7 +17,7 @@ from synmem import addresses, folders
 from synmem.addresses import check_scheme, home, hosts_and_path, is_address, without_own
 from synmem.backends import BACKENDS
 from synmem.config import Config, load
-from synmem.errors import ProfileError, ProfileNotFound, StoreNotFound, UsageError
+from synmem.errors import Emptied, ProfileError, ProfileNotFound, StoreNotFound, UsageError
 from synmem.masking import mask, mask_settings, mask_with, userinfo_end, with_password
 from synmem.settings import (
     KEYS,
@@ -311,7 +311,7 @@ def _at_place(name: str, config: Config) -> Profile:
 
 
 def _nothing_there(place: str, title: str, there: "Sequence[Found]") -> StoreNotFound:
-    from synmem.places import looked_at
+    from synmem.places import is_emptied, looked_at
 
     if there:
         return StoreNotFound(
@@ -323,7 +323,8 @@ def _nothing_there(place: str, title: str, there: "Sequence[Found]") -> StoreNot
             f"{title} keeps its conversations in the folder of each project",
             hint="`synmem discover FOLDER` finds them",
         )
-    return StoreNotFound(
+    kind = Emptied if is_emptied(place) else StoreNotFound
+    return kind(
         f"no conversations of {title} are on this machine", hint=f"looked for {', '.join(looked)}"
     )
 

@@ -1,5 +1,6 @@
 """`synmem migrate`: copy conversations from one store to another, and prove it."""
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +16,7 @@ from synmem.cli.moving import (
 )
 from synmem.cli.options import ConfirmOption, IdAsOption, MatchOption, YesOption
 from synmem.cli.run import Session, command
-from synmem.errors import UsageError
+from synmem.errors import Emptied, UsageError
 
 if TYPE_CHECKING:
     from synmem.cli.moving import Order
@@ -92,7 +93,11 @@ async def migrate(
     from synmem.cli.times import optional_moment
     from synmem.operations.moving.transfer import Options
 
-    ours, theirs = session.resolve(source), session.resolve_other(dest, to_layout)
+    try:
+        ours = session.resolve(source)
+    except Emptied as error:
+        ours = _nothing(session, source, error, archive=archive)
+    theirs = session.resolve_other(dest, to_layout)
     if _same(ours, theirs):
         raise UsageError(f"{ours.where} and {theirs.where} are the same store")
     options = Options(
@@ -112,12 +117,31 @@ async def migrate(
     order = Order(options, left, proof, not no_backup, source=ours, id_as=named)
     check_files(order, [ours.file], theirs.file)
     _ask(ours, theirs, order, yes=yes, confirmed=confirm)
-    async with session.open_profile(
-        ours, write=move and not dry_run, planning=move and dry_run
-    ) as store:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            opened = session.open_profile(
+                ours, write=move and not dry_run, planning=move and dry_run
+            )
+            store = await stack.enter_async_context(opened)
+        except Emptied as error:
+            ours = _nothing(session, ours.where, error, archive=archive)
+            store = await stack.enter_async_context(session.open_profile(ours))
+        if ours.backend == "memory":
+            store.name = ours.name  # in the receipt: what was named
         if match is None:
             await session.tell_others(store)
         return await run(session, store, theirs, order)
+
+
+def _nothing(session: Session, name: str, error: Emptied, *, archive: bool) -> "Profile":
+    """An empty store in the place of a source in which there is nothing any more: an archive has
+    what was there, and all is well. Otherwise it is the error that it is."""
+    from synmem.profiles import Profile
+
+    if not archive:
+        raise error
+    session.note(f"nothing to archive: {error}")
+    return Profile(name, "memory", {})
 
 
 def _same(ours: "Profile", theirs: "Profile") -> bool:

@@ -146,6 +146,50 @@ def test_claude_code_is_archived_while_it_works_and_after_it_deletes(
     }
 
 
+def test_a_source_that_was_emptied_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("SYNMEM_CONFIG", str(tmp_path / "config.toml"))
+    folder, archive = tmp_path / "projects", tmp_path / "archive.db"
+    by_path = f"{folder}?layout=claude_code"
+    file = folder / claude.FILE
+    file.parent.mkdir(parents=True)
+    made = run("profile", "add", "mine", by_path)
+    assert made.exit_code == 0, made.stderr
+    file.write_bytes(claude_lines(claude.asked("u1", None, "q")))
+    sources = ("claude-code", by_path, "mine")
+    for source in sources:
+        archived(source, archive)
+    for prune in (lambda: file.write_bytes(b""), file.unlink, file.parent.rmdir):
+        prune()
+        for source in sources:
+            told, receipt = archived(source, archive)
+            assert told.startswith("nothing to archive: "), told
+            assert "0 conversations; 0 messages written" in told
+            assert receipt["conversations"] == []
+            assert receipt["source"] in (str(folder), by_path, "claude-code")
+            assert run("migrate", source, archive).exit_code == 3
+    assert said(archive) == {claude.SESSION: ["q"]}
+
+
+def test_a_source_that_is_not_there_or_not_what_it_was_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path))
+    folder, archive = tmp_path / "projects", tmp_path / "archive.db"
+    by_path = f"{folder}?layout=claude_code"
+    for source, code in (("claude-code", 3), (by_path, 2)):
+        assert run("migrate", source, archive, "--archive").exit_code == code
+    file = folder / claude.FILE
+    file.parent.mkdir(parents=True)
+    assert run("migrate", folder, archive, "--archive").exit_code == 1  # named as nobody's
+    file.write_bytes(b"something else")
+    for source in ("claude-code", by_path):
+        assert run("migrate", source, archive, "--archive").exit_code == 1
+    assert not archive.exists()
+
+
 def test_a_dry_run_says_what_each_would_become(tmp_path: Path) -> None:
     source = webui(tmp_path / "webui.db", ("one", "T", ["q", "a"]), ("two", "T", ["x"]))
     archive = tmp_path / "archive.db"

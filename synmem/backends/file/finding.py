@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from synmem.backends.file.members import Member, Place
-from synmem.errors import CorruptData, UnknownLayout
+from synmem.errors import CorruptData, Emptied, UnknownLayout
 from synmem.layouts import naming, registry
 from synmem.layouts.heads import SIZE, Head
 from synmem.layouts.shapes import Export, Folder
@@ -40,6 +40,8 @@ class Found(NamedTuple):
     """What is like a layout's, and what it lacks: words for a person."""
     broken: list[CorruptData]
     """Why files cannot be read of which somebody might be told by how they begin."""
+    is_bare: bool
+    """Whether it is sure that no file that is called like a layout's has anything in it."""
 
 
 def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, None, Found]:
@@ -48,26 +50,29 @@ def look(place: Place, layout: str | None, *, alone: bool) -> Generator[None, No
     members = place.members()
     names = [*members]
     heads = Heads(place)
-    found = Found([], [], heads.broken)
+    fits: list[FilesFit] = []
+    almost: list[str] = []
+    is_bare = not place.closed
     for name in registry.named("file") if layout is None else [layout]:
         for shape in registry.shapes(name, "file"):
             assert isinstance(shape, Export | Folder)
             yield
             groups = groups_of(shape, names, alone=alone)
+            if any(members[file].size for files in groups.values() for file in files):
+                is_bare = False
             firsts = (files[0] for files in _some(groups, members))
             said = {first: heads.misses(shape, first) for first in firsts}
             if "" in said.values():
-                found.fits.append(FilesFit(name, shape, alone))
+                fits.append(FilesFit(name, shape, alone))
                 break
-            found.almost.extend(
-                f"{file} is like {name}'s: {why}" for file, why in said.items() if why
-            )
-    return found
+            almost.extend(f"{file} is like {name}'s: {why}" for file, why in said.items() if why)
+    return Found(fits, almost, heads.broken, is_bare)
 
 
 def choose(name: str, found: Found, layout: str | None, *, is_folder: bool) -> FilesFit:
-    """The one layout that fits; Unnamed where several do, UnknownLayout where none does, and where
-    that cannot be told CorruptData."""
+    """The one layout that fits; Unnamed where several do, UnknownLayout where none does, Emptied
+    where a folder has nothing of the one that is named, and where that cannot be told CorruptData.
+    """
     if len(found.fits) == 1:
         return found.fits[0]
     if found.fits:
@@ -80,6 +85,8 @@ def choose(name: str, found: Found, layout: str | None, *, is_folder: bool) -> F
     like = f" ({'; '.join(found.almost[:3])})" if found.almost else ""
     hint = f"it knows, in files, {', '.join(registry.named('file'))}" if layout is None else None
     where = f"{name} is a folder with" if is_folder else f"{name}:"
+    if is_folder and layout is not None and found.is_bare:
+        raise Emptied(f"{where} no conversations in {what}")
     raise UnknownLayout(f"{where} no conversations in {what}{like}", hint=hint)
 
 
