@@ -491,13 +491,15 @@ class Holds(msgspec.Struct, frozen=True):
         """What both sides hold: the ground on which they can be compared; without what the other
         fills by itself in messages of ours, which know nothing of it."""
         fields = self.fields & other.fields
+        described = self.conversation_fields & other.conversation_fields
         if self.extra_of and other.extra_of and self.extra_of != other.extra_of:
             fields -= {"extra"}
+            described -= {"extra"}
         if other.stamps and not self.stamps:
             fields -= {"created_at"}
         return Holds(
             fields=EVERYTHING.fields if fields == EVERYTHING.fields else fields,
-            conversation_fields=self.conversation_fields & other.conversation_fields,
+            conversation_fields=described,
             time_us=max(self.time_us, other.time_us),
             defaults=other.defaults - self.columns,
             extra_of=(self.extra_of or other.extra_of) if "extra" in fields else "",

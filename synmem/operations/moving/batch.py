@@ -20,6 +20,7 @@ from synmem.operations.moving.compare import (
     description_line,
     description_of,
     description_problem,
+    whole_description_of,
 )
 from synmem.operations.moving.copying import Copy, Reject, Writer
 from synmem.operations.moving.family import Family
@@ -297,7 +298,7 @@ class Batch:
 def conversation_of(info: ConversationInfo, holds: Holds, name: str = "") -> Conversation:
     """The conversation, with as much of its title and extra as both sides hold; or one of another
     name."""
-    said = description_of(info, holds)
+    said = whole_description_of(info, holds)
     return Conversation(name or info.id, said.get("title"), said.get("extra"))
 
 

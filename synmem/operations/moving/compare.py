@@ -349,7 +349,16 @@ class Comparison:
 
 
 def description_of(info: ConversationInfo, holds: Holds) -> dict[str, Any]:
-    """Title and extra of a conversation, as far as both sides can hold them and they are set."""
+    """Title and extra of a conversation, as far as both sides can hold them and they are set: what
+    is compared."""
+    said = whole_description_of(info, holds)
+    if holds.extra_of and (kept := said.pop("extra", {}).get(holds.extra_of)):
+        said["extra"] = {holds.extra_of: kept}
+    return said
+
+
+def whole_description_of(info: ConversationInfo, holds: Holds) -> dict[str, Any]:
+    """The same with all of the extra, whichever layouts' it is: what is written."""
     return {
         field: value
         for field in ("title", "extra")

@@ -13,7 +13,7 @@ from synmem.operations.derived import forget_beside
 from synmem.operations.keeping.backup import Backup, Kept, NotKept
 from synmem.operations.looking import infos_of
 from synmem.operations.moving.batch import Route
-from synmem.operations.moving.compare import description_line, description_of
+from synmem.operations.moving.compare import description_line, whole_description_of
 from synmem.operations.moving.receipt import Entry, as_utf8
 from synmem.store import ConversationInfo, Store, SupportsNotes
 
@@ -84,14 +84,15 @@ class Removing:
     ) -> dict[str, str]:
         """Those whose title or extra is not in the destination."""
         descriptions = {
-            each.source: description_of(infos[each.source], self._source.holds) for each in entries
+            each.source: whole_description_of(infos[each.source], self._source.holds)
+            for each in entries
         }
         described = [each for each in entries if descriptions[each.source]]
         copies = await infos_of(self._dest, [each.conversation for each in described], details=True)
         reasons: dict[str, str] = {}
         for each in described:
             copy = copies.get(each.conversation)
-            there = description_of(copy, self._dest.holds) if copy is not None else {}
+            there = whole_description_of(copy, self._dest.holds) if copy is not None else {}
             for field, value in descriptions[each.source].items():
                 if field not in self._dest.holds.conversation_fields:
                     reasons.setdefault(each.source, f"its {field} does not travel")

@@ -45,6 +45,24 @@ async def two_stores() -> tuple[InMemoryStore, InMemoryStore]:
     return source, dest
 
 
+def test_an_extra_is_compared_as_far_as_both_sides_hold_it() -> None:
+    async def main() -> None:
+        one, other = InMemoryStore(), InMemoryStore()
+        await fill(one, "a", "hi", extra={"claude_code": {"cwd": "/"}, "own": 1})
+        await fill(other, "a", "hi", extra={"sharegpt": {"source": "x"}})
+        one.holds, other.holds = Holds(extra_of="claude_code"), Holds(extra_of="sharegpt")
+        assert await found(one, other) == {"a": (State.EQUAL, "")}
+        one.holds = Holds()
+        assert await found(one, other) == {"a": (State.AHEAD, "extra")}
+        assert await found(other, one) == {"a": (State.BEHIND, "extra")}
+        await fill(one, "a", extra={"sharegpt": {"source": "x"}, "own": 2})
+        assert await found(one, other) == {"a": (State.EQUAL, "")}
+        other.holds = Holds()
+        assert await found(one, other) == {"a": (State.DIFFERENT, "extra")}
+
+    asyncio.run(main())
+
+
 def test_every_state_is_told_with_where_the_difference_begins() -> None:
     async def main() -> None:
         assert await found(*await two_stores()) == {
