@@ -83,6 +83,12 @@ class Unreadable(msgspec.Struct, frozen=True):
     reason: str
     text: str | None = None
 
+    @property
+    def why(self) -> str:
+        """The reason, to be said behind the position: without the file and line that both name."""
+        file, _, line = self.position.rpartition(":")
+        return self.reason.removeprefix(f"{file}, line {line}: ")
+
 
 class Damage(msgspec.Struct, frozen=True):
     """What is wrong with a store's own form: "cut short", "altered", "malformed", or a kind that

@@ -130,7 +130,7 @@ async def context(
     for warning in built.context.warnings:
         session.note(warning)
     for record in built.context.unreadable:
-        render.note(f"record {record.position} cannot be read: {record.reason}")
+        render.note(f"record {record.position} cannot be read: {record.why}")
     return PARTLY if built.context.unreadable else None
 
 

@@ -83,4 +83,14 @@ def name_damage(store: str, damage: "Iterable[Damage]") -> None:
     """A line for each: `chat.jsonl:17: malformed: not JSON`."""
     for each in damage:
         reason = render.visible_line(each.reason)
-        render.note(f"{store}:{each.position}: {each.kind}: {reason}")
+        render.note(f"{_place(store, each.position)}: {each.kind}: {reason}")
+
+
+def _place(store: str, position: str) -> str:
+    """Where something stands: in a store that is one file the position may begin with its name."""
+    from pathlib import Path
+
+    called = Path(store).name
+    if called != position.partition(":")[0] or Path(store).is_dir():
+        return f"{store}:{position}"
+    return f"{store}{position[len(called) :]}"

@@ -171,7 +171,7 @@ class _Printer:
         for item in items:
             if isinstance(item, Unreadable):
                 self.unreadable += 1
-                render.note(f"record {item.position} cannot be read: {item.reason}")
+                render.note(f"record {item.position} cannot be read: {item.why}")
             else:
                 chunks.append(self._one(item))
         return b"".join(chunks)

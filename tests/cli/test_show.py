@@ -14,6 +14,11 @@ from typer.testing import CliRunner, Result
 
 from synmem.cli.app import app
 from tests.cli.processes import PROGRAM, in_pipe, on_terminal, start
+from tests.layouts.foreign import test_claude_code as claude
+from tests.layouts.foreign.folders import lines as claude_lines
+from tests.layouts.foreign.wholes import FIXTURES
+
+CHATGPT = FIXTURES / "chatgpt-export" / "conversations.json"
 
 
 def run(*arguments: str) -> Result:
@@ -292,3 +297,19 @@ def test_a_full_disk_behind_stdout_is_named_and_behind_stderr_changes_no_exit_co
         assert b"stdout: No space left" in done.stderr
         for options in ([], ["--json"]):
             assert subprocess.run([*show, "none", *options], stderr=full).returncode == 3
+
+
+def test_a_record_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
+    file = tmp_path / "-home" / claude.FILE.rpartition("/")[2]
+    file.parent.mkdir()
+    file.write_bytes(claude_lines(claude.asked("u1", None, "q")) + b'{"type":"user", broken\n')
+    done = run("show", "-p", str(tmp_path), claude.SESSION)
+    assert done.exit_code == 6
+    name = f"-home/{file.name}"
+    assert f"record {name}:2 cannot be read: Expecting" in done.stderr
+    assert done.stderr.count(name) == 1
+    cut = tmp_path / "trunc.json"
+    cut.write_bytes(CHATGPT.read_bytes()[:200])
+    done = run("check", str(cut))
+    assert done.exit_code == 6
+    assert done.stderr.startswith(f"{cut}: stray: it cannot be read: ")

@@ -160,7 +160,7 @@ class Run:
         items, self.reached = _cut(page, upto)
         for number, item in enumerate(items, self.messages + 1):
             if isinstance(item, Unreadable):
-                raise not_to_be_kept(self.conversation.id, f"record {item.position}: {item.reason}")
+                raise not_to_be_kept(self.conversation.id, f"record {item.position}: {item.why}")
             if why := self._store.refusal(item):
                 raise not_to_be_kept(self.conversation.id, f"message {number:,}: {why}")
         self._write(self._lines.messages(cast("Sequence[Message]", items)))
