@@ -11,7 +11,7 @@ import typer
 
 from synmem.cli import render
 from synmem.cli.damage import Harm, check_damage
-from synmem.cli.moving_words import WAYS, Done, exit_code, so_far, summary, teller
+from synmem.cli.moving_words import WAYS, Done, apart, exit_code, so_far, summary, teller
 from synmem.cli.naming import naming_of
 from synmem.cli.rejects import Rejects
 from synmem.cli.run import PARTLY, Session
@@ -240,7 +240,8 @@ class _Bringing:
     def end(self, name: str) -> int | None:
         """Say what was done; `name` is what all the sources together are called."""
         counts = self._ledger.counts()
-        self._session.note(summary(self.done, counts, self._order.options, self._rejects))
+        shown = apart(counts, self._ledger.described())
+        self._session.note(summary(self.done, shown, self._order.options, self._rejects))
         if counts.get("conflict") and self._order.conflict_hint:
             self._session.note(self._order.conflict_hint)
         _receipts(self._session, name, self._store, self._ledger, self.done, self._order)

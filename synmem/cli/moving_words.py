@@ -21,7 +21,8 @@ WAYS = ("skip", "stop", "replace", "rename", "extend")
 _DECIDING = WAYS[2:]  # what is different does not stay as it is
 
 _DONE = {
-    "copied": "copied", "appended": "appended to", "replaced": "replaced",
+    "copied": "copied", "appended": "appended to", "described": "given a new title or extra",
+    "replaced": "replaced",
     "renamed": "under another name", "extended": "extended", "branched": "copied as ID#LEAF",
     "equal": "equal already",
     "ahead": "ahead already",
@@ -31,8 +32,8 @@ _PROBLEMS = {
     "changed": "changed meanwhile", "failed": "not verified", "left": "not moved",
 }  # fmt: skip
 _WOULD = {
-    "copied": "copy", "appended": "append", "replaced": "replace", "renamed": "rename",
-    "extended": "extend", "branched": "branch",
+    "copied": "copy", "appended": "append", "described": "append", "replaced": "replace",
+    "renamed": "rename", "extended": "extend", "branched": "branch",
 }  # fmt: skip
 
 
@@ -90,6 +91,13 @@ def so_far(written: int, error: BaseException) -> str:
         f"at least {count(written, 'message')} written so far, in whole conversations or "
         f"as their beginning; {goes_on}"
     )
+
+
+def apart(counts: dict[str, int], described: int) -> dict[str, int]:
+    """The counts, with those to which nothing but a title or extra was appended by themselves."""
+    if not described:
+        return counts
+    return counts | {"appended": counts["appended"] - described, "described": described}
 
 
 def summary(done: Done, counts: dict[str, int], options: "Options", rejects: Rejects) -> str:

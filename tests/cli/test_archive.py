@@ -70,7 +70,11 @@ def test_an_app_that_rewinds_retitles_compacts_and_prunes_loses_nothing(tmp_path
     assert told.startswith("2 conversations: 2 copied; 3 messages written and verified")
 
     webui(source, ("one", "A better title", ["q", "a"]), ("two", "Other", ["x", "y"]))
-    archived(source, archive)
+    planned = run("migrate", source, archive, "--archive", "--dry-run").stderr
+    assert "1 would be appended to, 1 would be given a new title or extra; 1 message" in planned
+    told, _ = archived(source, archive)
+    what = "1 appended to, 1 given a new title or extra; 1 message written and verified"
+    assert told.startswith(f"2 conversations: {what}")
     assert titles(archive) == {"one": "A better title", "two": "Other"}
 
     webui(source, ("one", "A better title", ["q", "a again"]), ("two", "Other", ["x", "y"]))

@@ -169,6 +169,14 @@ class Ledger:
                     counts[entry.kind] += 1
         return dict(counts)
 
+    def described(self) -> int:
+        """Of how many conversations only title or extra were brought, and no message."""
+        return sum(
+            entry.action == "appended" and not entry.written and entry.kind is None
+            for page in self.pages()
+            for entry in page
+        )
+
     def close(self) -> None:
         """Give the temporary file back."""
         self._rows.close()
