@@ -11,7 +11,7 @@ import typer
 
 from synmem.cli import render
 from synmem.cli.damage import Harm, check_damage
-from synmem.cli.moving_words import WAYS, Done, apart, exit_code, so_far, summary, teller
+from synmem.cli.moving_words import WAYS, Done, apart, exit_code, of_each, so_far, summary, teller
 from synmem.cli.naming import naming_of
 from synmem.cli.rejects import Rejects
 from synmem.cli.run import PARTLY, Session
@@ -190,11 +190,17 @@ class _Bringing:
         self._ledger = ledger
         self._rejects = rejects
         self._order = order
+        self._several = False
+
+    @property
+    def _losing(self) -> str:
+        return f"what {self._store.name} cannot hold does not travel"
 
     async def take(self, load: Load, *, several: bool) -> None:
         """Bring one source over; with `several` the ledger adds it to what it has."""
         from synmem.operations.moving.receipt import Ledger
 
+        self._several = several
         async with load.store() as source:
             if not several:
                 await self._transfer(source, load, self._ledger, lambda conversation: "")
@@ -222,26 +228,29 @@ class _Bringing:
                 source, self._store, ledger, options, tell=tell, reject=self._rejects.take,
                 backup=backup,
             )  # fmt: skip
-            if transfer.lost != self.done.lost:
-                self.done.lost = transfer.lost
-                what = f"what {self._store.name} cannot hold does not travel"
-                session.note(f"{what}: {', '.join(transfer.lost)}")
+            if self.done.loses(transfer, source.name):
+                whose = f"{source.name}: " if self._several else ""
+                session.note(f"{whose}{self._losing}: {', '.join(transfer.lost)}")
             try:
                 await _phases(session, transfer, ledger, order)
             except (CancelledError, SynmemError) as error:
-                self.done.add(transfer)
+                self.done.add(transfer, source.name)
                 if self.done.written or isinstance(error, CancelledError):
                     session.note(so_far(self.done.written, error))
                 raise
             finally:
                 _forget_erased(ledger, self._dest, order)
-            self.done.add(transfer)
+            self.done.add(transfer, source.name)
 
     def end(self, name: str) -> int | None:
         """Say what was done; `name` is what all the sources together are called."""
         counts = self._ledger.counts()
         shown = apart(counts, self._ledger.described())
         self._session.note(summary(self.done, shown, self._order.options, self._rejects))
+        for each in of_each(self.done.missing, of_one=True):
+            self._session.note(f"not compared of {each}")
+        for each in of_each(self.done.lost, of_one=False):
+            self._session.note(f"{self._losing}, of {each}")
         if counts.get("conflict") and self._order.conflict_hint:
             self._session.note(self._order.conflict_hint)
         _receipts(self._session, name, self._store, self._ledger, self.done, self._order)

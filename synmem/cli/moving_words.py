@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WAYS = ("skip", "stop", "replace", "rename", "extend")
 """The same as `CONFLICTS` of the operations, which are not loaded to print a help."""
 """What `--on-conflict` takes."""
+_NAMED = 3
+"""So many files are named of those of which the same is said."""
 _DECIDING = WAYS[2:]  # what is different does not stay as it is
 
 _DONE = {
@@ -46,16 +48,26 @@ class Done:
     removed: int = 0
     stopped: bool = False
     not_compared: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
+    missing: "dict[tuple[str, ...], list[str]]" = field(default_factory=dict)
+    """What is not compared -> in which sources."""
+    lost: "dict[tuple[str, ...], list[str]]" = field(default_factory=dict)
+    """What does not travel -> from which."""
     holds: "Holds | None" = None
 
-    def add(self, transfer: "Transfer") -> None:
+    def loses(self, transfer: "Transfer", source: str) -> bool:
+        """Whether that is more than nothing, and was not said of a source before."""
+        names = self.lost.setdefault(tuple(transfer.lost), [])
+        names.append(source)
+        return bool(transfer.lost) and len(names) == 1
+
+    def add(self, transfer: "Transfer", source: str) -> None:
         """One more."""
         self.written += transfer.written
         self.left += transfer.left
         self.removed += transfer.removed
         self.stopped |= transfer.stopped
         self.not_compared = transfer.not_compared
+        self.missing.setdefault(tuple(transfer.not_compared), []).append(source)
         self.holds = transfer.holds
 
 
@@ -116,11 +128,27 @@ def summary(done: Done, counts: dict[str, int], options: "Options", rejects: Rej
         text += f"; {count(done.left, 'message')} {where}"
     if options.move and not options.dry_run:
         text += f"; {count(done.removed, 'conversation')} removed from the source"
-    if done.not_compared:
+    if done.not_compared and len(done.missing) == 1:
         text += f"; not compared: {', '.join(done.not_compared)}"
     if done.stopped:
         text += "; stopped at the first difference"
     return text
+
+
+def of_each(found: "dict[tuple[str, ...], list[str]]", *, of_one: bool) -> list[str]:
+    """Of sources that are not alike: which of them, and what it is. Those of which it was said
+    already, since they are alone, only with `of_one`."""
+    if len(found) == 1:
+        return []
+    named = [(what, list(dict.fromkeys(names))) for what, names in found.items() if what]
+    return [
+        f"{_some(names)}: {', '.join(what)}" for what, names in named if of_one or len(names) > 1
+    ]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _words(options: "Options") -> dict[str, str]:

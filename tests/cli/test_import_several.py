@@ -394,3 +394,27 @@ def test_other_branches_are_counted_and_brought_where_they_are_asked_for(
     result = run("import", export, other, "--branches", *options)
     assert (result.exit_code, "left out" in result.stderr) == (0, False), result.stderr
     assert sum("#" in each for each in said(dest)) == 2
+
+
+def test_what_is_not_compared_is_told_of_each_file(tmp_path: Path, dest: Path) -> None:
+    mon = backup(tmp_path / "mon.jsonl", MON, "-f", "sharegpt")
+    tue = backup(tmp_path / "tue.jsonl", TUE)
+    wed = backup(tmp_path / "wed.jsonl", TUE, "-f", "sharegpt")
+    told = run("import", mon, tue, wed, "-p", dest).stderr
+    assert f"\nnot compared of {mon}, {wed}: metadata, created_at, " in told
+    assert "; not compared" not in told
+    alike = run("import", mon, wed, "-p", dest).stderr
+    assert "; not compared: metadata, created_at, " in alike
+    assert str(mon) not in alike
+
+
+def test_what_does_not_travel_is_told_of_each_file(tmp_path: Path, dest: Path) -> None:
+    mon = backup(tmp_path / "mon.jsonl", MON)
+    tue = backup(tmp_path / "tue.jsonl", TUE, "-f", "sharegpt")
+    wed = backup(tmp_path / "wed.jsonl", TUE)
+    result = run("import", mon, tue, wed, "-p", dest, "--layout", "langchain")
+    losing = f"what {dest} cannot hold does not travel"
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith(f"{mon}: {losing}: metadata, created_at, ")
+    assert lines[1].startswith(f"{tue}: {losing}: conversation extra, ")
+    assert lines[-1].startswith(f"{losing}, of {mon}, {wed}: metadata, created_at, ")
