@@ -29,8 +29,9 @@ class Indexed:
         self._path, self._place, self._stack = index, place, stack
         self._index = Index()
         self._write: Callable[[bytes], object] | None = None
+        self._info: ConversationInfo | None = None
+        """The conversation whose entry waits for what is said first in it."""
         self.number = pages.number
-        self.messages: Callable[[Sequence[Message]], bytes] = pages.messages
 
     def begin(self) -> bytes:
         """No file yet."""
@@ -41,8 +42,22 @@ class Indexed:
         if self._write is None:
             self._write = self._stack.enter_context(writing(self._path, folders=True))
             self._write(self._index.begin())
-        self._write(self._index.entry(info, self._place(info.id).name))
+        self._enter()
+        self._info = info
+        if info.title:
+            self._enter()
         self._pages.listed(info, alone=alone)
+
+    def _enter(self, messages: Sequence[Message] = ()) -> None:
+        if self._info is not None and self._write is not None:
+            file = self._place(self._info.id).name
+            self._write(self._index.entry(self._info, file, messages))
+        self._info = None
+
+    def messages(self, messages: Sequence[Message]) -> bytes:
+        """More of the page."""
+        self._enter(messages)
+        return self._pages.messages(messages)
 
     def conversation(self, conversation: Conversation) -> bytes:
         """The next page."""
@@ -50,6 +65,7 @@ class Indexed:
 
     def end(self) -> bytes:
         """The last page and the index are whole."""
+        self._enter()
         if self._write is not None:
             self._write(self._index.end())
         return self._pages.end()

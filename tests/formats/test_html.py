@@ -92,6 +92,17 @@ def page(
     return (data + writer.end()).decode()
 
 
+def batches(*talk: tuple[Conversation, Sequence[Message]]) -> str:
+    """The same of several, each given as `export` does: its first messages together."""
+    writer = Writer()
+    data = writer.begin()
+    for conversation, messages in talk:
+        writer.listed(ConversationInfo(id=conversation.id), alone=False)
+        data += writer.conversation(conversation)
+        data += writer.messages(messages) if messages else b""
+    return (data + writer.end()).decode()
+
+
 def everything(text: str) -> Message:
     """A message that says the text wherever it can."""
     return Message(
@@ -146,6 +157,11 @@ def test_whatever_a_conversation_holds_is_text(attack: str, alone: bool) -> None
     index = Index()
     listed = index.begin() + index.entry(info, "x%2F.html") + index.end()
     harmless(listed.decode())
+    untitled = [Message("system", "s"), Message("user", attack)]
+    seen = harmless(batches((Conversation("id"), untitled), (Conversation("b"), [])))
+    assert " ".join(visible(attack).split())[:60] in " ".join(seen.text.split())
+    entry = index.entry(ConversationInfo(id="id"), "x.html", untitled)
+    harmless((index.begin() + entry + index.end()).decode())
 
 
 @given(
@@ -220,6 +236,16 @@ def test_a_message_has_its_role_time_and_number() -> None:
     assert '<article id="c2-m1" class="user"><h3>user ' in several
     assert "<title>Conversations</title>" in several
     assert "0 conversations, 0 messages" in page()
+
+
+def test_one_without_a_title_is_named_by_what_was_asked() -> None:
+    asked = [Message("system", "s"), Message("user", "How\nmany " + "x" * 90), Message("user", "2")]
+    several = batches((Conversation("a"), asked), (Conversation("b"), asked[:1]))
+    name = f"How many {'x' * 70}…"
+    assert f'<h2 dir="auto">{name}</h2> <span class="w"><code>a</code>' in several
+    assert '<section id="c2"><details class="c"><summary><h2 dir="auto">b</h2>' in several
+    entry = Index().entry(ConversationInfo(id="a"), "a.html", asked).decode()
+    assert f'<a href="./a.html">{name}</a></h2><p class="w"><code>a</code>' in entry
 
 
 def test_what_cannot_be_read_leaves_its_number() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from synmem.formats.facts import count
 from synmem.formats.html import parts
-from synmem.formats.html.facts import encoded, facts, time
+from synmem.formats.html.facts import encoded, facts, name_of, time
 from synmem.formats.html.page import foot, head, listing_head
 from synmem.formats.html.text import line, markdown
 from synmem.messages import ROLES, Conversation, Message
@@ -28,6 +28,8 @@ class Writer:
         self._conversations = self._messages = 0
         self._number = 1
         self._expected = 1
+        self._unnamed: tuple[Conversation, ConversationInfo] | None = None
+        """The conversation whose head waits for what is said first in it."""
 
     def begin(self) -> bytes:
         """Nothing yet: the page may have the title of its only conversation."""
@@ -46,27 +48,35 @@ class Writer:
     def conversation(self, conversation: Conversation) -> bytes:
         """Its head; before the first one, the page's."""
         title = conversation.title or conversation.id
-        text = self._open if self._begun else self._head(title)
+        text = self._named() + (self._open if self._begun else self._head(title))
         self._begun = True
         self._conversations += 1
         self._number = self._expected = 1
-        name = line(title) or "(blank)"
-        info = self._info or ConversationInfo(id=conversation.id)
-        words = " · ".join(facts(info, titled=bool(conversation.title)))
-        if self._alone:
-            text += f'<h1 dir="auto">{name}</h1>\n<p class="w">{words}</p>\n'
-            text += '</header>\n<main id="main">\n'
-            self._open = ""
-        else:
-            text += f'<section id="c{self._conversations}"><details class="c"><summary>'
-            text += f'<h2 dir="auto">{name}</h2> <span class="w">{words}</span></summary>\n'
-            self._open = "</details></section>\n"
+        self._unnamed = conversation, self._info or ConversationInfo(id=conversation.id)
         self._info = None
+        if conversation.title or self._alone:
+            text += self._named()
+        self._open = "" if self._alone else "</details></section>\n"
         return encoded(text)
+
+    def _named(self, messages: Sequence[Message] = ()) -> str:
+        """The head of the conversation that lacks one; of several that have no title each is named
+        by its first messages."""
+        if self._unnamed is None:
+            return ""
+        (conversation, info), self._unnamed = self._unnamed, None
+        name = name_of(conversation, messages)
+        words = " · ".join(facts(info, name))
+        if self._alone:
+            text = f'<h1 dir="auto">{name}</h1>\n<p class="w">{words}</p>\n'
+            return text + '</header>\n<main id="main">\n'
+        text = f'<section id="c{self._conversations}"><details class="c"><summary>'
+        return text + f'<h2 dir="auto">{name}</h2> <span class="w">{words}</span></summary>\n'
 
     def messages(self, messages: Sequence[Message]) -> bytes:
         """An article each."""
-        text = "".join(map(self._passed_over, range(self._expected, self._number)))
+        text = self._named(messages if self._number == 1 else ())
+        text += "".join(map(self._passed_over, range(self._expected, self._number)))
         for number, message in enumerate(messages, self._number):
             text += self._article(number, message)
         self._number = self._expected = self._number + len(messages)
@@ -75,7 +85,7 @@ class Writer:
 
     def end(self) -> bytes:
         """The counts, and the page's end."""
-        text = self._open if self._begun else self._head("Conversations")
+        text = self._named() + (self._open if self._begun else self._head("Conversations"))
         counts = f"{count(self._conversations, 'conversation')}, "
         counts += count(self._messages, "message")
         return encoded(text + foot(counts))
