@@ -323,6 +323,16 @@ def is_emptied(name: str, machine: Machine | None = None) -> bool:
     return bool(there) and not barred
 
 
+def layout_at(folder: Path, machine: Machine | None = None) -> str | None:
+    """Of which layout the conversations are that a program has in this folder, by where it is."""
+    machine = machine or this_machine()
+    wanted = os.path.realpath(folder)
+    for spot in (spot for place in PLACES.values() for spot in place.spots if spot.holds):
+        if any(os.path.realpath(path) == wanted for path in paths(spot.at, machine)):
+            return spot.layout
+    return None
+
+
 def meant(there: Iterable[Found]) -> list[Found]:
     """Of what is there, and can be read, that of the lowest rank."""
     read = [each for each in there if each.is_read]

@@ -16,11 +16,12 @@ from synmem.cli.moving import (
 )
 from synmem.cli.options import ConfirmOption, IdAsOption, MatchOption, YesOption
 from synmem.cli.run import Session, command
-from synmem.errors import Emptied, UsageError
+from synmem.errors import Emptied, UnknownLayout, UsageError
 
 if TYPE_CHECKING:
     from synmem.cli.moving import Order
     from synmem.profiles import Profile
+    from synmem.store import Store
 
 SourceArgument = Annotated[
     str,
@@ -117,20 +118,42 @@ async def migrate(
     order = Order(options, left, proof, not no_backup, source=ours, id_as=named)
     check_files(order, [ours.file], theirs.file)
     _ask(ours, theirs, order, yes=yes, confirmed=confirm)
+    how = {"write": move and not dry_run, "planning": move and dry_run}
     async with contextlib.AsyncExitStack() as stack:
-        try:
-            opened = session.open_profile(
-                ours, write=move and not dry_run, planning=move and dry_run
-            )
-            store = await stack.enter_async_context(opened)
-        except Emptied as error:
-            ours = _nothing(session, ours.where, error, archive=archive)
-            store = await stack.enter_async_context(session.open_profile(ours))
+        ours, store = await _opened(stack, session, ours, archive=archive, **how)
         if ours.backend == "memory":
             store.name = ours.name  # in the receipt: what was named
         if match is None:
             await session.tell_others(store)
         return await run(session, store, theirs, order)
+
+
+async def _opened(
+    stack: contextlib.AsyncExitStack,
+    session: Session,
+    ours: "Profile",
+    *,
+    archive: bool,
+    **how: bool,
+) -> "tuple[Profile, Store]":
+    """The source, or what stands in its place where an archive has all that was in it."""
+    from synmem.places import layout_at
+
+    async def opened(profile: "Profile") -> "Store":
+        return await stack.enter_async_context(session.open_profile(profile, **how))
+
+    try:
+        try:
+            return ours, await opened(ours)
+        except UnknownLayout:
+            # An empty folder does not tell whose it is; where it lies may.
+            layout = layout_at(ours.file) if archive and ours.file is not None else None
+            if layout is None or "layout" in ours.settings:
+                raise
+            return ours, await opened(ours.given(layout=layout))
+    except Emptied as error:
+        nothing = _nothing(session, ours.where, error, archive=archive)
+        return nothing, await opened(nothing)
 
 
 def _nothing(session: Session, name: str, error: Emptied, *, archive: bool) -> "Profile":
