@@ -145,16 +145,17 @@ def _result(process: Process | None) -> Steps[list[Chapter | None]]:
     if process is None or process.stdout is None:
         return []
     found = bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while True:
-            yield
-            if selector.select(_WAIT_S):
-                data = os.read(process.stdout.fileno(), 1 << 20)
-                if not data:
-                    break
-                found += data
-    with suppress(msgspec.MsgspecError, UnicodeError):
+    # Where no pipe can be waited for, as on Windows, nothing of it is known.
+    with suppress(OSError, msgspec.MsgspecError, UnicodeError):
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while True:
+                yield
+                if selector.select(_WAIT_S):
+                    data = os.read(process.stdout.fileno(), 1 << 20)
+                    if not data:
+                        break
+                    found += data
         return _decode_seen(found)
     return []
 
