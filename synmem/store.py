@@ -405,7 +405,8 @@ class SupportsLines(Protocol):
         """
 
     async def described(self, conversations: Sequence[str]) -> list[str]:
-        """Those of these conversations that have a title or extra, readable or not."""
+        """Those of these conversations that have a title or extra, readable or not, and of which
+        `lines` does not make the title line."""
 
 
 @runtime_checkable

@@ -75,8 +75,7 @@ class Export:
                 yield page
             return
         described = await self._with_lines.described(list(infos))
-        untold = [id_ for id_ in described if not (infos[id_].title or infos[id_].extra)]
-        infos |= await infos_of(self._store, untold, details=True)
+        infos |= await infos_of(self._store, described, details=True)
         async for each in self._with_lines.lines(list(infos), apart=described):
             yield each
 

@@ -148,11 +148,6 @@ class FilesSource:
         """How another process reads the same as fast; None where it cannot."""
         return self._units.anew()
 
-    async def described(self, ids: Sequence[str]) -> list[str]:
-        """Those of these conversations that have a title or extra."""
-        await self._do(self._locate(ids))
-        return [id_ for id_ in ids if id_ in self._places and self._places[id_].listed.about]
-
     async def asked(self, ids: Sequence[str]) -> list[Asked]:
         """Where these conversations lie, those that exist."""
         await self._do(self._locate(ids))

@@ -24,8 +24,9 @@ from synmem.backends.paging import storable
 from synmem.backends.whole import WholeStore
 from synmem.errors import CorruptData
 from synmem.finishing import to_its_end
+from synmem.layouts.interchange.jsonl import title_line
 from synmem.layouts.shapes import MALFORMED
-from synmem.messages import Holds, Message, encode_parsed
+from synmem.messages import Conversation, Holds, Message, encode_parsed
 from synmem.store import Lines, Page
 
 _BEGIN_AT: Final = 1 << 22
@@ -40,9 +41,10 @@ _MOST: Final = 1 << 33
 
 
 class _Answer(msgspec.Struct, array_like=True):
-    """How many messages a conversation has, and their lines."""
+    """How many messages a conversation has, its title line, if it has one, and their lines."""
 
     messages: int
+    title: bytes
     lines: bytes
 
 
@@ -69,13 +71,13 @@ class LinesStore(WholeStore):
         """What was asked for so, and was not wanted; then no more is."""
 
     async def described(self, conversations: Sequence[str]) -> list[str]:
-        """See `SupportsLines.described`."""
-        return await self._files.described(storable(conversations))
+        """See `SupportsLines.described`: none, since their title lines are made here too."""
+        return []
 
     async def lines(
         self, conversations: Sequence[str], *, apart: Collection[str] = ()
     ) -> AsyncGenerator[Lines | Page, None]:
-        """See `SupportsLines.lines`; each by itself, whether it is of `apart` or not."""
+        """See `SupportsLines.lines`. Those that come together have their title lines."""
         wanted = await self._files.asked(storable(conversations))
         readers = await self._begun(sum(each.size for each in wanted))
         if readers is None or not wanted:
@@ -96,7 +98,7 @@ class LinesStore(WholeStore):
                     has_room = _size(queue) + _size(self._coming) < readers.room
                     if has_room and (some := next(next_, None)):
                         self._coming.append(readers.begin(some))
-                    async for each in self._given(queue.popleft()):
+                    async for each in self._given(queue.popleft(), apart):
                         yield each
         finally:
             await _stopped(queue)
@@ -128,15 +130,27 @@ class LinesStore(WholeStore):
                 self._readers = await asyncio.to_thread(_Readers, anew, count)
         return self._readers if self._readers is not None and self._readers.room else None
 
-    async def _given(self, portion: "_Portion") -> AsyncGenerator[Lines | Page, None]:
+    async def _given(
+        self, portion: "_Portion", apart: Collection[str]
+    ) -> AsyncGenerator[Lines | Page, None]:
+        together: list[tuple[str, _Answer]] = []
         for one, answer in zip(portion.asked, await portion.answers, strict=True):
+            if answer is not None:
+                self._were_read.add(one.id)
+            if answer is not None and one.id not in apart:
+                if answer.messages:
+                    together.append((one.id, answer))
+                continue
+            if together:
+                yield _lines(together)
+                together = []
             if answer is None:
                 async for page in self.read([one.id]):
                     yield page
-            else:
-                self._were_read.add(one.id)
-                if answer.messages:
-                    yield Lines([one.id], answer.messages, answer.lines)
+            elif answer.messages:
+                yield _lines([(one.id, answer)])
+        if together:
+            yield _lines(together)
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -145,6 +159,18 @@ class LinesStore(WholeStore):
         if self._readers is not None:
             await asyncio.to_thread(self._readers.close)
         await super().close()
+
+
+def _lines(answers: Sequence[tuple[str, _Answer]]) -> Lines:
+    """Of one conversation without its title line, which whoever has its title adds."""
+    if len(answers) == 1:
+        ((id_, answer),) = answers
+        return Lines([id_], answer.messages, answer.lines)
+    return Lines(
+        [id_ for id_, _ in answers],
+        sum(answer.messages for _, answer in answers),
+        b"".join([part for _, answer in answers for part in (answer.title, answer.lines)]),
+    )
 
 
 class _Portion(NamedTuple):
@@ -275,7 +301,10 @@ class _Teller:
         if len(messages) < len(said):
             return None
         lines = encode_parsed(asked.id, messages)
-        return None if lines is None else _Answer(len(messages), lines)
+        if told is None or lines is None:
+            return None
+        conversation = Conversation(asked.id, told.title or None, told.extra or None)
+        return _Answer(len(messages), title_line(conversation), lines)
 
     def _tellings(self, asked: Asked) -> Tellings:
         if self._units.stamp(asked.files) != asked.stamp:
