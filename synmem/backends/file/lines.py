@@ -40,20 +40,26 @@ _MOST: Final = 1 << 33
 """So many bytes are sent at once, at the most: those of one conversation."""
 
 
-class _Answer(msgspec.Struct, array_like=True):
-    """How many messages a conversation has, its title line, if it has one, and their lines."""
+class _Part(msgspec.Struct, array_like=True):
+    """How many messages a conversation has, and how many bytes of what is answered are its title
+    line, if it has one, and their lines."""
 
     messages: int
-    title: bytes
-    lines: bytes
+    title: int
+    lines: int
 
 
-_Answers = list[_Answer | None]
-"""Of each conversation that was asked for: None where it must be read in pages."""
+class _Answers(NamedTuple):
+    """Title lines and lines of the conversations that were asked for, one behind another."""
+
+    parts: list[_Part | None]
+    """Of each: None where it must be read in pages."""
+    data: bytes
+
 
 _decode_units: Final = msgspec.msgpack.Decoder(UnitsAnew).decode
 _decode_asked: Final = msgspec.msgpack.Decoder(list[Asked]).decode
-_decode_answers: Final = msgspec.msgpack.Decoder(_Answers).decode
+_decode_parts: Final = msgspec.msgpack.Decoder(list[_Part | None]).decode
 
 
 class LinesStore(WholeStore):
@@ -133,24 +139,23 @@ class LinesStore(WholeStore):
     async def _given(
         self, portion: "_Portion", apart: Collection[str]
     ) -> AsyncGenerator[Lines | Page, None]:
-        together: list[tuple[str, _Answer]] = []
-        for one, answer in zip(portion.asked, await portion.answers, strict=True):
-            if answer is not None:
-                self._were_read.add(one.id)
-            if answer is not None and one.id not in apart:
-                if answer.messages:
-                    together.append((one.id, answer))
-                continue
-            if together:
-                yield _lines(together)
-                together = []
-            if answer is None:
+        parts, data = await portion.answers
+        told = [part.messages for part in parts if part is not None and part.messages]
+        if len(told) == len(parts) > 1 and not apart:
+            ids = [one.id for one in portion.asked]
+            self._were_read.update(ids)
+            yield Lines(ids, sum(told), data)
+            return
+        at = 0
+        for one, part in zip(portion.asked, parts, strict=True):
+            if part is None:
                 async for page in self.read([one.id]):
                     yield page
-            elif answer.messages:
-                yield _lines([(one.id, answer)])
-        if together:
-            yield _lines(together)
+                continue
+            self._were_read.add(one.id)
+            start, at = at + part.title, at + part.title + part.lines
+            if part.messages:
+                yield Lines([one.id], part.messages, data[start:at])
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -159,18 +164,6 @@ class LinesStore(WholeStore):
         if self._readers is not None:
             await asyncio.to_thread(self._readers.close)
         await super().close()
-
-
-def _lines(answers: Sequence[tuple[str, _Answer]]) -> Lines:
-    """Of one conversation without its title line, which whoever has its title adds."""
-    if len(answers) == 1:
-        ((id_, answer),) = answers
-        return Lines([id_], answer.messages, answer.lines)
-    return Lines(
-        [id_ for id_, _ in answers],
-        sum(answer.messages for _, answer in answers),
-        b"".join([part for _, answer in answers for part in (answer.title, answer.lines)]),
-    )
 
 
 class _Portion(NamedTuple):
@@ -248,10 +241,10 @@ def _answers(process: Process, asked: list[Asked]) -> _Answers:
     with suppress(OSError, ValueError, MemoryError, msgspec.MsgspecError):
         assert process.stdin is not None and process.stdout is not None
         _send(process.stdin, msgspec.msgpack.encode(asked))
-        found = _decode_answers(_received(process.stdout))
-        if len(found) == len(asked):
-            return found
-    return [None] * len(asked)
+        parts, data = _decode_parts(_received(process.stdout)), _received(process.stdout)
+        if [len(parts), len(data)] == [len(asked), sum(p.title + p.lines for p in parts if p)]:
+            return _Answers(parts, data)
+    return _Answers([None] * len(asked), b"")
 
 
 def _send(pipe: IO[bytes], data: bytes) -> None:
@@ -279,7 +272,14 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 50)
     teller = _Teller(units)
     while data := _received(asked_for):
-        _send(answers, msgspec.msgpack.encode([*map(teller.answer, _decode_asked(data))]))
+        parts = []
+        lines: list[bytes] = []
+        for asked in _decode_asked(data):
+            answer = teller.answer(asked)
+            parts.append(answer and _Part(answer[0], len(answer[1]), len(answer[2])))
+            lines += answer[1:] if answer else ()
+        _send(answers, msgspec.msgpack.encode(parts))
+        _send(answers, b"".join(lines))
 
 
 class _Teller:
@@ -289,9 +289,9 @@ class _Teller:
         self._units = units
         self._last: tuple[tuple[str, int], Tellings] | None = None
 
-    def answer(self, asked: Asked) -> _Answer | None:
-        """The lines of a conversation; None where something of it cannot be read, or is not as it
-        was seen."""
+    def answer(self, asked: Asked) -> tuple[int, bytes, bytes] | None:
+        """How many messages a conversation has, its title line and their lines; None where
+        something of it cannot be read, or is not as it was seen."""
         try:
             told = self._tellings(asked).get(asked.id)
             said = [] if told is None else [*told.messages]
@@ -304,7 +304,7 @@ class _Teller:
         if told is None or lines is None:
             return None
         conversation = Conversation(asked.id, told.title or None, told.extra or None)
-        return _Answer(len(messages), title_line(conversation), lines)
+        return len(messages), title_line(conversation), lines
 
     def _tellings(self, asked: Asked) -> Tellings:
         if self._units.stamp(asked.files) != asked.stamp:

