@@ -405,8 +405,7 @@ class SupportsLines(Protocol):
         """
 
     async def described(self, conversations: Sequence[str]) -> list[str]:
-        """Those of these conversations that have a title or extra, readable or not, and of which
-        `lines` does not make the title line."""
+        """Those of these that have a title or extra, readable or not, if `lines` makes not theirs."""
 
 
 @runtime_checkable
