@@ -405,7 +405,7 @@ class SupportsLines(Protocol):
         """
 
     async def described(self, conversations: Sequence[str]) -> list[str]:
-        """Those of these that have a title or extra, readable or not, if `lines` makes not theirs."""
+        """Those that have a title or extra, readable or not, unless `lines` makes theirs too."""
 
 
 @runtime_checkable
