@@ -32,7 +32,7 @@ from synmem.store import Lines, Page
 _BEGIN_AT: Final = 1 << 22
 """After so many bytes of what is much altogether, processes are begun."""
 
-_PORTION: Final = 1 << 21
+_PORTION: Final = 1 << 22
 """So many bytes are asked for at once."""
 
 
