@@ -100,6 +100,15 @@ def least(lacks: Callable[[Any], str | None], values: object) -> str | None:
     return "" if "" in found else next(filter(None, found), None)
 
 
+def is_json(data: bytes) -> bool:
+    """Whether it is a JSON value."""
+    try:
+        parse_json(data)
+    except ValueError:
+        return False
+    return True
+
+
 def parsed(data: bytes) -> Any:
     """The JSON value, where it is one; else None."""
     try:

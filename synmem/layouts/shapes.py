@@ -39,6 +39,11 @@ MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError, Recursio
 is nested so deeply that it can be read and not written."""
 
 
+def reason(error: Exception) -> str:
+    """Why something cannot be read; of a key that is not there, which one that is."""
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What all records of a conversation say together."""
 

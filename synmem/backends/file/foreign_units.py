@@ -16,8 +16,8 @@ from synmem.backends.file.remembered import Chapter, Entry, Listed, about
 from synmem.backends.telling import info_of
 from synmem.errors import CorruptData
 from synmem.layouts import registry
-from synmem.layouts.heads import Head
-from synmem.layouts.shapes import MALFORMED, Export, Files, Folder, Told, Value
+from synmem.layouts.heads import Head, is_json
+from synmem.layouts.shapes import MALFORMED, Export, Files, Folder, Told, Value, reason
 from synmem.messages import Conversation, conversation_refusal, parse_json
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -102,19 +102,9 @@ class Units:
         """One of these parts, as it is now; ValueError where it is none."""
         shape = self._fit.shape
         assert isinstance(shape, Export)
-        stamp = self.stamp([file])
-        beside = self._beside(shape, file)
-        entries = []
-        with self._place.open(file) as opened:
-            if start:
-                found: Iterator[Element | None] = elements_from(opened, start, stop)
-            else:
-                found = elements(opened, shape.at, stop)
-            for element in found:
-                if element is not None:
-                    entries.append(self._element(shape, element, beside))
-                yield
-        return Chapter(stamp, entries)
+        seen = Chapter(self.stamp([file]), [])
+        yield from self._values(shape, file, seen.entries, start, stop)
+        return seen
 
     def told(self, files: Sequence[str], name: str, entry: Entry) -> Tellings:
         """What an entry of these files says; ValueError where nothing of it can be read."""
@@ -168,17 +158,27 @@ class Units:
         head = head_in(self._place, file)
         if head.value and shape.misses(head) is None:
             return  # it is another's; what is no JSON is named
+        try:
+            yield from self._values(shape, file, entries)
+        except MALFORMED as error:
+            entries.append(Entry([], f"behind {len(entries):,} conversations: {error}"))
+
+    def _values(
+        self,
+        shape: Export,
+        file: str,
+        entries: list[Entry],
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Steps[None]:
+        """An entry for each value of a file, or of a part of it; ValueError where the file cannot
+        be read on, or that is no part."""
         beside = self._beside(shape, file)
         with self._place.open(file) as opened:
-            found = elements(opened, shape.at)
-            while True:
-                try:
-                    element = next(found, _END)
-                except MALFORMED as error:
-                    entries.append(Entry([], f"behind {len(entries):,} conversations: {error}"))
-                    return
-                if element is _END:
-                    return
+            found: Iterator[Element | None] = (
+                elements_from(opened, start, stop) if start else elements(opened, shape.at, stop)
+            )
+            for element in found:
                 if element is not None:
                     entries.append(self._element(shape, element, beside))
                 yield
@@ -206,7 +206,7 @@ class Units:
         except NotOurs:
             pass
         except (*MALFORMED, OSError, CorruptData) as error:
-            entry.why = f"no {error}" if isinstance(error, KeyError) else str(error)
+            entry.why = reason(error)
 
 
 class UnitsAnew(NamedTuple):
@@ -223,9 +223,6 @@ class UnitsAnew(NamedTuple):
         return Units(self.place.opened(), FilesFit(self.layout, shape, alone=False))
 
 
-_END: Final = Element("", -1, -1, b"")
-
-
 def _is_damaged(head: Head) -> bool:
     """Whether a file that is called as one of JSON is none, neither whole nor line by line. What
     macOS lays beside files where they have no room for it is not."""
@@ -233,17 +230,9 @@ def _is_damaged(head: Head) -> bool:
     if not name.endswith((".json", ".jsonl")) or name.startswith("._") or head.lines:
         return False
     lines = islice(filter(bytes.strip, head.data.split(b"\n")), _LINES)
-    if name.endswith(".jsonl") and any(map(_is_json, lines)):
+    if name.endswith(".jsonl") and any(map(is_json, lines)):
         return False
-    return not _is_json(head.data) if head.whole else head.value is None
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        parse_json(data)
-    except ValueError:
-        return False
-    return True
+    return not is_json(head.data) if head.whole else head.value is None
 
 
 def _all_listed(tellings: Tellings) -> Iterator[Listed]:

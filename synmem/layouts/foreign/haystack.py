@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from synmem.layouts.foreign import runs
-from synmem.layouts.foreign.named_files import apart, each_ending, each_told, stem
+from synmem.layouts.foreign.named_files import each_ending, each_list, each_told, stem
 from synmem.layouts.foreign.values import kept, object_of, objects_of, take_text, text_of
 from synmem.layouts.heads import Head, least
 from synmem.layouts.shapes import Files, Folder, Told
@@ -29,16 +29,9 @@ def unfold(files: Files) -> dict[str, Told]:
     """The conversations of a file, by their ids."""
     (data,) = files.data.values()
     value = parse_json(data)
-    if not isinstance(value, dict):
-        return _conversation(stem(files.name), value)
-    found: dict[str, Told] = {}
-    for id_, each in value.items():
-        found |= apart(id_, _conversation, id_, each)
-    return found
-
-
-def _conversation(id_: str, said: Any) -> dict[str, Told]:
-    return {id_: Told(messages=each_told(said, _messages))}
+    if isinstance(value, dict):
+        return each_list(value, _messages)
+    return {stem(files.name): Told(messages=each_told(value, _messages))}
 
 
 def _messages(said: Any) -> list[Message]:

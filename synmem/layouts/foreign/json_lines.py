@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from synmem.layouts.foreign.values import reason
-from synmem.layouts.heads import BOM
-from synmem.layouts.shapes import MALFORMED
+from synmem.layouts.heads import BOM, is_json
+from synmem.layouts.shapes import MALFORMED, reason
 from synmem.messages import Message, Unreadable, parse_json
 
 
@@ -23,20 +22,12 @@ def spans(data: bytes) -> Iterator[tuple[int, int, int]]:
         if data[start : min(stop, start + _LOOK)].strip() or data[start:stop].strip():
             yield number, start, stop
         number, start = number + 1, stop + 1
-    if data[start:].strip() and _is_json(data[start:]):
+    if data[start:].strip() and is_json(data[start:]):
         yield number, start, len(data)
 
 
 _LOOK: Final = 64
 """Within so many bytes most lines are seen not to be blank."""
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        parse_json(line)
-    except ValueError:
-        return False
-    return True
 
 
 def unreadable(name: str, number: int, line: bytes, error: Exception) -> Unreadable:

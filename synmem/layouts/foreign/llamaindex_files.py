@@ -5,10 +5,10 @@ import re
 from typing import Any, Final
 
 from synmem.layouts.foreign.llamaindex_messages import HOLDS, message_of, tells
-from synmem.layouts.foreign.named_files import apart, each_ending, each_told
+from synmem.layouts.foreign.named_files import each_ending, each_list, each_told
 from synmem.layouts.heads import Head
 from synmem.layouts.shapes import Export, Files, Folder, Told
-from synmem.messages import parse_json
+from synmem.messages import Message, parse_json
 
 VERSION: Final = "SimpleChatStore"
 
@@ -16,8 +16,8 @@ _TEXT: Final = re.compile(rb'\s*"\s*\{\s*\\"store\\"\s*:\s*\{')
 """With what a text begins that holds a store."""
 
 
-def _told(id_: str, messages: Any) -> dict[str, Told]:
-    return {id_: Told(messages=each_told(messages, lambda each: [message_of(each)]))}
+def _messages(said: Any) -> list[Message]:
+    return [message_of(said)]
 
 
 def _misses(head: Head) -> str | None:
@@ -36,7 +36,7 @@ FILE: Final = Export(
     at=("store",),
     version=VERSION,
     misses=_misses,
-    unfold=lambda value: _told(value.key, value.said),
+    unfold=lambda value: {value.key: Told(messages=each_told(value.said, _messages))},
     holds=HOLDS,
 )
 
@@ -47,10 +47,7 @@ def _unfold_text(files: Files) -> dict[str, Told]:
     store = said.get("store") if isinstance(said, dict) else None
     if not isinstance(store, dict):
         raise ValueError("it has no store")
-    found: dict[str, Told] = {}
-    for id_, messages in store.items():
-        found |= apart(id_, _told, id_, messages)
-    return found
+    return each_list(store, _messages)
 
 
 TEXT: Final = Folder(

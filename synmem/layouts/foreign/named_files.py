@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from synmem.layouts.foreign.values import id_of, list_of, reason, told
-from synmem.layouts.shapes import MALFORMED, Files, Told
+from synmem.layouts.foreign.values import id_of, list_of, told
+from synmem.layouts.shapes import MALFORMED, Files, Told, reason
 from synmem.messages import JSONObject, Message, Unreadable, parse_json
 
 
@@ -31,14 +31,19 @@ def each_told(
     return [m for index, each in enumerate(listed) for m in told("message", index, make, each)]
 
 
-def apart(id_: str, make: Callable[..., Mapping[str, Told]], *given: Any) -> Mapping[str, Told]:
-    """Conversations of a file that holds others too; where they cannot be made, one of that id that
-    says why."""
-    try:
-        return make(*given)
-    except MALFORMED as error:
-        why = Unreadable(id_, f"conversation {id_}: {reason(error)}")
-        return {id_: Told(messages=[why])}
+def each_list(
+    lists: Mapping[str, Any], make: Callable[[Any], Sequence[Message | Unreadable]]
+) -> dict[str, Told]:
+    """The conversations of which each is a list of messages under its id; what is none is told in
+    its place, and hides no other."""
+    found = {}
+    for id_, messages in lists.items():
+        try:
+            said = each_told(messages, make)
+        except MALFORMED as error:
+            said = [Unreadable(id_, f"conversation {id_}: {reason(error)}")]
+        found[id_] = Told(messages=said)
+    return found
 
 
 def each_conversation(

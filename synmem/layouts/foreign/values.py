@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from synmem.layouts.shapes import MALFORMED
+from synmem.layouts.shapes import MALFORMED, reason
 from synmem.messages import (
     MAX_DEPTH,
     JSONObject,
@@ -192,8 +192,3 @@ def told(
         return make(*given)
     except MALFORMED as error:
         return [Unreadable(str(id_), f"{what} {id_}: {reason(error)}")]
-
-
-def reason(error: Exception) -> str:
-    """Why a record cannot be read; of a key that is not there, which one that is."""
-    return f"no {error}" if isinstance(error, KeyError) else str(error)
