@@ -26,7 +26,7 @@ from synmem.layouts.foreign.values import (
     text_or_none,
     told,
 )
-from synmem.layouts.heads import Head
+from synmem.layouts.heads import Head, least
 from synmem.layouts.lazy import Built, Said
 from synmem.layouts.shapes import Export, Told, Value
 from synmem.messages import Holds, JSONObject, Message
@@ -306,14 +306,17 @@ def _misses(head: Head) -> str | None:
     if isinstance(value, dict):
         is_one = "current_node" in value and _has_nodes(value)
         return "it is one conversation, not a list of them" if is_one else None
-    listed = [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-    if any(map(_has_nodes, listed)):
-        return ""
-    if any("mapping" in each for each in listed):
-        return "the mapping of its conversations has no messages"
-    is_told = head.whole or len(listed) > 1  # one that is cut off may have what stands further on
-    is_like = is_told and any(each.keys() >= _LIKE for each in listed)
-    return "its conversations have no mapping" if is_like else None
+    # One that is cut off may have what stands further on.
+    whole = head.whole or (isinstance(value, list) and len(value) > 1)
+    return least(lambda each: _lacks(each, whole=whole), value)
+
+
+def _lacks(said: Any, *, whole: bool) -> str | None:
+    if not isinstance(said, dict):
+        return None
+    if "mapping" in said:
+        return "" if _has_nodes(said) else "the mapping of its conversations has no messages"
+    return "its conversations have no mapping" if whole and said.keys() >= _LIKE else None
 
 
 _LIKE: Final = frozenset({"title", "create_time", "update_time", "current_node"})
