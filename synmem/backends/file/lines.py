@@ -113,11 +113,9 @@ class LinesStore(WholeStore):
         """What was asked for already of what is wanted now."""
         taken: deque[_Portion] = deque()
         at = 0
-        while (
-            self._coming and self._coming[0].asked == wanted[at : at + len(self._coming[0].asked)]
-        ):
+        while self._coming and (some := self._coming[0].asked) == wanted[at : at + len(some)]:
             taken.append(self._coming.popleft())
-            at += len(taken[-1].asked)
+            at += len(some)
         self._wasted += self._coming
         self._coming.clear()
         return taken
@@ -244,6 +242,7 @@ def _answers(process: Process, asked: list[Asked]) -> _Answers:
         parts, data = _decode_parts(_received(process.stdout)), _received(process.stdout)
         if [len(parts), len(data)] == [len(asked), sum(p.title + p.lines for p in parts if p)]:
             return _Answers(parts, data)
+    process.kill()  # what else it may say is no answer to what is asked next
     return _Answers([None] * len(asked), b"")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -12,13 +13,15 @@ from typing import Any
 import pytest
 
 from synmem.backends.file import lines, processes
+from synmem.backends.file.foreign_source import Asked
 from synmem.backends.file.processes import Process
+from synmem.backends.file.remembered import Entry
 from synmem.backends.file.store import open as open_file
 from synmem.formats.jsonl import Writer
 from synmem.messages import MAX_DEPTH
 from synmem.operations.export import Export
 from tests.at_places import FIXTURES
-from tests.conformance import run
+from tests.conformance import nested, run
 
 
 @pytest.fixture
@@ -47,21 +50,14 @@ def conversation(number: int, content: Any, **extra: Any) -> dict[str, Any]:
     return {"title": f"t{number}", "create_time": 1.5, "mapping": nodes, "id": f"c{number}"}
 
 
-def nested(levels: int) -> Any:
-    value: Any = 1
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
 @pytest.fixture
 def export_file(tmp_path: Path) -> Path:
     """An export of ChatGPT's: in some conversations stands what is read more slowly, or not."""
     odd = {
         7: conversation(7, "half \ud83d of a pair"),
         31: conversation(31, "no time", weight=float("nan")),
-        32: conversation(32, "too deep", metadata={"a": nested(MAX_DEPTH)}),
-        33: conversation(33, "just so deep", metadata={"a": nested(MAX_DEPTH - 4)}),
+        32: conversation(32, "too deep", metadata=nested(MAX_DEPTH)),
+        33: conversation(33, "just so deep", metadata=nested(MAX_DEPTH - 3)),
         34: {**conversation(34, "nobody"), "mapping": {}},
         35: conversation(35, {"no": "text"}),
         59: {**conversation(59, ""), "mapping": {"1": {"message": {"author": {}}, "parent": None}}},
@@ -173,6 +169,17 @@ def test_processes_that_fail_leave_all_to_us(
     whole = exported(export_file)
     monkeypatch.setattr(sys, "executable", program)
     assert exported(export_file) == whole
+
+
+def test_a_process_that_answers_something_else_is_asked_nothing_more() -> None:
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        asked = [Asked("c", "g", ["f"], [], Entry([]), 1)]
+        assert lines._answers(process, asked) == ([None], b"")
+        assert process.wait(30) != 0
+        assert lines._answers(process, asked) == ([None], b"")
+    finally:
+        processes.end(process)
 
 
 def test_a_process_that_is_killed_meanwhile_loses_nothing(
