@@ -100,13 +100,7 @@ class WholeStore:
     `branches`; where not, the current one is the conversation, and the others are counted."""
 
     def __init__(
-        self,
-        source: Source,
-        holds: Holds,
-        remark: str,
-        *,
-        branches: bool,
-        page_size: int,
+        self, source: Source, holds: Holds, remark: str, *, branches: bool, page_size: int
     ) -> None:
         self.name = source.name
         self.holds = msgspec.structs.replace(holds, written=False)

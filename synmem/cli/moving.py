@@ -245,7 +245,8 @@ class _Bringing:
     def end(self, name: str) -> int | None:
         """Say what was done; `name` is what all the sources together are called."""
         counts = self._ledger.counts()
-        shown = apart(counts, self._ledger.described())
+        described = self._ledger.described() if counts.get("appended") else 0
+        shown = apart(counts, described)
         self._session.note(summary(self.done, shown, self._order.options, self._rejects))
         for each in of_each(self.done.missing, of_one=True):
             self._session.note(f"not compared of {each}")

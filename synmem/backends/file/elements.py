@@ -263,9 +263,10 @@ def _values(window: _Window, stop: int | None = None) -> Generator[Element, None
         return
     element = window.element("")
     begins = _beginning(element)
+    ends = (b",", b"]") if stop is None else (b",",)
     while True:
         yield element
-        if window.take(b",", *(() if stop else (b"]",))) == b"]":
+        if window.take(*ends) == b"]":
             return
         if stop is not None:
             window.peek()

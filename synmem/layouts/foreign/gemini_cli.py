@@ -81,6 +81,8 @@ def unfold(files: Files) -> dict[str, Told]:
             found[id_] = told_
     if errors and not found:
         raise next(iter(errors.values()))
+    if not errors:
+        return found
     damaged = [Unreadable(name, f"{name}: {error}") for name, error in errors.items()]
     return {
         id_: structs.replace(each, messages=[*each.messages, *damaged])
