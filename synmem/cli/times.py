@@ -84,3 +84,17 @@ def shown(time: datetime | None) -> str:
     except (ValueError, OverflowError, OSError):
         local, zone = time, "Z"  # the year 1 or 9999, which local time may leave
     return local.isoformat(sep=" ", timespec="seconds")[:19] + zone
+
+
+_AGES = ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (30 * 86400, 86400, "d"))
+
+
+def ago(time: datetime | None, now: datetime | None = None) -> str:
+    """`3h ago`, within a month; else the day. Nothing where there is no time."""
+    if time is None:
+        return ""
+    seconds = ((now or datetime.now(UTC)) - time).total_seconds()
+    for under, unit, name in _AGES:
+        if 0 <= seconds < under:
+            return "now" if name == "s" else f"{int(seconds // unit)}{name} ago"
+    return shown(time)[:10]

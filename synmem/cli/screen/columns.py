@@ -1,0 +1,98 @@
+"""How wide a text is on a terminal, and how it is made to fit: wrapped, cut, padded.
+
+A column is a terminal's cell: a CJK character or an emoji takes two, a combining mark none. What
+comes here passed the gate (`render.visible`), and may hold the SGR codes of `styles`, which take
+no column and never end within a line that is wrapped.
+"""
+
+import shutil
+from typing import Final
+
+PROSE: Final = 100
+"""Text is wrapped at so many columns at most: longer lines are hard to read."""
+
+_LEAST: Final = 20
+_ELLIPSIS: Final = "…"
+
+
+def terminal_width() -> int:
+    """The columns of the terminal; COLUMNS says otherwise."""
+    return max(_LEAST, shutil.get_terminal_size().columns)
+
+
+def prose_width() -> int:
+    """How wide running text is here."""
+    return min(PROSE, terminal_width())
+
+
+def cells(text: str) -> int:
+    """How many columns the text takes."""
+    if text.isascii() and "\x1b" not in text:
+        return len(text)
+    from wcwidth import width
+
+    return width(text)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The lines of a text, each at most so wide: broken at spaces, a longer word anywhere.
+
+    Its own line breaks stay, and so do empty lines; the spaces at a break go.
+    """
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines += [line] if cells(line) <= width else _wrapped_line(line, width)
+    return lines
+
+
+def _wrapped_line(line: str, width: int) -> list[str]:
+    from wcwidth import wrap
+
+    # The text's own hyphens and tabs are no places of ours to break it or to change it.
+    return wrap(line, width, break_on_hyphens=False, expand_tabs=False) or [""]
+
+
+def folded(line: str, width: int) -> list[str]:
+    """A line in pieces of at most that width, every character of it kept: for code."""
+    if cells(line) <= width:
+        return [line]
+    from wcwidth import iter_graphemes
+
+    pieces, piece, taken = [], "", 0
+    for grapheme in iter_graphemes(line):
+        wide = cells(grapheme)
+        if taken + wide > width and piece:
+            pieces.append(piece)
+            piece, taken = "", 0
+        piece += grapheme
+        taken += wide
+    return [*pieces, piece]
+
+
+def cut(text: str, width: int) -> str:
+    """The text, or as much of its beginning as fits, with … behind it."""
+    if cells(text) <= width:
+        return text
+    return _part(text, 0, max(0, width - 1)).rstrip() + _ELLIPSIS
+
+
+def cut_middle(text: str, width: int) -> str:
+    """The text, or its beginning and its end with … between: an id can be told by both."""
+    whole = cells(text)
+    if whole <= width:
+        return text
+    begins = _part(text, 0, width // 2)
+    return begins + _ELLIPSIS + _part(text, whole - (width - cells(begins) - 1), whole)
+
+
+def _part(text: str, first: int, end: int) -> str:
+    """What stands whole in these columns."""
+    from wcwidth import clip
+
+    return clip(text, first, end, fillchar="")
+
+
+def padded(text: str, width: int, *, right: bool = False) -> str:
+    """The text with spaces behind it, or in front of it, up to that width."""
+    space = " " * (width - cells(text))
+    return space + text if right else text + space
