@@ -100,7 +100,7 @@ class Changed(StoreUnavailable):
 
 
 class Busy(StoreUnavailable):
-    """Another process holds the lock of a backup."""
+    """Another process holds a lock: of a backup, or that of `--lock`."""
 
 
 class AccessDenied(StoreError):

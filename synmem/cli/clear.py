@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from synmem.cli import render
+from synmem.cli.lines import listed
 from synmem.cli.options import ConfirmOption, ConversationsArgument, MatchOption, YesOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count, span
@@ -233,7 +234,7 @@ def _messages(doomed: "Sequence[Doomed]") -> int | None:
 def _foresee(
     session: Session, doomed: "Sequence[Doomed]", what: str, spared: int, *, dry_run: bool
 ) -> int | None:
-    """What would go: on stdout the conversations, as `ls` has them."""
+    """What would go: on a terminal the conversations as `ls` has them; else their ids."""
     from synmem.cli.list_conversations import print_conversations
     from synmem.store import ConversationInfo
 
@@ -243,6 +244,8 @@ def _foresee(
         result.conversations, result.messages = len(doomed), _messages(doomed)
         render.json_line({**result.as_json(), "dry_run": dry_run})
         return None
+    if not render.is_terminal():
+        return _ids(doomed)
     found = [
         ConversationInfo(
             id=each.conversation.id, messages=each.messages, first_at=each.first_at,
@@ -250,7 +253,18 @@ def _foresee(
         )
         for each in doomed
     ]  # fmt: skip
-    return print_conversations(found, "table" if render.is_terminal() else "ids")
+    return print_conversations(found, "table")
+
+
+def _ids(doomed: "Sequence[Doomed]") -> int | None:
+    """Each id on a line; PARTLY where something of one cannot be read, which is named."""
+    unreadable = [each for each in doomed if each.unreadable is not None]
+    for each in unreadable:
+        name, reason = render.visible_line(each.conversation.id), each.unreadable or ""
+        render.note(f"{name}: unreadable: {render.visible_line(reason)}")
+    for each in doomed:
+        listed(each.conversation.id)
+    return PARTLY if unreadable else None
 
 
 class Result:

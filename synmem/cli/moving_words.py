@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from synmem.cli import render
+from synmem.cli.lines import listed
 from synmem.cli.rejects import Rejects
 from synmem.cli.run import PARTLY, Session
 from synmem.cli.words import count
@@ -89,7 +90,7 @@ def teller(
         if dry_run and not session.json:
             word = _WOULD.get(entry.action, entry.kind or entry.action)
             number = entry.written if entry.action in _WOULD else 0
-            render.fields(word, str(number), entry.conversation)
+            listed(entry.conversation, word, str(number))
 
     return tell
 

@@ -25,6 +25,7 @@ import typer
 from synmem import errors
 from synmem.cli import completing, render
 from synmem.cli.ending import Ended, Hearing, hearing
+from synmem.cli.locking import locked
 from synmem.errors import UsageError
 from synmem.exhaustion import exhausted
 
@@ -222,6 +223,10 @@ ServersOption = Annotated[
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
 ColorOption = Annotated[bool, typer.Option("--no-color", help="No colours, as NO_COLOR=1.")]
+LockOption = Annotated[
+    str | None,
+    typer.Option("--lock", metavar="NAME", help="Not while another has this lock: exit 4."),
+]
 
 
 def _common(
@@ -231,6 +236,7 @@ def _common(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     no_color: ColorOption = False,
+    lock: LockOption = None,
 ) -> None: ...
 
 
@@ -287,7 +293,8 @@ def _command(function: Main, common: Mapping[str, inspect.Parameter]) -> Callabl
         if "everywhere" in said:
             said["targets"] = tuple(said["profile"] or ())
             said["profile"] = next(iter(said["targets"]), os.environ.get("SYNMEM_PROFILE") or None)
-        code = _run_async(function(Session(**said, typed=typed), **values))
+        with locked(said.pop("lock")):
+            code = _run_async(function(Session(**said, typed=typed), **values))
         if code:
             raise typer.Exit(code)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synmem.cli import render
+from synmem.cli.lines import listed
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count
 from synmem.errors import AlreadyUndone, CorruptData, SynmemError, UsageError
@@ -173,7 +174,7 @@ class _Result:
 
     def _line(self, word: str, messages: int, name: str) -> None:
         if self._lines:
-            render.fields(word, str(messages), name)
+            listed(name, word, str(messages))
 
     def summary(self, store: str) -> str:
         """What came of it, for a person."""

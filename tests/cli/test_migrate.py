@@ -144,7 +144,7 @@ def test_dry_run_lists_and_writes_nothing(source: Path, tmp_path: Path) -> None:
 def test_dry_run_keeps_to_a_line_for_a_conversation_whatever_its_id(tmp_path: Path) -> None:
     source = make(tmp_path / "s.db", {"one\ncopy\t9\ttwo": ["1"]})
     result = run("migrate", source, tmp_path / "dest.db", "--dry-run")
-    assert result.stdout == "copy\t1\tone\\ncopy\\t9\\ttwo\n"
+    assert result.stdout == 'copy\t1\t"one\\ncopy\\t9\\ttwo"\n'
 
 
 @pytest.mark.parametrize("flag", ["--json", "--receipt"])
