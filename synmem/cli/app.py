@@ -1,5 +1,6 @@
 """The Typer app: registration only. A command's module is imported when it is called."""
 
+import contextlib
 import importlib
 from collections.abc import Iterator, MutableMapping
 from typing import Annotated, Any
@@ -8,33 +9,14 @@ import typer
 from typer.core import TyperGroup
 
 from synmem.cli import completing
+from synmem.cli.commands import COMMANDS as COMMANDS
 from synmem.cli.plain_values import PlainValues
 from synmem.cli.run import exit_code_of
 from synmem.cli.usage import Command
+from synmem.errors import SynmemError
 
-COMMANDS = {
-    "add": "add",
-    "show": "show",
-    "list-conversations": "list_conversations",
-    "ls": "list_conversations",
-    "clear": "clear",
-    "undo": "undo",
-    "summarize": "summarize",
-    "export": "export",
-    "import": "import_",
-    "migrate": "migrate",
-    "check": "check",
-    "context": "context",
-    "search": "search",
-    "entities": "entities",
-    "stats": "stats",
-    "discover": "discover",
-    "profile": "profile",
-}
-"""Command -> its module in this package: which holds a function of that module's name, or `app`
-where it is a group."""
-
-HIDDEN = {"ls"}  # an alias; help lists the full name
+HIDDEN = {"cat", "list", "list-conversations"}
+"""Aliases; help lists the one that is short."""
 
 
 class _Commands(MutableMapping[str, Any]):
@@ -76,6 +58,15 @@ class _Group(PlainValues, TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)  # Typer's own builds each of them, to complete one name
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called; a store in its place is one that is listed."""
+        if args and args[0] not in self.commands:
+            from synmem.cli.meant import meant
+
+            with contextlib.suppress(*([SynmemError] if ctx.resilient_parsing else [])):
+                args = meant(args, self)
+        return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, standalone_mode: bool = True, **settings: Any) -> Any:
         completing.prepare()

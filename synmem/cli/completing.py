@@ -38,17 +38,42 @@ def profiles(ctx: typer.Context, incomplete: str) -> list[str]:
     return sorted({*_shown(found, incomplete), *places.there(begin)})
 
 
+def stores(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What may stand for a store: those names, and files here that are called like one. Of any
+    other path the shell knows more."""
+    return sorted({*profiles(ctx, incomplete), *_shown(_files_here(), incomplete)})
+
+
+def _files_here() -> Iterable[str]:
+    from synmem.profiles import is_address
+
+    try:
+        return [entry.name for entry in os.scandir() if is_address(entry.name)]
+    except OSError:
+        return []
+
+
+def stores_or_conversations(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Of the first argument, which may be a store: those, and the ids of the store that is meant
+    without one; where a store was typed, only its ids."""
+    if ctx.info_name == "search":
+        return stores(ctx, incomplete)
+    ids = conversations(ctx, incomplete)
+    source = ctx.get_parameter_source("profile")
+    if source is not None and source.name == "COMMANDLINE":
+        return ids
+    return sorted({*ids, *stores(ctx, incomplete)})
+
+
 def conversations(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The ids that begin like this, of the store that `-p` names: 200 at most, within a second.
+    """The ids that begin like this, of the store that is named: 200 at most, within a second.
 
     None where the store cannot be opened, or needs a program to be run for its password.
     """
     import threading
 
     found: list[str] = []
-    target, config = ctx.params.get("profile"), ctx.params.get("config")
-    if isinstance(target, list | tuple):  # of a command that takes several
-        target = target[0] if target else os.environ.get("SYNMEM_PROFILE") or None
+    target, config = _target(ctx), ctx.params.get("config")
 
     def look() -> None:
         import asyncio
@@ -63,6 +88,17 @@ def conversations(ctx: typer.Context, incomplete: str) -> list[str]:
             os._exit(0)  # a driver that waits would hold up the shell's prompt
         return []
     return sorted(found)
+
+
+def _target(ctx: typer.Context) -> str | None:
+    """The store that was typed so far; the only argument of `search` is none."""
+    said = ctx.params
+    if said.get("store") is not None and said.get("query", "") is not None:
+        return str(said["store"])
+    target = said.get("profile")
+    if isinstance(target, list | tuple):  # of a command that takes several
+        return target[0] if target else os.environ.get("SYNMEM_PROFILE") or None
+    return target
 
 
 async def _ids(target: str | None, config: Path | None, incomplete: str, found: list[str]) -> None:

@@ -79,7 +79,7 @@ ExplainOption = Annotated[
 ]
 
 
-@command("layout", "branches")
+@command("layout", "branches", store_first=True)
 async def context(
     session: Session,
     conversation: ConversationArgument,

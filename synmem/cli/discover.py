@@ -83,6 +83,9 @@ def _tell_more(session: Session, found: "Sequence[tuple[Find, Seen]]", *, below:
 async def _finds(session: Session, folders: Sequence[str] | None, most: int) -> "list[Find]":
     from synmem.cli.finding import Find
 
+    if folders and _is_store(session, folders):
+        session.at(folders[0])
+        folders = None
     if session.typed:
         if folders:
             raise UsageError("-p and FOLDER", hint="one of the two")
@@ -91,6 +94,17 @@ async def _finds(session: Session, folders: Sequence[str] | None, most: int) -> 
             raise UsageError("discover looks at files, not at servers", hint="synmem stats -p NAME")
         return [Find(profile, profile.name)]
     return await _below(session, folders, most) if folders else _known(session)
+
+
+def _is_store(session: Session, folders: Sequence[str]) -> bool:
+    """Whether that is a store, and no folder: a URL, or a name of which nothing is here."""
+    from synmem.addresses import status
+    from synmem.cli.meant import is_store
+
+    one = folders[0]
+    if len(folders) > 1 or status(Path(one)) is not None:
+        return False
+    return "://" in one or ("/" not in one and is_store(one, session.config))
 
 
 def _known(session: Session) -> "list[Find]":

@@ -9,7 +9,7 @@ from synmem.cli import completing
 StoreArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="STORE", help="The store, instead of -p.", autocompletion=completing.profiles
+        metavar="STORE", help="The store, instead of -p.", autocompletion=completing.stores
     ),
 ]
 ConversationsArgument = Annotated[

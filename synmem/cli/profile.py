@@ -61,7 +61,19 @@ async def list_(session: Session) -> int | None:
             rows.append({"name": name, "error": str(error)})
             render.note(f"synmem: {error}")
     _show_rows(session, rows)
+    for row in rows:
+        _warn_of_name(session, row["name"])
     return PARTLY if broken else None
+
+
+def _warn_of_name(session: Session, name: str) -> None:
+    """Say where a profile, as older versions made it, is called like a command."""
+    from synmem.cli.commands import COMMANDS
+
+    if name in COMMANDS:
+        session.note(
+            f"{name} is a command's name too: `synmem {name}` is that, -p {name} the store"
+        )
 
 
 def _row(profile: "Profile", default: str) -> dict[str, Any]:
@@ -112,6 +124,7 @@ async def show(session: Session, name: MaybeNameArgument = None) -> None:
     from synmem.profiles import DEFAULT
 
     profile = session.resolve(name)
+    _warn_of_name(session, profile.name)
     settings = {
         "backend": profile.backend,
         **profile.described(),
@@ -247,6 +260,7 @@ def _values(
     """The profile's table, as it is written: every key known, every value of its type."""
     from synmem import profiles
     from synmem.cli.adding import absolute
+    from synmem.cli.commands import COMMANDS
     from synmem.config import Config
     from synmem.settings import checked, from_text, kinds
 
@@ -254,6 +268,8 @@ def _values(
         raise UsageError(
             "a profile's name is made of letters, digits, - and _, and does not end like a file"
         )
+    if name in COMMANDS:
+        raise UsageError(f"{name} is a command's name", hint="call the profile something else")
     if not profiles.is_address(target):
         raise UsageError(
             f"{target!r} is neither a URL nor a path", hint=f"a file of that name is ./{target}"

@@ -18,12 +18,13 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from synmem import errors
-from synmem.cli import completing, render
+from synmem.cli import render
+from synmem.cli.common import COMMON, OF_STORE, SEVERAL, STORE
 from synmem.cli.ending import Ended, Hearing, hearing
 from synmem.cli.locking import locked
 from synmem.errors import UsageError
@@ -182,78 +183,6 @@ class Session:
             render.note(whose + text)
 
 
-ProfileOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile", "-p", metavar="NAME|URL", envvar="SYNMEM_PROFILE", show_envvar=True,
-        help="The store: a profile or known place, a URL or a file.",
-        autocompletion=completing.profiles,
-    ),
-]  # fmt: skip
-ProfilesOption = Annotated[
-    list[str] | None,
-    typer.Option(  # not `envvar`, of which Typer would make several at each space
-        "--profile", "-p", metavar="NAME|URL", autocompletion=completing.profiles,
-        help="The store: a profile or known place, a URL or a file; may be repeated.  "
-        "[env var: SYNMEM_PROFILE]",
-    ),
-]  # fmt: skip
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", envvar="SYNMEM_CONFIG", show_envvar=True,
-        help="The configuration file.",
-    ),
-]  # fmt: skip
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; errors too.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No notes, no progress.")]
-LayoutOption = Annotated[
-    str | None,
-    typer.Option("--layout", metavar="NAME", help="Whose tables, keys or documents are meant."),
-]
-BranchesOption = Annotated[
-    bool, typer.Option("--branches", help="Other branches too, each as a conversation.")
-]
-EverywhereOption = Annotated[
-    bool,
-    typer.Option("--everywhere", help="All that is on this machine: see discover, and profiles."),
-]
-ServersOption = Annotated[
-    bool, typer.Option("--servers", help="With --everywhere: profiles of servers too.")
-]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
-ColorOption = Annotated[bool, typer.Option("--no-color", help="No colours, as NO_COLOR=1.")]
-LockOption = Annotated[
-    str | None,
-    typer.Option("--lock", metavar="NAME", help="Not while another has this lock: exit 4."),
-]
-
-
-def _common(
-    profile: ProfileOption = None,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    no_color: ColorOption = False,
-    lock: LockOption = None,
-) -> None: ...
-
-
-def _of_store(
-    layout: LayoutOption = None,
-    branches: BranchesOption = False,
-    everywhere: EverywhereOption = False,
-    servers: ServersOption = False,
-) -> None: ...
-
-
-def _several(profile: ProfilesOption = None) -> None: ...
-
-
-_COMMON = inspect.signature(_common).parameters
-_OF_STORE = inspect.signature(_of_store).parameters
-_SEVERAL = inspect.signature(_several).parameters
 _CONTEXT = inspect.Parameter(
     "context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
 )  # Typer hands it in
@@ -262,39 +191,42 @@ _CONTEXT = inspect.Parameter(
 Main = Callable[..., Coroutine[Any, Any, int | None]]
 
 
-def command(*options: str) -> Callable[[Main], Callable[..., None]]:
+def command(*options: str, store_first: bool = False) -> Callable[[Main], Callable[..., None]]:
     """Make an async function of a Session and its own options a command.
 
-    Its parameters are followed by these `options` of `_of_store`, which say how a store is read,
-    and by those of `_common`. What it returns is the exit code.
+    Its parameters are followed by these `options` of `OF_STORE`, which say how a store is read,
+    and by those of `COMMON`. Where the `store_first` may stand, that is the first of two arguments.
+    What it returns is the exit code.
     """
-    common = {**{name: _OF_STORE[name] for name in options}, **_COMMON}
+    common = {**{name: OF_STORE[name] for name in options}, **COMMON}
     if "everywhere" in options:
-        common |= _SEVERAL
+        common |= SEVERAL
 
     def made(function: Main) -> Callable[..., None]:
-        return _command(function, common)
+        return _command(function, common, store_first=store_first)
 
     return made
 
 
-def _command(function: Main, common: Mapping[str, inspect.Parameter]) -> Callable[..., None]:
+def _command(
+    function: Main, common: Mapping[str, inspect.Parameter], *, store_first: bool
+) -> Callable[..., None]:
     own = list(inspect.signature(function).parameters.values())[1:]
+    argument = own[0] if store_first else None
+    if argument is not None:
+        own[:1] = [STORE, argument.replace(default=None)]
 
     @functools.wraps(function)
     def run(**values: Any) -> None:
         # An option that may be repeated and was not given.
         values = {name: None if value == () else value for name, value in values.items()}
         said = {name: values.pop(name) for name in common}
-        if said.pop("no_color"):
-            os.environ["NO_COLOR"] = "1"
-        source = values.pop("context").get_parameter_source("profile")
-        typed = source is not None and source.name == "COMMANDLINE"
-        if "everywhere" in said:
-            said["targets"] = tuple(said["profile"] or ())
-            said["profile"] = next(iter(said["targets"]), os.environ.get("SYNMEM_PROFILE") or None)
-        with locked(said.pop("lock")):
-            code = _run_async(function(Session(**said, typed=typed), **values))
+        lock = said.pop("lock")
+        session = _session(said, values.pop("context"))
+        if argument is not None:
+            _take_store(session, values, argument)
+        with locked(lock):
+            code = _run_async(function(session, **values))
         if code:
             raise typer.Exit(code)
 
@@ -302,7 +234,30 @@ def _command(function: Main, common: Mapping[str, inspect.Parameter]) -> Callabl
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     del run.__wrapped__
+    if argument is not None and argument.default is argument.empty:
+        run.needed = argument.name  # type: ignore[attr-defined]
     return run
+
+
+def _session(said: dict[str, Any], context: typer.Context) -> Session:
+    if said.pop("no_color"):
+        os.environ["NO_COLOR"] = "1"
+    source = context.get_parameter_source("profile")
+    typed = source is not None and source.name == "COMMANDLINE"
+    if "everywhere" in said:
+        said["targets"] = tuple(said["profile"] or ())
+        said["profile"] = next(iter(said["targets"]), os.environ.get("SYNMEM_PROFILE") or None)
+    return Session(**said, typed=typed)
+
+
+def _take_store(session: Session, values: dict[str, Any], argument: inspect.Parameter) -> None:
+    """Take the first of two arguments as the store; one alone is the command's own."""
+    store = values.pop("store")
+    if values[argument.name] is None:
+        values[argument.name], store = store, None
+    if values[argument.name] is None and argument.default is argument.empty:
+        raise UsageError(f"which {argument.name}?")
+    session.at(store)
 
 
 def _run_async(main: Coroutine[Any, Any, int | None]) -> int | None:

@@ -48,7 +48,7 @@ _AROUND = 70  # characters of a snippet before and after the match
 _MATCH, _HEAD = "1;31", "35"
 
 
-@command("layout", "branches", "everywhere", "servers")
+@command("layout", "branches", "everywhere", "servers", store_first=True)
 async def search(
     session: Session,
     query: QueryArgument = None,

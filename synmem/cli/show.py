@@ -46,7 +46,7 @@ FormatOption = Annotated[
 NoPagerOption = Annotated[bool, typer.Option("--no-pager", help="Never through $PAGER.")]
 
 
-@command("layout", "branches")
+@command("layout", "branches", store_first=True)
 async def show(
     session: Session,
     conversation: ConversationArgument,

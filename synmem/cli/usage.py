@@ -11,8 +11,11 @@ class Command(PlainValues, TyperCommand):
     """A command whose usage reads as manuals do; Typer writes {CONVERSATION} and <list[str]>."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The words of the usage line."""
-        return [_plain(piece) for piece in super().collect_usage_pieces(ctx)]
+        """The words of the usage line. Of two arguments, of which the first is a store or left out,
+        Typer takes neither to be needed."""
+        needed = getattr(self.callback, "needed", None)
+        arguments = [each for each in self.params if isinstance(each, TyperArgument)]
+        return ["[OPTIONS]", *(_piece(each, each.name == needed) for each in arguments)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """The arguments and options, no Python type beside an argument."""
@@ -22,12 +25,10 @@ class Command(PlainValues, TyperCommand):
         super().format_options(ctx, formatter)
 
 
-def _plain(piece: str) -> str:
-    more = "..." if piece.endswith("...") else ""
-    word = piece.removesuffix("...")
-    if word.startswith("{"):
-        return word.strip("{}") + more
-    return f"[{word[1:-1]}{more}]" if word.startswith("[") else piece
+def _piece(argument: TyperArgument, needed: bool) -> str:
+    word = argument.metavar or argument.name.upper()
+    word += "..." if argument.nargs == -1 else ""
+    return word if argument.required or needed else f"[{word}]"
 
 
 def _no_type(ctx: Any) -> None:

@@ -8,7 +8,7 @@ from synmem.cli.app import COMMANDS, app
 
 USAGE = {
     "add": "CONVERSATION [TEXT]",
-    "show": "CONVERSATION",
+    "show": "[STORE] CONVERSATION",
     "list-conversations": "[STORE]",
     "ls": "[STORE]",
     "clear": "[CONVERSATION...]",
@@ -18,8 +18,8 @@ USAGE = {
     "import": "[FILE...]",
     "migrate": "SOURCE DEST",
     "check": "[SOURCE] [DEST]",
-    "context": "CONVERSATION",
-    "search": "[QUERY]",
+    "context": "[STORE] CONVERSATION",
+    "search": "[STORE] [QUERY]",
     "stats": "[STORE]",
     "profile add": "NAME URL|PATH",
     "profile show": "[NAME]",
@@ -43,7 +43,7 @@ def test_the_usage_line_names_the_arguments_as_the_manual_does(command: str) -> 
 @pytest.mark.parametrize(
     "line",
     [
-        ["show", "a", "{}"], ["{}"], ["stats", "-p", "x.db", "{}"], ["ls", "x.db", "{}"],
+        ["show", "a.db", "b", "{}"], ["{}", "show"], ["rm", "{}"], ["stats", "-p", "x.db", "{}"], ["ls", "x.db", "{}"],
         ["clear", "--keep-last", "{}"],
     ],
 )  # fmt: skip
