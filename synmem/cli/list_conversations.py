@@ -1,16 +1,18 @@
 """`synmem list-conversations`, or `ls`: which conversations a store has."""
 
+import contextlib
 import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from synmem.cli import render
+from synmem.cli.listed import Listed, draw, sizes_of
 from synmem.cli.options import MatchOption, StoreArgument
 from synmem.cli.run import PARTLY, Session, command
-from synmem.cli.several import Sources, sources_of
+from synmem.cli.several import sources_of
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, UsageError
 from synmem.messages import chunks
@@ -18,9 +20,10 @@ from synmem.messages import chunks
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from synmem.operations.glances import Glance
     from synmem.operations.listing import Match
     from synmem.profiles import Profile
-    from synmem.store import ConversationInfo
+    from synmem.store import ConversationInfo, Store
 
 FORMATS = ("table", "ids", "json", "jsonl")
 SORTS = ("id", "messages", "updated")
@@ -32,11 +35,13 @@ IdleOption = Annotated[
     typer.Option("--idle", metavar="TIME", help="Only those without a message since: 30d."),
 ]
 SortOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--sort", metavar="KEY", help="id, messages (most first) or updated (newest first)."
+        "--sort", metavar="KEY",
+        help="id, messages (most first) or updated (newest first). [default: updated on a "
+        "terminal, id in a pipe]",
     ),
-]
+]  # fmt: skip
 LimitOption = Annotated[int | None, typer.Option("--limit", metavar="N", help="At most so many.")]
 FormatOption = Annotated[
     str | None,
@@ -47,6 +52,13 @@ FormatOption = Annotated[
         help="table (on a terminal), ids (in a pipe), json or jsonl.",
     ),
 ]
+LongOption = Annotated[
+    bool,
+    typer.Option(
+        "--long", "-l",
+        help="First time, last role and size too, in a table or JSON: all is read for that.",
+    ),
+]  # fmt: skip
 NulOption = Annotated[
     bool, typer.Option("-0", "--null", help="A NUL after each id, for xargs -0.")
 ]  # fmt: skip
@@ -58,12 +70,16 @@ async def list_conversations(
     store: StoreArgument = None,
     match: MatchOption = None,
     idle: IdleOption = None,
-    sort: SortOption = "id",
+    sort: SortOption = None,
     limit: LimitOption = None,
+    long: LongOption = False,
     form: FormatOption = None,
     null: NulOption = False,
 ) -> int | None:
     """List the conversations.
+
+    On a terminal the newest stand first, each with its title, or else with what the user said
+    first. In a pipe there is one id a line, sorted.
 
     \b
     synmem ls chat.db
@@ -73,33 +89,50 @@ async def list_conversations(
     """
     session.at(store)
     form = _form(session, form, null)
+    drawn = form == "table" and render.is_terminal()
+    sort = sort or ("updated" if drawn else "id")
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}", hint=f"one of {', '.join(SORTS)}")
     if limit is not None and limit < 0:
         raise UsageError("--limit is 0 or more")
     before = _before(idle)
     details = form != "ids" or sort != "id"
-    cut = functools.partial(_cut, sort=sort, limit=limit)
-    find = functools.partial(_found, match=match, before=before, details=details, cut=cut)
+    async with contextlib.AsyncExitStack() as opened:
+        cut = functools.partial(_cut, sort=sort, limit=limit)
+        find = functools.partial(
+            _found, opened=opened, match=match, before=before, details=details, cut=cut
+        )
+        listed = await _listed(session, find, sort, limit)
+        if drawn:
+            code = _name_unreadable(listed.found, listed.whose)
+            await draw(session, listed, long=long)
+        else:
+            sizes = await sizes_of(listed) if long and form in ("json", "jsonl") else None
+            await opened.aclose()  # a store is not held while somebody is slow to read
+            code = print_conversations(listed.found, form, null, listed.whose, sizes)
+    return code or (PARTLY if listed.partly else None)
+
+
+async def _listed(session: Session, find: "_Find", sort: str, limit: int | None) -> Listed:
+    """The conversations of the store, or of several, sorted and limited over all; where they are
+    sorted by their ids, store by store."""
     if (several := sources_of(session)) is None:
-        found, partly = await find(session, session.resolve())
-        return print_conversations(found, form, null) or (PARTLY if partly else None)
-    found, whose, partly = await _of_several(several, find, sort, limit)
-    return print_conversations(found, form, null, whose) or (PARTLY if partly else None)
-
-
-async def _of_several(
-    several: Sources, find: "_Find", sort: str, limit: int | None
-) -> "tuple[list[ConversationInfo], list[str], bool]":
-    """The conversations of several stores, sorted and limited over all; whose each is; and whether
-    something could not be read. Where they are sorted by their ids, store by store."""
+        found, store, strays = await find(session, session.resolve())
+        return Listed(found, [store] * len(found) if store else [], None, strays)
     done, partly = await several.gathered(lambda each: find(each.session, each.profile))
-    rows = [(info, source.label) for source, (found, _) in done for info in found]
+    rows = [
+        (info, store, source.label)
+        for source, (found, store, _) in done
+        if store is not None
+        for info in found
+    ]
     if sort != "id":
         rows.sort(key=lambda row: _place(row[0], sort))
     rows = rows[:limit]
-    partly = partly or any(strays for _, (_, strays) in done)
-    return [info for info, _ in rows], [label for _, label in rows], partly
+    partly = partly or any(strays for _, (_, _, strays) in done)
+    return Listed(
+        [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows], partly
+    )
 
 
 def _form(session: Session, form: str | None, null: bool) -> str:
@@ -125,39 +158,44 @@ def _cut(found: "list[ConversationInfo]", sort: str, limit: int | None) -> None:
         del found[limit:]
 
 
-_Find = Callable[[Session, "Profile"], Awaitable[tuple[list["ConversationInfo"], bool]]]
+_Find = Callable[
+    [Session, "Profile"], Awaitable[tuple[list["ConversationInfo"], "Store | None", bool]]
+]
 
 
 async def _found(
     session: Session,
     profile: "Profile",
     *,
+    opened: contextlib.AsyncExitStack,
     match: "Match",
     before: "datetime | None",
     details: bool,
     cut: "Callable[[list[ConversationInfo]], None]",
-) -> "tuple[list[ConversationInfo], bool]":
-    """The conversations; and whether there are records that belong to none, which are named."""
+) -> "tuple[list[ConversationInfo], Store | None, bool]":
+    """The conversations, their store, which stays open, and whether there are records that belong
+    to none, which are named."""
     from synmem.cli.damage import name_strays
     from synmem.operations.listing import listing
 
     found: list[ConversationInfo] = []
     untimed: list[int] = []
-    strays = False
+    store, strays = None, False
     pages = functools.partial(listing, match=match, idle_before=before, untimed=untimed.append)
     try:
-        async with session.open_profile(profile) as store:
-            async for page in pages(store, details=details):
-                found += page
-            cut(found)
-            strays = match is None and await name_strays(store)
-            session.tell_branches(store, [info.id for info in found])
-            await session.tell_others(store)
+        opening = session.open_profile(profile, telling=False)
+        store = await opened.enter_async_context(opening)
+        async for page in pages(store, details=details):
+            found += page
+        cut(found)
+        strays = match is None and await name_strays(store)
+        session.tell_branches(store, [info.id for info in found])
+        await session.tell_others(store)
     except StoreNotFound:
         if not session.nothing_yet(profile):
             raise
     note_untimed(session, sum(untimed))
-    return found, strays
+    return found, store, strays
 
 
 def note_untimed(session: Session, number: int) -> None:
@@ -184,16 +222,18 @@ def print_conversations(
     form: str,
     null: bool = False,
     whose: Sequence[str] | None = None,
+    sizes: "Sequence[Glance] | None" = None,
 ) -> int | None:
     """Print them in one of FORMATS; PARTLY where an id cannot be printed as it is, or where of a
-    conversation something cannot be read, which is named. `whose`: the store of each."""
+    conversation something cannot be read, which is named. `whose`: the store of each; `sizes`:
+    what JSON says besides."""
     code = _name_unreadable(found, whose)
     if form == "ids":
         return _ids([info.id for info in found], null, whose) or code
     if form == "table":
         _table(found, whose)
     else:
-        _json(found, form, whose)
+        _json(found, form, whose, sizes)
     return code
 
 
@@ -232,9 +272,18 @@ def _ids(ids: list[str], null: bool, whose: Sequence[str] | None) -> int | None:
 
 
 def _table(found: "Sequence[ConversationInfo]", whose: Sequence[str] | None) -> None:
+    """The table in a pipe, nothing cut; on a terminal as it is drawn, without first words."""
     from synmem.cli.times import shown
 
     if not found:
+        return
+    if render.is_terminal():
+        from synmem.cli.screen.conversations import Conversations
+
+        table = Conversations(found, whose)
+        with render.paged() as out:
+            out(table.head())
+            out(table.rows(found, 0, [None] * len(found)))
         return
     titled = any(info.title for info in found)
     columns = ["conversation", "messages", "first", "last", "title"][: 5 if titled else 4]
@@ -249,15 +298,23 @@ def _table(found: "Sequence[ConversationInfo]", whose: Sequence[str] | None) -> 
     render.table(columns, rows, right=[2 if whose else 1])
 
 
-def _json(found: "Sequence[ConversationInfo]", form: str, whose: Sequence[str] | None) -> None:
+def _json(
+    found: "Sequence[ConversationInfo]",
+    form: str,
+    whose: Sequence[str] | None,
+    sizes: "Sequence[Glance] | None",
+) -> None:
     """An array, or a line each; written in pages."""
     array = form == "json"
     encoded = _encoder()
     stores = [{"store": store} for store in whose] if whose else [{}] * len(found)
+    more: Sequence[Mapping[str, Any]] = [{}] * len(found)
+    if sizes is not None:
+        more = [{"last_role": each.last_role, "bytes": each.bytes} for each in sizes]
     if array:
         render.write_json(b"[")
-    for number, page in enumerate(chunks([*zip(stores, found, strict=True)], _PAGE)):
-        lines = [encoded(info, store) for store, info in page]
+    for number, page in enumerate(chunks([*zip(found, stores, more, strict=True)], _PAGE)):
+        lines = [encoded(*each) for each in page]
         if array:
             render.write_json((b",\n" if number else b"") + b",\n".join(lines))
         else:
@@ -266,7 +323,10 @@ def _json(found: "Sequence[ConversationInfo]", form: str, whose: Sequence[str] |
         render.write_json(b"]\n")
 
 
-def _encoder() -> "Callable[[ConversationInfo, Mapping[str, str]], bytes]":
+_Encoded = Callable[["ConversationInfo", Mapping[str, Any], Mapping[str, Any]], bytes]
+
+
+def _encoder() -> _Encoded:
     """How a conversation is written as JSON; what it needs is loaded once, not for each."""
     import msgspec
 
@@ -274,7 +334,9 @@ def _encoder() -> "Callable[[ConversationInfo, Mapping[str, str]], bytes]":
 
     encode = msgspec.json.Encoder().encode
 
-    def encoded(info: "ConversationInfo", store: Mapping[str, str]) -> bytes:
+    def encoded(
+        info: "ConversationInfo", store: Mapping[str, Any], more: Mapping[str, Any]
+    ) -> bytes:
         data = {
             **store,
             "conversation_id": info.id,
@@ -282,6 +344,7 @@ def _encoder() -> "Callable[[ConversationInfo, Mapping[str, str]], bytes]":
             "first_at": format_time(info.first_at) if info.first_at else None,
             "last_at": format_time(info.last_at) if info.last_at else None,
             "title": info.title,
+            **more,
         }
         try:
             return encode(data)  # no float is in it: null is null

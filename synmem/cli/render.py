@@ -118,8 +118,14 @@ def paged(wanted: bool = True) -> Iterator[Callable[[bytes], object]]:
         environment["LESS"] = f"-R {environment['LESS']}"
     process = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=environment)
     assert process.stdin is not None
+    pipe = process.stdin
+
+    def shown(data: bytes) -> None:
+        pipe.write(data)
+        pipe.flush()  # what comes next may take its time
+
     try:
-        yield process.stdin.write
+        yield shown
     except BrokenPipeError:
         pass  # the person has seen enough
     finally:

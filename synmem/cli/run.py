@@ -117,16 +117,23 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def open_profile(
-        self, profile: "Profile", *, write: bool = False, planning: bool = False
+        self,
+        profile: "Profile",
+        *,
+        write: bool = False,
+        planning: bool = False,
+        telling: bool = True,
     ) -> AsyncIterator["Store"]:
-        """The store of this profile. `planning`: to say, or ask, what a write is to do."""
+        """The store of this profile. `planning`: to say, or ask, what a write is to do. Without
+        `telling` its branches are told of by whoever opens it."""
         from synmem.tool import open_profile
 
         async with open_profile(profile, write=write, planning=planning) as store:
             if self.verbose:
                 render.note(f"{profile.name}: {store.name}")
             yield store
-            self.tell_branches(store)
+            if telling:
+                self.tell_branches(store)
 
     def tell_branches(self, store: "Store", listed: Collection[str] | None = None) -> None:
         """How many branches were left out of what was read, or of those that are listed."""

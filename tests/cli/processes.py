@@ -34,9 +34,10 @@ def on_terminal(
     typed: bytes = b"",
     prompt: bytes = b"? ",
     cwd: Path | None = None,
+    columns: int = 80,
     **environment: str,
 ) -> tuple[int, str]:
-    """Run it on a terminal of 80 columns; exit code and all that was shown.
+    """Run it on a terminal of so many columns; exit code and all that was shown.
 
     `typed` is typed when the `prompt` is there; a Ctrl-C is typed again while nothing comes of it,
     since one that falls between Python's look for signals and its read is not heard.
@@ -50,9 +51,10 @@ def on_terminal(
     if child == 0:
         if cwd is not None:
             os.chdir(cwd)
+        os.environ.pop("COLUMNS", None)  # a worker of pytest's has it
         os.environ.update({"TERM": "xterm-256color", "PAGER": "cat", **environment})
         os.execv(PROGRAM[0], [*PROGRAM, *arguments])
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     shown = b""
     end = time.monotonic() + 60
     again = end

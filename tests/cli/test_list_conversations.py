@@ -133,21 +133,6 @@ def test_what_makes_no_sense_is_a_usage_error(store: Path, arguments: list[str])
     assert run("ls", "-p", str(store), *arguments).exit_code == 2
 
 
-def test_on_a_terminal_a_table_shows_every_id_whole(store: Path) -> None:
-    long = "conversation-" + "x" * 150 + "-end"
-    for each in (long, "esc\x1b[2J", "[bold]b[/bold]", ":smile:"):
-        add(store, each)
-    code, shown = on_terminal("ls", "-p", str(store))
-    assert code == 0
-    assert "messages" in shown
-    assert "\x1b[2J" not in shown
-    assert "esc^[[2J" in shown
-    assert "[bold]b[/bold]" in shown
-    assert ":smile:" in shown
-    columns = [line.split("  ")[0].strip() for line in shown.splitlines()]
-    assert long in "".join(columns)
-
-
 def test_no_colours_where_they_are_not_wanted(store: Path) -> None:
     add(store, "a")
     for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):

@@ -85,7 +85,7 @@ def test_ls_on_a_terminal_has_a_column_for_the_store(two: tuple[Path, Path]) -> 
     rows = [line.split() for line in shown.splitlines()]
     assert code == 0
     assert rows[0][:3] == ["store", "conversation", "messages"]
-    assert [row[:3] for row in rows[1:4]] == [["one", "a", "1"], ["one", "b", "1"], ["two", "c", "2"]]  # fmt: skip
+    assert [row[:3] for row in rows[1:4]] == [["two", "c", "2"], ["one", "a", "1"], ["one", "b", "1"]]  # fmt: skip
 
 
 def test_an_id_that_cannot_stand_in_a_line_is_named_and_its_neighbours_keep_their_store(

@@ -70,10 +70,31 @@ def folded(line: str, width: int) -> list[str]:
 
 
 def cut(text: str, width: int) -> str:
-    """The text, or as much of its beginning as fits, with … behind it."""
-    if cells(text) <= width:
-        return text
-    return _part(text, 0, max(0, width - 1)).rstrip() + _ELLIPSIS
+    """The text, or as much of its beginning as fits, with … behind it; so that the line does not
+    break either where a terminal shows the parts of an emoji side by side."""
+    if "\x1b" in text:
+        return text if cells(text) <= width else _part(text, 0, width - 1).rstrip() + _ELLIPSIS
+    if text.isascii():
+        return text if len(text) <= width else text[: max(0, width - 1)].rstrip() + _ELLIPSIS
+    from wcwidth import iter_graphemes
+
+    taken, kept = 0, 0
+    room, ends = width - 1, 0
+    for grapheme in iter_graphemes(text):
+        taken += _most_cells(grapheme)
+        kept += len(grapheme)
+        if taken <= room:
+            ends = kept
+        elif taken > width:
+            return text[:ends].rstrip() + _ELLIPSIS
+    return text
+
+
+def _most_cells(grapheme: str) -> int:
+    """How many columns it takes where its parts are not joined."""
+    from wcwidth import wcwidth
+
+    return max(cells(grapheme), sum(max(0, wcwidth(character)) for character in grapheme))
 
 
 def cut_middle(text: str, width: int) -> str:

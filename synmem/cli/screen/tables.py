@@ -1,7 +1,7 @@
 """Tables that fit the terminal: what is too long is cut, and then a column goes, never a line
 breaks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from synmem.cli.render import visible_line
@@ -56,9 +56,18 @@ class Table:
         titles = [column._replace(style=DIM) for column in self._columns]
         return self._line(titles, [column.title for column in titles])
 
-    def row(self, row: Sequence[str]) -> str:
-        """The line of a row, which has a cell for each column, also for those that went."""
-        return self._line(self._columns, [visible_line(row[i]) for i in self._kept])
+    def row(self, row: Sequence[str], styles: Mapping[int, str] | None = None) -> str:
+        """The line of a row, which has a cell for each column, also for those that went.
+
+        `styles` are of its own cells, by their numbers, in the place of their columns'.
+        """
+        columns = self._columns
+        if styles:
+            columns = [
+                column._replace(style=styles.get(i, column.style))
+                for i, column in zip(self._kept, columns, strict=True)
+            ]
+        return self._line(columns, [visible_line(row[i]) for i in self._kept])
 
     def _line(self, columns: Sequence[Column], row: Sequence[str]) -> str:
         shown = []

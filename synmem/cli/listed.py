@@ -1,0 +1,98 @@
+"""The conversations that `ls` found, and what of them is read when they are shown."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from synmem.cli import render
+from synmem.cli.run import Session
+from synmem.cli.words import count
+from synmem.errors import SynmemError
+from synmem.messages import chunks
+
+if TYPE_CHECKING:
+    from synmem.operations.glances import Glance
+    from synmem.store import ConversationInfo, Store
+
+_AT_ONCE = 50
+"""Rows that are drawn at once: what is read for them beside the list is read for no more."""
+_READ = 500
+
+
+class Listed(NamedTuple):
+    """The conversations in their order; of each the store that it was found in, and where there
+    are several what that is called; and whether something could not be read."""
+
+    found: "list[ConversationInfo]"
+    stores: "list[Store]"
+    whose: list[str] | None
+    partly: bool
+
+
+async def draw(session: Session, listed: Listed, *, long: bool) -> None:
+    """The table on a terminal. What is read for it is read for the rows that are shown: who leaves
+    the pager early has no more read."""
+    from synmem.cli.screen.columns import cells, terminal_width
+    from synmem.cli.screen.conversations import Conversations
+
+    if not listed.found:
+        return
+    table = Conversations(listed.found, listed.whose, long=long)
+    with render.paged() as out:
+        out(table.head())
+        for first in range(0, len(listed.found), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            seen = await _glances(session, listed, some, long=long, titled=table.titled)
+            out(table.rows(listed.found[some], first, seen))
+    messages = sum(info.messages or 0 for info in listed.found)
+    known = all(info.messages is not None for info in listed.found)
+    counted = count(len(listed.found), "conversation")
+    counted += f", {count(messages, 'message')}" if known else ""
+    fits = cells(counted) + cells(_next(session)) + 3 <= terminal_width()
+    session.note(f"{counted} · {_next(session)}" if fits else f"{counted}\n{_next(session)}")
+
+
+def _next(session: Session) -> str:
+    """What shows one of them."""
+    import shlex
+
+    from synmem.masking import mask
+
+    store = [shlex.quote(mask(session.profile))] if session.typed and session.profile else []
+    store = ["STORE"] if session.everywhere or len(session.targets) > 1 else store
+    return " ".join(["synmem show", *store, "ID"])
+
+
+async def _glances(
+    session: Session, listed: Listed, some: slice, *, long: bool, titled: bool
+) -> "list[Glance | None]":
+    """What is read of these rows: of those without a title the first words, with `long` all."""
+    from synmem.operations.glances import glances
+
+    wanted: dict[int, tuple[Store, list[str]]] = {}
+    pairs = [*zip(listed.found[some], listed.stores[some], strict=True)]
+    for info, store in pairs:
+        if long or (titled and not info.title):
+            wanted.setdefault(id(store), (store, []))[1].append(info.id)
+    seen: dict[int, dict[str, Glance]] = {}
+    for key, (store, ids) in wanted.items():
+        try:
+            seen[key] = await glances(store, ids, whole=long)
+        except SynmemError as error:  # the list itself is whole
+            render.note_error("first words are left out", error)
+    return [seen.get(id(store), {}).get(info.id) for info, store in pairs]
+
+
+async def sizes_of(listed: Listed) -> "list[Glance]":
+    """What all of them hold, for JSON."""
+    from synmem.operations.glances import Glance, glances
+
+    of_store: dict[int, tuple[Store, list[str]]] = {}
+    for info, store in zip(listed.found, listed.stores, strict=True):
+        of_store.setdefault(id(store), (store, []))[1].append(info.id)
+    seen = {
+        (key, name): glance
+        for key, (store, ids) in of_store.items()
+        for some in chunks(ids, _READ)
+        for name, glance in (await glances(store, some, whole=True)).items()
+    }
+    pairs = zip(listed.found, listed.stores, strict=True)
+    return [seen.get((id(store), info.id), Glance()) for info, store in pairs]
