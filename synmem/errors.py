@@ -126,6 +126,7 @@ class ConversationNotFound(StoreError):
     kind = "not_found"
 
     def __init__(self, conversation: str, store: str) -> None:
+        self.conversation = conversation
         super().__init__(
             f"no conversation {conversation!r} in {store}",
             hint="`synmem ls` lists the conversations",

@@ -35,6 +35,9 @@ STORE_ALONE: Final = frozenset({"ls", "stats", "discover", "browse"})
 STORE_FIRST: Final = frozenset({"show", "search", "context"})
 """Where of two arguments the first is a store, instead of `-p`."""
 
+SHORT_IDS: Final = frozenset({"show", "search", "context"})
+"""Where an unambiguous beginning of an id is enough for a person: what writes takes ids whole."""
+
 
 def main_name(command: str) -> str:
     """What help calls it: `ls` for each of its names."""

@@ -124,7 +124,8 @@ async def context(
     if explain:
         _explain(built.context, form, exact=tokenizer is not None)
     if built.stale_summary:
-        session.note("the summary is stale and left out: `synmem summarize` makes it anew")
+        again = session.typing("summarize", conversation)
+        session.note(f"the summary is stale and left out: `{again}` makes it anew")
     for remark in built.remarks:
         session.note(remark)
     for warning in built.context.warnings:

@@ -103,6 +103,10 @@ async def list_conversations(
             _found, opened=opened, match=match, before=before, details=details, cut=cut
         )
         listed = await _listed(session, find, sort, limit)
+        if not (listed.found or listed.whose or match or before) and limit is None:
+            from synmem.cli.empty import tell_empty
+
+            tell_empty(session)
         if drawn:
             code = _name_unreadable(listed.found, listed.whose)
             await draw(session, listed, long=long)

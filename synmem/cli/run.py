@@ -8,16 +8,13 @@ import itertools
 import os
 import sys
 from collections.abc import (
-    AsyncIterator,
     Callable,
-    Collection,
     Coroutine,
     Iterator,
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -27,12 +24,13 @@ from synmem.cli import render
 from synmem.cli.common import COMMON, OF_STORE, SEVERAL, STORE
 from synmem.cli.ending import Ended, Hearing, hearing
 from synmem.cli.locking import locked
+from synmem.cli.session import Session as Session
+from synmem.cli.usage import LINE
 from synmem.errors import UsageError
 from synmem.exhaustion import exhausted
 
 if TYPE_CHECKING:
-    from synmem.profiles import Profile
-    from synmem.store import Store
+    pass
 
 EXIT_CODES: dict[type[errors.SynmemError], int] = {
     errors.SynmemError: 1,
@@ -52,142 +50,6 @@ DIFFERENT = 7
 """`check` found differences."""
 INTERRUPTED = 130
 CLOSED_PIPE = 141
-
-
-@dataclass
-class Session:
-    """What the user said beside the command's own arguments; and how a command opens stores."""
-
-    profile: str | None
-    config: Path | None
-    json: bool
-    quiet: bool
-    verbose: bool
-    layout: str | None = None
-    branches: bool = False
-    typed: bool = False
-    """Whether the profile was typed, and does not come from the environment."""
-    targets: tuple[str, ...] = ()
-    """The profiles that were typed, where a command takes several."""
-    everywhere: bool = False
-    servers: bool = False
-    label: str | None = None
-    """Whose notes these are, where a command works on several stores."""
-    left_out: list[int] = field(default_factory=list)
-    """How many branches each of several stores has which were not given: they are told together."""
-
-    def at(self, store: str | None) -> None:
-        """Take the store that stands first in the line instead of that of `-p`."""
-        if store is None:
-            return
-        if self.typed:
-            from synmem.masking import mask
-
-            raise UsageError(f"two stores: -p and {mask(store)}", hint="one of the two")
-        self.profile, self.typed = store, True
-
-    def resolve(self, target: str | None = None) -> "Profile":
-        """The profile of that name, URL or path; without one, of `-p` or the default. It has the
-        layout that was asked for, and branches."""
-        return self.adapted(self.resolve_other(target if target is not None else self.profile))
-
-    def adapted(self, profile: "Profile") -> "Profile":
-        """A profile with the layout that was asked for, and branches."""
-        from synmem.settings import KEYS
-
-        profile = profile.given(layout=self.layout)
-        if self.branches and "branches" in KEYS[profile.backend]:
-            return profile.given(branches=True)
-        return profile
-
-    def resolve_other(self, target: str | None, layout: str | None = None) -> "Profile":
-        """The same of a second store, to which options do not apply."""
-        from synmem.profiles import resolve
-
-        return resolve(target, self.config).given(layout=layout)
-
-    @contextlib.asynccontextmanager
-    async def open(
-        self, target: str | None = None, *, write: bool = False
-    ) -> AsyncIterator["Store"]:
-        """The store of a profile (see `resolve`), closed at the end."""
-        profile = self.resolve(target)
-        async with self.open_profile(profile, write=write) as store:
-            yield store
-
-    @contextlib.asynccontextmanager
-    async def open_profile(
-        self,
-        profile: "Profile",
-        *,
-        write: bool = False,
-        planning: bool = False,
-        telling: bool = True,
-    ) -> AsyncIterator["Store"]:
-        """The store of this profile. `planning`: to say, or ask, what a write is to do. Without
-        `telling` its branches are told of by whoever opens it."""
-        from synmem.tool import open_profile
-
-        async with open_profile(profile, write=write, planning=planning) as store:
-            if self.verbose:
-                render.note(f"{profile.name}: {store.name}")
-            yield store
-            if telling:
-                self.tell_branches(store)
-
-    def tell_branches(self, store: "Store", listed: Collection[str] | None = None) -> None:
-        """How many branches were left out of what was read, or of those that are listed."""
-        from synmem.store import SupportsBranches
-
-        if not isinstance(store, SupportsBranches):
-            return
-        others = store.passed_over(listed)
-        if self.label is None:
-            self.note_branches(others)
-        else:
-            self.left_out.append(others)
-
-    def note_branches(self, others: int) -> None:
-        """Say how many branches were left out, where any were."""
-        if others:
-            what = "another branch" if others == 1 else f"{others:,} other branches"
-            self.note(f"left out: {what} (--branches: each as a conversation of its own)")
-
-    async def tell_others(self, store: "Store") -> None:
-        """What other layouts' conversations lie beside ours, which are not shown."""
-        from synmem.store import SupportsOthers
-
-        if self.quiet or not isinstance(store, SupportsOthers):
-            return
-        if others := await store.others():
-            self.note(f"left out: other layouts' conversations ({', '.join(others)})")
-
-    def nothing_yet(self, profile: "Profile") -> bool:
-        """Whether the first `add` makes this profile's file, which is told then.
-
-        So it is with the default store, of which nothing is told, and with a configured one in a
-        folder that is there; not where somebody typed a path, which may be mistyped.
-        """
-        origin = profile.origins.get("db_path")
-        if origin == "default":
-            return True
-        file = profile.file if origin in ("config", "env") else None
-        if file is None or file.exists() or not file.parent.is_dir():
-            return False
-        self.note(f"{profile.name}: nothing there yet; `synmem add` makes {file}")
-        return True
-
-    def json_or(self, form: str | None) -> str | None:
-        """The format that is asked for; UsageError where `--json` and `-f` ask for two."""
-        if self.json and form not in (None, "json"):
-            raise UsageError(f"--json is -f json, not -f {form}", hint="one of the two")
-        return "json" if self.json else form
-
-    def note(self, text: str) -> None:
-        """A line for the person on stderr; -q silences it."""
-        if not self.quiet:
-            whose = "" if self.label is None or text.startswith(self.label) else f"{self.label}: "
-            render.note(whose + text)
 
 
 _CONTEXT = inspect.Parameter(
@@ -233,7 +95,7 @@ def _command(
         if argument is not None:
             _take_store(session, values, argument)
         with locked(lock):
-            code = _run_async(function(session, **values))
+            code = _run_async(_advised(function, session, values))
         if code:
             raise typer.Exit(code)
 
@@ -254,7 +116,22 @@ def _session(said: dict[str, Any], context: typer.Context) -> Session:
     if "everywhere" in said:
         said["targets"] = tuple(said["profile"] or ())
         said["profile"] = next(iter(said["targets"]), os.environ.get("SYNMEM_PROFILE") or None)
-    return Session(**said, typed=typed)
+    line = tuple(context.meta.get(LINE, ()))
+    return Session(**said, typed=typed, command=context.info_name or "", line=line)
+
+
+async def _advised(function: Main, session: Session, values: dict[str, Any]) -> int | None:
+    """Run a command. What was not found is looked for once more, to say what is near; a beginning
+    of an id may be enough."""
+    try:
+        return await function(session, **values)
+    except errors.SynmemError as error:
+        from synmem.cli.advice import advise
+
+        whole = await advise(session, error, values)
+        if whole is None:
+            raise
+    return await function(session, **{**values, "conversation": whole})
 
 
 def _take_store(session: Session, values: dict[str, Any], argument: inspect.Parameter) -> None:

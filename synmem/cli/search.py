@@ -83,7 +83,7 @@ async def search(
     if forget:
         return _forget(session, several, query)
     if query is None:
-        raise UsageError("what is to be looked for?", hint="synmem search WORDS")
+        raise UsageError("what is to be looked for?", hint=session.typing("search", "WORDS"))
     sought = Sought(query, conversation, k, semantic, rebuild)
     sought.check()
     hits, partly = await _hits(session, sought, several)

@@ -1,14 +1,22 @@
 """How `--help` writes a command's arguments: `synmem add [OPTIONS] CONVERSATION [TEXT]`."""
 
-from typing import Any
+from typing import Any, Final
 
 from typer.core import TyperArgument, TyperCommand
 
 from synmem.cli.plain_values import PlainValues
 
+LINE: Final = "synmem.line"
+"""Where the context of a command keeps what was typed behind it."""
+
 
 class Command(PlainValues, TyperCommand):
     """A command whose usage reads as manuals do; Typer writes {CONVERSATION} and <list[str]>."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """What stands behind the command, taken apart."""
+        ctx.meta[LINE] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line. Of two arguments, of which the first is a store or left out,

@@ -1,0 +1,163 @@
+"""What to do when what was named is not there: where it may be, and what is called almost so."""
+
+import contextlib
+import difflib
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from synmem.cli import render
+from synmem.cli.commands import SHORT_IDS, STORE_FIRST, main_name
+from synmem.errors import ConversationNotFound, ProfileNotFound, StoreNotFound, SynmemError
+from synmem.masking import mask
+
+if TYPE_CHECKING:
+    from synmem.cli.session import Session
+
+_MOST: Final = 10_000
+_SECONDS: Final = 1.0
+"""So many conversations are looked at, within so long."""
+_OFFERED: Final = 3
+_ALIKE: Final = 0.6
+"""As difflib measures it; of two random UUIDs it is less."""
+
+
+class _There(NamedTuple):
+    """The conversations of a store, with their titles; `whole` where these are all."""
+
+    titles: dict[str, str | None]
+    whole: bool
+
+
+async def advise(session: "Session", error: SynmemError, values: Mapping[str, Any]) -> str | None:
+    """Let an error say what to do next. The whole id, where an unambiguous beginning of one was
+    typed and is enough."""
+    if error.hint:
+        error.hint = session.with_stores(error.hint)
+    is_lost = isinstance(error, ConversationNotFound | StoreNotFound)
+    if is_lost and not session.typed and (hint := _as_store(session, values)):
+        error.hint = hint
+        return None
+    if isinstance(error, ConversationNotFound) and len(session.targets) < 2:
+        return await _near(session, error)
+    if isinstance(error, ProfileNotFound) and session.command == "search":
+        _advise_words(session, error, values)
+    return None
+
+
+def _advise_words(session: "Session", error: SynmemError, values: Mapping[str, Any]) -> None:
+    """Of two words for `search` the first is a store; both may have been meant to be found."""
+    if session.stood_first:
+        line = shlex.join(["synmem", "search", f"{session.profile} {values['query']}"])
+        error.hint = f"to look for both words: `{line}`; {error.hint}"
+
+
+# --- a file that was taken for a conversation -----------------------------------------------
+
+
+def _as_store(session: "Session", values: Mapping[str, Any]) -> str | None:
+    """How the command takes the file that stands in the line as a conversation."""
+    from synmem.addresses import is_address, status
+
+    for word in _texts(values):
+        found = None if "\0" in word or word not in session.line else status(Path(word))
+        if found is None:
+            continue
+        store = word if is_address(word) else f"./{word}"
+        rest = [*session.line]
+        rest.remove(word)
+        return f"{word} is a file: {_lines(session.command, store, rest)}"
+    return None
+
+
+def _lines(command: str, store: str, rest: Sequence[str]) -> str:
+    shown = [shlex.quote(mask(word)) for word in rest]
+    if main_name(command) in STORE_FIRST:
+        line = " ".join([f"`synmem {command}", shlex.quote(store), "CONVERSATION", *shown])
+        return f"`synmem ls {shlex.quote(store)}` lists it, {line}` takes one of it"
+    lacks = not rest and command in ("add", "entities", "clear", "summarize")
+    ends = ["CONVERSATION"] if lacks else []
+    return " ".join([f"`synmem {command} -p", shlex.quote(store), *shown, *ends]) + "`"
+
+
+def _texts(values: Mapping[str, Any]) -> Iterator[str]:
+    for value in values.values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from (each for each in value if isinstance(each, str))
+
+
+# --- ids that are near ----------------------------------------------------------------------
+
+
+async def _near(session: "Session", error: ConversationNotFound) -> str | None:
+    given = error.conversation
+    there = await _conversations(session, given)
+    if there.whole and not there.titles:
+        error.args = (f"{error}: nothing is in that store",)
+        error.hint = _hint_to_fill(session)
+        return None
+    begin = sorted(each for each in there.titles if given and each.startswith(given))
+    if len(begin) == 1 and there.whole and _takes_beginnings(session):
+        session.note(f"{begin[0]}: the one conversation that begins with {given}")
+        return begin[0]
+    if near := _nearest(given, there.titles, begin):
+        offered = [_shown(each, there.titles[each], given) for each in near]
+        error.hint = f"did you mean {' or '.join(offered)}? {error.hint}"
+    return None
+
+
+def _hint_to_fill(session: "Session") -> str:
+    return f"`{session.typing('add', 'ID', 'TEXT')}` adds a first message"
+
+
+def _takes_beginnings(session: "Session") -> bool:
+    """Whether a person is there, who sees which one was meant; a script's ids are whole."""
+    is_person = render.is_terminal() and render.is_terminal(sys.stdin)
+    return is_person and main_name(session.command) in SHORT_IDS
+
+
+async def _conversations(session: "Session", given: str) -> _There:
+    """What is in the store, as far as that can be told soon; titles where no id begins so."""
+    import asyncio
+
+    from synmem.tool import open_profile
+
+    there = _There({}, whole=False)
+    with contextlib.suppress(TimeoutError, SynmemError):
+        async with asyncio.timeout(_SECONDS), open_profile(session.resolve()) as store:
+            async for page in store.conversations():
+                there.titles.update((info.id, None) for info in page)
+                if len(there.titles) > _MOST:
+                    return there
+            there = there._replace(whole=True)
+            if any(each.startswith(given) for each in there.titles):
+                return there
+            async for page in store.conversations(details=True):
+                there.titles.update((info.id, info.title) for info in page)
+    return there
+
+
+def _nearest(given: str, titles: Mapping[str, str | None], begin: Sequence[str]) -> list[str]:
+    """Ids that begin so; else those that are alike, have it within, or in their titles."""
+    folded = given.casefold()
+    found = dict.fromkeys(begin)
+    if len(found) < _OFFERED:
+        found |= dict.fromkeys(difflib.get_close_matches(given, titles, _OFFERED, _ALIKE))
+    if len(folded) > 2:
+        found |= dict.fromkeys(each for each in titles if folded in each.casefold())
+        found |= dict.fromkeys(
+            each for each, title in titles.items() if title and folded in title.casefold()
+        )
+    return [each for each in found if render.visible_line(each) == each][:_OFFERED]
+
+
+def _shown(conversation: str, title: str | None, given: str) -> str:
+    """An id as it is typed in a shell; with its title, where that has what was looked for."""
+    typed = shlex.quote(conversation)
+    if not title or given.casefold() not in title.casefold():
+        return typed
+    return f"{typed} ({render.visible_line(title)[:60]})"

@@ -1,0 +1,212 @@
+"""Hints name commands as they can be pasted; what is not there is answered with what is near."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from synmem.backends import open_store
+from synmem.cli import advice
+from synmem.cli.app import app
+from synmem.cli.run import Session
+from synmem.messages import Conversation, Message
+from synmem.store import Part
+from tests.cli.processes import on_terminal
+
+WHOLE = "0190a7e2-7c44-7000-8000-000000000001"
+
+
+def run(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [*map(str, arguments)], env=environment)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a store of a few conversations, one of which has a title."""
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "chat.db", "user-1", "user-12", WHOLE, "it's", "bad\x1b[2J")
+    return tmp_path
+
+
+def fill(file: Path, *ids: str) -> None:
+    async def write() -> None:
+        async with open_store("sqlite", {"db_path": str(file)}, write=True) as store:
+            titles = {WHOLE: "Flights to \x1b[31mZürich"}
+            parts = [
+                Part(Conversation(id, title=titles.get(id)), [Message("user", "x")]) for id in ids
+            ]
+            await store.append(parts)
+
+    asyncio.run(write())
+
+
+def session(**said: object) -> Session:
+    return Session(**{
+        "profile": None, "config": None, "json": False, "quiet": False, "verbose": False, **said,
+    })  # type: ignore[arg-type]  # fmt: skip
+
+
+# --- lines that can be pasted ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("show", "ID"), "synmem show my.db ID"), (("ls",), "synmem ls my.db"),
+        (("clear", "it's"), "synmem clear -p my.db 'it'\"'\"'s'"),
+        (("search", "--rebuild"), "synmem search -p my.db --rebuild"),
+        (("cat", "a b", "--last", "1"), "synmem cat my.db 'a b' --last 1"),
+        (("undo", "--list"), "synmem undo -p my.db --list"),
+        (("migrate", "SOURCE", "DEST"), "synmem migrate SOURCE DEST"),
+        (("profile", "list"), "synmem profile list"),
+    ],
+)  # fmt: skip
+def test_a_line_names_the_store_where_it_was_typed(words: tuple[str, ...], line: str) -> None:
+    assert session(profile="my.db", typed=True).typing(*words) == line
+    assert session(profile="my.db", label="my.db").typing(*words) == line
+    plain = line.replace(" -p my.db", "").replace(" my.db", "")
+    assert session(profile="my.db").typing(*words) == plain  # of the environment, which stays
+    assert session().typing(*words) == plain
+
+
+def test_a_line_has_no_secret_and_says_how_the_store_is_read() -> None:
+    typed = session(profile="redis://u:t0p@h/0", typed=True, layout="langchain", branches=True)
+    assert typed.typing("show", "ID") == (
+        "synmem show 'redis://u:***@h/0' ID --layout langchain --branches"
+    )
+    assert typed.typing("clear", "ID") == (
+        "synmem clear -p 'redis://u:***@h/0' ID --layout langchain"
+    )
+
+
+def test_the_commands_of_a_hint_get_the_store() -> None:
+    typed = session(profile="my.db", typed=True)
+    assert typed.with_stores("`synmem ls` lists them") == "`synmem ls my.db` lists them"
+    assert typed.with_stores("`synmem add` makes one") == "`synmem add -p my.db` makes one"
+    for text in (
+        "`synmem undo -p x.db` it is", "`synmem ls my.db` lists", "`synmem migrate A B`", "no hint",
+        "as `synmem export` writes them", "`synmem profile add NAME URL`", "`synmem frobnicate`",
+    ):  # fmt: skip
+        assert typed.with_stores(text) == text
+    assert session().with_stores("`synmem ls` lists them") == "`synmem ls` lists them"
+
+
+# --- what is near ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("user-", "user-1 or user-12"), ("usr-12", "user-12 or user-1"), ("its", "'it'\"'\"'s'"),
+        ("zürich", f"{WHOLE} (Flights to ^[[31mZürich)"), ("0190a7e2", WHOLE),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["show", "context", "clear", "export", "summarize"])
+def test_near_ids_are_offered(command: str, typed: str, offered: str) -> None:
+    code, found, said = run(command, typed, "-p", "chat.db")
+    assert (code, found) == (3, "")
+    assert said == (
+        f"synmem: no conversation {typed!r} in chat.db (did you mean {offered}? "
+        "`synmem ls chat.db` lists the conversations)\n"
+    )
+
+
+def test_an_id_that_cannot_stand_on_a_terminal_is_not_offered() -> None:
+    assert run("show", "chat.db", "bad")[2] == (
+        "synmem: no conversation 'bad' in chat.db (`synmem ls chat.db` lists the conversations)\n"
+    )
+
+
+def test_where_there_is_nothing_at_all_that_is_said(here: Path) -> None:
+    run("clear", "--all", "-p", "chat.db", "--confirm", "chat.db")
+    assert run("show", "chat.db", "x")[2] == (
+        "synmem: no conversation 'x' in chat.db: nothing is in that store "
+        "(`synmem add -p chat.db ID TEXT` adds a first message)\n"
+    )
+
+
+def test_a_long_list_is_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advice, "_MOST", 1)
+    assert run("show", "chat.db", "nobody")[0] == 3
+    code, shown = on_terminal("show", "chat.db", "0190")
+    assert code == 0, shown
+
+
+def test_a_beginning_is_enough_for_a_person(here: Path) -> None:
+    for line in (["show", "chat.db", "0190"], ["context", "chat.db", "0190"]):
+        code, shown = on_terminal(*line)
+        assert code == 0
+        assert f"{WHOLE}: the one conversation that begins with 0190\r\n" in shown
+        assert "x" in shown
+    code, shown = on_terminal("search", "chat.db", "x", "-c", "0190")
+    assert (code, shown.count(WHOLE)) == (0, 2)
+
+
+def test_a_beginning_is_not_enough_for_a_script_or_for_what_writes(here: Path) -> None:
+    assert run("show", "chat.db", "0190")[0] == 3
+    for line in (["clear", "0190", "--yes"], ["export", "0190"], ["entities", "0190"]):
+        code, shown = on_terminal(*line, "-p", "chat.db")
+        assert code == 3, shown
+        assert WHOLE in shown  # it is offered
+    assert run("show", "chat.db", WHOLE)[0] == 0
+
+
+def test_a_beginning_of_two_is_not_taken(here: Path) -> None:
+    code, shown = on_terminal("show", "chat.db", "user")
+    assert code == 3
+    assert "did you mean user-1 or user-12?" in shown
+
+
+# --- a file in the place of a conversation --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("show chat.db", "`synmem ls chat.db` lists it, `synmem show chat.db CONVERSATION` takes "
+         "one of it"),
+        ("context chat.db --window 3", "`synmem ls chat.db` lists it, `synmem context chat.db "
+         "CONVERSATION --window 3` takes one of it"),
+        ("export chat.db", "`synmem export -p chat.db`"),
+        ("clear chat.db user-1 --yes", "`synmem clear -p chat.db user-1 --yes`"),
+        ("clear user-1 chat.db --yes", "`synmem clear -p chat.db user-1 --yes`"),
+        ("entities chat.db", "`synmem entities -p chat.db CONVERSATION`"),
+    ],
+)  # fmt: skip
+def test_a_file_in_the_line_is_told_to_stand_behind_p(line: str, hint: str) -> None:
+    for environment in ({}, {"SYNMEM_PROFILE": "other.db"}):
+        fill(Path("other.db"), "user-1")
+        code, found, said = run(*line.split(), **environment)
+        assert (code, found) == (3, "")
+        assert said.endswith(f" (chat.db is a file: {hint})\n")
+
+
+def test_two_words_to_look_for_are_one_query() -> None:
+    code, _, said = run("search", "redis", "cluster")
+    assert code == 3
+    assert "(to look for both words: `synmem search 'redis cluster'`" in said
+
+
+# --- nothing in a store ---------------------------------------------------------------------
+
+
+def test_an_empty_store_says_what_to_do_to_a_person_alone(here: Path) -> None:
+    run("clear", "--all", "-p", "chat.db", "--confirm", "chat.db")
+    code, shown = on_terminal("ls", "chat.db")
+    assert code == 0
+    said = " ".join(shown.split())
+    for line in (
+        "`synmem add -p chat.db ID TEXT`", "`synmem import -p chat.db FILE`",
+        "`synmem migrate SOURCE chat.db`", "`synmem discover`",
+    ):  # fmt: skip
+        assert line in said
+    assert on_terminal("ls", "chat.db", "-q") == (0, "")
+    assert on_terminal("ls", "chat.db", "--match", "x*") == (0, "")
+    assert run("ls", "chat.db") == (0, "", "")
+
+
+def test_the_default_store_has_no_store_in_its_lines(here: Path) -> None:
+    code, shown = on_terminal("ls")
+    assert (code, "`synmem add ID TEXT` adds a message" in " ".join(shown.split())) == (0, True)
