@@ -62,6 +62,13 @@ SplitOption = Annotated[
 SealOption = Annotated[
     bool, typer.Option("--seal", help="Let the file prove that it is whole (jsonl).")
 ]
+KeepOption = Annotated[
+    int | None,
+    typer.Option(
+        "--keep", metavar="N",
+        help="With {date} in FILE: once it is proven, only the newest N stay. Seals it.",
+    ),
+]  # fmt: skip
 CsvRawOption = Annotated[
     bool, typer.Option("--csv-raw", help="Do not guard cells that a spreadsheet would run.")
 ]
@@ -80,6 +87,7 @@ async def export(
     output: OutputOption = None,
     split: SplitOption = None,
     seal: SealOption = False,
+    keep: KeepOption = None,
     csv_raw: CsvRawOption = False,
     rescue: RescueOption = False,
 ) -> int | None:
@@ -93,7 +101,7 @@ async def export(
     synmem export --seal -o backup.jsonl --split 20mb
     synmem export user-1 -f markdown | less
     synmem export -o chats/ -f html
-    synmem export -o 'backups/{date}.jsonl.gz'
+    synmem export -o 'backups/{date}.jsonl.gz' --keep 7
     """
     from synmem.cli.losing import tell
     from synmem.formats.losses import Losses
@@ -105,11 +113,12 @@ async def export(
     form = _form(session, form, output)
     _check_split(split, form)
     losses = Losses()
-    make = _maker(form, seal=seal, csv_raw=csv_raw, losses=losses)
+    mark = _mark(profile, keep, target, form)
+    make = _maker(form, seal=seal or bool(mark), csv_raw=csv_raw, whose=mark, losses=losses)
     chosen = {"ids": conversations or None, "match": match}
     async with session.open_profile(profile) as opened_store:
         store = _rescued(opened_store) if rescue else opened_store
-        job, places = await _write(session, store, form, make, target, **chosen)
+        job, places, files = await _write(session, store, form, make, target, **chosen)
         damaged = False
         if not conversations and not match:
             damaged = await _name_damage(store)
@@ -130,7 +139,41 @@ async def export(
             + (f" to {places}" if places else "")
             + (f"; {count(left_out, 'record')} left out" if left_out else "")
         )
-    return PARTLY if left_out or damaged else None
+    partly = bool(left_out or damaged)
+    if keep is not None and target is not None:
+        _rotate(session, target, mark, keep, job, files, partly=partly)
+    return PARTLY if partly else None
+
+
+def _mark(profile: "Profile", keep: int | None, target: "Output | None", form: str) -> str:
+    """What a file with --keep says whose it is by; empty without --keep."""
+    from synmem.cli.rotating import checked_keep
+    from synmem.formats.sealed import mark_of
+
+    if checked_keep(keep, target, form) is None:
+        return ""
+    return mark_of(profile.identity, str(profile.settings.get("layout") or ""))
+
+
+def _rotate(
+    session: Session,
+    target: "Output",
+    mark: str,
+    keep: int,
+    job: "Export",
+    files: "list[Path]",
+    *,
+    partly: bool,
+) -> None:
+    """Prove what was written, and let older ones go; not for one that lacks anything."""
+    from synmem.cli.rotating import prove, rotate
+
+    prove(files, job.conversations, job.messages)
+    if partly or not job.messages:
+        why = "not all is in the new one" if partly else "there is nothing in the new one"
+        session.note(f"nothing older was removed: {why}")
+        return
+    rotate(session, target, mark, keep, files)
 
 
 def _rescued(store: "Store") -> "Store":
@@ -185,12 +228,14 @@ def _hint(ending: str) -> str:
     return "FILE.gz is compressed with gzip; or use a pipe: synmem export | xz > FILE.xz"
 
 
-def _maker(form: str, *, seal: bool, csv_raw: bool, losses: "Losses") -> "Callable[[], Writer]":
+def _maker(
+    form: str, *, seal: bool, csv_raw: bool, whose: str, losses: "Losses"
+) -> "Callable[[], Writer]":
     """What makes a writer; UsageError where there is none of that kind."""
     from synmem.formats import open_writer
 
     def make() -> "Writer":
-        return open_writer(form, seal=seal, raw=csv_raw, losses=losses)
+        return open_writer(form, seal=seal, raw=csv_raw, whose=whose, losses=losses)
 
     make()
     return make
@@ -227,14 +272,14 @@ async def _write(
     make: "Callable[[], Writer]",
     target: "Output | None",
     **chosen: Any,
-) -> "tuple[Export, str]":
-    """Write it; what was written, and to where."""
+) -> "tuple[Export, str, list[Path]]":
+    """Write it; what was written, and to where: in words and, but for a folder, as files."""
     from synmem.operations.export import Export
 
     if target is None:
         job = Export(store, make())
         await _stream(job, _printer(form), **chosen)
-        return job, ""
+        return job, "", []
     from synmem.cli.outputs import opened
     from synmem.cli.progress import progress
 
@@ -246,7 +291,7 @@ async def _write(
     ):
         job = Export(store, files.writer)
         await _stream(job, files.write, **chosen)
-    return job, files.places()
+    return job, files.places(), files.files()
 
 
 async def _stream(job: "Export", write: Callable[[bytes], Any], **chosen: Any) -> None:

@@ -131,6 +131,8 @@ class Output:
         self._source = profile.file
         self.limit = limit_of(split) if split is not None else None
         """How large each part may be, where it is to be in parts."""
+        self.dated = any(field == "date" for _, field in self._pieces)
+        """Whether each day has files of its own."""
         self.packed = is_packed(template)
         """Whether it is compressed."""
         self.apart = any(field == "id" for _, field in self._pieces)
@@ -165,6 +167,11 @@ class Output:
         if not path.name:
             raise UsageError(f"-o {self.template!r} names no file")
         return self._checked(path)
+
+    def named(self, day: str) -> Path:
+        """The file as it is called on that day; nothing is looked at."""
+        values = {"profile": self._profile, "date": day, "": ""}
+        return Path("".join(literal + values[field] for literal, field in self._pieces))
 
     def part(self, number: int, of: int = 0) -> Path:
         """Part `number` of so many, from 1: `chat-0001.jsonl`; more digits where they are more."""
@@ -230,11 +237,13 @@ _AT_ONCE: Final = 1000
 
 
 class Opened(NamedTuple):
-    """What an `Export` writes with, where its bytes go, and in the end where they are."""
+    """What an `Export` writes with, where its bytes go, and in the end where they are, in words and
+    as files, where these are one or parts."""
 
     writer: "Writer"
     write: Callable[[bytes], object]
     places: Callable[[], str]
+    files: Callable[[], list[Path]]
 
 
 @contextlib.contextmanager
@@ -260,14 +269,17 @@ def opened(
         with writing(path, folders=True, gate=gate) as write:
             packing = Gzip() if output.packed else None
             of = packing.of if packing is not None else lambda piece: piece
-            yield Opened(make(), lambda piece: (write(of(piece)), watch()), lambda: str(path))
+            yield Opened(
+                make(), lambda piece: (write(of(piece)), watch()), lambda: str(path), lambda: [path]
+            )
             if packing is not None:
                 write(packing.end())
         return
     at_once = _AT_ONCE if output.apart else None
     with Several(at_once=at_once) as files, contextlib.ExitStack() as stack:
         parts = _Parts(output, files, watch)
-        yield Opened(parts.writer(make, stack), lambda piece: None, parts.places)
+        writer = parts.writer(make, stack)
+        yield Opened(writer, lambda piece: None, parts.places, parts.final)
         files.settle(parts.final())
     parts.tidy()
     if strays := parts.strays():

@@ -29,7 +29,7 @@ object there is a conversation, which is in one file."""
 BINARY: Final = frozenset({"parquet"})
 """Those that no terminal shows, and of which no file is cut into parts."""
 
-_OPTIONS: Final = {"seal": "jsonl", "raw": "csv"}
+_OPTIONS: Final = {"seal": "jsonl", "raw": "csv", "whose": "jsonl"}
 
 
 class Writer(Protocol):
@@ -109,23 +109,29 @@ class Uncut(Protocol):
 
 
 def open_writer(
-    name: str, *, seal: bool = False, raw: bool = False, losses: Losses | None = None
+    name: str,
+    *,
+    seal: bool = False,
+    raw: bool = False,
+    whose: str = "",
+    losses: Losses | None = None,
 ) -> Writer:
     """A writer of this format; UsageError where there is none, or it has no such option.
 
-    `seal` lets a JSON Lines file prove that it is whole; `raw` leaves out the CSV guard; `losses`
-    is told what has no place in one of the `LOSSY` formats.
+    `seal` lets a JSON Lines file prove that it is whole; `raw` leaves out the CSV guard; `whose`
+    is a mark that a sealed file has (`sealed.mark_of`); `losses` is told what has no place in one
+    of the `LOSSY` formats.
     """
     if name not in FORMATS:
         raise UsageError(
             f"no format is called {name!r}", hint=f"the formats are {', '.join(FORMATS)}"
         )
-    options = {"seal": seal, "raw": raw}
+    options = {"seal": seal, "raw": raw, "whose": whose}
     for option, owner in _OPTIONS.items():
         if options[option] and name != owner:
             flag = "--csv-raw" if option == "raw" else f"--{option}"
             raise UsageError(f"{flag} goes with the format {owner}, not {name}")
-    own: dict[str, Any] = {option: True for option in options if options[option]}
+    own: dict[str, Any] = {option: value for option, value in options.items() if value}
     if name in LOSSY:
         own["losses"] = Losses() if losses is None else losses
     return cast(Writer, import_module(f"synmem.formats.{FORMATS[name]}").Writer(**own))

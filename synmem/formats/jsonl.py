@@ -1,23 +1,30 @@
 """JSON Lines, the interchange form, with a seal or without: see `layouts/interchange/jsonl.py`."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 
+from synmem.formats.sealed import marked
 from synmem.layouts.interchange import jsonl as jsonlines
 from synmem.layouts.interchange.jsonl import PartOf
 from synmem.messages import Conversation, Message, encode_lines
 
 
 class Writer:
-    """One message a line; a conversation with a title or extra begins with its title line."""
+    """One message a line; a conversation with a title or extra begins with its title line.
 
-    def __init__(self, *, seal: bool = False) -> None:
+    `whose` is a mark of whoever writes it (`sealed.mark_of`), for a sealed file: what is not cut is
+    then part 1 of 1 of a set that carries it.
+    """
+
+    def __init__(self, *, seal: bool = False, whose: str = "") -> None:
         self._seal = seal
+        self._whose = whose
         self._hash = hashlib.sha256()
         self._conversation = Conversation("")
         self._counted = False
         self._conversations = self._messages = 0
-        self._part: PartOf | None = None
+        self._part = PartOf(marked(secrets.token_hex(8), whose), 1, 1) if whose else None
 
     def begin(self) -> bytes:
         """The opening of a sealed export."""
@@ -27,7 +34,7 @@ class Writer:
 
     def part(self, name: str, number: int) -> None:
         """See `TakesPart.part`."""
-        self._part = PartOf(name, number)
+        self._part = PartOf(marked(name, self._whose), number)
 
     def beginning(self, number: int, of: int) -> bytes:
         """See `TakesPart.beginning`."""
