@@ -124,11 +124,8 @@ def rotate(
     first_day = min((each.day for each in kept), default=None)
     gone = 0
     for each in sorted(there.backups, key=lambda each: each.day):
-        if each.whole:
-            goes = each not in kept
-        else:
-            goes = first_day is None or each.day < first_day
-        if goes:
+        # What has lost its last parts was being removed when a run was killed.
+        if each not in kept if each.whole else first_day is None or each.day < first_day:
             gone += _remove(each, mark, there.others)
     session.note(f"kept {len(kept) + 1:,} of {output.template}; {count(gone, 'older one')} removed")
     _tell(session, there.others)
