@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "entities": "entities",
     "stats": "stats",
     "discover": "discover",
+    "browse": "browse",
     "profile": "profile",
 }
 """Command -> its module in this package: which holds a function of that module's name, or `app`

@@ -1,0 +1,306 @@
+"""The messages of a conversation: the newest at the bottom, older ones as one scrolls up."""
+
+from bisect import bisect_right
+from typing import ClassVar
+
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.events import Click, Resize
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from synmem.cli.browsing.drawing import day_of, drawn, rule
+from synmem.cli.browsing.lines import Line, Span, strip
+from synmem.cli.browsing.rows import Row
+from synmem.cli.browsing.window import Placed, Window
+from synmem.cli.screen.columns import cut
+from synmem.cli.screen.styles import DIM
+from synmem.errors import Changed, SynmemError
+
+_STEP = 3
+"""So many lines a key moves within a message that is longer than the screen."""
+
+
+class Messages(ScrollView, can_focus=True, inherit_bindings=False):
+    """The messages of the current conversation, one of them current."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
+        Binding("pageup", "turn(-1)", show=False),
+        Binding("pagedown", "turn(1)", show=False),
+        Binding("home,g", "oldest", show=False),
+        Binding("end,G", "newest", show=False),
+        Binding("enter,space", "fold", show=False),
+        Binding("a", "fold_all", show=False),
+    ]
+
+    class Failed(Message):
+        """The messages cannot be read."""
+
+        def __init__(self, error: SynmemError) -> None:
+            super().__init__()
+            self.error = error
+
+    def __init__(self) -> None:
+        super().__init__(id="messages")
+        self.saying = ""
+        self._window: Window | None = None
+        self._lines: list[list[Line]] = []
+        self._starts: list[int] = []
+        self._unfolded: set[str] = set()
+        self._made: dict[tuple[str, bool], list[Line]] = {}
+        """Lines that were made for this width; to wrap them takes its time."""
+        self._cursor = 0
+        self._reading = False
+
+    @property
+    def row(self) -> Row | None:
+        """The conversation that is shown."""
+        return self._window.row if self._window is not None else None
+
+    @property
+    def current(self) -> Placed | None:
+        """The message at the cursor."""
+        placed = self._placed
+        return placed[self._cursor] if self._cursor < len(placed) else None
+
+    @property
+    def _placed(self) -> list[Placed]:
+        return self._window.placed if self._window is not None else []
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.workers.cancel_node(self)
+        self._window, self.saying, self._cursor = None, "", 0
+        self._reading = False
+        self._unfolded.clear()
+        self._made.clear()
+        self._draw()
+
+    @work(exclusive=True, group="messages")
+    async def show(self, row: Row, number: int | None = None) -> None:
+        """The newest messages of a conversation, or those around one."""
+        window = Window(row)
+        self._reading = True
+        try:
+            await (window.newest() if number is None else window.around(number))
+        except SynmemError as error:
+            self.clear()
+            self.saying = "cannot be read"
+            self.post_message(self.Failed(error))
+            return
+        finally:
+            self._reading = False
+        self._window = window
+        self.saying = "" if window.placed else "it is gone"
+        self._unfolded.clear()
+        self._made.clear()
+        self._cursor = max(0, len(window.placed) - 1)
+        if number is not None:
+            found = [i for i, each in enumerate(window.placed) if each.number == number]
+            self._cursor = found[0] if found else self._cursor
+            self._unfolded.update(each.position for each in window.placed if each.number == number)
+        self._draw()
+        if number is None:
+            self._scroll(self.virtual_size.height)
+        else:
+            self._scroll(self._starts[self._cursor] if self._starts else 0)
+
+    # --- keys ---
+
+    def action_move(self, by: int) -> None:
+        """To the message before or behind; through a long one by lines."""
+        if not self._lines:
+            return
+        top, height = round(self.scroll_y), self.size.height
+        first, end = self._extent(self._cursor)
+        if by > 0 and end > top + height:
+            self._scroll(min(top + _STEP, end - height))
+        elif by < 0 and first < top:
+            self._scroll(max(top - _STEP, first))
+        else:
+            self._go(self._cursor + by)
+
+    def action_turn(self, by: int) -> None:
+        """A page down or up; the current message is one that is seen."""
+        self._scroll(round(self.scroll_y) + by * max(1, self.size.height - 2))
+        top = round(self.scroll_y)
+        at = top if by < 0 else min(top + self.size.height, self.virtual_size.height) - 1
+        self._cursor = self._at(at)
+        self.refresh()
+
+    def action_oldest(self) -> None:
+        """To the first message."""
+        if self._window is not None and not self._window.at_start:
+            self.show(self._window.row, 1)
+        else:
+            self._go(0)
+            self._scroll(0)
+
+    def action_newest(self) -> None:
+        """To the last message."""
+        if self._window is not None and not self._window.at_end:
+            self.show(self._window.row)
+        else:
+            self._go(len(self._lines) - 1)
+            self._scroll(self.virtual_size.height)
+
+    def action_fold(self) -> None:
+        """Show all of the current message, or fold it again."""
+        if self.current is None:
+            return
+        self._unfolded ^= {self.current.position}
+        self._draw()
+        self._go(self._cursor)
+
+    def action_fold_all(self) -> None:
+        """Show all of every message that is here, or fold them again."""
+        every = {each.position for each in self._placed}
+        self._unfolded = set() if self._unfolded >= every else every
+        self._draw()
+        self._go(self._cursor)
+
+    def on_click(self, event: Click) -> None:
+        """A click makes a message current, and folds the one that is."""
+        if self._lines:
+            at = self._at(self.scroll_offset.y + event.y)
+            if at == self._cursor:
+                self.action_fold()
+            else:
+                self._go(at)
+
+    # --- more of the conversation ---
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Near an end of what is here, more is read."""
+        super().watch_scroll_y(old_value, new_value)
+        self._look_for_more()
+
+    def _look_for_more(self) -> None:
+        window, height = self._window, self.size.height
+        if window is None or self._reading or not height:
+            return
+        if self.scroll_y < height and not window.at_start:
+            self._more(older=True)
+        elif self.scroll_y + 2 * height > self.virtual_size.height and not window.at_end:
+            self._more(older=False)
+
+    @work(exclusive=True, group="messages")
+    async def _more(self, *, older: bool) -> None:
+        window = self._window
+        assert window is not None
+        self._reading = True
+        try:
+            before = self._anchor()
+            if older:
+                self._cursor += await window.older()
+            else:
+                _, gone = await window.newer()
+                self._cursor -= gone
+        except Changed:
+            self._reading = False
+            self.show(window.row)
+            return
+        except SynmemError as error:
+            window.at_start = window.at_end = True  # it is not asked again and again
+            self.post_message(self.Failed(error))
+            return
+        finally:
+            self._reading = False
+        self._cursor = max(0, min(self._cursor, len(window.placed) - 1))
+        self._draw()
+        self._return_to(before)
+        self.call_after_refresh(self._look_for_more)
+
+    def _anchor(self) -> tuple[str, int]:
+        """Which message is seen at the top, and how far it begins above or below that."""
+        if not self._starts:
+            return "", 0
+        top = round(self.scroll_y)
+        at = self._at(top)
+        return self._placed[at].position, top - self._starts[at]
+
+    def _return_to(self, anchor: tuple[str, int]) -> None:
+        position, below = anchor
+        for at, each in enumerate(self._placed):
+            if each.position == position:
+                self._scroll(self._starts[at] + below)
+
+    # --- drawing ---
+
+    def on_resize(self, event: Resize) -> None:
+        """The lines are as wide as this is."""
+        anchor, at_end = self._anchor(), self.is_vertical_scroll_end
+        self._made.clear()
+        self._draw()
+        if at_end:
+            self._scroll(self.virtual_size.height)
+        else:
+            self._return_to(anchor)
+
+    def on_focus(self) -> None:
+        """The mark shows where the keys go."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """See `on_focus`."""
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """The line that is seen there."""
+        at, width = self.scroll_offset.y + y, self.size.width
+        if at >= self.virtual_size.height or not self._lines:
+            return strip([Span(cut(self.saying, width) if y == 0 else "", DIM)], width)
+        number = self._at(at)
+        line = self._lines[number][at - self._starts[number]]
+        is_current = number == self._cursor and self.has_focus
+        return strip([Span("▌ " if is_current else "  ", "36"), *line], width)
+
+    def _draw(self) -> None:
+        """Make all lines anew."""
+        width = max(10, self.size.width - 2)
+        self._lines, self._starts = [], []
+        day, start = "", 0
+        for each in self._placed:
+            lines = self._lines_of(each, width)
+            if (its := day_of(each)) and its != day:
+                day = its
+                lines = [rule(day, width), [], *lines]
+            self._lines.append(lines)
+            self._starts.append(start)
+            start += len(lines)
+        self.virtual_size = Size(self.size.width, start)
+        self.refresh()
+
+    def _lines_of(self, placed: Placed, width: int) -> list[Line]:
+        key = placed.position, placed.position in self._unfolded
+        if key not in self._made:
+            self._made[key] = drawn(placed, width, unfolded=key[1])
+        return self._made[key]
+
+    def _at(self, line: int) -> int:
+        """Which message has that line."""
+        return max(0, bisect_right(self._starts, line) - 1)
+
+    def _extent(self, number: int) -> tuple[int, int]:
+        start = self._starts[number]
+        return start, start + len(self._lines[number])
+
+    def _go(self, to: int) -> None:
+        """Make that message current, and show it."""
+        if not self._lines:
+            return
+        self._cursor = max(0, min(to, len(self._lines) - 1))
+        first, end = self._extent(self._cursor)
+        top, height = round(self.scroll_y), self.size.height
+        if first < top or end - first > height:
+            self._scroll(first)
+        elif end > top + height:
+            self._scroll(end - height)
+        self.refresh()
+
+    def _scroll(self, to: float) -> None:
+        self.scroll_to(y=to, animate=False, force=True)

@@ -1,0 +1,103 @@
+"""The conversations that were listed so far, and those of them that a filter lets through."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from synmem.cli.browsing.aside import Aside
+from synmem.store import ConversationInfo
+
+_AT_ONCE: Final = 20_000
+"""So many are looked at between two looks at the keyboard: some milliseconds."""
+
+
+class Row:
+    """A conversation in the list: what the store says of it, and in which store it is."""
+
+    __slots__ = ("info", "store", "text", "words")
+
+    def __init__(self, info: ConversationInfo, store: Aside) -> None:
+        self.info = info
+        self.store = store
+        self.words: str | None = None
+        """How its first message begins, once that was looked up."""
+        self.text = f"{info.id}\n{info.title or ''}".casefold()
+        """What a filter looks at."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from every other."""
+        return self.store.label, self.info.id
+
+
+class Rows:
+    """All rows in their order, and in `shown` those that hold every word of the filter."""
+
+    def __init__(self) -> None:
+        self.all: list[Row] = []
+        self.shown: list[Row] = []
+        self._words: list[str] = []
+        self._version = 0
+        self._filtering: object | None = None
+        """What the filtering that is under way, if any, is known by: a newer one takes over."""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether there is a filter."""
+        return bool(self._words)
+
+    def clear(self) -> None:
+        """Forget them all; the filter stays."""
+        self._version += 1
+        self.all, self.shown = [], []
+
+    def add(self, infos: Sequence[ConversationInfo], store: Aside) -> None:
+        """What one page of a listing brought."""
+        rows = [Row(info, store) for info in infos]
+        self.all += rows
+        if self._filtering is None:  # which comes to them by itself
+            self.shown += filter(self._fits, rows)
+
+    def sort(self) -> None:
+        """The newest first; those without a time behind them."""
+        self._version += 1
+        self.all.sort(key=_newest)
+        self.shown.sort(key=_newest)
+
+    def remove(self, row: Row) -> None:
+        """It is not in the store any more."""
+        self._version += 1
+        for rows in (self.all, self.shown):
+            if row in rows:
+                rows.remove(row)
+
+    async def filter(self, text: str) -> None:
+        """Show those that hold all of these words in their id or title, whatever their case."""
+        self._words = text.casefold().split()
+        mine = self._filtering = object()
+        try:
+            self.shown = await self._found()
+        finally:
+            if self._filtering is mine:
+                self._filtering = None
+
+    async def _found(self) -> list[Row]:
+        found: list[Row] = []
+        version, looked_at = self._version, 0
+        while looked_at < len(self.all):
+            some = self.all[looked_at : looked_at + _AT_ONCE]
+            found += filter(self._fits, some)
+            looked_at += len(some)
+            await asyncio.sleep(0)
+            if version != self._version:  # the order is another now
+                version, looked_at = self._version, 0
+                found.clear()
+        return found
+
+    def _fits(self, row: Row) -> bool:
+        return all(word in row.text for word in self._words)
+
+
+def _newest(row: Row) -> float:
+    at = row.info.last_at
+    return -at.timestamp() if at is not None else float("inf")

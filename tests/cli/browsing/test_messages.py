@@ -1,0 +1,174 @@
+"""The messages beside the list: read from their end, folded, and never taken for more than text."""
+
+import pytest
+
+from synmem.backends.inmemory import InMemoryStore
+from synmem.cli.browsing.window import MOST, STEP
+from synmem.messages import Message, Unreadable
+from tests.cli.browsing.screens import (
+    BEGAN,
+    Gated,
+    browsing,
+    fill,
+    filled,
+    held,
+    in_loop,
+    screen,
+    shows,
+    until,
+)
+
+CALL = {"id": "c1", "name": "get_weather", "arguments": '{"city":"Zürich"}'}
+
+
+def tools() -> InMemoryStore:
+    store = InMemoryStore()
+    fill(
+        store,
+        "tools",
+        [
+            "What is the weather?",
+            Message("assistant", "I shall look.", tool_calls=[CALL], created_at=BEGAN),
+            Message("tool", "sunny\n23 degrees\n" * 20, tool_call_id="c1", created_at=BEGAN),
+            Message("assistant", "It is sunny.", created_at=BEGAN),
+        ],
+    )
+    return store
+
+
+@in_loop
+async def test_the_newest_message_is_at_the_bottom_and_older_ones_come_as_one_scrolls_up() -> None:
+    store = filled(InMemoryStore(), long=[f"message number {i}" for i in range(1, 1001)])
+    async with browsing(held(store)) as (app, pilot):
+        text = await shows(pilot, "message number 1000", "#1000")
+        assert "message number 900" not in text
+        await pilot.press("enter")
+        for _ in range(200):
+            await pilot.press("pageup")
+            assert len(app.messages._placed) <= MOST
+            if "message number 500\n" in screen(app).replace(" │", ""):
+                break
+        await shows(pilot, "message number 500")
+        await pilot.press("g")
+        await shows(pilot, "#1  ")
+        assert len(app.messages._placed) <= MOST
+        for _ in range(30):
+            await pilot.press("pagedown")
+        assert app.messages._placed[-1].number > 2 * STEP
+        await pilot.press("G")
+        await shows(pilot, "message number 1000")
+
+
+@in_loop
+async def test_what_is_read_while_one_scrolls_does_not_move_what_one_sees() -> None:
+    store = filled(Gated(), long=[f"message number {i}" for i in range(1, 301)])
+    async with browsing(held(store)) as (app, pilot):
+        await shows(pilot, "message number 300")
+        await pilot.press("enter")
+        store.reading.clear()
+        store.asked.clear()
+        while not store.asked.is_set():
+            await pilot.press("pageup")
+        before = screen(app)
+        have = len(app.messages._placed)
+        store.reading.set()
+        await until(pilot, lambda: len(app.messages._placed) > have)
+        assert _without_bar(screen(app)) == _without_bar(before)
+
+
+def _without_bar(text: str) -> list[str]:
+    return [line[:108].rstrip() for line in text.splitlines()]
+
+
+@in_loop
+async def test_a_tool_call_is_one_line_and_its_result_is_folded_until_it_is_asked_for() -> None:
+    async with browsing(held(tools())) as (_, pilot):
+        text = await shows(pilot, "It is sunny.", "▸ get_weather(", "▸ 340 characters: sunny")
+        assert text.count("degrees") < 5
+        await pilot.press("enter", "up", "space")
+        assert (await shows(pilot, "23 degrees")).count("degrees") > 5
+        await pilot.press("space", "up", "enter")
+        await shows(pilot, "▾ get_weather", "Zürich")
+        await pilot.press("enter", "a")
+        assert (await shows(pilot, "degrees")).count("degrees") > 5
+
+
+@in_loop
+async def test_a_long_message_is_folded_and_unfolds_to_its_last_word() -> None:
+    store = filled(InMemoryStore(), long=["word " * 2_000 + "end of it"])
+    async with browsing(held(store)) as (_, pilot):
+        await shows(pilot, "more characters")
+        await pilot.press("enter", "enter", "G")
+        await shows(pilot, "end of it")
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        ("[/INST] [bold]not[/bold] :smile: [link=x]", "[/INST] [bold]not[/bold] :smile: [link=x]"),
+        ("$accent [@click=quit]x[/]", "$accent [@click=quit]x[/]"),
+        ("a\x1b]0;title\x07b\x1b[2J", "a^[]0;title^Gb^[[2J"),
+        ("x\u202ey", "x<U+202E>y"),
+        ("家族 — e\u0301", "家族 — e\u0301"),
+        ("\ud800", "<U+D800>"),
+    ],
+)
+@in_loop
+async def test_what_is_stored_is_shown_as_it_is_and_read_as_nothing_else(
+    said: str, seen: str
+) -> None:
+    store = InMemoryStore()
+    fill(store, "talk", [said])
+    fill(store, "titled", [Message(said if said.isascii() else "user", said)], title=said)
+    async with browsing(held(store), size=(200, 20)) as (app, pilot):
+        await until(pilot, lambda: screen(app).count(seen) >= 3)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: screen(app).count(seen) >= 3)
+
+
+@in_loop
+async def test_an_id_is_shown_through_the_gate() -> None:
+    store = InMemoryStore()
+    fill(store, "[bold]\x1b[31m\u202e\n id", [Message("assistant", "")])
+    async with browsing(held(store)) as (_, pilot):
+        await shows(pilot, "[bold]^[[31m<U+202E>^J id")
+
+
+@in_loop
+async def test_a_record_that_cannot_be_read_stands_in_its_place() -> None:
+    store = filled(InMemoryStore(), talk=["before", "broken", "behind"])
+    store._held["talk"].messages[1] = Unreadable("row 2", "no \x1bJSON")
+    async with browsing(held(store)) as (_, pilot):
+        text = await shows(pilot, "before", "record row 2 cannot be read: no ^[JSON", "behind")
+        assert "#3" in text
+
+
+@in_loop
+async def test_a_key_is_answered_while_a_page_waits() -> None:
+    store = filled(Gated(), a=["one"], b=["two"], c=["three"])
+    async with browsing(held(store)) as (app, pilot):
+        await shows(pilot, "three")
+        store.reading.clear()
+        store.asked.clear()
+        await pilot.press("down")
+        await until(pilot, store.asked.is_set)  # its thread is blocked now, as in a long query
+        await pilot.press("down")
+        assert app.list.current and app.list.current.info.id == "a"
+        await pilot.press("f", "b")
+        await until(pilot, lambda: len(app.rows.shown) == 1)
+        store.reading.set()
+        await shows(pilot, "two")
+
+
+@in_loop
+async def test_one_leaves_while_a_page_waits() -> None:
+    store = filled(Gated(), a=["one"])
+    async with browsing(held(store)) as (app, pilot):
+        await shows(pilot, "one")
+        store.reading.clear()
+        store.asked.clear()
+        await pilot.press("r")
+        await until(pilot, store.asked.is_set)
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
+        store.reading.set()
