@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 from synmem.cli.browsing.rows import Row
 from synmem.errors import SynmemError
@@ -13,6 +14,6 @@ async def look_up(rows: Sequence[Row]) -> None:
     for store in {row.store for row in rows}:
         its = {row.info.id: row for row in rows if row.store is store}
         with contextlib.suppress(SynmemError):  # who opens one of them hears of it
-            found = await store.ask(lambda opened, names=list(its): glances(opened, names))
+            found = await store.ask(partial(glances, conversations=list(its)))
             for name, row in its.items():
                 row.words = found[name].words if name in found else ""
