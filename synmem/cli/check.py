@@ -9,7 +9,7 @@ import typer
 from synmem.cli import completing, render
 from synmem.cli.options import IdAsOption, MatchOption
 from synmem.cli.run import DIFFERENT, PARTLY, Session, command
-from synmem.cli.words import count
+from synmem.cli.words import count, place
 from synmem.errors import CorruptData, UnknownLayout, Unsupported, UsageError
 
 if TYPE_CHECKING:
@@ -106,11 +106,13 @@ async def _sound(session: Session, store: "Store", match: "Match") -> int | None
     from synmem.cli.damage import name_damage
     from synmem.cli.progress import progress
     from synmem.operations.moving.check import Soundness, sound
-    from synmem.store import SupportsRemark
+    from synmem.store import SupportsRemark, SupportsTotal
 
     found = Soundness()
     listed = _List(session)
-    with progress("Reading", quiet=session.quiet) as bar:
+    with progress(f"Reading {place(store.name)}", quiet=session.quiet) as bar:
+        if bar.watched and match is None and isinstance(store, SupportsTotal):
+            bar.expect(await store.total())
         async for broken in sound(store, found, match=match):
             bar.advance(found.messages + found.unreadable - bar.done)
             for each in broken:
@@ -193,7 +195,10 @@ async def _compare(
     damaged = [await check_damage(each, consent=True, chosen=chosen) for each in (source, dest)]
     counts: Counter[str] = Counter({state.value: 0 for state in State})
     listed = _List(session)
-    with progress("Comparing", quiet=session.quiet) as bar:
+    doing = f"Comparing {place(source.name)} and {place(dest.name)}"
+    with progress(doing, quiet=session.quiet) as bar:
+        if bar.watched:
+            bar.expect(await _conversations(source, match))
         states = check(source, dest, match=match, one_way=one_way, quick=quick, naming=naming)
         async for found in states:
             bar.advance(len(found))
@@ -206,6 +211,16 @@ async def _compare(
         listed.end({**end, "quick": True} if quick else end)
     _summarize(session, counts, missing, quick)
     return _exit_code(counts) or (PARTLY if any(damaged) else None)
+
+
+async def _conversations(store: "Store", match: "Match") -> int | None:
+    """How many there are to be compared, where a store can tell cheaply."""
+    from synmem.operations.listing import select
+    from synmem.store import SupportsTotal
+
+    if not isinstance(store, SupportsTotal):
+        return None
+    return sum([len(page) async for page in select(store, match=match)])
 
 
 def _summarize(session: Session, counts: Counter[str], missing: list[str], quick: bool) -> None:
@@ -255,7 +270,8 @@ async def _check_receipt(
             for field in receipt.conversation_fields
             if field not in store.holds.conversation_fields
         ]
-        with progress("Comparing", total=receipt.proven, quiet=session.quiet) as bar:
+        doing = f"Comparing {place(store.name)} and {file.name}"
+        with progress(doing, total=receipt.proven, quiet=session.quiet) as bar:
             try:
                 async for found in check_receipt(receipt, store, match=match):
                     bar.advance(len(found))
@@ -303,6 +319,11 @@ class _List:
             head = b'{"conversations":[' if not self._comma else b","
             render.write_json(head + dump_json(data))
             self._comma = b","
+            return
+        if render.is_terminal():
+            from synmem.cli.screen.states import state_lines
+
+            render.write(state_lines(state, conversation, detail, there).encode())
             return
         # One line each, whatever the id holds: --json has the exact characters.
         shown = render.visible_line(conversation)

@@ -11,7 +11,7 @@ from synmem.cli import render
 from synmem.cli.lines import listed
 from synmem.cli.options import ConfirmOption, ConversationsArgument, MatchOption, YesOption
 from synmem.cli.run import PARTLY, Session, command
-from synmem.cli.words import count, span
+from synmem.cli.words import count, place, span
 from synmem.errors import Unsupported, UsageError
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ async def _plan(
     untimed: list[int] = []
     spared: list[int] = []
     pages = listing(store, **choice._asdict(), details=True, untimed=untimed.append)
-    with progress("Looking", quiet=session.quiet) as bar:
+    with progress(f"Looking at {place(store.name)}", quiet=session.quiet) as bar:
         async for page in pages:
             async for each in plan(store, page, trim, spared.append):
                 doomed.append(each)
@@ -312,7 +312,7 @@ async def _clear(
     steps = len(doomed) * (2 if saved else 1)  # saved, then removed
     with (
         _backup(session, profile, result, saved) as backup,
-        progress("Removing", total=steps, quiet=session.quiet) as bar,
+        progress(f"Removing from {place(store.name)}", total=steps, quiet=session.quiet) as bar,
     ):
         async for outcome in clear_(store, doomed, trim, backup):
             bar.advance()

@@ -64,7 +64,7 @@ async def _learned(
 
     settings = configured(session, model)
     async with session.open_profile(profile) as store, opened(session, settings) as asking:
-        with progress("Messages", quiet=session.quiet) as bar:
+        with progress("Reading messages", quiet=session.quiet) as bar:
             return await learn(
                 store, conversation, Notes(store, notes_folder(profile.identity)), asking.llm,
                 max_entities=max_entities, max_characters=asking.max_characters, heard=bar.advance,

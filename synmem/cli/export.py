@@ -10,7 +10,7 @@ import typer
 from synmem.cli import completing, render
 from synmem.cli.options import MatchOption
 from synmem.cli.run import PARTLY, Session, command
-from synmem.cli.words import count
+from synmem.cli.words import count, place
 from synmem.errors import UsageError
 
 if TYPE_CHECKING:
@@ -282,13 +282,17 @@ async def _write(
         return job, "", []
     from synmem.cli.outputs import opened
     from synmem.cli.progress import progress
+    from synmem.store import SupportsTotal
 
+    doing = f"Exporting {place(store.name)} → {place(target.template)}"
     with (
-        progress("Exporting", quiet=session.quiet) as bar,
+        progress(doing, quiet=session.quiet) as bar,
         opened(
             target, make, lambda: bar.advance(job.messages - bar.done), gate=_gate(form)
         ) as files,
     ):
+        if bar.watched and isinstance(store, SupportsTotal) and not any(chosen.values()):
+            bar.expect(await store.total())
         job = Export(store, files.writer)
         await _stream(job, files.write, **chosen)
     return job, files.places(), files.files()

@@ -15,7 +15,7 @@ from synmem.cli.moving_words import WAYS, Done, apart, exit_code, of_each, so_fa
 from synmem.cli.naming import naming_of
 from synmem.cli.rejects import Rejects
 from synmem.cli.run import PARTLY, Session
-from synmem.cli.words import count
+from synmem.cli.words import count, place
 from synmem.errors import CorruptData, StoreNotFound, SynmemError, UsageError
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class _Bringing:
                 whose = f"{source.name}: " if self._several else ""
                 session.note(f"{whose}{self._losing}: {', '.join(transfer.lost)}")
             try:
-                await _phases(session, transfer, ledger, order)
+                await _phases(session, transfer, ledger, order, way=self._way(source))
             except (CancelledError, SynmemError) as error:
                 self.done.add(transfer, source.name)
                 if self.done.written or isinstance(error, CancelledError):
@@ -241,6 +241,11 @@ class _Bringing:
             finally:
                 _forget_erased(ledger, self._dest, order)
             self.done.add(transfer, source.name)
+
+    def _way(self, source: "Store") -> str:
+        """From where to where, for a person who waits."""
+        origin = self._order.source.name if self._order.source else source.name
+        return f"{place(origin)} → {place(self._dest.name)}"
 
     def end(self, name: str) -> int | None:
         """Say what was done; `name` is what all the sources together are called."""
@@ -258,16 +263,20 @@ class _Bringing:
         return exit_code(self.done, counts)
 
 
-async def _phases(session: Session, transfer: "Transfer", ledger: "Ledger", order: Order) -> None:
+async def _phases(
+    session: Session, transfer: "Transfer", ledger: "Ledger", order: Order, *, way: str
+) -> None:
+    """Copy, verify, and with --move remove; `way` is from where to where."""
     from synmem.cli.list_conversations import note_untimed
     from synmem.cli.progress import progress
 
     # What is loaded by now stays to the end, and each full collection would look through it again:
     # without this an import of 100,000 messages takes 3 to 4% more of the processor.
     gc.freeze()
-    with progress(order.title, quiet=session.quiet, beside=lambda: _done(transfer)) as bar:
+    doing = f"{order.title} {way}"
+    with progress(doing, quiet=session.quiet, beside=lambda: _done(transfer)) as bar:
         transfer.watch = bar.advance
-        if bar.drawn:
+        if bar.watched:
             bar.expect(await transfer.expected())
         await transfer.copy()
     note_untimed(session, transfer.untimed)
@@ -278,7 +287,7 @@ async def _phases(session: Session, transfer: "Transfer", ledger: "Ledger", orde
         )
     if order.options.dry_run:
         return
-    with progress("Verifying", total=transfer.written, quiet=session.quiet) as bar:
+    with progress(f"Verifying {way}", total=transfer.written, quiet=session.quiet) as bar:
         transfer.watch = bar.advance
         await transfer.verify()
     if order.options.move:

@@ -1,77 +1,38 @@
-"""A progress bar on stderr, for a person on a terminal only."""
+"""A progress bar on stderr, for a person on a terminal only, of what takes longer than a moment."""
 
 import contextlib
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Final
 
 from synmem.cli import render
 
-_EVERY_S = 0.1
-_LATE_S = 0.5
-_CLEAR_LINE = b"\r\x1b[2K"
+_EVERY_S: Final = 0.1
+_LATE_S: Final = 0.5
+_RECENT: Final = 100
+"""The rate is that of so many drawings: of ten seconds."""
+_CLEAR_LINE: Final = "\r\x1b[2K"
 
 
 class Bar:
-    """Counts what was done; `advance` is cheap, the terminal is written ten times a second."""
+    """Counts what was done; `advance` costs nothing, whether anybody sees it or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, watched: bool = False) -> None:
         self.done = 0
-        self._total: int | None = None
-        self._shown: Any = None
-        self._task: Any = None
-        self._next = 0.0
-
-    @property
-    def drawn(self) -> bool:
-        """Whether anybody sees it: what only it needs is not worth asking for otherwise."""
-        return self._shown is not None
+        self.total: int | None = None
+        self.watched = watched
+        """Whether somebody may see it: what only it needs is not worth asking for otherwise."""
 
     def advance(self, count: int = 1) -> None:
         """So many more are done."""
         self.done += count
-        if self._shown is not None and (now := time.monotonic()) >= self._next:
-            self._next = now + _EVERY_S
-            self._shown.update(self._task, completed=self.done)
-
-    def show(self, shown: Any, task: Any) -> None:
-        """Draw it from now on, there."""
-        self._shown, self._task = shown, task
-        self._shown.update(task, completed=self.done, total=self._total)
-
-    def end(self) -> None:
-        """Show what was done in the end."""
-        self._shown.update(self._task, completed=self.done)
 
     def expect(self, total: int | None) -> None:
         """How many there will be, once that is known."""
-        self._total = total
-        if self._shown is not None:
-            self._shown.update(self._task, total=total)
-
-
-class _Above:
-    """Lines of stdout, on the terminal where the bar is: each in its own place, the bar below."""
-
-    def __init__(self, shown: Any) -> None:
-        self._lock = getattr(shown.live, "_lock", contextlib.nullcontext())  # its thread draws, too
-        self._rest = b""
-
-    def write(self, data: bytes) -> None:
-        """Whole lines now; what is not ended yet would be drawn over."""
-        lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
-        if newline:
-            with self._lock:
-                sys.stderr.flush()
-                render.write_now(_CLEAR_LINE + lines + newline)
-                render.flush()
-
-    def close(self) -> None:
-        """The rest, where the bar has gone."""
-        rest, self._rest = self._rest, b""
-        if rest:
-            render.write_now(rest)
+        self.total = total
 
 
 @contextlib.contextmanager
@@ -82,79 +43,107 @@ def progress(
     quiet: bool = False,
     beside: Callable[[], str] | None = None,
 ) -> Iterator[Bar]:
-    """A bar that counts to `total`, with rate and time left, and goes away at the end.
+    """A line on the terminal that says what is done and how much of it is, from half a second on;
+    it goes away at the end.
 
-    What `beside` says whenever it is drawn stands behind the count.
-    In a pipe, on TERM=dumb or with `quiet` nothing is drawn.
+    What `beside` says whenever it is drawn stands behind the count. In a pipe, on TERM=dumb, with
+    `quiet` or below another bar nothing is drawn.
     """
-    bar = Bar()
-    if not _is_drawn(quiet=quiet):
+    drawn = not quiet and not render.is_taken() and render.is_terminal(sys.stderr)
+    bar = Bar(watched=drawn and not render.is_dumb())
+    bar.expect(total)
+    if not bar.watched:
         yield bar
         return
-    with _showing(bar, text, total, beside):
+    with _Line(bar, text, beside) as line, render.writing_above(line.above, line.away):
         yield bar
 
 
 @contextlib.asynccontextmanager
 async def late_progress(text: str, *, quiet: bool = False) -> AsyncIterator[Bar]:
-    """As `progress`, of work that may be done at once: drawn where it takes half a second."""
-    import asyncio
-
-    bar = Bar()
-    if not _is_drawn(quiet=quiet):
-        yield bar
-        return
-    with contextlib.ExitStack() as stack:
-        showing = _showing(bar, text, None, None)
-        loop = asyncio.get_running_loop()
-        due = loop.call_later(_LATE_S, lambda: stack.enter_context(showing))
-        stack.callback(due.cancel)
+    """As `progress`."""
+    with progress(text, quiet=quiet) as bar:
         yield bar
 
 
-def _is_drawn(*, quiet: bool) -> bool:
-    return not quiet and render.is_terminal(sys.stderr) and not render.is_dumb()
+class _Line:
+    """The line on the terminal, which a thread draws: the work need not think of it."""
 
+    def __init__(self, bar: Bar, text: str, beside: Callable[[], str] | None) -> None:
+        self._bar, self._beside = bar, beside
+        self._text = render.visible_line(text)
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+        self._is_drawn = False
+        self._rest = b""
+        self._seen = deque([(time.monotonic(), 0)], maxlen=_RECENT)
 
-@contextlib.contextmanager
-def _showing(
-    bar: Bar, text: str, total: int | None, beside: Callable[[], str] | None
-) -> Iterator[None]:
-    shown = _drawn(render.visible_line(text), beside)
-    above = _Above(shown)
-    with contextlib.closing(above), shown, render.writing_above(above.write):
-        if total is not None:
-            bar.expect(total)
-        bar.show(shown, shown.add_task(""))
-        try:
+    def __enter__(self) -> "_Line":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        with self.away():
+            rest, self._rest = self._rest, b""
+            if rest:
+                render.write_now(rest)
+
+    def above(self, data: bytes) -> None:
+        """Lines of stdout, on the terminal where the bar is: each in its own place, the bar below.
+        What is not ended yet waits, since it would be drawn over."""
+        lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        if newline:
+            with self.away():
+                render.write_now(lines + newline)
+                render.flush()
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """While something else is written, there is no bar."""
+        with self._lock:
+            self._write(_CLEAR_LINE if self._is_drawn else "")
+            self._is_drawn = False
             yield
-        finally:
-            bar.end()
+
+    def _run(self) -> None:
+        wait = _LATE_S
+        while not self._ended.wait(wait):
+            wait = _EVERY_S
+            with self._lock:
+                self._draw()
+
+    def _draw(self) -> None:
+        from synmem.cli.screen.bars import progress_line
+
+        columns = _columns()
+        done, total, now = self._bar.done, self._bar.total, time.monotonic()
+        began, before = self._seen[0]
+        self._seen.append((now, done))
+        line = progress_line(
+            self._text,
+            done,
+            total,
+            width=columns - 1,  # in its last column a terminal may be about to begin a line
+            rate=(done - before) / max(now - began, 1e-3),
+            beside=self._beside() if self._beside else "",
+        )
+        self._is_drawn = True
+        self._write(f"{_CLEAR_LINE}{line}")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody sees it any more
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
-def _drawn(text: str, beside: Callable[[], str] | None) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, TimeRemainingColumn
-    from rich.table import Column
-    from rich.text import Text
+def _columns() -> int:
+    """How wide the terminal of stderr is now: stdout may be a pipe."""
+    import os
 
-    class Counted(ProgressColumn):
-        """Text, count and rate: plain Text, never markup."""
-
-        def render(self, task: Any) -> Text:
-            total = f"/{int(task.total):,}" if task.total is not None else ""
-            rate = f"  {task.speed:,.0f}/s" if task.speed else ""
-            more = f" in {beside()}" if beside is not None else ""
-            return Text(f"{text} {int(task.completed):,}{total}{more}{rate}")
-
-    return Progress(
-        Counted(table_column=Column(no_wrap=True)),
-        # As wide as what is left of the line, which does not become two.
-        BarColumn(bar_width=None, table_column=Column(ratio=1)),
-        TimeRemainingColumn(),
-        expand=True,
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=True,
-    )
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80

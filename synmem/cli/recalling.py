@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from synmem.cli.progress import progress
 from synmem.cli.run import Session
+from synmem.cli.words import place
 
 if TYPE_CHECKING:
     from synmem.operations.searching.recall import Meanings
@@ -59,5 +60,5 @@ def recalling(
 
     embedder, offline = model or model_of(session)
     index = meaning_file(profile.identity, offline=offline)
-    with progress("indexing messages", quiet=session.quiet) as bar:
+    with progress(f"Indexing {place(store.name)}", quiet=session.quiet) as bar:
         yield Meanings(store, embedder, index, session.note, bar.advance, rebuild)

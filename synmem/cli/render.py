@@ -47,17 +47,27 @@ def styled(text: str, codes: str) -> str:
 
 
 _above: Callable[[bytes], object] | None = None
+_away: Callable[[], contextlib.AbstractContextManager[None]] | None = None
 
 
 @contextlib.contextmanager
-def writing_above(write_above: Callable[[bytes], object]) -> Iterator[None]:
-    """While something moves on the terminal, what is written to stdout there goes through this."""
-    global _above
-    _above = write_above
+def writing_above(
+    write_above: Callable[[bytes], object],
+    away: Callable[[], contextlib.AbstractContextManager[None]],
+) -> Iterator[None]:
+    """While something moves on the terminal, what is written to stdout there goes through
+    `write_above`; and within `away`, what is said on stderr."""
+    global _above, _away
+    _above, _away = write_above, away
     try:
         yield
     finally:
-        _above = None
+        _above = _away = None
+
+
+def is_taken() -> bool:
+    """Whether something moves on the terminal: there is no room for a second."""
+    return _above is not None
 
 
 def write(data: bytes) -> None:
@@ -262,8 +272,9 @@ def _to_stderr(text: str) -> None:
         with contextlib.suppress(OSError):  # who writes to stdout hears of it
             flush()  # on one screen each stands where it was said
     try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        with _away() if _away is not None else contextlib.nullcontext():
+            sys.stderr.write(text)
+            sys.stderr.flush()
     except OSError:  # there is nowhere else to say it
         drop(2)
 

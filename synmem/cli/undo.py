@@ -8,7 +8,7 @@ import typer
 from synmem.cli import render
 from synmem.cli.lines import listed
 from synmem.cli.run import PARTLY, Session, command
-from synmem.cli.words import count
+from synmem.cli.words import count, place
 from synmem.errors import AlreadyUndone, CorruptData, SynmemError, UsageError
 
 if TYPE_CHECKING:
@@ -132,7 +132,9 @@ async def _bring_back(
 
     # Lines on stdout and a bar that lives would be in each other's way.
     quiet = session.quiet or how.dry_run
-    with progress("Undoing", total=manifest.messages, quiet=quiet) as bar:
+    with progress(
+        f"Bringing back to {place(store.name)}", total=manifest.messages, quiet=quiet
+    ) as bar:
         async for outcome in undo_(
             store,
             manifest,

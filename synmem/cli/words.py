@@ -29,3 +29,9 @@ def span(firsts: Iterable[datetime | None], lasts: Iterable[datetime | None]) ->
         return ""
     first, last = shown(min(times))[:10], shown(max(times))[:10]
     return first if first == last else f"{first} to {last}"
+
+
+def place(name: str) -> str:
+    """A store as a line of progress calls it: a URL or a profile's name whole, of a path the last
+    part."""
+    return name if "://" in name else name.rstrip("/").rpartition("/")[2] or name
