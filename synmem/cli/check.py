@@ -1,5 +1,6 @@
 """`synmem check`: is a store sound, do two hold the same, does one hold what a receipt says."""
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from synmem.errors import CorruptData, UnknownLayout, Unsupported, UsageError
 if TYPE_CHECKING:
     from synmem.operations.listing import Match
     from synmem.operations.moving.check import Checked, Soundness
+    from synmem.operations.moving.contents import Digests
     from synmem.operations.moving.naming import Naming
     from synmem.store import Store
 
@@ -48,6 +50,10 @@ QuickOption = Annotated[
     bool,
     typer.Option("--quick", help="Counts and last messages only: may miss a difference."),
 ]
+SummaryOption = Annotated[
+    bool,
+    typer.Option("--summary", help="In a pipe the last line too, with counts, behind '# '."),
+]
 
 
 @command("layout", "branches")
@@ -60,14 +66,19 @@ async def check(
     quick: QuickOption = False,
     receipt: ReceiptOption = None,
     id_as: IdAsOption = None,
+    summary: SummaryOption = False,
 ) -> int | None:
     """Read a store through, or compare two. It goes conversation by conversation.
 
     = equal, + only in SOURCE, - only in DEST, < DEST is behind, > DEST is ahead, * different,
     ! unreadable. Printed are those that are not equal; all with -v.
 
+    Of one store a root digest is told. It is over ids, titles, extra and all fields of messages
+    that the store holds (--json names them): stores that hold the same have the same.
+
     \b
     synmem check chat.db
+    synmem check chat.db --summary | tail -1
     synmem check chat.db backup.jsonl
     synmem check chat.db prod --quick --json
     synmem check prod --receipt receipt.json
@@ -81,17 +92,20 @@ async def check(
         raise UsageError("--one-way, --quick, --id-as compare two stores", hint="name a DEST")
     if receipt is not None and dest is not None:
         raise UsageError("--receipt takes the place of one of the stores", hint="name one STORE")
+    if summary and session.json:
+        raise UsageError("--summary and --json", hint="the JSON object has the counts")
     named = template_of(id_as)
+    listed = _List(session, summary=summary)
     try:
         if receipt is not None:
-            return await _check_receipt(session, source, receipt, match)
+            return await _check_receipt(session, listed, source, receipt, match)
         profile = session.resolve(source)
         async with session.open_profile(profile) as ours:
             if dest is None:
-                return await _sound(session, ours, match)
+                return await _sound(session, listed, ours, match)
             naming = naming_of(named, ours, profile.backend, profile.name)
             async with session.open_profile(session.resolve_other(dest)) as theirs:
-                return await _compare(session, ours, theirs, match, one_way, quick, naming)
+                return await _compare(session, listed, ours, theirs, match, one_way, quick, naming)
     except UnknownLayout:  # nothing of it was looked at
         raise
     except CorruptData as error:
@@ -102,22 +116,25 @@ async def check(
 # --- one store ------------------------------------------------------------------------------
 
 
-async def _sound(session: Session, store: "Store", match: "Match") -> int | None:
+async def _sound(session: Session, listed: "_List", store: "Store", match: "Match") -> int | None:
     from synmem.cli.damage import name_damage
     from synmem.cli.progress import progress
     from synmem.operations.moving.check import Soundness, sound
+    from synmem.operations.moving.contents import Contents
     from synmem.store import SupportsRemark, SupportsTotal
 
     found = Soundness()
-    listed = _List(session)
-    with progress(f"Reading {place(store.name)}", quiet=session.quiet) as bar:
+    with contextlib.ExitStack() as stack:
+        contents = stack.enter_context(Contents(store.holds)) if listed.tells_all else None
+        bar = stack.enter_context(progress(f"Reading {place(store.name)}", quiet=session.quiet))
         if bar.watched and match is None and isinstance(store, SupportsTotal):
             bar.expect(await store.total())
-        async for broken in sound(store, found, match=match):
+        async for broken in sound(store, found, match=match, contents=contents):
             bar.advance(found.messages + found.unreadable - bar.done)
             for each in broken:
                 where = "" if each.position is None else f"message {each.position:,}: "
                 listed.add("!", each.conversation_id, where + each.reason)
+        digests = contents.digests() if contents is not None and not _bad(found) else None
     name_damage(store.name, found.damage)
     if columns := store.holds.unread:
         session.note(f"not read: somebody's own columns: {', '.join(columns)}")
@@ -125,32 +142,39 @@ async def _sound(session: Session, store: "Store", match: "Match") -> int | None
         await session.tell_others(store)
     whose = store.remark() if isinstance(store, SupportsRemark) else None
     if session.json:
-        listed.end(
-            {
-                **({} if whose is None else {"remark": whose}),
-                "counts": {
-                    "conversations": found.conversations,
-                    "messages": found.messages,
-                    "unreadable": found.unreadable,
-                },
-                "damage": [
-                    {"kind": each.kind, "position": each.position, "reason": each.reason}
-                    for each in found.damage
-                ],
-                "tools": {
-                    "calls_without_result": found.unanswered,
-                    "results_without_call": found.orphans,
-                    "conversations": found.parted,
-                },
-            }
-        )
+        listed.end({**({} if whose is None else {"remark": whose}), **_as_json(found, digests)})
     else:
-        words = f"{count(found.conversations, 'conversation')}, {count(found.messages, 'message')}"
-        words += f", {found.unreadable:,} unreadable" if found.unreadable else ""
-        words += "" if _bad(found) else ": sound"
         about = "" if whose is None else f" ({whose})"
-        session.note(f"{store.name}{about}: {words}{_parted(found)}")
+        listed.last(f"{store.name}{about}: {_in_words(found)}", digests)
     return PARTLY if _bad(found) else None
+
+
+def _as_json(found: "Soundness", digests: "Digests | None") -> dict[str, object]:
+    """What --json says of one store, behind its conversations."""
+    return {
+        "counts": {
+            "conversations": found.conversations,
+            "messages": found.messages,
+            "unreadable": found.unreadable,
+        },
+        "digests": None if digests is None else digests._asdict(),
+        "damage": [
+            {"kind": each.kind, "position": each.position, "reason": each.reason}
+            for each in found.damage
+        ],
+        "tools": {
+            "calls_without_result": found.unanswered,
+            "results_without_call": found.orphans,
+            "conversations": found.parted,
+        },
+    }
+
+
+def _in_words(found: "Soundness") -> str:
+    words = f"{count(found.conversations, 'conversation')}, {count(found.messages, 'message')}"
+    words += f", {found.unreadable:,} unreadable" if found.unreadable else ""
+    words += "" if _bad(found) else ": sound"
+    return words + _parted(found)
 
 
 def _parted(found: "Soundness") -> str:
@@ -179,6 +203,7 @@ def _bad(found: "Soundness") -> bool:
 
 async def _compare(
     session: Session,
+    listed: "_List",
     source: "Store",
     dest: "Store",
     match: "Match",
@@ -194,7 +219,6 @@ async def _compare(
     chosen = bool(match)
     damaged = [await check_damage(each, consent=True, chosen=chosen) for each in (source, dest)]
     counts: Counter[str] = Counter({state.value: 0 for state in State})
-    listed = _List(session)
     doing = f"Comparing {place(source.name)} and {place(dest.name)}"
     with progress(doing, quiet=session.quiet) as bar:
         if bar.watched:
@@ -209,7 +233,7 @@ async def _compare(
     if session.json:
         end: dict[str, object] = {"counts": dict(counts), "not_compared": missing}
         listed.end({**end, "quick": True} if quick else end)
-    _summarize(session, counts, missing, quick)
+    _summarize(session, listed, counts, missing, quick)
     return _exit_code(counts) or (PARTLY if any(damaged) else None)
 
 
@@ -223,20 +247,27 @@ async def _conversations(store: "Store", match: "Match") -> int | None:
     return sum([len(page) async for page in select(store, match=match)])
 
 
-def _summarize(session: Session, counts: Counter[str], missing: list[str], quick: bool) -> None:
-    _tell(session, counts, missing, _WORDS | ({"=": "without a difference seen"} if quick else {}))
+def _summarize(
+    session: Session, listed: "_List", counts: Counter[str], missing: list[str], quick: bool
+) -> None:
+    words = _WORDS | ({"=": "without a difference seen"} if quick else {})
+    _tell(session, listed, counts, missing, words)
     if quick:
         session.note("only counts and last messages were compared: that is no proof of equality")
 
 
 def _tell(
-    session: Session, counts: Counter[str], missing: list[str], words: dict[str, str]
+    session: Session,
+    listed: "_List",
+    counts: Counter[str],
+    missing: list[str],
+    words: dict[str, str],
 ) -> None:
     if missing:
         session.note(f"not compared: {', '.join(missing)}")
     parts = [f"{counts[key]:,} {word}" for key, word in words.items() if counts[key]]
-    session.note(f"{count(sum(counts.values()), 'conversation')}: {', '.join(parts)}"
-                 if parts else "no conversations")  # fmt: skip
+    total = count(sum(counts.values()), "conversation")
+    listed.last(f"{total}: {', '.join(parts)}" if parts else "no conversations")
 
 
 def _exit_code(counts: Counter[str]) -> int | None:
@@ -254,7 +285,7 @@ _RECEIPT_WORDS = {
 
 
 async def _check_receipt(
-    session: Session, target: str | None, file: Path, match: "Match"
+    session: Session, listed: "_List", target: str | None, file: Path, match: "Match"
 ) -> int | None:
     from synmem.cli.files import read_whole
     from synmem.cli.progress import progress
@@ -263,7 +294,6 @@ async def _check_receipt(
 
     receipt = parse_receipt(read_whole(file), str(file))
     counts: Counter[str] = Counter({state.value: 0 for state in State})
-    listed = _List(session)
     async with session.open(target) as store:
         missing = [
             f"conversation {field}"
@@ -284,7 +314,7 @@ async def _check_receipt(
     if session.json:
         about = {"not_compared": missing, "receipt": receipt.about}
         listed.end({"counts": dict(counts), **about})
-    _tell(session, counts, missing, _RECEIPT_WORDS)
+    _tell(session, listed, counts, missing, _RECEIPT_WORDS)
     if receipt.is_older:
         session.note(
             f"{file}: a receipt of the older scheme: its root digest covers the ids and digests of "
@@ -296,11 +326,18 @@ async def _check_receipt(
 
 
 class _List:
-    """The conversations on stdout as they come: lines, or the array of a JSON object."""
+    """The conversations on stdout as they come: lines, or the array of a JSON object. With
+    `summary` the last line too, in a pipe."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, summary: bool) -> None:
         self._session = session
+        self._summary = summary and not render.is_terminal()
         self._comma = b""
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether anybody is told what comes last."""
+        return self._session.json or self._summary or not self._session.quiet
 
     def show(self, checked: "Checked") -> None:
         """One of two stores: the equal ones only with -v, or in JSON."""
@@ -329,6 +366,14 @@ class _List:
         shown = render.visible_line(conversation)
         shown += f" (as {render.visible_line(there)})" if there else ""
         render.line(f"{state} {shown}" + (f"  {render.visible_line(detail)}" if detail else ""))
+
+    def last(self, text: str, digests: "Digests | None" = None) -> None:
+        """The line with the counts, and with the root digest of one store."""
+        text += f"; root digest {digests.root}" if digests is not None else ""
+        if self._summary:
+            render.line(f"# {render.visible_line(text)}")
+        else:
+            self._session.note(text)
 
     def end(self, rest: dict[str, object]) -> None:
         """Close the JSON object with what is known at the end."""

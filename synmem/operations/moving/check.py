@@ -8,6 +8,7 @@ from synmem.messages import Damage, Holds, Message, Unreadable, canonical
 from synmem.operations.listing import Match, listing, matcher, select
 from synmem.operations.looking import Skipped, check_unchanged, infos_of
 from synmem.operations.moving.compare import Pair, State, description_problem, description_state
+from synmem.operations.moving.contents import Contents
 from synmem.operations.moving.naming import PLAIN, Naming
 from synmem.store import ConversationInfo, Page, Store, SupportsDamage
 from synmem.strategies.pairing import Pairing
@@ -49,9 +50,10 @@ class Soundness(msgspec.Struct):
 
 
 async def sound(
-    store: Store, found: Soundness, *, match: Match = None
+    store: Store, found: Soundness, *, match: Match = None, contents: Contents | None = None
 ) -> AsyncIterator[list[Skipped]]:
-    """Read every message, and yield, page by page, what cannot be read; counts go to `found`."""
+    """Read every message, and yield, page by page, what cannot be read; counts go to `found`, and
+    all that is read to `contents`."""
     if isinstance(store, SupportsDamage):
         found.damage = await store.damage()
     details = bool(store.holds.conversation_fields)
@@ -71,12 +73,16 @@ async def sound(
             found.unreadable += len(broken)
             if tools is not None:
                 tools.see(page)
+            if contents is not None:
+                contents.take(page)
             if [each.reason for each in broken] == [beside.get(page.conversation)]:
                 del beside[page.conversation]  # the same, told in the place of its messages
             yield broken
         found.unreadable += len(beside)
         yield [Skipped(conversation, None, why) for conversation, why in beside.items()]
         found.conversations += len(seen)
+        if contents is not None:
+            contents.settle(infos)
     if tools is not None:
         tools.end()
     await check_unchanged(store)
