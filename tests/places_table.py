@@ -15,6 +15,8 @@ PAGE: Final = Path(__file__).parent.parent / "docs" / "places.md"
 
 HEAD: Final = """# Known places
 
+For those who look for a program's conversations: where each that is known keeps them, on each system.
+
 `synmem discover` lists what is there, `-p NAME` opens it, `--everywhere` takes all of them. A profile
 of that name wins. They are only read. Where a program's own variable is set, its place is there;
 `{editor}` is the user folder of VS Code, its Insiders and OSS builds, VSCodium, Cursor, Windsurf and

@@ -1,4 +1,5 @@
-"""The session that the README opens with can be pasted: each command prints what it says."""
+"""What the README says of the whole is so, and what it and docs/ give to cron works. Their console
+blocks are run by tests/test_pages.py."""
 
 import json
 import os
@@ -13,14 +14,9 @@ import pytest
 from tests import readme_table
 
 ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+ARCHIVE = ROOT / "docs" / "archive.md"
 FIXTURES = Path(__file__).parent / "fixtures"
-
-
-def session(number: int = 0) -> list[tuple[str, str]]:
-    """The commands of the README's console block of that number, each with what it prints."""
-    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    steps = re.split(r"^\$ ", blocks[number], flags=re.MULTILINE)[1:]
-    return [(command, printed) for command, _, printed in (s.partition("\n") for s in steps)]
 
 
 @pytest.fixture
@@ -33,50 +29,24 @@ def on_the_path(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}"}
 
 
-def test_the_readme_opens_with_a_session_that_works(
-    tmp_path: Path, on_the_path: dict[str, str]
-) -> None:
-    assert len(session()) >= 7
-    pasted(session(), tmp_path, on_the_path)
-
-
-def test_what_the_readme_shows_of_ones_own_conversations_is_so(
-    tmp_path: Path, on_the_path: dict[str, str]
-) -> None:
-    home = tmp_path / "home"
-    sessions = [*(FIXTURES / "claude-code" / "projects").glob("*/[0-9a-f]*.jsonl")]
-    (home / ".claude" / "projects" / "work").mkdir(parents=True)
-    for path in sessions:
-        if not path.stem.startswith("1111"):
-            shutil.copy(path, home / ".claude" / "projects" / "work")
-    logs = home / ".config" / "io.datasette.llm"
-    logs.mkdir(parents=True)
-    shutil.copy(FIXTURES / "llm-logs-new" / "logs.db", logs)
-    for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "SYNMEM_CONFIG"):
-        on_the_path.pop(variable, None)
-    assert len(session(1)) >= 5
-    pasted(session(1), tmp_path, {**on_the_path, "HOME": str(home)})
-
-
-def pasted(steps: list[tuple[str, str]], folder: Path, environment: dict[str, str]) -> None:
-    """Each command prints what it says."""
-    for command, printed in steps:
-        done = subprocess.run(
-            command, shell=True, cwd=folder, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True,
-        )  # fmt: skip
-        assert done.stdout == printed, command
-
-
 def test_the_readme_names_every_command_and_every_exit_code() -> None:
     from synmem.cli.app import COMMANDS
     from synmem.cli.run import CLOSED_PIPE, DIFFERENT, EXIT_CODES, INTERRUPTED, PARTLY
 
-    text = (ROOT / "README.md").read_text()
+    text = README.read_text()
     for command in COMMANDS:
         assert f"`{command}" in text, command
     for code in (*EXIT_CODES.values(), PARTLY, DIFFERENT, INTERRUPTED, CLOSED_PIPE):
         assert re.search(rf"\b{code}\b", text), code
+
+
+def test_the_tests_that_the_readme_names_are_there() -> None:
+    named = re.findall(
+        r"`((?:tests|docs|synmem)/[\w/.-]+)`|\]\((docs/[\w.-]+)\)", README.read_text()
+    )
+    assert len(named) > 20
+    for path in (first or second for first, second in named):
+        assert (ROOT / path).exists(), path
 
 
 def test_the_table_of_frameworks_is_that_of_the_registry() -> None:
@@ -86,8 +56,8 @@ def test_the_table_of_frameworks_is_that_of_the_registry() -> None:
 
 
 def cron_line() -> str:
-    """The command that the README gives to cron."""
-    found = re.search(r"```cron\n(?:\S+ ){5}(.*)\n```", (ROOT / "README.md").read_text())
+    """The command that the page on archives gives to cron."""
+    found = re.search(r"```cron\n(?:\S+ ){5}(.*)\n```", ARCHIVE.read_text())
     assert found
     return found[1]
 
@@ -129,6 +99,6 @@ def test_the_line_for_cron_keeps_what_claude_code_drops(
     with file.open("a") as session:
         session.write(json.dumps(rewound) + "\n")
     assert archived() == first | {f"{stays}#anew"}
-    check = re.search(r"^synmem check claude-code .*$", (ROOT / "README.md").read_text(), re.M)
+    check = re.search(r"^synmem check claude-code .*$", ARCHIVE.read_text(), re.M)
     assert check
     assert cron(check[0] + " -q || true").startswith(f"* {stays} (as ")

@@ -44,7 +44,7 @@ def write(place: Any, conversation: str, *texts: str) -> None:
 
 def test_the_examples_of_the_page_print_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     examples = re.findall(r"```python\n(.*?)```\n```text\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for program, printed in examples:
         exec(compile(program, str(PAGE), "exec"), {})
         assert capsys.readouterr().out == printed

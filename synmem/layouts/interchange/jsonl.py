@@ -237,7 +237,8 @@ def mark_of(line: bytes) -> Unreadable | None:
 def reason(error: ValueError) -> str:
     """Why a line cannot be read, in one line and without the parser's own line number."""
     if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error.msg} at column {error.colno}"
+        what = error.msg.removesuffix(" at")  # "Unterminated string starting at"
+        return f"not JSON: {what} at column {error.colno}"
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 at byte {error.start + 1}"
     return str(error)
