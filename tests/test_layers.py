@@ -313,7 +313,7 @@ def test_only_the_command_line_imports_typer_or_rich_and_nobody_click(path: Path
 NEVER = {
     "redis", "asyncpg", "pymongo", "bson", "boto3", "botocore", "openai", "anthropic", "httpx",
     "httpx2", "anyio", "bpe_openai",
-    "numpy", "pydantic", "tomlkit", "tomli_w", "rich", "textual", "wordllama", "multiprocessing", "orjson",
+    "numpy", "pydantic", "tomlkit", "tomli_w", "rich", "textual", "markdown_it", "wcwidth", "wordllama", "multiprocessing", "orjson",
 }  # fmt: skip
 
 RUN = """

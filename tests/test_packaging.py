@@ -15,11 +15,13 @@ EXTRAS = {
     for name, wanted in PROJECT["optional-dependencies"].items()
     if name not in ("all", "test", "dev")
 }
+MODULES = {"markdown_it_py": "markdown_it"}
 DATA = {"wordllama": "its weights are read, and it is not imported"}
 
 
 def names(requirements: list[str]) -> list[str]:
-    return [re.split(r"[\[<>=! ;.]", each)[0].replace("-", "_") for each in requirements]
+    found = [re.split(r"[\[<>=! ;.]", each)[0].replace("-", "_") for each in requirements]
+    return [MODULES.get(name, name) for name in found]
 
 
 @functools.cache

@@ -5,6 +5,7 @@ comes here passed the gate (`render.visible`), and may hold the SGR codes of `st
 no column and never end within a line that is wrapped.
 """
 
+import re
 import shutil
 from typing import Final
 
@@ -13,6 +14,7 @@ PROSE: Final = 100
 
 _LEAST: Final = 20
 _ELLIPSIS: Final = "…"
+_WORD: Final = re.compile("( *)([^ ]+)")
 
 
 def terminal_width() -> int:
@@ -41,32 +43,72 @@ def wrapped(text: str, width: int) -> list[str]:
     """
     lines: list[str] = []
     for line in text.split("\n"):
-        lines += [line] if cells(line) <= width else _wrapped_line(line, width)
+        if "\x1b" in line:
+            lines += [line] if cells(line) <= width else _wrapped_styled(line, width)
+        else:
+            lines += [line[start:end] for start, end in spans(line, width)]
     return lines
 
 
-def _wrapped_line(line: str, width: int) -> list[str]:
+def _wrapped_styled(line: str, width: int) -> list[str]:
     from wcwidth import wrap
 
     # The text's own hyphens and tabs are no places of ours to break it or to change it.
     return wrap(line, width, break_on_hyphens=False, expand_tabs=False) or [""]
 
 
-def folded(line: str, width: int) -> list[str]:
-    """A line in pieces of at most that width, every character of it kept: for code."""
-    if cells(line) <= width:
+def spans(line: str, width: int) -> list[tuple[int, int]]:
+    """Where the pieces of a line without codes begin and end, if it is wrapped at that width.
+
+    Written out: the time that a library took of each grew with the square of the longest word.
+    """
+    if len(line) <= width and line.isascii():
+        return [(0, len(line))]
+    found: list[tuple[int, int]] = []
+    start = end = taken = 0
+    for match in _WORD.finditer(line):
+        word, wide, at = match[2], cells(match[2]), match.start(2)
+        room = width - taken - len(match[1])
+        if wide > room and not (_may_break(word, wide, width) and room >= 2 + width // 4):
+            if end > start:
+                found.append((start, end))
+            start, room = at, width
+        if wide > room:
+            for piece in folded(word, width, first=room)[:-1]:
+                found.append((start, at + len(piece)))
+                start = at = at + len(piece)
+            taken = cells(line[at : match.end()])
+        else:
+            taken = width - room + wide
+        end = match.end()
+    return [*found, (start, end)]
+
+
+def _may_break(word: str, wide: int, width: int) -> bool:
+    """Whether a line may end within this word: it fits on none, or it has wide characters (CJK)."""
+    return wide > min(width, len(word))
+
+
+def folded(line: str, width: int, *, first: int | None = None) -> list[str]:
+    """A line in pieces of at most that width (the first perhaps of another), every character of it
+    kept: for code."""
+    room = width if first is None else first
+    if cells(line) <= room:
         return [line]
+    if line.isascii() and "\x1b" not in line:
+        return [line[:room], *(line[i : i + width] for i in range(room, len(line), width))]
     from wcwidth import iter_graphemes
 
-    pieces, piece, taken = [], "", 0
+    pieces: list[str] = []
+    begun = at = taken = 0
     for grapheme in iter_graphemes(line):
         wide = cells(grapheme)
-        if taken + wide > width and piece:
-            pieces.append(piece)
-            piece, taken = "", 0
-        piece += grapheme
+        if taken + wide > room and at > begun:
+            pieces.append(line[begun:at])
+            begun, taken, room = at, 0, width
+        at += len(grapheme)
         taken += wide
-    return [*pieces, piece]
+    return [*pieces, line[begun:]]
 
 
 def cut(text: str, width: int) -> str:
