@@ -8,20 +8,12 @@ from typing import Any, Final
 
 from synmem.formats.facts import count
 from synmem.formats.html.text import attribute, code, line, plain
+from synmem.formats.parts import called, is_reasoning, thoughts, urls
 from synmem.messages import JSONObject, Message, flat_call, parse_json, parts_beside_calls
 
 _RASTER: Final = re.compile(r"data:(image/(?:png|jpe?g|gif|webp));base64,([A-Za-z0-9+/]+={0,2})")
 _LARGEST: Final = 16_000_000  # characters of an image: a browser decodes it whenever it is seen
 _LONG: Final = 2_000  # characters of a value of a part: what is longer is no text, but data
-_REASONING: Final = frozenset(
-    {"reasoning", "reasoning_content", "redacted_reasoning", "redacted_thinking",
-     "redactedThinking", "thinking", "thoughts"}
-)  # fmt: skip
-
-
-def is_reasoning(kind: object) -> bool:
-    """Whether a part or a message of that kind is what a model thought."""
-    return isinstance(kind, str) and kind in _REASONING
 
 
 def folded(kind: str, summary: str, inner: str) -> str:
@@ -72,39 +64,14 @@ def _call(call: JSONObject) -> str:
 
 def _part(part: JSONObject) -> str:
     kind = part.get("type") or part.get("content_type")
-    if is_reasoning(kind) and (text := _thoughts(part)):
+    if is_reasoning(kind) and (text := thoughts(part)):
         return thought(text)
     name = line(str(kind or "part"), 100)
-    if image := next(filter(None, map(_image, _urls(part))), None):
+    if image := next(filter(None, map(_image, urls(part))), None):
         return image
-    if said := _said(part):
+    if said := called(part):
         name += f': <span class="w">{line(said, 200)}</span>'
     return folded("part", name, code(_pretty(_shortened(part))))
-
-
-def _thoughts(part: JSONObject) -> str:
-    """The text of a part that is reasoning, wherever it says it."""
-    for key in ("text", "thinking", "reasoning", "content", "summary"):
-        value = part.get(key)
-        if isinstance(value, str) and value:
-            return value
-        if isinstance(value, list):
-            texts = [each["text"] for each in value if isinstance(each, dict) and "text" in each]
-            if found := "\n".join(text for text in texts if isinstance(text, str)):
-                return found
-    return ""
-
-
-def _urls(part: JSONObject) -> Iterator[str]:
-    """Where the image of a part may be: as OpenAI, Anthropic and others say it."""
-    for key in ("image_url", "url", "image", "data"):
-        value = part.get(key)
-        value = value.get("url") if isinstance(value, dict) else value
-        if isinstance(value, str):
-            yield value
-    source = part.get("source")
-    if isinstance(source, dict) and source.get("type") == "base64":
-        yield f"data:{source.get('media_type')};base64,{source.get('data')}"
 
 
 def _image(url: str) -> str | None:
@@ -115,17 +82,6 @@ def _image(url: str) -> str | None:
     what = f"{found[1]}, {len(found[2]) * 3 // 4:,} bytes"
     img = f'<img alt="{attribute(what)}" src="{attribute(url)}" decoding="async">'
     return f"<figure>{img}<figcaption>{plain(what)}</figcaption></figure>"
-
-
-def _said(part: JSONObject) -> str:
-    """What a part is called: a name, or where it lies."""
-    for key in ("filename", "name", "title", "path", "file", "image_url", "url", "asset_pointer"):
-        value = part.get(key)
-        if isinstance(value, dict):
-            value = value.get("url") or value.get("filename") or value.get("name")
-        if isinstance(value, str) and value:
-            return value[:_LONG]
-    return ""
 
 
 def _shortened(value: Any) -> Any:

@@ -12,6 +12,7 @@ from synmem.formats.html import parts
 from synmem.formats.html.facts import encoded, facts, name_of, time
 from synmem.formats.html.page import foot, head, listing_head
 from synmem.formats.html.text import line, markdown
+from synmem.formats.parts import is_reasoning
 from synmem.messages import ROLES, Conversation, Message
 from synmem.store import ConversationInfo
 
@@ -121,7 +122,7 @@ def _content(message: Message) -> list[str]:
         answers = message.tool_call_id
         head = [f'<p class="w">answers {line(answers)}</p>'] if answers else []
         return [*head, parts.result(message)]
-    if parts.is_reasoning(message.role):
+    if is_reasoning(message.role):
         return [parts.thought(message.content)]
     if not message.content:
         beside = message.parts or message.tool_calls
