@@ -1,27 +1,26 @@
 """`synmem search`: the messages that hold every word, or those nearest in meaning."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synmem.cli import completing, render
-from synmem.cli.damage import name_unreadable
 from synmem.cli.run import PARTLY, Session, command
-from synmem.cli.searching import Sought
+from synmem.cli.searching import Results, Sought
 from synmem.cli.several import Sources, sources_of
+from synmem.cli.words import count
 from synmem.errors import UsageError
 
 if TYPE_CHECKING:
     from synmem.operations.searching.search import Hit
-    from synmem.operations.searching.words import Query
+    from synmem.operations.searching.wanted import Wanted
 
 QueryArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="QUERY",
-        help="Words, all of which must be there; a phrase: '\"like this\"'; with --semantic "
-        "any text.",
+        help="Words, all of which must be there; a phrase: '\"like this\"'; how a word begins: "
+        "'pgb*'; with --semantic any text.",
         show_default=False,
     ),
 ]
@@ -32,6 +31,20 @@ ConversationOption = Annotated[
         autocompletion=completing.conversations,
     ),
 ]  # fmt: skip
+RoleOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role", "-r", metavar="ROLE",
+        help="Only of this role (title: titles alone); may be repeated.",
+    ),
+]  # fmt: skip
+SinceOption = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="At this time or later: 2h, 2026-11-21."),
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Before this time.")
+]
 CountOption = Annotated[int, typer.Option("-k", metavar="N", help="The best N.")]
 SemanticOption = Annotated[
     bool, typer.Option("--semantic", help="By meaning, not by words: the nearest N.")
@@ -44,24 +57,26 @@ ForgetOption = Annotated[
     bool, typer.Option("--forget", help="Remove the indexes of this store, and search nothing.")
 ]
 
-_AROUND = 70  # characters of a snippet before and after the match
-_MATCH, _HEAD = "1;31", "35"
-
 
 @command("layout", "branches", "everywhere", "servers", store_first=True)
 async def search(
     session: Session,
     query: QueryArgument = None,
     conversation: ConversationOption = None,
+    role: RoleOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     k: CountOption = 5,
     semantic: SemanticOption = False,
     rebuild: RebuildOption = False,
     forget: ForgetOption = False,
 ) -> int | None:
-    """Find messages by their words. Words are whole, whatever their case and accents.
+    """Find messages by their words. Words are whole, whatever their case and accents; 'pgb*' is
+    each that begins so. Names of tools are searched too, and titles of conversations.
 
     The best come first. In a pipe a line for each: conversation, position, role and content, tabs
-    between them; inside of them a tab, newline or backslash is escaped, as C does it.
+    between them; inside of them a tab, newline or backslash is escaped, as C does it. Where a title
+    has all the words, the role is title, the content the title, and the position 1.
 
     With --semantic, those nearest in meaning. The first search takes the whole store in, later
     ones what is new. Offline, unless [embedding] in the configuration names a server.
@@ -75,6 +90,7 @@ async def search(
     \b
     synmem search 'redis cluster'
     synmem search '"hash tag" redis' --conversation user-1 -k 20
+    synmem search 'pgb*' --role assistant --since 30d
     synmem search --semantic 'why was the customer angry?'
     synmem search --semantic refund --rebuild
     synmem search --everywhere 'stripe webhook'
@@ -84,26 +100,42 @@ async def search(
         return _forget(session, several, query)
     if query is None:
         raise UsageError("what is to be looked for?", hint=session.typing("search", "WORDS"))
-    sought = Sought(query, conversation, k, semantic, rebuild)
+    wanted = _wanted(role, since, until)
+    near = _is_seen(session) and not session.quiet
+    sought = Sought(query, conversation, k, semantic, rebuild, wanted, near)
     sought.check()
-    hits, partly = await _hits(session, sought, several)
-    _print(session, hits, None if semantic else query)
-    return PARTLY if partly else None
+    found = await _found(session, sought, several)
+    _print(session, sought, found)
+    if found.untimed:
+        session.note(f"left out {count(found.untimed, 'message')} without a time")
+    return PARTLY if found.partly else None
 
 
-async def _hits(
-    session: Session, sought: Sought, several: Sources | None
-) -> "tuple[Sequence[tuple[str | None, Hit]], bool]":
-    """What was found, with its store where there are several; and whether something could not be
-    read. Words are indexed before a person's eyes, where that takes long."""
+def _is_seen(session: Session) -> bool:
+    """Whether a person looks at what is found."""
+    return render.is_terminal() and not session.json
+
+
+def _wanted(role: list[str] | None, since: str | None, until: str | None) -> "Wanted":
+    from synmem.cli.times import optional_moment
+    from synmem.operations.searching.wanted import Wanted
+
+    return Wanted(
+        role or (),
+        optional_moment(since, option="--since"),
+        optional_moment(until, option="--until"),
+    )
+
+
+async def _found(session: Session, sought: Sought, several: Sources | None) -> Results:
+    """What was found. Words are indexed before a person's eyes, where that takes long."""
     from synmem.cli.progress import late_progress
 
     quiet = session.quiet or sought.semantic  # by meaning, each store has a bar of its own
     async with late_progress("Indexing messages", quiet=quiet) as sought.bar:
         if several is not None:
             return await sought.found_in(session, several)
-        found, strays = await sought.found(session, session.resolve())
-    return [(None, hit) for hit in found.hits], name_unreadable(found.unreadable) or strays
+        return await sought.found_alone(session)
 
 
 def _forget(session: Session, several: "Sources | None", query: str | None) -> int | None:
@@ -129,54 +161,29 @@ def _forget(session: Session, several: "Sources | None", query: str | None) -> i
 # --- printing -------------------------------------------------------------------------------
 
 
-def _print(session: Session, hits: "Sequence[tuple[str | None, Hit]]", text: str | None) -> None:
-    """`text`: the words that were looked for, to be shown in their place."""
+def _print(session: Session, sought: Sought, found: Results) -> None:
     if session.json:
-        import msgspec
-
-        render.json_line([_named(store) | msgspec.to_builtins(hit) for store, hit in hits])
-    elif render.is_terminal():
+        render.json_line([_object(store, hit) for store, hit in found.hits])
+    elif _is_seen(session):
+        from synmem.cli.found import show_hits
         from synmem.operations.searching.words import Query
 
-        query = None if text is None else Query(text)
-        for store, hit in hits:
-            _show(store, hit, query)
-        if not hits:
-            session.note("nothing found")
+        show_hits(session, found, None if sought.semantic else Query(sought.query), sought.k)
+        return
     else:
-        for store, hit in hits:
+        for store, hit in found.hits:
             whose = [] if store is None else [store]
             render.fields(*whose, hit.conversation_id, str(hit.position), hit.role, hit.content)
+    if session.verbose and found.total is not None:
+        session.note(f"{len(found.hits):,} of {found.total:,}")
 
 
-def _named(store: str | None) -> dict[str, str]:
-    return {} if store is None else {"store": store}
+def _object(store: str | None, hit: "Hit") -> dict[str, object]:
+    """A hit as --json prints it."""
+    import msgspec
 
+    from synmem.messages import format_time
 
-def _show(store: str | None, hit: "Hit", query: "Query | None") -> None:
-    """Where it stands, and the line around the match, or how it begins: for a person."""
-    from synmem.operations.searching.words import find
-
-    if query is not None:
-        start, end = find(hit.content, query)
-        beyond = _AROUND
-    else:
-        start = end = len(hit.content) - len(hit.content.lstrip())
-        beyond = 2 * _AROUND
-    first = max(hit.content.rfind("\n", 0, start) + 1, start - _AROUND)
-    stop = hit.content.find("\n", end)
-    last = min(len(hit.content) if stop < 0 else stop, end + beyond)
-    before, match, after = (
-        render.visible_line(hit.content[slice(*part)])
-        for part in ((first, start), (start, end), (end, last))
-    )
-    nearness = "" if query is not None else f"  {hit.score:.2f}"
-    whose = "" if store is None else f"{store}  "
-    place = f"{whose}{hit.conversation_id}  {hit.position}  {hit.role}{nearness}"
-    head = render.visible_line(place)
-    before = ("..." if first > 0 and hit.content[first - 1] != "\n" else "") + before
-    after += "..." if last < (len(hit.content) if stop < 0 else stop) else ""
-    if render.colored():
-        head = render.styled(head, _HEAD)
-        match = render.styled(match, _MATCH) if match else ""
-    render.write(f"{head}\n  {before}{match}{after}\n".encode("utf-8", "backslashreplace"))
+    at = None if hit.created_at is None else format_time(hit.created_at)
+    whose = {} if store is None else {"store": store}
+    return whose | msgspec.structs.asdict(hit) | {"created_at": at}

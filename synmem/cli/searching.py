@@ -1,5 +1,6 @@
 """What is looked for, in one store or in several."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -12,12 +13,25 @@ from synmem.errors import ConversationNotFound, StoreNotFound, UsageError
 if TYPE_CHECKING:
     from synmem.cli.recalling import Model
     from synmem.operations.searching.search import Found, Hit
+    from synmem.operations.searching.wanted import Wanted
     from synmem.profiles import Profile
     from synmem.store import Store
 
 _LARGE: Final = 500
 """Where several stores are searched, one of so many messages gets an index: all are to answer in
 the time of a moment."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was found, each hit with its store where there are several; the rest as in `Found`, of
+    all stores together; and whether something could not be read, which was named."""
+
+    hits: "list[tuple[str | None, Hit]]"
+    total: int | None
+    untimed: int
+    near: Sequence[str]
+    partly: bool
 
 
 @dataclass
@@ -29,6 +43,9 @@ class Sought:
     k: int
     semantic: bool
     rebuild: bool
+    wanted: "Wanted"
+    near: bool = False
+    """Whether words are wanted that are near, where there is nothing."""
     bar: "Bar" = field(default_factory=Bar)
     """What shows how many messages are indexed, where that takes long."""
 
@@ -65,13 +82,17 @@ class Sought:
         except StoreNotFound:
             if self.conversation is not None or not session.nothing_yet(profile):
                 raise
-            return Found([], []), False
+            return Found([], [], total=0), False
 
-    async def found_in(
-        self, session: Session, several: Sources
-    ) -> "tuple[list[tuple[str | None, Hit]], bool]":
-        """The best of several stores, each with the store that it is in; and whether something
-        could not be read. ConversationNotFound where none has the one that is named."""
+    async def found_alone(self, session: Session) -> Results:
+        """What was found in the one store that is meant."""
+        found, strays = await self.found(session, session.resolve())
+        partly = name_unreadable(found.unreadable) or strays
+        hits: list[tuple[str | None, Hit]] = [(None, hit) for hit in found.hits]
+        return Results(hits, found.total, found.untimed, found.near, partly)
+
+    async def found_in(self, session: Session, several: Sources) -> Results:
+        """The best of several stores. ConversationNotFound where none has the one that is named."""
         model = self._model(session)
 
         async def work(source: Source) -> "tuple[Found, bool] | None":
@@ -89,7 +110,13 @@ class Sought:
         hits.sort(key=lambda pair: -pair[1].score)  # of equals, store by store
         unreadable = [name_unreadable(found.unreadable, f"{s.label}: ") for s, found, _ in there]
         partly = partly or any(unreadable) or any(strays for *_, strays in there)
-        return [*hits[: self.k]], partly
+        return Results(
+            [*hits[: self.k]],
+            None if self.semantic else sum(found.total or 0 for _, found, _ in there),
+            sum(found.untimed for _, found, _ in there),
+            [*dict.fromkeys(word for _, found, _ in there for word in found.near)],
+            partly,
+        )
 
     def _model(self, session: Session) -> "Model | None":
         from synmem.cli.recalling import model_of
@@ -111,6 +138,7 @@ class Sought:
 
         return await search(
             store, self.query, conversation=self.conversation, k=self.k, rebuild=self.rebuild,
+            wanted=self.wanted, near=self.near,
             index=word_file(profile.identity), large=large, note=heard, advance=self.bar.advance,
         )  # fmt: skip
 
@@ -120,4 +148,6 @@ class Sought:
         from synmem.cli.recalling import recalling
 
         with recalling(session, profile, store, rebuild=self.rebuild, model=model) as meanings:
-            return await meanings.search(self.query, conversation=self.conversation, k=self.k)
+            return await meanings.search(
+                self.query, conversation=self.conversation, k=self.k, wanted=self.wanted
+            )

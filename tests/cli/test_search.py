@@ -4,11 +4,13 @@ import asyncio
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import wcwidth
 from typer.testing import CliRunner
 
 from synmem.backends import open_store
@@ -54,7 +56,7 @@ def test_json_has_the_exact_content(database: str) -> None:
     found = json.loads(out)
     assert code == 0
     assert [list(each) for each in found] == [
-        ["conversation_id", "position", "role", "content", "score"]
+        ["conversation_id", "position", "role", "content", "score", "created_at", "title", "tools"]
     ] * 2
     assert {each["content"] for each in found} == set(TALK["u/1"][1:])
 
@@ -93,6 +95,128 @@ def test_an_unreadable_record_is_named_and_the_rest_is_found(tmp_path: Path) -> 
     assert "a, message 2 cannot be read" in err
 
 
+@pytest.fixture
+def described(tmp_path: Path) -> str:
+    """A store with a title, times and tools."""
+    file = tmp_path / "described.jsonl"
+    file.write_text(
+        '{"conversation_id": "plans", "title": "Redis plans"}\n'
+        '{"conversation_id": "plans", "role": "user", "content": "A redis pool?", "created_at": "2026-01-02T00:00:00Z"}\n'
+        '{"conversation_id": "plans", "role": "assistant", "content": "", "tool_calls": [{"id": "1", "name": "redis_get", "arguments": {}}]}\n'
+        '{"conversation_id": "plans", "role": "tool", "content": "42", "name": "redis_get", "created_at": "2026-01-03T00:00:00Z"}\n'
+    )
+    return str(file)
+
+
+def test_a_title_is_found_under_a_role_of_its_own(described: str) -> None:
+    code, out, _ = run("redis plans", "-p", described)
+    assert (code, out) == (0, "plans\t1\ttitle\tRedis plans\n")
+    assert run("redis", "-p", described, "--role", "title")[1] == out
+    found = json.loads(run("plans", "-p", described, "--json")[1])
+    assert found == [
+        {
+            "conversation_id": "plans", "position": 1, "role": "title", "content": "Redis plans",
+            "score": found[0]["score"], "created_at": "2026-01-03T00:00:00.000000Z",
+            "title": "Redis plans", "tools": [],
+        }
+    ]  # fmt: skip
+
+
+def test_names_of_tools_and_beginnings_of_words_are_found(described: str) -> None:
+    out = json.loads(run("get", "-p", described, "--json")[1])
+    assert [(each["position"], each["tools"]) for each in out] == [
+        (3, ["redis_get"]),
+        (2, ["redis_get"]),
+    ]
+    assert run("poo*", "-p", described)[1] == "plans\t1\tuser\tA redis pool?\n"
+
+
+def test_roles_and_times_choose_and_what_has_no_time_is_told(described: str) -> None:
+    assert run("redis", "-p", described, "-r", "user", "--role", "tool")[1].count("\n") == 2
+    code, out, err = run(
+        "redis", "-p", described, "--since", "2026-01-02", "--until", "2026-01-02T12:00Z"
+    )
+    assert (code, out) == (0, "plans\t1\tuser\tA redis pool?\n")
+    assert err == "left out 1 message without a time\n"
+    assert run("redis", "-p", described, "--since", "never")[0] == 2
+
+
+def test_in_a_pipe_only_v_says_how_many_there_are(described: str) -> None:
+    assert run("redis", "-p", described, "-k", "1")[2] == ""
+    assert "1 of 4\n" in run("redis", "-p", described, "-k", "1", "-v")[2]
+    both = run("redis", "-p", described, "-p", described.replace("described", "other"), "-v")
+    assert both[0] == 6
+
+
+def test_several_stores_are_counted_together(described: str, database: str) -> None:
+    code, out, err = run("redis", "-p", described, "-p", database, "-k", "2", "-v")
+    assert code == 0
+    assert out.count("\n") == 2
+    assert "2 of 6\n" in err
+    seen, said = both_of_terminal("search", "redis", "-p", described, "-p", database, "-k", "9")
+    assert said.startswith(("6 of 6\n", "6 of 6 · "))
+    assert b"u/1  #3  user" in re.sub(rb"\x1b\[[0-9;]*m", b"", seen)
+
+
+def test_a_person_sees_title_place_time_and_how_to_go_on(described: str) -> None:
+    seen, said = both_of_terminal("search", "redis", "-p", described, "--no-color")
+    shown = seen.decode()
+    assert "Redis plans  plans  #1  user  2026-01-02" in shown
+    assert "  A redis pool?" in shown
+    assert "plans  title  2026-01-03" in shown
+    assert "  <- redis_get" in shown
+    assert said.startswith("4 of 4")
+    assert f"synmem show {described} plans --around 3\n" in said
+    said = both_of_terminal("search", "redis", "-p", described, "-k", "3")[1]
+    assert said.startswith("3 of 4 · -k 4 for all")
+
+
+def test_each_hit_is_marked_for_a_person(described: str) -> None:
+    shown = on_terminal("search", "re* pool", "-p", described)
+    assert shown.count(b"\x1b[1;31m") == 2
+    assert b"\x1b[36muser" in shown
+
+
+def test_where_there_is_nothing_a_person_hears_what_is_near(described: str) -> None:
+    where = ["-p", described]
+    assert both_of_terminal("search", "redus", *where) == (b"", "nothing found; near: redis\n")
+    assert both_of_terminal("search", "qqqqq", *where) == (b"", "nothing found\n")
+    assert both_of_terminal("search", "redus", "-q", *where) == (b"", "")
+    assert run("redus", "-p", described) == (0, "", "")
+
+
+def test_a_hostile_title_and_id_stay_on_their_line(tmp_path: Path) -> None:
+    lines = [
+        {"conversation_id": "a\n\x1b[2J", "title": "evil\x1b]0;x\x07\n\u202eredis"},
+        {"conversation_id": "a\n\x1b[2J", "role": "u\x1b[31m\n", "content": "redis"},
+    ]
+    file = tmp_path / "chat.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shown = on_terminal("search", "redis", "-p", str(file), "--no-color")
+    assert b"\x1b" not in shown
+    assert b"\x07" not in shown
+    assert b"a^J^[[2J" in shown
+
+
+@pytest.mark.parametrize("width", ["40", "50", "80", "110"])
+def test_everything_fits_the_width(width: str, tmp_path: Path) -> None:
+    texts = ["日本語 redis " * 40, "redis " + "x" * 300, "e\u0301 redis 👩‍👧 " * 20]
+    lines = [
+        json.dumps({"conversation_id": name, "title": f"{name} redis"}) + "\n"
+        + "".join(
+            json.dumps({"conversation_id": name, "role": "user", "content": text}) + "\n"
+            for text in texts
+        )
+        for name in ("i" * 90, "日" * 50)
+    ]  # fmt: skip
+    (tmp_path / "chat.jsonl").write_text("".join(lines))
+    shown = on_terminal(
+        "search", "redis", "-k", "9", "-q", "--no-color", "-p", str(tmp_path / "chat.jsonl"),
+        columns=width,
+    )  # fmt: skip
+    assert max(wcwidth.width(line) for line in shown.decode().splitlines()) <= int(width)
+
+
 def test_a_terminal_sees_no_control_characters_of_the_chat(database: str) -> None:
     shown = on_terminal("search", "redis", "-p", database)
     assert b"^[[31m" in shown
@@ -102,12 +226,18 @@ def test_a_terminal_sees_no_control_characters_of_the_chat(database: str) -> Non
     assert b"\x1b" not in plain
 
 
-def on_terminal(*arguments: str) -> bytes:
+def on_terminal(*arguments: str, columns: str = "80") -> bytes:
+    return both_of_terminal(*arguments, columns=columns)[0]
+
+
+def both_of_terminal(*arguments: str, columns: str = "80") -> tuple[bytes, str]:
+    """What stdout shows on a terminal; and stderr, which is none: no bar is drawn there."""
     main, side = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": columns}
     process = subprocess.Popen(
-        [sys.executable, "-m", "synmem", *arguments], stdout=side, stderr=side, env=environment
-    )
+        [sys.executable, "-m", "synmem", *arguments],
+        stdout=side, stderr=subprocess.PIPE, env=environment,
+    )  # fmt: skip
     os.close(side)
     shown = b""
     try:
@@ -117,5 +247,6 @@ def on_terminal(*arguments: str) -> bytes:
         pass
     finally:
         os.close(main)
-        assert process.wait() == 0
-    return shown
+        said = process.communicate()[1].decode()
+        assert process.returncode == 0, said
+    return shown, said

@@ -61,9 +61,19 @@ def test_json_has_the_hits_of_the_contract(chat: str) -> None:
     found = json.loads(out)
     assert code == 0
     assert [set(each) for each in found] == [
-        {"conversation_id", "position", "role", "content", "score"}
+        {"conversation_id", "position", "role", "content", "score", "created_at", "title", "tools"}
     ] * 2
     assert {each["content"] for each in found} == {TALK[4][2], TALK[5][2]}
+
+
+def test_roles_and_times_choose_among_meanings_too(chat: str) -> None:
+    asked = ("search", "--semantic", "child is sick", "-p", chat, "-k", "1")
+    assert run(*asked, "--role", "assistant")[1].split("\t")[2] == "assistant"
+    run("add", "home", "A doctor looked at our child", "--at", "2026-01-02", "-p", chat)
+    code, out, err = run(*asked, "--since", "2026-01-01", "--until", "2026-02-01", "-r", "user")
+    assert (code, out) == (0, "home\t3\tuser\tA doctor looked at our child\n")
+    assert err == "indexed 1 message\nleft out 3 messages without a time\n"
+    assert run(*asked, "--until", "2026-01-01")[1] == ""
 
 
 def test_a_conversation_that_is_not_there_and_a_query_of_nothing(chat: str) -> None:
@@ -118,9 +128,9 @@ def test_a_terminal_sees_hostile_text_made_visible(chat: str) -> None:
     os.close(here)
     assert process.returncode == 0
     assert b"^[[31mGive him tea<U+202E> [link=x]" in printed
-    assert b"home  2  assistant  0." in printed
+    assert b"#2" in printed
     assert b"indexed 6 messages" in printed
-    assert b"Delete old logs.\r\n" in printed
+    assert b"Delete old logs. Then try again.\r\n" in printed
 
 
 # --- a configured endpoint ------------------------------------------------------------------

@@ -22,8 +22,9 @@ from synmem.operations.searching import index_file
 from synmem.operations.searching import meaning_tables as tables
 from synmem.operations.searching.following import follow, version_of
 from synmem.operations.searching.index_file import Known, Run, Unusable, Worker, lock_of
-from synmem.operations.searching.meaning_tables import Place, digest
-from synmem.store import ConversationInfo, Page, Position, Store
+from synmem.operations.searching.meaning_tables import Place, Text, digest
+from synmem.operations.searching.wanted import Wanted, time_of
+from synmem.store import ConversationInfo, Page, Store
 from synmem.vectors.embedding import EMBEDDED, Embedder, kind_of, pieces
 from synmem.vectors.nearest import packed_vectors
 
@@ -105,10 +106,12 @@ class MeaningIndex:
             await run(lambda db: index_file.set_store_version(db, version))
         return new
 
-    async def nearest(self, vector: "Vector", conversation: str | None, k: int) -> list[Place]:
-        """The k messages nearest to a vector, the nearest first."""
+    async def nearest(
+        self, vector: "Vector", conversation: str | None, k: int, wanted: Wanted
+    ) -> tuple[list[Place], int]:
+        """See `meaning_tables.nearest_to`."""
         return await self._worker.run(
-            lambda db: tables.nearest_to(db, self._kind, vector, conversation, k)
+            lambda db: tables.nearest_to(db, self._kind, vector, conversation, k, wanted)
         )
 
     async def unreadable(self, conversation: str | None) -> list[tuple[str, int, str]]:
@@ -185,7 +188,7 @@ class _New:
 
     def _clear(self) -> None:
         self._runs: dict[int, Run] = {}
-        self._texts: dict[int, list[tuple[int, Position, bytes, list[str]]]] = {}
+        self._texts: dict[int, list[Text]] = {}
         self._unreadable: list[tuple[int, int, str]] = []
         self._pieces = self._messages = 0
 
@@ -211,7 +214,8 @@ class _New:
             if isinstance(item, Unreadable):
                 self._unreadable.append((run.id, number, index_file.reason(item)))
             elif cut := pieces(item.content):
-                texts.append((number, before, digest(item), cut))
+                at_us = time_of(item.created_at)
+                texts.append(Text(number, before, digest(item), item.role, at_us, cut))
                 self._pieces += len(cut)
                 self.long += len(item.content) > EMBEDDED
             self._messages += 1
@@ -232,7 +236,7 @@ class _New:
         """Embed and write what has come together."""
         if not self._runs:
             return
-        cut = [piece for texts in self._texts.values() for text in texts for piece in text[3]]
+        cut = [piece for texts in self._texts.values() for text in texts for piece in text.pieces]
         vectors = [await self._embedded(some) for some in chunks(cut, _PIECES)]
         await self._worker.run(lambda db: self._write(db, b"".join(vectors), len(cut)))
         self.count += self._messages
@@ -250,7 +254,7 @@ class _New:
         start = 0
         db.execute("BEGIN IMMEDIATE")
         for run, texts in self._texts.items():
-            end = start + size * sum(len(text[3]) for text in texts)
+            end = start + size * sum(len(text.pieces) for text in texts)
             if texts:
                 tables.write_block(db, run, texts, vectors[start:end])
             start = end

@@ -17,13 +17,17 @@ from synmem.operations.searching.following import UNNOTICED, notices
 from synmem.operations.searching.index_file import Unusable, failing, forget
 from synmem.operations.searching.meaning_index import MeaningIndex, open_index
 from synmem.operations.searching.meaning_tables import Place, digest
-from synmem.operations.searching.search import Found, Hit
+from synmem.operations.searching.search import Found, described, hit_of
+from synmem.operations.searching.wanted import Wanted
 from synmem.store import Store
 from synmem.strategies.recall import Recalled
 from synmem.vectors.embedding import Embedder, embed_query, kind_of
 
 if TYPE_CHECKING:
     from synmem.vectors.embedding import Vector
+
+_Result = tuple[list[tuple[Place, Message]], list[Skipped], int]
+"""What was found, what could not be read, and how many were left out without a time."""
 
 _ATTEMPTS: Final = 3  # where the store changes meanwhile
 
@@ -52,29 +56,37 @@ class Meanings:
     advance: Callable[[int], None] = _uncounted
     rebuild: bool = False
 
-    async def search(self, text: str, *, conversation: str | None = None, k: int = 5) -> Found:
-        """The k messages nearest in meaning to a text, the nearest first.
+    async def search(
+        self,
+        text: str,
+        *,
+        conversation: str | None = None,
+        k: int = 5,
+        wanted: Wanted | None = None,
+    ) -> Found:
+        """The k messages nearest in meaning to a text, the nearest first, of those `wanted`.
 
         UsageError where there is nothing to look for, ConversationNotFound for one that is not
         there, ModelError where the embedding model fails.
         """
-        found, unreadable = await self._found(text, conversation, k)
+        found, unreadable, untimed = await self._found(text, conversation, k, wanted or Wanted())
+        there = await described(self.store, {place.conversation for place, _ in found})
         hits = [
-            Hit(place.conversation, place.number, message.role, message.content, place.score)
-            for place, message in found
+            hit_of(p.conversation, p.number, message, p.score, there.get(p.conversation))
+            for p, message in found
         ]
-        return Found(hits, unreadable, indexed=True)
+        return Found(hits, unreadable, indexed=True, untimed=untimed)
 
     async def nearest(self, conversation: str, text: str, k: int) -> list[Recalled]:
         """Where the k messages of a conversation stand that are nearest to a text; as `search`."""
-        found, _ = await self._found(text, conversation, k)
+        found, *_ = await self._found(text, conversation, k, Wanted())
         return [
             Recalled(place.number, place.total, place.before, place.score) for place, _ in found
         ]
 
     async def _found(
-        self, text: str, conversation: str | None, k: int
-    ) -> tuple[list[tuple[Place, Message]], list[Skipped]]:
+        self, text: str, conversation: str | None, k: int, wanted: Wanted
+    ) -> "_Result":
         if not text.strip():
             raise UsageError("there is nothing to look for: the query is empty")
         ids = None if conversation is None else [conversation]
@@ -87,23 +99,28 @@ class Meanings:
                     forget(self.index)
             elif self.index is not None and self.index.exists() and not await notices(self.store):
                 self.note(UNNOTICED.format(self.store.name, "--semantic "))
-            return await self._indexed(vector, conversation, k, self.index)
+            return await self._indexed(vector, conversation, k, wanted, self.index)
         except Unusable as error:
             if self.index is None:
                 raise SynmemError(f"the store's index cannot be made: {error}") from error
             if error.damaged:
                 forget(self.index)
-                return await self._indexed(vector, conversation, k, self.index)
+                return await self._indexed(vector, conversation, k, wanted, self.index)
             self.note(f"{self.index} cannot be used, all is indexed for this once: {error}")
-            return await self._indexed(vector, conversation, k, None)
+            return await self._indexed(vector, conversation, k, wanted, None)
 
     async def _indexed(
-        self, vector: "Vector", conversation: str | None, k: int, file: Path | None
-    ) -> tuple[list[tuple[Place, Message]], list[Skipped]]:
+        self,
+        vector: "Vector",
+        conversation: str | None,
+        k: int,
+        wanted: Wanted,
+        file: Path | None,
+    ) -> "_Result":
         async with open_index(file, self.embedder, kind_of(self.embedder, vector)) as index:
             for attempt in range(_ATTEMPTS):
                 await self._update(index, conversation)
-                places = await index.nearest(vector, conversation, k)
+                places, untimed = await index.nearest(vector, conversation, k, wanted)
                 found = [(place, await self._read_again(place)) for place in places]
                 stale = {place.conversation for place, message in found if message is None}
                 if not stale or attempt == _ATTEMPTS - 1:
@@ -111,7 +128,8 @@ class Meanings:
                 for name in stale:
                     await index.drop(name)
             skipped = [Skipped(*row) for row in await index.unreadable(conversation)]
-        return [(place, message) for place, message in found if message is not None], skipped
+        there = [(place, message) for place, message in found if message is not None]
+        return there, skipped, untimed
 
     async def _update(self, index: MeaningIndex, conversation: str | None) -> None:
         ids = None if conversation is None else [conversation]

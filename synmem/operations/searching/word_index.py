@@ -10,9 +10,9 @@ does without. One at a time may bring it up to date; the others do without too.
 """
 
 import contextlib
+import functools
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ from synmem.operations.searching import index_file, words
 from synmem.operations.searching import word_tables as tables
 from synmem.operations.searching.following import follow, version_of
 from synmem.operations.searching.index_file import Known, Run, Unusable, Worker, forget
+from synmem.operations.searching.near import Near
+from synmem.operations.searching.wanted import Wanted, role_key, time_of
 from synmem.operations.searching.word_tables import Proposal
 from synmem.store import ConversationInfo, Page, Position, Store
 
@@ -69,11 +71,12 @@ class WordIndex:
                 await self._worker.rollback()
                 return
             new = await run(lambda db: _New(db, self._worker, advance))
-            await follow(new, store, listing)
+            await follow(new, store, self._noting_titles(listing))
             await run(new.write)
             gone = await run(index_file.unseen) if complete else []
             await run(lambda db: tables.drop(db, gone))
             if gone or new.dropped:
+                await run(tables.drop_titles)
                 await run(tables.erase)
             if complete:
                 await run(lambda db: index_file.set_store_version(db, version))
@@ -82,11 +85,30 @@ class WordIndex:
             await self._worker.rollback()
             raise
 
+    async def _noting_titles(
+        self, listing: AsyncIterator[list[ConversationInfo]]
+    ) -> AsyncIterator[list[ConversationInfo]]:
+        """The same listing, whose titles are taken in."""
+        async for infos in listing:
+            titles = [(i.id, words.normal(i.title or ""), time_of(i.last_at)) for i in infos]
+            await self._worker.run(functools.partial(tables.note_titles, titles=titles))
+            yield infos
+
     async def propose(
-        self, query: words.Query, conversation: str | None, take: Callable[[Proposal], None]
+        self,
+        query: words.Query,
+        conversation: str | None,
+        wanted: Wanted,
+        take: Callable[[Proposal], None],
     ) -> None:
-        """Hand every message whose words match to `take`, with its score."""
-        await self._worker.run(lambda db: tables.propose(db, query, conversation, take))
+        """See `word_tables.propose`."""
+        await self._worker.run(lambda db: tables.propose(db, query, conversation, wanted, take))
+
+    async def near(self, query: words.Query) -> list[str]:
+        """Words of the store that are near those of a query."""
+        found = Near(query)
+        await self._worker.run(lambda db: tables.near(db, found))
+        return found.words()
 
     async def unreadable(self, conversation: str | None) -> list[tuple[str, int, str]]:
         """The records that could not be read: conversation, number, why."""
@@ -114,7 +136,7 @@ class _New:
 
     def _clear(self) -> None:
         self._conversations: list[tuple[int | str, ...]] = []
-        self._messages: list[tuple[int, int, int, Position, int | None]] = []
+        self._messages: list[tuple[int, int, int, Position, int | None, bytes]] = []
         self._unreadable: list[tuple[int, int, str]] = []
         self._texts: list[tuple[int, str]] = []
         self._size = 0
@@ -138,10 +160,10 @@ class _New:
         for number, before, item in run.cover(page):
             if isinstance(item, Unreadable):
                 self._unreadable.append((run.id, number, index_file.reason(item)))
-            elif text := words.normal(item.content):
+            elif text := words.normal_of(item):
                 self._message += 1
-                at = None if item.created_at is None else microseconds(item.created_at)
-                self._messages.append((self._message, run.id, number, before, at))
+                at, role = time_of(item.created_at), role_key(item.role)
+                self._messages.append((self._message, run.id, number, before, at, role))
                 self._texts.append((self._message, text))
                 self._size += 100 + len(text)
         self._advance(len(page.items))
@@ -160,15 +182,7 @@ class _New:
     def write(self, db: sqlite3.Connection) -> None:
         """Write what has come together."""
         index_file.write_conversations(db, self._conversations)
-        db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?)", self._messages)
+        db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)", self._messages)
         db.executemany("INSERT INTO unreadable VALUES (?, ?, ?)", self._unreadable)
         db.executemany("INSERT INTO words(rowid, text) VALUES (?, ?)", self._texts)
         self._clear()
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def microseconds(moment: datetime) -> int:
-    """A time as a whole number that sorts as times do."""
-    return int((moment - _EPOCH) // timedelta(microseconds=1))

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from synmem.backends.inmemory import InMemoryStore
 from synmem.errors import ConversationNotFound
 from synmem.messages import Conversation, Message, Unreadable
 from synmem.operations.searching.search import Found, search
+from synmem.operations.searching.wanted import Wanted
 from synmem.operations.searching.word_index import forget
 from synmem.store import Part, Store, once
 
@@ -178,39 +180,176 @@ def test_a_forgotten_index_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.glob("i.db*")) == []
 
 
-TEXTS = st.sampled_from(["a", "b", "a b", "b a", "a a c", "é", "語a", "", "a-b", "x" * 50])
+def at(day: int) -> datetime:
+    return datetime(2026, 1, day, tzinfo=UTC)
+
+
+def described_store() -> InMemoryStore:
+    store = InMemoryStore(page_size=2)
+    call = {"id": "1", "name": "redis_get", "arguments": {}}
+    talk = [
+        Message("user", "hello", created_at=at(1)),
+        Message("assistant", "", tool_calls=[call], created_at=at(2)),
+        Message("tool", "42", name="redis_get", created_at=at(3)),
+        Message("assistant", "Redis says 42"),
+    ]
+    parts = [
+        Part(Conversation("a", title="All of Redis"), talk),
+        Part(Conversation("b", title="Other things"), [Message("user", "redis", created_at=at(5))]),
+    ]
+    asyncio.run(store.append(parts))
+    return store
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_titles_and_names_of_tools_are_found(indexed: bool, tmp_path: Path) -> None:
+    options = {"index": tmp_path / "i.db", "large": 0} if indexed else {}
+    store = described_store()
+    result = found(store, "redis", k=9, **options)
+    assert [
+        (h.conversation_id, h.position, h.role, h.content) for h in result.hits if h.is_title
+    ] == [("a", 1, "title", "All of Redis")]
+    assert sorted(places(result)) == [("a", 1), ("a", 2), ("a", 3), ("a", 4), ("b", 1)]
+    assert {h.title for h in result.hits} == {"All of Redis", "Other things"}
+    assert [h.tools for h in result.hits if h.position == 2] == [["redis_get"]]
+    assert result.total == 5
+    assert found(store, "all redis", **options).total == 1
+    assert found(store, "all says", **options).total == 0
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_roles_and_times_choose_and_what_has_no_time_is_counted(
+    indexed: bool, tmp_path: Path
+) -> None:
+    options = {"index": tmp_path / "i.db", "large": 0} if indexed else {}
+    store = described_store()
+
+    def chosen(*roles: str, **times: datetime) -> tuple[list[tuple[str, int]], int]:
+        result = found(store, "redis", k=9, wanted=Wanted(roles, **times), **options)
+        assert result.total == len(result.hits)
+        return sorted(places(result)), result.untimed
+
+    assert chosen("assistant") == ([("a", 2), ("a", 4)], 0)
+    assert chosen("tool", "user") == ([("a", 3), ("b", 1)], 0)
+    assert chosen("title") == ([("a", 1)], 0)
+    assert chosen(since=at(2), until=at(3)) == ([("a", 2)], 2)  # the title has no time either
+    assert chosen("assistant", since=at(2)) == ([("a", 2)], 1)
+    assert chosen("user", until=at(5)) == ([], 0)
+
+
+def test_a_role_that_utf_8_cannot_carry_is_chosen_exactly(tmp_path: Path) -> None:
+    store = InMemoryStore()
+    asyncio.run(store.append([Part(Conversation("a"), [Message("\udc80", "redis")])]))
+    for options in ({}, {"index": tmp_path / "i.db", "large": 0}):
+        for role, count in (("\udc80", 1), ("\\udc80", 0)):
+            wanted = Wanted([role])
+            assert found(store, "redis", wanted=wanted, **options).total == count
+
+
+def test_the_total_counts_what_is_not_shown(tmp_path: Path) -> None:
+    store = store_of(a=["redis"] * 30, b=["x"])
+    for options in ({}, {"index": tmp_path / "i.db", "large": 0}):
+        result = found(store, "redis", k=3, **options)
+        assert (len(result.hits), result.total) == (3, 30)
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_where_nothing_is_found_near_words_are_told(indexed: bool, tmp_path: Path) -> None:
+    options = {"index": tmp_path / "i.db", "large": 0} if indexed else {}
+    store = described_store()
+    more = [Message("user", "PgBouncer pools"), Message("user", "a radish")]
+    asyncio.run(store.append([Part(Conversation("c", title="Thoughts on zebras"), more)]))
+
+    def near(text: str) -> Sequence[str]:
+        result = found(store, text, near=True, **options)
+        assert result.total == 0
+        return result.near
+
+    assert near("redus") == ["redis"]
+    assert near("erdis")[0] == "redis"
+    assert near("pgbuncer") == ["pgbouncer"]
+    assert near("zebra") == ["zebras"]
+    assert near("redis pols") == ["pools"]
+    assert near("redis radish") == []  # both are there
+    assert near("xy") == []
+    assert found(store, "redus", **options).near == ()
+
+
+def test_a_changed_title_is_found_and_one_of_what_is_gone_is_not(tmp_path: Path) -> None:
+    store, options = described_store(), {"index": tmp_path / "i.db", "large": 0}
+
+    def titles(text: str) -> list[str]:
+        return [h.content for h in found(store, text, k=99, **options).hits if h.is_title]
+
+    assert titles("redis") == ["All of Redis"]
+    asyncio.run(store.append([Part(Conversation("a", title="Valkey"), [Message("user", "x")])]))
+    assert titles("redis") == []
+    assert titles("valkey") == ["Valkey"]
+    asyncio.run(store.append([Part(Conversation("a", title=""), [Message("user", "x")])]))
+    assert titles("valkey") == []
+    asyncio.run(store.delete("b"))
+    assert titles("other") == []
+    connection = sqlite3.connect(tmp_path / "i.db")
+    assert connection.execute("SELECT * FROM title").fetchall() == []
+    connection.close()
+
+
+TEXTS = st.sampled_from(
+    ["a", "b", "a b", "b a", "a a c", "é", "語a", "", "a-b", "x" * 50, "ab abc"]
+)
+TITLES = st.sampled_from([None, "", "a", "b a", "abc", "é"])
+MESSAGES = st.builds(
+    Message,
+    st.sampled_from(["user", "tool"]),
+    TEXTS,
+    created_at=st.sampled_from([None, at(1), at(2)]),
+    tool_calls=st.sampled_from([None, None, [{"name": "a_b"}]]),
+    name=st.sampled_from([None, "abc"]),
+)
+QUERIES = st.sampled_from(["a", "b a", '"a b"', "e", "語", "a*", "ab*", '"b a*"', "x* b*", "語*"])
+WANTED = st.builds(
+    Wanted,
+    st.sampled_from([(), (), ("user",), ("tool", "title")]),
+    st.sampled_from([None, None, at(2)]),
+    st.sampled_from([None, None, at(2)]),
+)
 STEPS = st.one_of(
-    st.tuples(st.just("append"), st.sampled_from("pq"), st.lists(TEXTS, max_size=40)),
+    st.tuples(
+        st.just("append"), st.sampled_from("pq"), st.tuples(st.lists(MESSAGES, max_size=40), TITLES)
+    ),
     st.tuples(st.just("trim"), st.sampled_from("pq"), st.integers(1, 20)),
     st.tuples(st.just("delete"), st.sampled_from("pq"), st.none()),
     st.tuples(st.just("replace"), st.sampled_from("pq"), st.lists(TEXTS, max_size=3)),
-    st.tuples(st.just("search"), st.sampled_from(["a", "b a", '"a b"', "e", "語"]), st.none()),
+    st.tuples(st.just("search"), QUERIES, WANTED),
 )
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(STEPS, max_size=12), TEXTS)
+@given(st.lists(STEPS, max_size=12), MESSAGES)
 def test_the_index_and_the_scan_say_the_same_of_any_history(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, object]], last: str
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, object]], last: Message
 ) -> None:
     file = tmp_path_factory.mktemp("index") / "i.db"
     store = InMemoryStore(page_size=3)
-    for step, name, value in [*steps, ("append", "p", [last]), ("search", "a", None)]:
+    for step, name, value in [*steps, ("append", "p", ([last], "a")), ("search", "a*", Wanted())]:
         if step == "search":
             for only in (None, *store._held):
-                plain = found(store, name, k=7, conversation=only)
-                indexed = found(store, name, k=7, conversation=only, index=file, large=0)
+                plain = found(store, name, k=7, conversation=only, wanted=value)
+                indexed = found(
+                    store, name, k=7, conversation=only, wanted=value, index=file, large=0
+                )
                 assert indexed.indexed
                 assert indexed.hits == plain.hits
+                assert (indexed.total, indexed.untimed) == (plain.total, plain.untimed)
         else:
             asyncio.run(change(store, step, name, value))
 
 
 async def change(store: InMemoryStore, step: str, name: str, value: object) -> None:
     if step == "append":
-        assert isinstance(value, list)
-        messages = [Message("user", text) for text in value]
-        await store.append([Part(Conversation(name), messages)])
+        assert isinstance(value, tuple)
+        messages, title = value
+        await store.append([Part(Conversation(name, title=title), messages)])
     elif name in store._held:
         numbers = store._held[name].numbers
         if step == "delete":
