@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    if sys.argv[1:] == ["--version"]:
+    if sys.argv[1:] in (["--version"], ["-V"]):
         # Scripts ask this often: answered before Typer is loaded.
         from synmem import __version__
 

@@ -3,7 +3,6 @@
 `python -m tests.readme_table` writes it anew.
 """
 
-import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -36,7 +35,7 @@ def lines() -> Iterator[Line]:
     """The layouts that there are, by framework, and then the forms that are written too."""
     found: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for layout, backends in registry.LAYOUTS.items():
-        title = importlib.import_module(f"synmem.layouts.foreign.{layout}").TITLE
+        title = registry.title(layout)
         for backend in backends:
             for shape in registry.shapes(layout, backend):
                 writes = "yes" if registry.is_written(shape) else "no"

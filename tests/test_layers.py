@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "cli": {
         *CORE, "cli", "tool", "operations", "strategies", "formats", "models", "notes", "folders",
         "masking", "durable", "leftovers", "settings", "addresses", "config", "profiles", "backends",
-        "places", "locks",
+        "places", "locks", "layouts",
         "model_settings", "embedding_settings", "vectors", "exhaustion", "temporary", "as_read", "hidden",
         "__init__",
     },

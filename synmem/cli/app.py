@@ -6,14 +6,20 @@ from collections.abc import Iterator, MutableMapping
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from synmem.cli import completing
 from synmem.cli.commands import COMMANDS as COMMANDS
-from synmem.cli.plain_values import PlainValues
+from synmem.cli.common import (
+    ColorOption,
+    FrontConfigOption,
+    FrontProfilesOption,
+    JsonOption,
+    QuietOption,
+    VerboseOption,
+)
 from synmem.cli.run import exit_code_of
-from synmem.cli.usage import Command
-from synmem.errors import SynmemError
+from synmem.cli.usage import Command, Group
+from synmem.errors import SynmemError, UsageError
 
 HIDDEN = {"cat", "list", "list-conversations"}
 """Aliases; help lists the one that is short."""
@@ -51,7 +57,7 @@ class _Commands(MutableMapping[str, Any]):
         raise TypeError("commands are not removed")
 
 
-class _Group(PlainValues, TyperGroup):
+class _Group(Group):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "commands": {}})
         self.commands = _Commands()
@@ -60,13 +66,25 @@ class _Group(PlainValues, TyperGroup):
         return list(COMMANDS)  # Typer's own builds each of them, to complete one name
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is called; a store in its place is one that is listed."""
-        if args and args[0] not in self.commands:
+        """The command that is called, with the options that stood in front of it; a store in its
+        place is one that is listed."""
+        if args[0] not in self.commands:
             from synmem.cli.meant import meant
 
             with contextlib.suppress(*([SynmemError] if ctx.resilient_parsing else [])):
-                args = meant(args, self)
-        return super().resolve_command(ctx, args)
+                args = meant(args, self, ctx.params.get("config"))
+        return super().resolve_command(ctx, _with_front(ctx.params, args))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The first page of the manual."""
+        from synmem.cli.manual.blocks import plain
+        from synmem.cli.manual.front import page
+        from synmem.cli.manual.topics import TOPICS
+        from synmem.cli.usage import help_width
+
+        records = (each.get_help_record(ctx) for each in self.get_params(ctx))
+        options = [record for record in records if record]
+        formatter.write(plain(page(self.commands, TOPICS, options), help_width(ctx)))
 
     def main(self, *args: Any, standalone_mode: bool = True, **settings: Any) -> Any:
         completing.prepare()
@@ -77,15 +95,30 @@ class _Group(PlainValues, TyperGroup):
         raise SystemExit(outcome.code)
 
 
+_FLAGS = {"json": "--json", "quiet": "-q", "verbose": "-v", "no_color": "--no-color"}
+
+
+def _with_front(said: dict[str, Any], args: list[str]) -> list[str]:
+    """The line with what stood in front of the command behind it, where it means the same."""
+    front = [f"--profile={target}" for target in said.get("profile") or ()]
+    front += [f"--config={said['config']}"] if said.get("config") else []
+    front += [option for name, option in _FLAGS.items() if said.get(name)]
+    command, rest = args[:1], args[1:]
+    if command == ["help"]:
+        return args
+    if command == ["profile"]:
+        command, rest = args[:2], args[2:]
+        front = front if command[1:] else []
+    return [*command, *front, *rest]
+
+
 app = typer.Typer(
     cls=_Group,
     add_completion=False,  # Typer's scripts break at ":" and evaluate what a store holds
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Where a setting is given more than once: flag, SYNMEM_PROFILE_<NAME>_<KEY>, "
-    "config.toml, default. For the LLM: flag, SYNMEM_LLM_<KEY>, [llm] of config.toml, default.",
 )
 
 
@@ -99,12 +132,18 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def synmem(
+    context: typer.Context,
+    profile: FrontProfilesOption = None,
+    config: FrontConfigOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    no_color: ColorOption = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+        bool, typer.Option("-V", "--version", callback=_version, is_eager=True, help="Say which.")
     ] = False,
     show_completion: completing.ShowOption = None,
 ) -> None:
-    """Look into LLM chat histories, move them, and prove that nothing was lost.
-
-    A store is a profile of config.toml, a URL or a file: -p chat.db, -p prod.
-    """
+    """Look into LLM chat histories, move them, and prove that nothing was lost."""
+    if context.invoked_subcommand is None:
+        raise UsageError("which command?", hint="`synmem --help` lists them")

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "discover": "discover",
     "browse": "browse",
     "profile": "profile",
+    "help": "help_",
 }
 """Command -> its module in this package: which holds a function of that module's name, or `app`
 where it is a group."""

@@ -38,6 +38,17 @@ ConfigOption = Annotated[
         help="The configuration file.",
     ),
 ]  # fmt: skip
+FrontProfilesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--profile", "-p", metavar="NAME|URL", autocompletion=completing.profiles,
+        help="The store: a profile or known place, a URL or a file.",
+    ),
+]  # fmt: skip
+"""In front of the command, which may be one that takes several."""
+FrontConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="The configuration file.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; errors too.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No notes, no progress.")]
 LayoutOption = Annotated[

@@ -6,7 +6,7 @@ what `synmem --show-completion SHELL` prints.
 
 import enum
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -118,6 +118,23 @@ async def _ids(target: str | None, config: Path | None, incomplete: str, found: 
     except SynmemError:
         found.clear()
     del found[MOST_IDS:]
+
+
+def one_of(*names: str) -> Callable[[str], list[str]]:
+    """What completes one of these."""
+
+    def found(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return found
+
+
+def topics(incomplete: str) -> list[str]:
+    """Commands, and pages of the manual, that begin like this."""
+    from synmem.cli.commands import ALIASES, COMMANDS
+    from synmem.cli.manual.topics import TOPICS
+
+    return [w for w in [*COMMANDS, *TOPICS] if w not in ALIASES and w.startswith(incomplete)]
 
 
 def _shown(words: Iterable[str], incomplete: str) -> list[str]:

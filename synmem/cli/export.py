@@ -12,6 +12,7 @@ from synmem.cli.options import MatchOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count, place
 from synmem.errors import UsageError
+from synmem.formats import FORMATS
 
 if TYPE_CHECKING:
     from synmem.cli.outputs import Output
@@ -41,8 +42,8 @@ ConversationsArgument = Annotated[
 FormatOption = Annotated[
     str | None,
     typer.Option(
-        "--format", "-f", metavar="jsonl|json|markdown|html|csv|openai|anthropic|sharegpt|parquet",
-        help="How it is written; without, as FILE ends, else jsonl.",
+        "--format", "-f", metavar="NAME", autocompletion=completing.one_of(*FORMATS),
+        help=f"How it is written: {', '.join(FORMATS)}; without, as FILE ends, else jsonl.",
     ),
 ]  # fmt: skip
 OutputOption = Annotated[

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from synmem.cli import completing
 from synmem.cli.damage import Harm
 from synmem.cli.moving import (
     ArchiveOption,
@@ -25,8 +26,12 @@ FilesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="FILE", help="What to read; - or none: stdin.")
 ]
 FormatOption = Annotated[
-    str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="What the files are.")
-]
+    str,
+    typer.Option(
+        "--format", "-f", metavar="NAME", autocompletion=completing.one_of(*FORMATS),
+        help=f"What the files are: {', '.join(FORMATS)}.",
+    ),
+]  # fmt: skip
 ConversationOption = Annotated[
     str | None,
     typer.Option("--conversation", metavar="ID", help="Where messages name no conversation."),

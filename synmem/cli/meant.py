@@ -44,12 +44,13 @@ _LACKING: Final = {
 """What stands behind a command that is named without its arguments."""
 
 
-def meant(words: Sequence[str], group: Any) -> list[str]:
+def meant(words: Sequence[str], group: Any, config: Path | None) -> list[str]:
     """The line as it is meant, of which the first word is no command: that of `ls`, where it is a
-    store. UsageError, with what should have been typed, where it is none."""
+    store. UsageError, with what should have been typed, where it is none. `config`: the
+    configuration, where it was named in front."""
     first, *rest = words
     command = next((word for word in rest[:1] if word in COMMANDS), None)
-    if not is_store(first, _config(rest)):
+    if not is_store(first, config or _config(rest)):
         raise _unknown(first, rest, group)
     if command is not None:
         hint = _line(command, [first, *rest[1:]], group)

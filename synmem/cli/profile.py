@@ -8,7 +8,7 @@ import typer
 
 from synmem.cli import completing, render
 from synmem.cli.run import PARTLY, Session, command
-from synmem.cli.usage import Command
+from synmem.cli.usage import Command, Group
 from synmem.errors import ProfileError, ProfileNotFound, Refused, StoreNotFound, UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ _LOOKED_INTO, _LOOKED_AT = 20, 50
 """Of so many conversations `profile test` reads so many messages, the first."""
 
 app = typer.Typer(
+    cls=Group,
     add_completion=False,
     rich_markup_mode=None,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Name the stores that you use. They are the profiles of config.toml.",
 )

@@ -124,6 +124,12 @@ def shapes(layout: str, backend: str) -> Sequence[Shape]:
     return found
 
 
+def title(layout: str) -> str:
+    """What people call whose layout it is."""
+    found: str = importlib.import_module(f"synmem.layouts.foreign.{layout}").TITLE
+    return found
+
+
 def fits(
     backend: str, sketch: Sketch, layout: str | None = None, table: str | None = None
 ) -> Iterator[Fit]:

@@ -1,10 +1,14 @@
 """What `--help` says: the usage lines of the manual, and no sentence cut."""
 
+import re
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from synmem.cli.app import COMMANDS, app
+from synmem.cli.app import app
+from synmem.cli.commands import ALIASES, COMMANDS, main_name
+from synmem.cli.manual.front import GROUPS
 
 USAGE = {
     "add": "CONVERSATION [TEXT]",
@@ -59,15 +63,19 @@ def test_a_secret_in_a_line_that_makes_no_sense_is_not_printed(
 
 
 def test_every_command_is_listed_with_a_whole_sentence() -> None:
-    for text in (help_of(), help_of("profile")):
-        listed = text.split("Commands:\n")[1].split("\n\n")[0]
-        assert "..." not in listed
-        assert all(line.endswith(".") for line in listed.strip().splitlines())
+    text = help_of("profile").split("Commands\n")[1].split("\n\n")[0]
+    assert all(line.endswith(".") for line in text.splitlines())
+    listed = {name for names in GROUPS.values() for name in names}
+    assert listed == set(COMMANDS) - set(ALIASES)
+    front = help_of()
+    for name in COMMANDS:
+        if main_name(name) == name:
+            assert re.search(rf"^  {name}(, \w+)*  +[A-Z].*\.$", front, re.MULTILINE), name
 
 
 def test_every_command_has_an_example() -> None:
     group = typer.main.get_command(app)
     assert set(COMMANDS) == set(group.commands)  # type: ignore[attr-defined]
     for command in [*USAGE, "profile list", "profile use", "profile remove", "profile test"]:
-        name = "ls" if command == "list-conversations" else command
+        name = main_name(command)
         assert f"synmem {name}" in help_of(*command.split()).split("\n\n", 1)[1], command
