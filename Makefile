@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-real check bench completions clean
+.PHONY: demo test test-real check bench picture completions clean
 
 demo: .venv/installed  ## Make a SynapseKit-style chat database and run the main job on it
 	$(BIN)/python tests/demo.py
@@ -20,6 +20,9 @@ check: .venv/installed-dev  ## Formatting, lint, types
 
 bench: .venv/installed-test  ## Measure against the native tools, side by side
 	$(BIN)/python -m benchmarks $(ARGS)
+
+picture: .venv/installed-test  ## Draw the README's picture anew
+	$(BIN)/python -m tests.pages.picture
 
 completions: .venv/installed  ## Write completions/ anew
 	$(BIN)/python -m synmem.cli.completing completions

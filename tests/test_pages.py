@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import scenes
+from tests.pages import picture, scenes
 from tests.pages.blocks import PAGES, Act, Step, acts, fits, rewritten
-from tests.pages.seen import as_seen
 from tests.pages.shell import Ran, Stage, run
 
 
@@ -35,13 +34,13 @@ def test_what_a_page_shows_is_what_is_printed(
         rewritten(act, [each.shown for each in ran])
     assert not odd, "\n".join(map(_told, odd))
     asked = [step.command == "echo $?" for step in act.steps[1:]] + [False]
-    for step, (shown, code), told in zip(act.steps, ran, asked, strict=True):
+    for step, (shown, code, _), told in zip(act.steps, ran, asked, strict=True):
         # An error says that the command has failed; where something else does not, the page must.
         assert code == 0 or told or "synmem: " in shown, f"{step.line}: {step.command}: exit {code}"
 
 
 def _told(odd: tuple[Step, Ran]) -> str:
-    step, (shown, code) = odd
+    step, (shown, code, _) = odd
     on_the_page = f"--- on the page, line {step.line}: {step.command}\n{step.printed}"
     return f"{on_the_page}--- printed (exit {code}):\n{shown}"
 
@@ -55,7 +54,6 @@ def test_what_is_left_out_of_what_is_printed_stands_for_any() -> None:
     assert not fits("a.c\n", "abc\n")
 
 
-def test_a_terminal_shows_what_was_written_last() -> None:
-    assert as_seen("\x1b[1mone\x1b[0m\r\ntwo\r\n") == "one\ntwo\n"
-    assert as_seen("50%\r\x1b[2Kdone\r\n") == "done\n"
-    assert as_seen("a\r\nbar\r\n\x1b[1A\x1b[2Kwhat\r\n") == "a\nwhat\n"
+def test_the_pictures_are_those_of_what_is_shown_now(tmp_path: Path) -> None:
+    for name, text in picture.drawn(tmp_path).items():
+        assert (picture.DOCS / name).read_text() == text, "make picture"

@@ -81,7 +81,7 @@ def _of_langchain(message: Message) -> dict[str, Any]:
     return {"type": kind, "data": data}
 
 
-def chats(stage: Stage, _: pytest.FixtureRequest) -> None:
+def chats(stage: Stage, _: object) -> None:
     """chat.db, as synmem writes it, with times and titles."""
     _append("sqlite", {"db_path": str(stage.home / "chat.db")}, _dated())
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.pages.blocks import Step
-from tests.pages.seen import as_seen
+from tests.screens import Screen
 
 _SIZE: Final = (24, 80)
 _MARK: Final = "\x1e"
@@ -32,10 +32,12 @@ class Stage:
 
 
 class Ran(NamedTuple):
-    """What a command printed, both streams together, and its exit code."""
+    """What a command printed, both streams together, and its exit code; `written` is that with the
+    codes for a terminal, where it ran on one."""
 
     shown: str
     code: int
+    written: str = ""
 
 
 def run(steps: Sequence[Step], stage: Stage) -> list[Ran]:
@@ -43,14 +45,18 @@ def run(steps: Sequence[Step], stage: Stage) -> list[Ran]:
     script = stage.home.parent / "script.sh"
     script.write_text("".join(_said(number, step, stage) for number, step in enumerate(steps)))
     parts = _on_terminal(["sh", str(script)], stage).split(_MARK)
-    shown, codes = parts[:-1:2], parts[1::2]
-    for number, step in enumerate(steps[: len(codes)]):
-        if not step.on_terminal:
-            shown[number] = _file(number, stage).read_text()
     return [
-        Ran(_as_on_the_page(text, stage), int(code))
-        for text, code in zip(shown, codes, strict=True)
+        _ran(steps[number], number, written, int(code), stage)
+        for number, (written, code) in enumerate(zip(parts[:-1:2], parts[1::2], strict=True))
     ]
+
+
+def _ran(step: Step, number: int, written: str, code: int, stage: Stage) -> Ran:
+    if step.on_terminal:
+        shown = "\n".join(Screen(_SIZE[1]).feed(written).shown())
+    else:
+        shown = _file(number, stage).read_text()
+    return Ran(_as_on_the_page(shown, stage), code, written)
 
 
 def _said(number: int, step: Step, stage: Stage) -> str:
@@ -73,7 +79,7 @@ def _as_on_the_page(shown: str, stage: Stage) -> str:
 
 
 def _on_terminal(command: list[str], stage: Stage) -> str:
-    """All that a terminal shows of it in the end, with the marks."""
+    """All that it writes to a terminal, with the marks."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(stage.home)
@@ -85,7 +91,7 @@ def _on_terminal(command: list[str], stage: Stage) -> str:
         shown += chunk
     os.close(terminal)
     os.waitpid(child, 0)
-    return as_seen(shown.decode("utf-8", "replace"))
+    return shown.decode("utf-8", "replace")
 
 
 def _read(terminal: int) -> bytes | None:
