@@ -14,6 +14,7 @@ from synmem.cli.words import count, place
 from synmem.errors import CorruptData, UnknownLayout, Unsupported, UsageError
 
 if TYPE_CHECKING:
+    from synmem.messages import Damage
     from synmem.operations.listing import Match
     from synmem.operations.moving.check import Checked, Soundness
     from synmem.operations.moving.contents import Digests
@@ -135,7 +136,7 @@ async def _sound(session: Session, listed: "_List", store: "Store", match: "Matc
                 where = "" if each.position is None else f"message {each.position:,}: "
                 listed.add("!", each.conversation_id, where + each.reason)
         digests = contents.digests() if contents is not None and not _bad(found) else None
-    name_damage(store.name, found.damage)
+    name_damage(store.name, [each for each in found.damage if not session.quiet or _is_bad(each)])
     if columns := store.holds.unread:
         session.note(f"not read: somebody's own columns: {', '.join(columns)}")
     if match is None:
@@ -193,9 +194,13 @@ def _parted(found: "Soundness") -> str:
 
 
 def _bad(found: "Soundness") -> bool:
+    return bool(found.unreadable) or any(map(_is_bad, found.damage))
+
+
+def _is_bad(damage: "Damage") -> bool:
     from synmem.messages import HARMLESS
 
-    return bool(found.unreadable) or any(each.kind not in HARMLESS for each in found.damage)
+    return damage.kind not in HARMLESS
 
 
 # --- two stores -----------------------------------------------------------------------------
@@ -217,7 +222,8 @@ async def _compare(
     from synmem.operations.moving.compare import State, not_compared
 
     chosen = bool(match)
-    damaged = [await check_damage(each, consent=True, chosen=chosen) for each in (source, dest)]
+    how = {"consent": True, "quiet": session.quiet, "chosen": chosen}
+    damaged = [await check_damage(each, **how) for each in (source, dest)]
     counts: Counter[str] = Counter({state.value: 0 for state in State})
     doing = f"Comparing {place(source.name)} and {place(dest.name)}"
     with progress(doing, quiet=session.quiet) as bar:

@@ -87,9 +87,11 @@ async def clear(
         if not store.holds.written:
             raise _only_read(store)
         doomed, spared = await _plan(session, store, choice, trim)
-        strays = every and await name_strays(store)  # nothing removes what belongs nowhere
+        strays = every and await name_strays(
+            store, quiet=session.quiet
+        )  # nothing removes what belongs nowhere
         if choice.ids is None and doomed:
-            await _name_orphans(store, doomed)
+            await _name_orphans(session, store, doomed)
     what = _what(doomed, trim, profile, choice.idle_before) + _staying(spared)
     if dry_run or not doomed:
         foreseen = _foresee(session, doomed, what, spared, dry_run=dry_run)
@@ -176,7 +178,7 @@ async def _plan(
     return doomed, sum(spared)
 
 
-async def _name_orphans(store: "Store", doomed: "Sequence[Doomed]") -> None:
+async def _name_orphans(session: Session, store: "Store", doomed: "Sequence[Doomed]") -> None:
     """Say which of these the store's own index does not name: they may be another program's."""
     from synmem.store import SupportsOrphans
 
@@ -185,7 +187,7 @@ async def _name_orphans(store: "Store", doomed: "Sequence[Doomed]") -> None:
     ids = {repr(each.conversation.id) for each in doomed}
     for each in await store.orphans():
         if each.position in ids or each.position == "...":
-            render.note(f"{render.visible_line(each.position)}: would go too; {each.reason}")
+            session.note(f"{render.visible_line(each.position)}: would go too; {each.reason}")
 
 
 def _what(

@@ -22,9 +22,15 @@ class Harm(IntEnum):
 
 
 async def check_damage(
-    source: "Store", *, consent: bool, as_json: bool = False, chosen: bool = False
+    source: "Store",
+    *,
+    consent: bool,
+    as_json: bool = False,
+    quiet: bool = False,
+    chosen: bool = False,
 ) -> Harm:
-    """What is wrong with the source beyond its messages; everything is named that is a fault.
+    """What is wrong with the source beyond its messages; everything is named that is a fault, and
+    but for `quiet` also how it is read.
 
     Of a file that is not as it was written nothing may be brought over without consent: a
     malformed line could belong anywhere. Rows that belong to no conversation harm none; where
@@ -35,7 +41,7 @@ async def check_damage(
 
     found = await damage_of(source)
     damage = [each for each in faults(found) if not (chosen and each.kind == STRAY)]
-    told = (FINER, SEVERAL, TWICE)
+    told = () if quiet else (FINER, SEVERAL, TWICE)
     name_damage(source.name, [*damage, *(each for each in found if each.kind in told)])
     if all(each.kind == STRAY for each in damage):
         return Harm.STRAYS if damage else Harm.NONE
@@ -48,15 +54,17 @@ async def check_damage(
     return Harm.DAMAGED
 
 
-async def name_strays(store: "Store") -> bool:
+async def name_strays(store: "Store", *, quiet: bool = False) -> bool:
     """Whether records belong to no conversation, where the store can tell that at little cost;
-    they are named: who lists, counts or searches all passes over them."""
+    they are named: who lists, counts or searches all passes over them. With `quiet` what is no
+    fault is not."""
     from synmem.operations.looking import faults
     from synmem.store import SupportsStrays
 
     strays = await store.strays() if isinstance(store, SupportsStrays) else []
-    name_damage(store.name, strays)
-    return bool(faults(strays))
+    wrong = faults(strays)
+    name_damage(store.name, wrong if quiet else strays)
+    return bool(wrong)
 
 
 async def name_several(store: "Store") -> None:

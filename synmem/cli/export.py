@@ -122,13 +122,13 @@ async def export(
         job, places, files = await _write(session, store, form, make, target, **chosen)
         damaged = False
         if not conversations and not match:
-            damaged = await _name_damage(store)
+            damaged = await _name_damage(store, quiet=session.quiet)
             await session.tell_others(opened_store)
     for each in job.unreadable:
         where, why = map(render.visible_line, (each.conversation_id, each.reason))
         render.note(f"{where}: message {each.position:,} cannot be read: {why}")
     if columns := opened_store.holds.unread:
-        render.note(f"not in it: somebody's own columns: {', '.join(columns)}")
+        session.note(f"not in it: somebody's own columns: {', '.join(columns)}")
     for conversation, reason in job.bare.items():
         name = render.visible_line(conversation)
         render.note(f"{name}: written without: {render.visible_line(reason)}")
@@ -187,12 +187,13 @@ def _rescued(store: "Store") -> "Store":
     return cast(Store, store.rescued())  # an export asks for no more of it
 
 
-async def _name_damage(store: "Store") -> bool:
+async def _name_damage(store: "Store", *, quiet: bool) -> bool:
     """Whether something is wrong with the store beyond single messages; it is named."""
     from synmem.cli.damage import name_damage, name_several
     from synmem.operations.looking import damage_of, faults
 
-    await name_several(store)
+    if not quiet:
+        await name_several(store)
     # A malformed line stands in a conversation too, and was named there.
     found = faults(await damage_of(store))
     found = [each for each in found if each.kind != "malformed"]
@@ -289,7 +290,11 @@ async def _write(
     with (
         progress(doing, quiet=session.quiet) as bar,
         opened(
-            target, make, lambda: bar.advance(job.messages - bar.done), gate=_gate(form)
+            target,
+            make,
+            lambda: bar.advance(job.messages - bar.done),
+            gate=_gate(form),
+            note=session.note,
         ) as files,
     ):
         if bar.watched and isinstance(store, SupportsTotal) and not any(chosen.values()):

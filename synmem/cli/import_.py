@@ -118,7 +118,9 @@ async def import_(
     read = False
     try:
         async with Files(names, settings) as found:
-            harm = await found.look(consent=rejects is not None, as_json=session.json)
+            harm = await found.look(
+                consent=rejects is not None, as_json=session.json, quiet=session.quiet
+            )
             if harm is Harm.DAMAGED and rejects is None:
                 return PARTLY
             loads = found.loads(apart=on_conflict == "rename")

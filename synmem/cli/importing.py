@@ -65,7 +65,7 @@ class Files:
         """Whether in no file a conversation goes on that another one begins."""
         return all(piece.own for piece in self._pieces)
 
-    async def look(self, *, consent: bool, as_json: bool) -> Harm:
+    async def look(self, *, consent: bool, as_json: bool, quiet: bool) -> Harm:
         """Read all files through; what is wrong with them is named."""
         worst = Harm.NONE
         for number, name in enumerate(self._given):
@@ -76,7 +76,7 @@ class Files:
                     self._opened(number)
                 )
                 self._only = store if only else None
-                harm = await check_damage(store, consent=consent, as_json=as_json)
+                harm = await check_damage(store, consent=consent, as_json=as_json, quiet=quiet)
                 worst = max(worst, harm)
                 self._pieces += await self._found(store, number, whole=harm is Harm.NONE)
         return worst

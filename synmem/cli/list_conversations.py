@@ -192,7 +192,7 @@ async def _found(
         async for page in pages(store, details=details):
             found += page
         cut(found)
-        strays = match is None and await name_strays(store)
+        strays = match is None and await name_strays(store, quiet=session.quiet)
         session.tell_branches(store, [info.id for info in found])
         await session.tell_others(store)
     except StoreNotFound:

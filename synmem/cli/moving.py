@@ -106,7 +106,9 @@ def checked_archive(archive: bool, way: str) -> bool:
 async def run(session: Session, source: "Store", dest: "Profile", order: Order) -> int | None:
     """Bring a store, or each of the exports in it, into `dest`; see `bring`."""
     consent, chosen = order.rejects is not None, bool(order.options.match)
-    harm = await check_damage(source, consent=consent, as_json=session.json, chosen=chosen)
+    harm = await check_damage(
+        source, consent=consent, as_json=session.json, quiet=session.quiet, chosen=chosen
+    )
     if harm is Harm.DAMAGED and not consent:
         return PARTLY
     try:

@@ -253,10 +253,11 @@ def opened(
     watch: Callable[[], object],
     *,
     gate: Callable[[bytes], bytes],
+    note: Callable[[str], object],
 ) -> Iterator[Opened]:
     """Where an export goes; `watch` hears of every piece. In place when the block ends well.
 
-    On a terminal every piece passes the `gate`.
+    On a terminal every piece passes the `gate`; what became of earlier parts is told to `note`.
     """
     from synmem.cli.files import Several, writing
     from synmem.leftovers import sweep_temporary
@@ -281,10 +282,10 @@ def opened(
         writer = parts.writer(make, stack)
         yield Opened(writer, lambda piece: None, parts.places, parts.final)
         files.settle(parts.final())
-    parts.tidy()
+    parts.tidy(note)
     if strays := parts.strays():
         more = f" and {len(strays) - 1:,} more" if strays[1:] else ""
-        render.note(f"{strays[0]}{more}: there from before, no part of this export")
+        note(f"{strays[0]}{more}: there from before, no part of this export")
 
 
 def _noise(piece: bytes) -> bytes:
@@ -356,7 +357,7 @@ class _Parts:
         first, *others = self.final()
         return f"{text}{first}" + (f" to {others[-1].name}" if others else "")
 
-    def tidy(self) -> None:
+    def tidy(self, note: Callable[[str], object]) -> None:
         """Remove what an earlier, longer run left: whoever reads all parts would read that too."""
         from synmem.cli.earlier_parts import left_over
 
@@ -371,7 +372,7 @@ class _Parts:
                 path.unlink()
                 removed += 1
         if removed:
-            render.note(f"{count(removed, 'part')} of an earlier, longer export removed")
+            note(f"{count(removed, 'part')} of an earlier, longer export removed")
 
     def strays(self) -> list[Path]:
         """What is named like a part, and is none of this export: who reads all parts reads it."""

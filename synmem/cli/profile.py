@@ -166,7 +166,7 @@ async def test(session: Session, name: MaybeNameArgument = None) -> int | None:
             where = store.name
             remark = store.remark() if isinstance(store, SupportsRemark) else None
             unreadable = await _unreadable(store, [info.id for info in page[:_LOOKED_INTO]])
-            strays = await name_strays(store)
+            strays = await name_strays(store, quiet=session.quiet)
             await session.tell_others(store)
     except StoreNotFound:
         if profile.origins.get("db_path") == "default" or not session.nothing_yet(profile):

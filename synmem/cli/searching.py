@@ -78,7 +78,9 @@ class Sought:
                     found = await self._by_meaning(session, profile, store, model)
                 else:
                     found = await self._by_words(session, profile, store, large)
-                return found, self.conversation is None and await name_strays(store)
+                if self.conversation is not None:
+                    return found, False
+                return found, await name_strays(store, quiet=session.quiet)
         except StoreNotFound:
             if self.conversation is not None or not session.nothing_yet(profile):
                 raise

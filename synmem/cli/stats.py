@@ -84,7 +84,8 @@ async def _counted(session: Session, profile: "Profile") -> _Counted:
     try:
         async with session.open_profile(profile) as store:
             await session.tell_others(store)
-            name, total, strays = store.name, await stats(store), await name_strays(store)
+            name, total = store.name, await stats(store)
+            strays = await name_strays(store, quiet=session.quiet)
     except StoreNotFound:
         if not session.nothing_yet(profile):
             raise
