@@ -85,14 +85,14 @@ async def clear(
     # known that something goes, and agreed.
     async with session.open_profile(profile, planning=True) as store:
         if not store.holds.written:
-            raise _only_read(store)
-        doomed, spared = await _plan(session, store, choice, trim)
+            raise only_read(store)
+        doomed, spared = await planned(session, store, choice, trim)
         strays = every and await name_strays(
             store, quiet=session.quiet
         )  # nothing removes what belongs nowhere
         if choice.ids is None and doomed:
             await _name_orphans(session, store, doomed)
-    what = _what(doomed, trim, profile, choice.idle_before) + _staying(spared)
+    what = what_goes(doomed, trim, profile, choice.idle_before) + _staying(spared)
     if dry_run or not doomed:
         foreseen = _foresee(session, doomed, what, spared, dry_run=dry_run)
         return foreseen or (PARTLY if strays else None)
@@ -108,7 +108,7 @@ async def clear(
         _erase_derived(profile, [each.conversation.id for each in doomed])
     try:
         async with session.open_profile(profile, write=True) as store:
-            await _clear(session, profile, store, doomed, trim, result, saved=not no_backup)
+            await remove(session, profile, store, doomed, trim, result, saved=not no_backup)
     finally:
         if no_backup:
             _forget(session, profile, result)
@@ -117,13 +117,15 @@ async def clear(
     return PARTLY if result.failed or strays else None
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
+    """Which conversations are meant."""
+
     ids: Sequence[str] | None
     match: "Match"
     idle_before: datetime | None
 
 
-def _choice(ids: list[str] | None, match: "Match", idle: str | None, every: bool) -> _Choice:
+def _choice(ids: list[str] | None, match: "Match", idle: str | None, every: bool) -> Choice:
     from synmem.cli.times import optional_moment
 
     if every and (ids or match is not None or idle is not None):
@@ -132,10 +134,10 @@ def _choice(ids: list[str] | None, match: "Match", idle: str | None, every: bool
         raise UsageError("either ids or --match")
     if not (ids or every or match is not None or idle is not None):
         raise UsageError("what shall go?", hint="name conversations, or --match, --idle or --all")
-    return _Choice(ids or None, match, optional_moment(idle, option="--idle", removes=True))
+    return Choice(ids or None, match, optional_moment(idle, option="--idle", removes=True))
 
 
-def _only_read(store: "Store") -> Unsupported:
+def only_read(store: "Store") -> Unsupported:
     """What is said before anybody is asked whether it shall go."""
     from synmem.store import SupportsRemark
 
@@ -156,8 +158,8 @@ def _trim(older_than: str | None, keep_last: int | None, *, exact: bool) -> "Tri
     return Trim(optional_moment(older_than, option="--older-than", removes=True), keep_last, exact)
 
 
-async def _plan(
-    session: Session, store: "Store", choice: _Choice, trim: "Trim"
+async def planned(
+    session: Session, store: "Store", choice: Choice, trim: "Trim"
 ) -> "tuple[list[Doomed], int]":
     """What goes, and how many messages more than asked for stay."""
     from synmem.cli.list_conversations import note_untimed
@@ -190,7 +192,7 @@ async def _name_orphans(session: Session, store: "Store", doomed: "Sequence[Doom
             session.note(f"{render.visible_line(each.position)}: would go too; {each.reason}")
 
 
-def _what(
+def what_goes(
     doomed: "Sequence[Doomed]", trim: "Trim", profile: "Profile", idle_before: datetime | None
 ) -> str:
     """What goes, for a person: how much, from when to when, which, from where, and before which
@@ -297,7 +299,7 @@ class Result:
         }
 
 
-async def _clear(
+async def remove(
     session: Session,
     profile: "Profile",
     store: "Store",
@@ -307,6 +309,7 @@ async def _clear(
     *,
     saved: bool,
 ) -> None:
+    """Remove what was planned, and take down what came of it."""
     from synmem.cli.progress import progress
     from synmem.operations.keeping.clear import Cleared, NotCleared
     from synmem.operations.keeping.clear import clear as clear_

@@ -1,7 +1,7 @@
 """`synmem export`: conversations as a file."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
@@ -134,16 +134,34 @@ async def export(
         render.note(f"{name}: written without: {render.visible_line(reason)}")
     left_out = job.left_out + tell(session, form, losses)
     if target is not None or session.verbose:
-        session.note(
-            f"{count(job.conversations - losses.conversations, 'conversation')}, "
-            f"{count(job.messages - losses.messages, 'message')} written"
-            + (f" to {places}" if places else "")
-            + (f"; {count(left_out, 'record')} left out" if left_out else "")
-        )
+        session.note(_summary(job, losses, places, left_out))
     partly = bool(left_out or damaged)
     if keep is not None and target is not None:
         _rotate(session, target, mark, keep, job, files, partly=partly)
     return PARTLY if partly else None
+
+
+async def to_file(
+    session: Session, profile: "Profile", store: "Store", ids: Sequence[str], output: str
+) -> str:
+    """Write these conversations to a file, as `-o` does; what is to be said of it."""
+    from synmem.cli.losing import tell
+    from synmem.formats.losses import Losses
+
+    losses = Losses()
+    target, form = _target(output, None, profile, None), _form(session, None, output)
+    make = _maker(form, seal=False, csv_raw=False, whose="", losses=losses)
+    job, places, _ = await _write(session, store, form, make, target, ids=ids)
+    return _summary(job, losses, places, job.left_out + tell(session, form, losses))
+
+
+def _summary(job: "Export", losses: "Losses", places: str, left_out: int) -> str:
+    return (
+        f"{count(job.conversations - losses.conversations, 'conversation')}, "
+        f"{count(job.messages - losses.messages, 'message')} written"
+        + (f" to {places}" if places else "")
+        + (f"; {count(left_out, 'record')} left out" if left_out else "")
+    )
 
 
 def _mark(profile: "Profile", keep: int | None, target: "Output | None", form: str) -> str:

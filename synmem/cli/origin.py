@@ -70,7 +70,7 @@ def _within(origin: "Origin") -> "JSONObject":
     return {key: value for key, value in (origin.settings or {}).items() if key in WITHIN}
 
 
-def _with(profile: "Profile", origin: "Origin") -> "Profile":
+def within(profile: "Profile", origin: "Origin") -> "Profile":
     """The profile, with what of its place is meant where that is not said."""
     within = {k: v for k, v in _within(origin).items() if k not in profile.settings}
     return profile.given(**within)
@@ -88,7 +88,7 @@ def profile_of(session: Session, manifest: "Manifest") -> "Profile":
         if not is_of(profile, manifest.origin):
             session.note(f"backup {manifest.id} comes from another store, {manifest.origin.where}")
             return profile
-        return _with(profile, manifest.origin)
+        return within(profile, manifest.origin)
     profile = _remembered(session, manifest)
     if profile.identity != manifest.origin.identity:
         raise ProfileError(
@@ -113,7 +113,7 @@ def _remembered(session: Session, manifest: "Manifest") -> "Profile":
         )
     config = session.config or (Path(origin.config) if origin.config else None)
     try:
-        return _with(resolve(origin.target, config), origin)
+        return within(resolve(origin.target, config), origin)
     except ProfileNotFound as error:
         raise ProfileNotFound(
             f"backup {manifest.id} comes from profile {origin.target!r}, {origin.where}, and there "

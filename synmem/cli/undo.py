@@ -80,13 +80,16 @@ async def undo(
 
 def _chosen(session: Session, backup_id: str | None) -> "Manifest":
     """The backup of that id; without one the newest that is not undone, of the store typed."""
-    from synmem.operations.keeping.backups import by_hand, every, find, is_undone
+    from synmem.operations.keeping.backups import find
 
-    if backup_id is not None:
-        return find(backup_id)
+    return newest(_typed(session)) if backup_id is None else find(backup_id)
+
+
+def newest(of: "Profile | None") -> "Manifest":
+    """The newest backup that is not undone, of that store or of all."""
     from synmem.cli.origin import is_of
+    from synmem.operations.keeping.backups import by_hand, every, is_undone
 
-    typed = _typed(session)
     sound, damaged = every()
     if hiding := [each for each in damaged if each.hides]:
         raise CorruptData(
@@ -95,7 +98,7 @@ def _chosen(session: Session, backup_id: str | None) -> "Manifest":
             hint=by_hand(hiding[0].id),
         )
     for manifest in sound:
-        meant = typed is None or is_of(typed, manifest.origin)
+        meant = of is None or is_of(of, manifest.origin)
         if meant and not is_undone(manifest):
             return manifest
     raise SynmemError("there is nothing to undo", hint="`synmem undo --list` lists the backups")
@@ -112,10 +115,10 @@ def _typed(session: Session) -> "Profile | None":
 async def _undo(
     session: Session, profile: "Profile", manifest: "Manifest", how: "Undo"
 ) -> int | None:
-    result = _Result(session, how)
+    result = Result(session, how)
     async with session.open_profile(profile, write=not how.dry_run, planning=how.dry_run) as store:
         try:
-            await _bring_back(session, store, manifest, how, result)
+            await bring_back(session, store, manifest, how, result)
             session.note(result.summary(store.name))
         except AlreadyUndone as error:
             session.note(f"{error} ({error.hint})")
@@ -124,8 +127,8 @@ async def _undo(
     return PARTLY if result.failed else None
 
 
-async def _bring_back(
-    session: Session, store: "Store", manifest: "Manifest", how: "Undo", result: "_Result"
+async def bring_back(
+    session: Session, store: "Store", manifest: "Manifest", how: "Undo", result: "Result"
 ) -> None:
     from synmem.cli.progress import progress
     from synmem.operations.keeping.undo import undo as undo_
@@ -145,7 +148,7 @@ async def _bring_back(
             bar.advance(result.take(outcome))
 
 
-class _Result:
+class Result:
     """What `undo` came to."""
 
     def __init__(self, session: Session, how: "Undo") -> None:

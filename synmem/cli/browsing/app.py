@@ -1,7 +1,8 @@
 """The browser: what is on the screen, and what its keys do."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from textual import on, work
@@ -12,16 +13,24 @@ from textual.content import Content
 from textual.events import Event, Key
 from textual.widgets import Input, Static
 
+from synmem.cli.browsing import choosing, doing
 from synmem.cli.browsing.aside import Aside
 from synmem.cli.browsing.beginnings import look_up
+from synmem.cli.browsing.choosing import EVERYWHERE
 from synmem.cli.browsing.conversations import Conversations
+from synmem.cli.browsing.dialogs import Choice, Help, Prompt, Question
 from synmem.cli.browsing.keys import IN_FILTER, IN_LIST, IN_MESSAGES, Footer
 from synmem.cli.browsing.messages import Messages
-from synmem.cli.browsing.rows import Rows
+from synmem.cli.browsing.rowed import Rowed
+from synmem.cli.browsing.rows import Row, Rows
+from synmem.cli.browsing.searching import Search
+from synmem.cli.outputs import Output, name_of
 from synmem.cli.render import visible, visible_line
 from synmem.cli.run import Session
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, SynmemError
+from synmem.messages import Message
+from synmem.store import ConversationInfo
 
 _AT_ONCE = 4
 """So many stores are listed at once."""
@@ -46,6 +55,13 @@ class Browser(App[None]):
         Binding("tab", "other", show=False, priority=True),
         Binding("escape", "leave", show=False),
         Binding("r", "reload", show=False),
+        Binding("slash", "search", show=False),
+        Binding("s", "stores", show=False),
+        Binding("e", "export", show=False),
+        Binding("c", "copy", show=False),
+        Binding("d", "delete", show=False),
+        Binding("u", "undo", show=False),
+        Binding("question_mark", "help", show=False),
         *(Binding(key, f"list('{what}')", show=False) for key, what in _MOVES.items()),
     ]
 
@@ -60,6 +76,9 @@ class Browser(App[None]):
         self.interrupted = False
         self._listed = 0
         self._is_first = True
+        self._sought = ""
+        self._backups: dict[str, str | None] = {}
+        """By the store, what was removed last: nobody is asked whether it shall come back."""
         self.listing = True
         """Whether there may be more conversations."""
         self.list = Conversations(self.rows)
@@ -153,7 +172,7 @@ class Browser(App[None]):
         current = self.list.current
         self.rows.sort()
         self.list.saying = "nothing here"
-        self.list.changed(keep=current)
+        self.list.follow(current)
         if before is not None:
             self.list.select(before.key)
         self.show_head()
@@ -164,7 +183,7 @@ class Browser(App[None]):
                 async for page in store.pages(lambda s: s.conversations(details=True)):
                     self._listed += 1
                     self.rows.add(page, store)
-                    self.list.changed(keep=self.list.current)
+                    self.list.follow(self.list.current)
                     self.show_head()
         except SynmemError as error:
             if isinstance(error, StoreNotFound) and self.session.nothing_yet(store.profile):
@@ -197,10 +216,11 @@ class Browser(App[None]):
         elif self.size.width >= _NARROW:
             self.messages.show(event.row)
 
-    @on(Conversations.Opened)
-    def _opened(self, event: Conversations.Opened) -> None:
-        if self.messages.row is not event.row:
-            self.messages.show(event.row)
+    @on(Rowed.Opened, "#conversations")
+    def _opened(self) -> None:
+        row = self.list.current
+        if row is not None and self.messages.row is not row:
+            self.messages.show(row)
         self.messages.focus()
 
     @on(Messages.Failed)
@@ -229,14 +249,144 @@ class Browser(App[None]):
         else:
             self.list.focus()
 
-    def action_leave(self) -> None:
+    async def action_leave(self) -> None:
         """From the messages to the list; there, or where it is typed, without the filter."""
-        if self.messages.has_focus:
-            self.list.focus()
-            return
-        self.query_one("#filter", Input).value = ""
-        self.screen.remove_class("-filtering")
+        if not self.messages.has_focus:
+            await self._drop_filter()
         self.list.focus()
+
+    async def _drop_filter(self) -> None:
+        row, field = self.list.current, self.query_one("#filter", Input)
+        with self.prevent(Input.Changed):
+            field.value = ""
+        self.workers.cancel_group(self, "filtering")
+        self.screen.remove_class("-filtering")
+        await self.rows.filter("")
+        self.list.follow(row)
+        self.show_head()
+
+    # --- what the commands do, too ---
+
+    @property
+    def subject(self) -> Row | None:
+        """The conversation that is meant: the one that is read, or the current one."""
+        return self.messages.row if self.messages.has_focus else self.list.current
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except SynmemError as error:
+            self.fail(error)
+
+    def action_help(self) -> None:
+        """All keys."""
+        self.push_screen(Help())
+
+    @work(exclusive=True, group="doing")
+    async def action_search(self) -> None:
+        """Search in all of it, and read what was found."""
+        titles = {row.key: row.info.title for row in self.rows.all if row.info.title}
+        asked = Search(self.stores, titles, self._sought)
+        found = await self.push_screen_wait(asked)
+        self._sought = asked.sought
+        if found is None:
+            return
+        key = found.store.label, found.hit.conversation_id
+        if not self.list.select(key, tell=False):
+            await self._drop_filter()
+            self.list.select(key, tell=False)
+        row = self.list.current
+        if row is None or row.key != key:  # it is not listed yet
+            row = Row(ConversationInfo(id=found.hit.conversation_id), found.store)
+        self.messages.show(row, found.hit.position)
+        self.messages.focus()
+
+    @work(exclusive=True, group="doing")
+    async def action_stores(self) -> None:
+        """Choose another store."""
+        with self._telling():
+            there = await asyncio.to_thread(choosing.offers, self.session)
+            names = [EVERYWHERE, *((each.name, each.where) for each in there)]
+            chosen = await self.push_screen_wait(Choice("Which store?", names))
+            if chosen == 0:
+                self.open(await asyncio.to_thread(choosing.all_here, self.session))
+            elif chosen is not None:
+                self.open([choosing.opened(self.session, there[chosen - 1])])
+
+    @work(exclusive=True, group="doing")
+    async def action_export(self) -> None:
+        """Write the conversation to a file."""
+        row = self.subject
+        if row is None:
+            return
+        with self._telling():
+            text = "Export to which file? Its ending says the form: .jsonl .json .md .html .csv"
+            output = await self.push_screen_wait(Prompt(text, f"{name_of(row.info.id)}.jsonl"))
+            if output is None:
+                return
+            path = Output(output, None, row.store.profile).path(row.info.id)
+            question = f"{path} is there already. Write over it?"
+            if path.exists() and not await self.push_screen_wait(Question(question)):
+                self.say("nothing was written")
+                return
+            self.say(await doing.export(self.session, row, output))
+
+    @work(exclusive=True, group="doing")
+    async def action_copy(self) -> None:
+        """The message, or from the list the conversation, to the clipboard."""
+        placed, row = self.messages.current, self.subject
+        with self._telling():
+            if self.messages.has_focus and placed is not None:
+                if isinstance(placed.item, Message):
+                    text = doing.text_of(placed.item)
+                    self.copy_to_clipboard(text)
+                    self.say(f"copied the message: {count(len(text), 'character')}")
+            elif row is not None:
+                text, messages = await doing.whole_text(row)
+                self.copy_to_clipboard(text)
+                what = f"{count(messages, 'message')}, {count(len(text), 'character')}"
+                self.say(f"copied the conversation: {what}")
+
+    @work(exclusive=True, group="doing")
+    async def action_delete(self) -> None:
+        """Delete the conversation, after a question and a backup."""
+        row = self.subject
+        if row is None:
+            return
+        with self._telling():
+            removal = await doing.look(self.session, row)
+            name = row.store.profile.name if row.store.profile.protected else None
+            asked = f"{removal.question}?"
+            if name is not None:
+                asked += f"\nType the profile's name, {name}, to go on:"
+            if not await self.push_screen_wait(Question(asked, name)):
+                self.say("not confirmed: nothing was done")
+                return
+            self.say("removing ...")
+            said, backup = await doing.remove(self.session, row.store, removal.doomed)
+            self._backups[row.store.label] = backup
+            self.rows.remove(row)
+            self.messages.clear()
+            self.list.focus()
+            self.list.tell_again()
+            self.show_head()
+            self.say(said)
+
+    @work(exclusive=True, group="doing")
+    async def action_undo(self) -> None:
+        """Bring back what was deleted last from the store."""
+        row = self.subject
+        store = row.store if row is not None else self.stores[0]
+        with self._telling():
+            manifest, what = await doing.last_removal(store)
+            ours = self._backups.get(store.label) == manifest.id
+            if not ours and not await self.push_screen_wait(Question(f"{what}?")):
+                self.say("nothing was done")
+                return
+            said = await doing.undo(self.session, store, manifest)
+            await self.action_reload().wait()
+            self.say(said)
 
     async def action_quit(self) -> None:
         """Leave."""

@@ -70,10 +70,11 @@ class Aside:
             task.cancel()
 
     def opening(
-        self, *, write: bool = False, planning: bool = False
+        self, *, write: bool = False, planning: bool = False, profile: Profile | None = None
     ) -> AbstractAsyncContextManager[Store]:
-        """The same store once more, for a work that changes it, or says what it will."""
-        return self._opening(self.profile, write=write, planning=planning)
+        """The same store once more, for a work that changes it, or says what it will; `profile`
+        says more of what in its place is meant."""
+        return self._opening(profile or self.profile, write=write, planning=planning)
 
     def close(self, wait_s: float = 0) -> bool:
         """End what it is at and close the store; whether that was done within so many seconds."""

@@ -30,6 +30,12 @@ def drawn(placed: Placed, width: int, *, unfolded: bool) -> list[Line]:
     return [*lines, *_beside(item, width, unfolded=unfolded), []]
 
 
+def said(message: Message) -> str:
+    """All of it as text, its tool calls behind the rest."""
+    calls = ["-> {}({})".format(*_of_call(call)) for call in message.tool_calls or ()]
+    return "\n".join([*([message.content] if message.content else []), *calls])
+
+
 def day_of(placed: Placed) -> str:
     """The day of a message, local; nothing where it has no time."""
     item = placed.item
@@ -75,17 +81,21 @@ def _body(message: Message, width: int, *, unfolded: bool) -> list[Line]:
 
 def _call(call: JSONObject, width: int, *, unfolded: bool) -> list[Line]:
     """A call is one line; unfolded, its arguments follow."""
+    name, arguments = _of_call(call)
+    color = of_role("tool")
+    if not unfolded:
+        return [[Span(cut(visible_line(f"▸ {name}({arguments[:1000]})"), width), color)]]
+    lines: list[Line] = [[Span(cut(visible_line(f"▾ {name}"), width), color)]]
+    return lines + [[Span("  "), Span(each)] for each in _code(arguments, width - 2)]
+
+
+def _of_call(call: JSONObject) -> tuple[str, str]:
+    """What is called, and with what."""
     from synmem.messages import flat_call
 
     call = flat_call(call)
-    name, arguments = call.get("name"), call.get("arguments")
-    said = arguments if isinstance(arguments, str) else _json(arguments)
-    color = of_role("tool")
-    if not unfolded:
-        return [[Span(cut(visible_line(f"▸ {name}({said[:1000]})"), width), color)]]
-    lines: list[Line] = [[Span(cut(visible_line(f"▾ {name}"), width), color)]]
-    text = said if isinstance(arguments, str) else _json(arguments, indent=2)
-    return lines + [[Span("  "), Span(each)] for each in _code(text, width - 2)]
+    arguments = call.get("arguments")
+    return str(call.get("name")), arguments if isinstance(arguments, str) else _json(arguments)
 
 
 def _beside(message: Message, width: int, *, unfolded: bool) -> list[Line]:
@@ -113,12 +123,7 @@ def _shown(text: str) -> str:
     return visible(text).expandtabs(4)
 
 
-def _json(value: object, *, indent: int = 0) -> str:
+def _json(value: object) -> str:
     from synmem.messages import dump_json
 
-    line = dump_json(value)
-    if not indent:
-        return line.decode()
-    import msgspec
-
-    return msgspec.json.format(line, indent=indent).decode()
+    return dump_json(value).decode()

@@ -1,17 +1,22 @@
-"""The footer: every key that does something here."""
+"""The keys: at the foot of the screen every one that does something here, and what help says."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from rich.text import Text
+from textual.events import Resize
 from textual.widgets import Static
 
+from synmem.cli.screen.columns import cells
+
 Keys = Sequence[tuple[str, str]]
+
+_USUAL: Final = 80
 
 IN_LIST: Final[Keys] = (
     ("↑↓", "move"), ("enter", "read"), ("f", "filter"), ("/", "search"), ("s", "stores"),
     ("e", "export"), ("c", "copy"), ("d", "delete"), ("u", "undo"), ("r", "reload"),
-    ("tab", "messages"), ("?", "help"), ("q", "quit"),
+    ("?", "help"), ("q", "quit"),
 )  # fmt: skip
 IN_MESSAGES: Final[Keys] = (
     ("↑↓", "move"), ("enter", "fold"), ("a", "fold all"), ("c", "copy"), ("/", "search"),
@@ -22,16 +27,53 @@ IN_FILTER: Final[Keys] = (
     ("type", "words of ids and titles"), ("↑↓", "move"), ("enter", "keep"), ("esc", "no filter"),
 )  # fmt: skip
 
+HELP: Final[Keys] = (
+    ("↑ ↓ j k", "to the next, through a long message by lines"),
+    ("PgUp PgDn", "by pages; Home End g G: to the ends"),
+    ("enter", "in the list: read; in the messages: fold, unfold"),
+    ("tab, esc", "to the other pane, and back"),
+    ("a", "unfold all messages, or fold them"),
+    ("f", "filter by words of ids and titles"),
+    ("/", "search the words of all messages"),
+    ("s", "another store; or all that are here"),
+    ("e", "export the conversation to a file"),
+    ("c", "copy the message, or from the list the conversation"),
+    ("d", "delete the conversation, after a backup"),
+    ("u", "undo what was deleted last"),
+    ("r", "read the list anew"),
+    ("q, ctrl+c", "quit"),
+)
+
 
 class Footer(Static):
     """Keys and what they do, on as many lines as that takes."""
 
+    def __init__(self, keys: Keys = (), *, id: str | None = None) -> None:
+        super().__init__(id=id, classes="keys")
+        self._keys = keys
+
     def show(self, keys: Keys) -> None:
         """These keys from now on."""
-        text = Text()
-        for key, what in keys:
-            text.append(f"{key}\xa0", "bold")
-            text.append(what.replace(" ", "\xa0"), "dim")
-            text.append("  ")
-        text.rstrip()
-        self.update(text)
+        self._keys = keys
+        self.update(_text(keys, self.size.width or _USUAL))
+
+    def on_mount(self) -> None:
+        """See `on_resize`."""
+        self.show(self._keys)
+
+    def on_resize(self, event: Resize) -> None:
+        """No key is parted from what it does."""
+        self.show(self._keys)
+
+
+def _text(keys: Keys, width: int) -> Text:
+    text, taken = Text(), 0
+    for key, what in keys:
+        needed = cells(f"{key} {what}")
+        if taken:
+            fits = taken + 2 + needed <= width
+            text.append("  " if fits else "\n")
+            taken = taken + 2 if fits else 0
+        text.append(key, "bold").append(f" {what}", "dim")
+        taken += needed
+    return text

@@ -25,7 +25,7 @@ from synmem.tool import open_profile
 KEPT = Path(__file__).parent / "screens"
 BEGAN = datetime(2025, 3, 1, 9, 0, tzinfo=UTC)
 
-PATIENCE_S = 60.0
+PATIENCE_S = 20.0
 """So long a test waits for what must happen; it waits for that, not for the time."""
 
 
