@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Protocol, TypeVar
 
 from synmem.profiles import Profile
@@ -35,6 +35,7 @@ class Aside:
         self._store: Store | None = None
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closing = False
         self._thread = threading.Thread(target=self._run, daemon=True, name=label)
         self._thread.start()
 
@@ -78,7 +79,8 @@ class Aside:
 
     def close(self, wait_s: float = 0) -> bool:
         """End what it is at and close the store; whether that was done within so many seconds."""
-        with suppress(RuntimeError):  # it is closed already
+        if not self._closing:
+            self._closing = True
             asyncio.run_coroutine_threadsafe(self._end(), self._loop)
         self._thread.join(wait_s)
         return not self._thread.is_alive()
