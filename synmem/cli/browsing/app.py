@@ -286,8 +286,7 @@ class Browser(App[None]):
     @work(exclusive=True, group="doing")
     async def action_search(self) -> None:
         """Search in all of it, and read what was found."""
-        titles = {row.key: row.info.title for row in self.rows.all if row.info.title}
-        asked = Search(self.stores, titles, self._sought)
+        asked = Search(self.stores, self._sought)
         found = await self.push_screen_wait(asked)
         self._sought = asked.sought
         if found is None:

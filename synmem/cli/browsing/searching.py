@@ -14,23 +14,23 @@ from textual.widgets import Input, Static
 
 from synmem.cli.browsing.aside import Aside
 from synmem.cli.browsing.keys import Footer
-from synmem.cli.browsing.lines import Line, Span, between
+from synmem.cli.browsing.lines import Line, Span, between, from_codes
 from synmem.cli.browsing.rowed import Rowed
 from synmem.cli.render import visible, visible_line
-from synmem.cli.screen.styles import BAD, DIM, MATCH, of_role
+from synmem.cli.screen.styles import BAD, DIM, of_role
+from synmem.cli.snippets import snippet
+from synmem.cli.times import ago
 from synmem.cli.words import count
 from synmem.errors import SynmemError
 from synmem.operations.derived import word_file
 from synmem.operations.searching.search import Hit, search
-from synmem.operations.searching.words import Query, find
+from synmem.operations.searching.words import Query
 
 _K: Final = 100
 """So many are found at most, the best."""
 
 _LARGE: Final = 500
 """Of several stores, one of so many messages gets an index: see `cli.searching`."""
-
-_BEFORE: Final = 30
 
 
 class Found(NamedTuple):
@@ -46,7 +46,6 @@ class Hits(Rowed):
     def __init__(self) -> None:
         super().__init__("hits", tall=2)
         self.found: list[Found] = []
-        self.titles: dict[tuple[str, str], str] = {}
         self.several = False
         self._query: Query | None = None
 
@@ -64,20 +63,18 @@ class Hits(Rowed):
         store, hit = self.found[number]
         if part:
             return self._around(hit, width)
-        title = self.titles.get((store.label, hit.conversation_id)) or hit.conversation_id
+        title = hit.title or hit.conversation_id
         whose = [Span(visible_line(store.label) + " ", DIM)] if self.several else []
-        role = Span(f"{visible_line(hit.role)} #{hit.position}", of_role(hit.role))
-        return between([*whose, Span(visible_line(title))], role, width)
+        where = "" if hit.is_title else f" #{hit.position}"
+        facts = f"{visible_line(hit.role)}{where}  {ago(hit.created_at):>10}"
+        return between([*whose, Span(visible_line(title))], Span(facts, of_role(hit.role)), width)
 
     def _around(self, hit: Hit, width: int) -> Line:
-        assert self._query is not None
-        start, end = find(hit.content, self._query)
-        first = max(0, start - _BEFORE)
-        before = ("…" if first else "") + visible_line(hit.content[first:start])
-        match = visible_line(hit.content[start:end])
-        behind = visible_line(hit.content[end : end + width])
-        spans = [Span("  "), Span(before, DIM), Span(match, MATCH), Span(behind, DIM)]
-        return between(spans, Span(""), width)
+        texts = [hit.content, ", ".join(hit.tools)]
+        for text in filter(str.strip, texts):
+            for line in snippet(text, self._query, width - 2):
+                return [Span("  "), *from_codes(line)]
+        return []
 
 
 class Search(ModalScreen[Found | None]):
@@ -89,15 +86,13 @@ class Search(ModalScreen[Found | None]):
         Binding("down", "results", show=False),
     ]
 
-    def __init__(
-        self, stores: Sequence[Aside], titles: dict[tuple[str, str], str], before: str = ""
-    ) -> None:
+    def __init__(self, stores: Sequence[Aside], before: str = "") -> None:
         super().__init__()
         self.sought = before
         """What was looked for last."""
         self._stores = stores
         self._hits = Hits()
-        self._hits.titles, self._hits.several = titles, len(stores) > 1
+        self._hits.several = len(stores) > 1
 
     def compose(self) -> ComposeResult:
         """Words, what was found, what is to be said of it."""
@@ -130,8 +125,7 @@ class Search(ModalScreen[Found | None]):
         found = [each for some in results for each in some]
         found.sort(key=lambda each: -each.hit.score)
         self._hits.show(found, query)
-        many = f"the best {_K}" if len(found) >= _K else count(len(found), "message")
-        self._say("; ".join([many if found else "nothing found", *notes]))
+        self._say("; ".join([count(len(found), "hit") if found else "nothing found", *notes]))
         if found:
             self._hits.focus()
 
@@ -140,13 +134,19 @@ class Search(ModalScreen[Found | None]):
         large = _LARGE if len(self._stores) > 1 else None
         try:
             found = await store.ask(
-                lambda opened: search(opened, self.sought, k=_K, index=index, large=large)
+                lambda opened: search(
+                    opened, self.sought, k=_K, index=index, large=large, near=True
+                )
             )
         except SynmemError as error:
             if len(self._stores) == 1:
                 raise
             notes.append(f"{store.label}: {error}")
             return []
+        if found.near and not found.hits:
+            notes.append(f"near: {', '.join(found.near)}")
+        if found.total is not None and found.total > len(found.hits):
+            notes.append(f"the best of {found.total:,}")
         if found.unreadable:
             notes.append(f"{count(len(found.unreadable), 'record')} cannot be read")
         return [Found(store, hit) for hit in found.hits]

@@ -187,7 +187,7 @@ async def test_words_are_searched_in_all_of_it_and_enter_goes_to_the_message() -
         await pilot.press("slash")
         await shows(pilot, "other words")
         await pilot.press(*"NEEDLE", "enter")
-        await shows(pilot, "1 message", "here is the [needle]", "#101")
+        await shows(pilot, "1 hit", "here is the [needle]", "#101")
         await pilot.press("enter")
         await until(pilot, lambda: app.messages.has_focus and app.messages.current is not None)
         assert app.messages.current and app.messages.current.number == 101
@@ -257,7 +257,7 @@ async def test_everywhere_is_all_stores_in_one_list_each_with_its_name(tmp_path:
         await until(pilot, lambda: not app.listing)
         await shows(pilot, "gone: ")
         await pilot.press("slash", *"first", "enter")
-        await shows(pilot, "1 message")
+        await shows(pilot, "1 hit")
         await pilot.press("enter")
         await shows(pilot, "in the first", "#1")
 
