@@ -42,7 +42,7 @@ def show_hits(session: Session, found: "Results", query: "Query | None", k: int)
 def _head(store: str | None, hit: "Hit", width: int, *, nearness: bool) -> list[str]:
     """Title, store and id, position, role and time; the title above where the line is narrow."""
     title = "" if hit.is_title else render.visible_line(" ".join((hit.title or "").split()))
-    whose = _GAP.join(filter(None, [render.visible_line(store or ""), ""]))
+    whose = render.visible_line(store) + _GAP if store else ""
     name = render.visible_line(hit.conversation_id)
     facts = _facts(hit, nearness=nearness)
     left = width - sum(cells(fact) + len(_GAP) for fact, _ in facts)
