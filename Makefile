@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-real check bench picture completions clean
+.PHONY: demo test test-real check bench picture completions man clean
 
 demo: .venv/installed  ## Make a SynapseKit-style chat database and run the main job on it
 	$(BIN)/python tests/demo.py
@@ -26,6 +26,9 @@ picture: .venv/installed-test  ## Draw the README's picture anew
 
 completions: .venv/installed  ## Write completions/ anew
 	$(BIN)/python -m synmem.cli.completing completions
+
+man: .venv/installed  ## Write man/ anew, from what --help says
+	$(BIN)/python -m synmem.cli.manual.roff man
 
 .venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -14,13 +14,13 @@ _COMMON: Final = {*COMMON, "help"}
 _EXAMPLES: Final = re.compile(r"Examples?:\s*")
 
 
-def page(command: Any, ctx: Any) -> list[Block]:
-    """Usage, text, examples, arguments, its own options, then those of every command."""
+def page(command: Any, ctx: Any, *, common: bool = True) -> list[Block]:
+    """Usage, text, examples, arguments, its own options, then the `common` ones."""
     text, examples = _parted(command.help or "")
     blocks: list[Block] = [Usage([usage_of(command, ctx)]), *map(Text, text)]
     if examples:
         blocks += [Heading("Examples"), Lines(examples)]
-    return [*blocks, *_parameters(command, ctx)]
+    return [*blocks, *_parameters(command, ctx, common=common)]
 
 
 def group_page(group: Any, ctx: Any) -> list[Block]:
@@ -63,18 +63,19 @@ def _examples(paragraph: str) -> list[str]:
     return inspect.cleandoc(_EXAMPLES.sub("", lines, count=1)).splitlines()
 
 
-def _parameters(command: Any, ctx: Any) -> Iterator[Block]:
+def _parameters(command: Any, ctx: Any, *, common: bool) -> Iterator[Block]:
     own: list[tuple[str, str]] = []
-    common: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
     arguments = [each for each in command.params if isinstance(each, TyperArgument)]
     if rows := [(each.metavar or each.name.upper(), each.help or "") for each in arguments]:
         yield Heading("Arguments")
         yield Terms(rows)
     for each in command.get_params(ctx):
         if isinstance(each, TyperOption) and (row := each.get_help_record(ctx)):
-            (common if each.name in _COMMON else own).append(row)
+            (others if each.name in _COMMON else own).append(row)
     if own:
         yield Heading("Options")
         yield Terms(own)
-    yield Heading("Options of every command" if own else "Options")
-    yield Terms(common)
+    if common:
+        yield Heading("Options of every command" if own else "Options")
+        yield Terms(others)

@@ -24,6 +24,7 @@ def exit_codes() -> list[Block]:
                       "each is named on stderr."),
                 ("7", "check: something differs."),
                 ("8", "Refused: it needs --yes or --confirm."),
+                ("129, 143", "Ended by a signal: SIGHUP, SIGTERM."),
                 ("130", "Interrupted (Ctrl-C)."),
                 ("141", "Who reads the output went away (| head): no error."),
             ]
