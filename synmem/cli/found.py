@@ -18,6 +18,7 @@ _INDENT: Final = "  "
 _GAP: Final = "  "
 _NARROW: Final = 60  # columns, below which a title has a line for itself
 _LEAST_ID: Final = 13
+_MANY: Final = 100  # hits, of which nobody reads all
 
 
 def show_hits(session: Session, found: "Results", query: "Query | None", k: int) -> None:
@@ -100,7 +101,9 @@ def _tell_rest(session: Session, found: "Results", k: int) -> None:
     parts = []
     if found.total is not None:
         parts.append(f"{len(found.hits):,} of {found.total:,}")
-        if found.total > k:
+        if found.total > max(2 * k, _MANY):
+            parts.append(f"-k {max(2 * k, _MANY)} for more")
+        elif found.total > k:
             parts.append(f"-k {found.total} for all")
     around = render.visible_line(_command(session, store, hit))
     if cells(" · ".join([*parts, around])) <= prose_width():

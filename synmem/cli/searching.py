@@ -1,9 +1,11 @@
 """What is looked for, in one store or in several."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from synmem.cli import render
 from synmem.cli.damage import name_strays, name_unreadable
 from synmem.cli.progress import Bar
 from synmem.cli.run import Session
@@ -138,10 +140,13 @@ class Sought:
             if large is None or text != unnoticed:  # of many stores it would be said of most
                 session.note(text)
 
+        is_seen = large is None and render.is_terminal(sys.stderr)  # it costs another listing
+        expect = self.bar.expect if is_seen else None
         return await search(
             store, self.query, conversation=self.conversation, k=self.k, rebuild=self.rebuild,
             wanted=self.wanted, near=self.near,
             index=word_file(profile.identity), large=large, note=heard, advance=self.bar.advance,
+            expect=expect,
         )  # fmt: skip
 
     async def _by_meaning(

@@ -171,6 +171,15 @@ def test_a_person_sees_title_place_time_and_how_to_go_on(described: str) -> None
     assert said.startswith("3 of 4 · -k 4 for all")
 
 
+def test_of_very_many_hits_no_more_are_offered_than_anybody_reads(tmp_path: Path) -> None:
+    line = '{"conversation_id": "a", "role": "user", "content": "redis"}\n'
+    (tmp_path / "chat.jsonl").write_text(line * 150)
+    where = ["-p", str(tmp_path / "chat.jsonl")]
+    assert both_of_terminal("search", "redis", *where)[1].startswith("5 of 150 · -k 100 for more")
+    said = both_of_terminal("search", "redis", "-k", "140", *where)[1]
+    assert said.startswith("140 of 150 · -k 150 for all")
+
+
 def test_each_hit_is_marked_for_a_person(described: str) -> None:
     shown = on_terminal("search", "re* pool", "-p", described)
     assert shown.count(b"\x1b[1;31m") == 2

@@ -140,6 +140,7 @@ async def search(
     rebuild: bool = False,
     note: Callable[[str], None] = lambda text: None,
     advance: Callable[[int], object] = lambda count: None,
+    expect: Callable[[int], object] | None = None,
 ) -> Found:
     """The k best messages for the words, beginn* and "quoted phrases" of a text, of those that are
     `wanted`; and among them titles.
@@ -147,8 +148,9 @@ async def search(
     `index` is the file of the store's index, made where the store has `large` messages or more
     (without it, LARGE, or WHOLE_LARGE); `rebuild` makes it anew. What was changed since in the
     middle of a conversation is noticed where the store tells of it (`SupportsChanges`); where not,
-    `note` hears so. `advance` hears how many messages were taken into the index. `near`: where
-    nothing is found, words of the store are looked for that are near.
+    `note` hears so. `advance` hears how many messages were taken into the index, `expect`
+    before an index is made how many there are, where all are counted. `near`: where nothing is
+    found, words of the store are looked for that are near.
     UsageError where there is nothing to look for, ConversationNotFound for one that is not there.
     """
     asked = _Asked(Query(text), conversation, k, wanted or Wanted(), near)
@@ -158,7 +160,7 @@ async def search(
     if index is not None and rebuild:
         with index_file.failing():
             forget(index)
-    if index is not None and k <= _REREAD and await _is_worth_it(store, ids, index, large):
+    if index is not None and k <= _REREAD and await _is_worth_it(store, ids, index, large, expect):
         try:
             return await _indexed(store, asked, index, note, advance)
         except Unusable as error:
@@ -167,23 +169,26 @@ async def search(
 
 
 async def _is_worth_it(
-    store: Store, ids: Sequence[str] | None, index: Path, large: int | None
+    store: Store,
+    ids: Sequence[str] | None,
+    index: Path,
+    large: int | None,
+    expect: Callable[[int], object] | None,
 ) -> bool:
     """Whether the store has an index, or is large enough for one."""
     if index.exists():
         return True
     if large is None:
         large = WHOLE_LARGE if isinstance(store, SupportsBranches) else LARGE
-    return await _is_large(store, ids, large)
-
-
-async def _is_large(store: Store, ids: Sequence[str] | None, large: int) -> bool:
-    total = 0
+    total, is_counted = 0, expect is not None
     async for page in store.conversations(ids, details=True):
         # A store that cannot count cheaply is taken for a large one once it has some size.
         total += sum(20 if info.messages is None else info.messages for info in page)
-        if total >= large:
+        is_counted = is_counted and all(info.messages is not None for info in page)
+        if total >= large and not is_counted:
             return True
+    if expect is not None and is_counted and total >= large:
+        expect(total)
     return total >= large
 
 

@@ -87,6 +87,15 @@ def test_a_small_store_gets_no_index(tmp_path: Path) -> None:
     assert not file.exists()
 
 
+def test_before_an_index_is_made_it_is_told_how_many_messages_there_are(tmp_path: Path) -> None:
+    store, file, told = store_of(a=["x"] * 30, b=["x"]), tmp_path / "i.db", list[int]()
+    found(store, "x", index=file, large=32, expect=told.append)
+    assert told == []
+    for _ in range(2):
+        found(store, "x", index=file, large=10, expect=told.append)
+    assert told == [31]
+
+
 def test_the_index_is_private(tmp_path: Path) -> None:
     file = tmp_path / "i.db"
     assert found(store_of(a=["redis"]), "redis", index=file, large=0).indexed
