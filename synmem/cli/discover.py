@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from synmem.cli.finding import Find
     from synmem.operations.discovering.look import Seen, Spot
 
-_COLUMNS = ("Store", "Layout", "Conversations", "Messages", "Size", "Last used")
-
 
 FoldersArgument = Annotated[
     list[str] | None,
@@ -185,8 +183,7 @@ def _print(
         every = [_as_dict(*each) for each in found]
         render.json_line([a | b for a, b in zip(every, named, strict=True)])
     elif render.is_terminal():
-        if found:
-            _table([_cells(*each) for each in found])
+        _table(found)
     else:
         for each in found:
             data = _as_dict(*each)
@@ -195,18 +192,37 @@ def _print(
                 render.fields(*("" if value is None else str(value) for value in data.values()))
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> None:
+def _table(found: "Sequence[tuple[Find, Seen]]") -> None:
     """As many columns as the terminal has room for; the name and the numbers stay."""
-    import shutil
+    from synmem.cli.screen.styles import BAD, DIM
+    from synmem.cli.screen.tables import Column, show_table
 
-    left = shutil.get_terminal_size().columns
-    kept = [*range(len(_COLUMNS))]
-    for column in (1, 5, 4):  # layout, last use, size
-        width = sum(max(len(row[i]) for row in (_COLUMNS, *rows)) + 2 for i in kept) - 2
-        kept = [i for i in kept if i != column] if width > left else kept
-    lines = [tuple(row[i] for i in kept) for row in (_COLUMNS, *rows)]
-    right = [at for at, i in enumerate(kept) if i in (2, 3, 4)]
-    render.table(lines[0], lines[1:], right=right)
+    columns = [
+        Column("store", least=20, middle=True),
+        Column("layout", least=12, goes=5, style=DIM),
+        Column("conversations", right=True),
+        Column("messages", right=True, goes=1),
+        Column("size", right=True, goes=4),
+        Column("last used", goes=3, style=DIM),
+        Column("path", least=20, middle=True, goes=6, style=DIM),
+    ]
+    places = _places(found)
+    rows = [(*_cells(*each), where) for each, where in zip(found, places, strict=True)]
+    broken = [{2: BAD} if seen.total is None else {} for _, seen in found]
+    show_table(columns, rows, styles=broken)
+
+
+def _places(found: "Sequence[tuple[Find, Seen]]") -> list[str]:
+    """Where each is, if its name does not say it; below the home folder from ~ on."""
+    home = str(Path.home())
+    places = []
+    for find, _ in found:
+        name, path = find.profile.name, str(find.profile.file)
+        if str(Path(name.partition("?")[0]).absolute()) == str(Path(path).absolute()):
+            path = ""
+        below = path.startswith(f"{home}/")
+        places.append(f"~{path.removeprefix(home)}" if below else path)
+    return places
 
 
 def _as_dict(find: "Find", seen: "Seen") -> dict[str, Any]:
@@ -244,14 +260,14 @@ def _last_use(seen: "Seen") -> "datetime | None":
 
 
 def _cells(find: "Find", seen: "Seen") -> tuple[str, ...]:
-    from synmem.cli.times import shown
+    from synmem.cli.times import ago
 
     data = _as_dict(find, seen)
     counts = (data["conversations"], data["messages"])
     counted = ["" if number is None else f"{number:,}" for number in counts]
     if seen.total is None:
         counted[0] = "unreadable"
-    last = shown(_last_use(seen))[:16]
+    last = ago(_last_use(seen))
     return (data["store"], data["layout"] or "", *counted, size(data["bytes"]), last)
 
 

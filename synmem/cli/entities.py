@@ -10,6 +10,8 @@ from synmem.cli.run import PARTLY, Session, command
 from synmem.errors import AccessDenied, Unsupported, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from synmem.operations.deriving.entities import Known
     from synmem.profiles import Profile
 
@@ -97,12 +99,29 @@ def _print(session: Session, known: "Known") -> None:
     elif not rows:
         session.note("no entities")
     elif render.is_terminal():
-        render.table(("Entity", "Description"), rows)
+        _draw(rows)
     else:
         for name, said in rows:
             render.line(f"{_one_line(name)}: {_one_line(said)}")
     for record in known.unreadable:
         render.note(f"message {record.position} cannot be read: {record.reason}")
+
+
+def _draw(rows: "Sequence[tuple[str, str]]") -> None:
+    """Each with what is known of it below, wrapped."""
+    from synmem.cli.screen.columns import prose_width, wrapped
+    from synmem.cli.screen.styles import STRONG, painted
+
+    width = prose_width()
+    with render.paged() as out:
+        for name, said in rows:
+            head = [
+                painted(line, STRONG)
+                for line in wrapped(render.visible_line(_one_line(name)), width)
+            ]
+            below = wrapped(render.visible_line(_one_line(said)), width - 2)
+            lines = [*head, *(f"  {line}" for line in below), ""]
+            out("\n".join(lines).encode("utf-8", "backslashreplace"))
 
 
 def _one_line(text: str) -> str:

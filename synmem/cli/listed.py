@@ -52,13 +52,9 @@ async def draw(session: Session, listed: Listed, *, long: bool) -> None:
 
 def _next(session: Session) -> str:
     """What shows one of them."""
-    import shlex
-
-    from synmem.masking import mask
-
-    store = [shlex.quote(mask(session.profile))] if session.typed and session.profile else []
-    store = ["STORE"] if session.everywhere or len(session.targets) > 1 else store
-    return " ".join(["synmem show", *store, "ID"])
+    if session.everywhere or len(session.targets) > 1:
+        return "synmem show STORE ID"
+    return session.typing("show", "ID")
 
 
 async def _glances(

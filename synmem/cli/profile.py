@@ -1,6 +1,6 @@
 """`synmem profile`: the connection profiles of config.toml."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,23 +93,34 @@ def _show_rows(session: Session, rows: list[dict[str, Any]]) -> None:
         for row in rows:
             render.line(row["name"])
     else:
-        cells = [
-            (row["name"], row.get("backend", "?"), row.get("where", ""), _marks(row))
-            for row in rows
-        ]
-        _columns(("PROFILE", "BACKEND", "WHERE", ""), cells)
+        _table(rows)
 
 
-def _marks(row: Mapping[str, Any]) -> str:
-    return ", ".join(word for word in ("default", "protected", "error") if row.get(word))
+def _table(rows: Sequence[Mapping[str, Any]]) -> None:
+    from synmem.cli.screen.styles import BAD, DIM, STRONG
+    from synmem.cli.screen.tables import Column, show_table
 
-
-def _columns(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    lines = [titles, *(tuple(render.visible_line(cell) for cell in row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
-    for line in lines:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        render.line("  ".join(padded).rstrip())
+    columns = [
+        Column(""),
+        Column("profile", least=10, middle=True),
+        Column("backend", goes=2, style=DIM),
+        Column("where", least=20, middle=True),
+        Column("protected", goes=1, style=DIM),
+    ]
+    cells = [
+        (
+            "*" if row.get("default") else "",
+            row["name"],
+            row.get("backend", ""),
+            row.get("where") or f"broken: {row.get('error', '')}",
+            "protected" if row.get("protected") else "",
+        )
+        for row in rows
+    ]
+    styles = [
+        {1: STRONG} if row.get("default") else {3: BAD} if "error" in row else {} for row in rows
+    ]
+    show_table(columns, cells, styles=styles)
 
 
 @app.command("show", cls=Command)
@@ -137,10 +148,33 @@ async def show(session: Session, name: MaybeNameArgument = None) -> None:
         data = _row(profile, default)
         render.json_line({**data, "settings": settings, "origins": origins})
         return
+    shown = {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in settings.items()
+    }
+    if render.is_terminal():
+        _draw([(key, value, f"({origins[key]})") for key, value in shown.items()])
+        return
     width = max(map(len, settings))
-    for key, value in settings.items():
-        shown = str(value).lower() if isinstance(value, bool) else str(value)
-        render.line(f"{key.ljust(width)}  {shown}  ({origins[key]})")
+    for key, value in shown.items():
+        render.line(f"{key.ljust(width)}  {value}  ({origins[key]})")
+
+
+def _draw(rows: Sequence[tuple[str, str, str]]) -> None:
+    """Keys and their values, aligned; a value that is long goes on below itself, whole."""
+    from synmem.cli.screen.columns import cells, folded, prose_width
+    from synmem.cli.screen.styles import DIM, painted
+
+    wide = max(len(key) for key, _, _ in rows)
+    room = prose_width() - wide - 2
+    for key, value, beside in rows:
+        first, *more = folded(render.visible_line(value), room)
+        fits = not more and cells(first) + 2 + cells(beside) <= room
+        lines = [first + (f"  {painted(beside, DIM)}" if beside and fits else ""), *more]
+        lines += [painted(beside, DIM)] if beside and not fits else []
+        for number, text in enumerate(lines):
+            head = painted(key.ljust(wide), DIM) if number == 0 else " " * wide
+            render.write(f"{head}  {text}\n".encode("utf-8", "backslashreplace"))
 
 
 @app.command("test", cls=Command)
@@ -180,8 +214,13 @@ async def test(session: Session, name: MaybeNameArgument = None) -> int | None:
     else:
         counted = f"{count:,} conversation{'' if count == 1 else 's'}"
         counted = counted if complete else f"more than {counted}"
-        also = "" if remark is None else f", {remark}"
-        render.line(f"ok: {profile.name} ({profile.backend}), {counted}, {where}{also}")
+        if render.is_terminal():
+            found = {"ok": profile.name, "backend": profile.backend, "where": where}
+            found |= {"holds": counted} | ({"remark": remark} if remark is not None else {})
+            _draw([(key, value, "") for key, value in found.items()])
+        else:
+            also = "" if remark is None else f", {remark}"
+            render.line(f"ok: {profile.name} ({profile.backend}), {counted}, {where}{also}")
     for each in unreadable:
         render.note(f"unreadable: {render.visible_line(each)}")
     return PARTLY if unreadable or strays else None

@@ -8,6 +8,7 @@ from synmem.cli.damage import name_strays, name_unreadable
 from synmem.cli.options import StoreArgument
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.several import Sources, sources_of
+from synmem.cli.words import place
 from synmem.errors import StoreNotFound
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from synmem.operations.stats import Stats
     from synmem.profiles import Profile
 
+_ONLY_JSON = ("months", "largest")
 _NUMBERS = ("conversations", "messages", "characters", "estimated_tokens")
 
 
@@ -37,8 +39,9 @@ async def stats(session: Session, store: StoreArgument = None) -> int | None:
     or parts, names and tool calls. The indexes that `search` keeps of a store are named, with their
     sizes.
 
-    In a pipe a line for each number, a tab between its name and its value; of several stores, each
-    line says first whose it is.
+    On a terminal roles are drawn as bars and months as sparks, and the largest conversations are
+    named. In a pipe a line for each number, a tab between its name and its value; of several
+    stores, each line says first whose it is.
 
     \b
     synmem stats chat.db
@@ -53,7 +56,7 @@ async def stats(session: Session, store: StoreArgument = None) -> int | None:
     if session.json:
         render.json_line(data)
     elif render.is_terminal():
-        _table(data)
+        _draw(counted)
     else:
         for row in _flat(data):
             render.fields(*row)
@@ -77,14 +80,20 @@ async def _of_several(session: Session, several: Sources) -> int | None:
 
 
 async def _counted(session: Session, profile: "Profile") -> _Counted:
+    from synmem.cli.progress import progress
     from synmem.operations.derived import indexes_of
     from synmem.operations.stats import Stats, stats
+    from synmem.store import SupportsTotal
 
     name, total, strays = profile.where, Stats(), False
     try:
         async with session.open_profile(profile) as store:
             await session.tell_others(store)
-            name, total = store.name, await stats(store)
+            name = store.name
+            with progress(f"Counting {place(name)}", quiet=session.quiet) as bar:
+                if bar.watched and isinstance(store, SupportsTotal):
+                    bar.expect(await store.total())
+                total = await stats(store, bar.advance)
             strays = await name_strays(store, quiet=session.quiet)
     except StoreNotFound:
         if not session.nothing_yet(profile):
@@ -110,6 +119,11 @@ def _as_dict(counted: _Counted) -> "JSONObject":
             {"kind": each.kind, "path": str(each.path), "bytes": each.bytes}
             for each in counted.indexes
         ],
+        "months": total.by_month(),
+        "largest": [
+            {"conversation_id": each.conversation, "title": each.title, "messages": each.messages}
+            for each in total.largest
+        ],
     }
 
 
@@ -121,40 +135,39 @@ def _flat(data: "JSONObject") -> list[tuple[str, str]]:
             rows += [(f"messages {role}", str(count)) for role, count in value.items()]
         elif key == "indexes":
             rows += [(f"index of {each['kind']}", str(each["bytes"])) for each in value]
-        else:
+        elif key not in _ONLY_JSON:
             rows.append((key, "" if value is None else str(value)))
     return rows
 
 
-def _table(data: "JSONObject") -> None:
-    from synmem.cli.words import size
+def _draw(counted: _Counted) -> None:
+    from synmem.cli.screen.numbers import numbers
 
-    rows = [
-        (
-            render.visible_line(key.replace("_", " ")),
-            f"{int(value):,}" if value.isdecimal() else render.visible_line(value),
-        )
-        for key, value in _flat({**data, "indexes": []})
-    ]
-    rows += [
-        (f"index of {each['kind']}", f"{size(each['bytes'])}, {render.visible_line(each['path'])}")
-        for each in data["indexes"]
-    ]
-    width = max(len(key) for key, _ in rows)
-    for key, value in rows:
-        render.line(f"{render.visible_line(key).ljust(width)}  {render.visible_line(value)}")
+    lines = numbers(counted.name, counted.total, counted.indexes)
+    render.write("\n".join([*lines, ""]).encode("utf-8", "backslashreplace"))
 
 
 def _compared(rows: "Sequence[JSONObject]") -> None:
     """A row for each of several stores, and one for all."""
+    from synmem.cli.screen.styles import DIM
+    from synmem.cli.screen.tables import Column, show_table
+
     if not rows:
         return
     total: JSONObject = {key: sum(row[key] for row in rows) for key in _NUMBERS}
     total["first_at"] = min((row["first_at"] for row in rows if row["first_at"]), default=None)
     total["last_at"] = max((row["last_at"] for row in rows if row["last_at"]), default=None)
-    cells = [_cells(row["store"], row) for row in rows]
-    titles = ["store", "conversations", "messages", "characters", "tokens", "first", "last"]
-    render.table(titles, [*cells, _cells("all", total)], right=[1, 2, 3, 4])
+    cells = [*(_cells(row["store"], row) for row in rows), _cells("all", total)]
+    columns = [
+        Column("store", least=12, middle=True),
+        Column("conversations", right=True, goes=1),
+        Column("messages", right=True),
+        Column("characters", right=True, goes=5),
+        Column("tokens", right=True, goes=4),
+        Column("first", goes=3, style=DIM),
+        Column("last", goes=2, style=DIM),
+    ]
+    show_table(columns, cells)
 
 
 def _cells(name: str, data: "JSONObject") -> list[str]:

@@ -213,14 +213,22 @@ def _print(
             ]
         )
         return
+    fitted = _fitted if render.is_terminal() else str
     first = True
     for each in summaries:
         if each.text is None:
             continue
         if len(summaries) > 1:
             render.line(("" if first else "\n") + f"# {each.conversation}\n")
-        render.line(each.text)
+        render.line(fitted(each.text))
         first = False
+
+
+def _fitted(text: str) -> str:
+    """Wrapped at words, as a person reads it."""
+    from synmem.cli.screen.columns import prose_width, wrapped
+
+    return "\n".join(wrapped(render.visible(text), prose_width()))
 
 
 def _tell(session: Session, summary: "Summary", *, replaced: bool) -> None:

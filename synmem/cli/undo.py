@@ -232,19 +232,25 @@ def _list(session: Session) -> int | None:
 def _table(rows: "Sequence[tuple[Manifest, bool]]", wrong: "Mapping[str, Damaged]") -> None:
     from datetime import datetime
 
-    from synmem.cli.times import shown
+    from synmem.cli.screen.styles import BAD, DIM
+    from synmem.cli.screen.tables import Column, show_table
+    from synmem.cli.times import ago
 
+    columns = [
+        Column("backup"), Column("when", goes=2, style=DIM),
+        Column("command", least=8, goes=3), Column("store", least=12, middle=True),
+        Column("conversations", right=True, goes=1), Column("messages", right=True, goes=4),
+        Column("state", style=DIM),
+    ]  # fmt: skip
     cells = [
         [
-            manifest.id, shown(datetime.fromisoformat(manifest.at)), manifest.origin.command,
+            manifest.id, ago(datetime.fromisoformat(manifest.at)), manifest.origin.command,
             manifest.origin.target, f"{manifest.conversations:,}", f"{manifest.messages:,}",
             "damaged" if manifest.id in wrong else "undone" if undone else "",
         ]
         for manifest, undone in rows
     ]  # fmt: skip
-    if cells:
-        columns = ["backup", "when", "command", "store", "conversations", "messages", ""]
-        render.table(columns, cells, right=[4, 5])
+    show_table(columns, cells, styles=[{6: BAD} if row[6] == "damaged" else {} for row in cells])
 
 
 def _described(manifest: "Manifest", undone: bool) -> dict[str, object]:

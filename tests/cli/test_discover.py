@@ -75,16 +75,26 @@ def test_in_a_pipe_a_line_has_tabs(home: Path) -> None:
 
 
 def test_on_a_terminal_it_is_a_table(home: Path) -> None:
-    code, shown = on_terminal("discover", "-q", NO_COLOR="1")
+    code, shown = on_terminal("discover", "-q", NO_COLOR="1", columns=120)
     head, *rows = shown.splitlines()
     assert code == 0
-    assert head.split() == ["Store", "Layout", "Conversations", "Messages", "Size", "Last", "used"]
+    assert any(row.split()[-1].startswith("~/") for row in rows)
+    assert head.split() == [
+        "store",
+        "layout",
+        "conversations",
+        "messages",
+        "size",
+        "last",
+        "used",
+        "path",
+    ]
     assert [row.split()[0] for row in rows[:3]] == ["llm", "mem0", "open-webui"]
     assert " kB " in rows[0]
 
 
 def test_where_a_terminal_is_narrow_columns_go(home: Path) -> None:
-    head = ["Store", "Conversations", "Messages", "Size"]
+    head = ["store", "conversations", "messages", "last", "used"]
     code, shown = on_terminal("discover", "-q", NO_COLOR="1", COLUMNS="50")
     assert (code, shown.splitlines()[0].split()) == (0, head)
     assert all(len(line) <= 50 for line in shown.splitlines())

@@ -16,6 +16,7 @@ from synmem.backends import open_store
 from synmem.cli.app import app
 from synmem.messages import Conversation, Message
 from synmem.store import Part
+from tests.cli.processes import in_pipe, on_terminal
 from tests.nobody import as_nobody
 
 
@@ -328,14 +329,38 @@ def test_list_prints_names_in_a_pipe_and_objects_as_json() -> None:
     ]
 
 
-def test_list_shows_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_shows_a_table_on_a_terminal() -> None:
     configure(COMMENTED + '[profiles."a\\u001b[2Jb"]\nbackend = "memory"\n')
-    monkeypatch.setattr("synmem.cli.render.is_terminal", lambda stream=None: True)
-    lines = run("list").stdout.splitlines()
-    assert lines[0].split() == ["PROFILE", "BACKEND", "WHERE"]
-    assert lines[1].split() == ["local", "sqlite", "~/chat.db", "default"]
-    assert lines[2].split()[-1] == "protected"
-    assert lines[3].startswith("a^[[2Jb")
+    for columns in (50, 80, 200):
+        code, shown = on_terminal("profile", "list", columns=columns, NO_COLOR="1")
+        lines = shown.splitlines()
+        assert code == 0
+        assert all(len(line) <= columns for line in lines)
+        assert [lines[0].split()[0], lines[0].split()[-1]] == ["profile", "protected"]
+        assert lines[1].startswith("*  local ")
+        assert "~/chat.db" in lines[1]
+        assert lines[2].split()[-1] == "protected"
+        assert lines[3].startswith("   a^[[2Jb")
+
+
+def test_show_and_test_align_their_keys_on_a_terminal(tmp_path: Path) -> None:
+    long = "application_name=" + "x" * 200
+    configure(f'[profiles.far]\nbackend = "postgres"\ndsn = "postgresql://a:secret@h/d?{long}"\n')
+    code, shown = on_terminal("profile", "show", "far", columns=60, NO_COLOR="1")
+    lines = shown.splitlines()
+    assert code == 0
+    assert all(len(line) <= 60 for line in lines)
+    assert {line[:11].strip() for line in lines} == {"backend", "dsn", "protected", ""}
+    assert long in "".join(line[11:] for line in lines)
+    assert "secret" not in shown
+    run("add", "near", str(tmp_path / "chat.db"))
+    assert in_pipe("add", "-p", "near", "c", "x").returncode == 0
+    code, shown = on_terminal("profile", "test", "near", columns=200, NO_COLOR="1")
+    rows = [line.split(maxsplit=1) for line in shown.splitlines()]
+    assert rows == [
+        ["ok", "near"], ["backend", "sqlite"], ["where", str(tmp_path / "chat.db")],
+        ["holds", "1 conversation"],
+    ]  # fmt: skip
 
 
 def test_list_names_a_profile_that_is_broken_and_goes_on() -> None:

@@ -270,7 +270,7 @@ def test_stats_name_the_indexes_and_search_forgets_them(
     assert index["kind"] == "words"
     assert index["bytes"] == Path(index["path"]).stat().st_size
     assert f"index of words\t{index['bytes']}" in done("stats", "-p", first).splitlines()
-    assert "index of words" in on_terminal("stats", "-p", first)[1]
+    assert "  words  " in on_terminal("stats", "-p", first)[1]
     gone = run("search", "--forget", "-p", first, "-p", second)
     assert (gone.exit_code, gone.stdout) == (0, "")
     assert index["path"] in gone.stderr

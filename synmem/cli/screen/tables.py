@@ -4,7 +4,7 @@ breaks."""
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from synmem.cli.render import visible_line
+from synmem.cli.render import paged, visible_line
 from synmem.cli.screen.columns import cells, cut, cut_middle, padded, terminal_width
 from synmem.cli.screen.styles import DIM, painted
 
@@ -78,6 +78,29 @@ class Table:
             text = text if is_last else padded(text, width, right=column.right)
             shown.append(painted(text, column.style))
         return _GAP.join(shown).rstrip()
+
+
+def show_table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    *,
+    styles: Sequence[Mapping[int, str]] = (),
+) -> None:
+    """A table on the terminal, through the pager, fitted to its rows; nothing where there are none.
+
+    Columns in which nothing stands are left out. `styles`, where they are told, are for each row.
+    """
+    if not rows:
+        return
+    used = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    rows = [[row[i] for i in used] for row in rows]
+    table = Table([columns[i] for i in used], rows)
+    lines = [table.head()]
+    for number, row in enumerate(rows):
+        its = styles[number] if styles else {}
+        lines.append(table.row(row, {at: its[i] for at, i in enumerate(used) if i in its}))
+    with paged() as out:
+        out("\n".join([*lines, ""]).encode("utf-8", "backslashreplace"))
 
 
 def _kept(columns: Sequence[Column], wanted: Sequence[int], width: int) -> list[int]:
