@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from synmem.cli import render
-from synmem.cli.screen.columns import cells, wrapped
+from synmem.cli.screen.columns import cells, cut, wrapped
 from synmem.cli.screen.styles import MATCH, painted
 
 if TYPE_CHECKING:
     from synmem.operations.searching.words import Query, Span
 
 _LINES: Final = 3
+_MOST_LINES: Final = 5
 _WINDOWS: Final = 3  # pieces of a text, of which each says less
 _NUDGE: Final = 15  # characters in which a window's edge looks for a space
 _SAMPLE: Final = 200
@@ -32,7 +33,10 @@ def snippet(text: str, query: "Query | None", width: int) -> list[str]:
     pieces = [_piece(text, window, marks) for window in windows]
     before = "…" if windows[0][0] and text[: windows[0][0]].strip() else ""
     after = "…" if text[windows[-1][1] :].strip() else ""
-    return wrapped(before + " … ".join(pieces) + after, width)
+    lines = wrapped(before + " … ".join(pieces) + after, width)
+    if len(lines) > _MOST_LINES:  # long words leave much of a line empty
+        lines = [*lines[: _MOST_LINES - 1], cut(lines[_MOST_LINES - 1] + "…", width)]
+    return lines
 
 
 def _marks(text: str, query: "Query") -> "list[Span]":

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from synmem.operations.derived import forget, meaning_file
 from synmem.operations.searching import meaning_index
 from synmem.operations.searching.recall import Meanings
 from synmem.operations.searching.search import Found, search
+from synmem.operations.searching.wanted import Wanted
 from synmem.store import Part, Store, once
 from synmem.vectors import WordLlama
 from synmem.vectors.embedding import EMBEDDED
@@ -78,6 +80,43 @@ def contents(result: Found) -> list[str]:
 
 
 # --- what is found --------------------------------------------------------------------------
+
+
+def at(day: int) -> datetime:
+    return datetime(2026, 1, day, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("roles", [(), ("user",), ("assistant", "\udc80")])
+@pytest.mark.parametrize("since", [None, at(2)])
+@pytest.mark.parametrize("until", [None, at(3)])
+def test_of_roles_and_times_the_nearest_are_those_of_all_that_are_wanted(
+    roles: tuple[str, ...], since: datetime | None, until: datetime | None, tmp_path: Path
+) -> None:
+    store = InMemoryStore(page_size=2)
+    talk = [
+        Message(role, f"{text} {day}", created_at=None if day is None else at(day))
+        for role in ("user", "assistant", "\udc80")
+        for day in (1, 2, 3, None)
+        for text in ("the cat", "a long journey " * 200)
+    ]
+    parts = [Part(Conversation("a", title="T"), talk), Part(Conversation("b"), talk[:5])]
+    asyncio.run(store.append(parts))
+    every = found(store, "animal", k=99).hits
+    wanted = [
+        hit for hit in every
+        if hit.role in (roles or (hit.role,))
+        and ((since is None and until is None) or hit.created_at is not None)
+        and (since is None or (hit.created_at or at(1)) >= since)
+        and (until is None or (hit.created_at or at(9)) < until)
+    ]  # fmt: skip
+    for _ in range(2):  # indexed now, and before
+        result = found(store, "animal", tmp_path / "i.db", k=7, wanted=Wanted(roles, since, until))
+        assert result.hits == wanted[:7]
+        assert {hit.title for hit in result.hits if hit.conversation_id == "a"} <= {"T"}
+        by_time = since is not None or until is not None
+        untimed = [h for h in every if h.created_at is None and h.role in (roles or (h.role,))]
+        assert result.untimed == (len(untimed) if by_time else 0)
+
 
 TALK = {
     "trip": [
