@@ -1,5 +1,6 @@
 """`synmem context`: what would be sent to a model."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -186,7 +187,7 @@ def _print(context: "Context", form: str) -> None:
     if form == "text":
         render.line(as_text(context))
     else:
-        render.json_line(as_openai(context) if form == "openai" else as_anthropic(context))
+        render.json_indented(as_openai(context) if form == "openai" else as_anthropic(context))
 
 
 def _explain(context: "Context", form: str | None, *, exact: bool) -> None:
@@ -194,6 +195,13 @@ def _explain(context: "Context", form: str | None, *, exact: bool) -> None:
         from synmem.strategies.sending import from_user_on
 
         context = from_user_on(context)
+    if render.is_terminal(sys.stderr):
+        from synmem.cli.screen.decisions import decision_lines
+
+        lines = decision_lines(context.decisions, whole=context.whole)
+        render.note_drawn("\n".join(lines))
+        render.note(f"{'' if exact else 'about '}{context.tokens:,.0f} tokens")
+        return
     if not context.whole:
         render.note("     older messages are not read")
     for each in context.decisions:

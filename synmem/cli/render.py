@@ -219,9 +219,9 @@ def _width(text: str) -> int:
     """How many columns of a terminal the text takes."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len
+    from synmem.cli.screen.columns import cells
 
-    return cell_len(text)
+    return cells(text)
 
 
 def line(text: str) -> None:
@@ -245,6 +245,17 @@ def json_line(value: Any) -> None:
     write_json(dump_json(value) + b"\n")
 
 
+def json_indented(value: Any) -> None:
+    """As `json_line`; on a terminal over several lines, as a person reads it: the same value."""
+    if not is_terminal():
+        json_line(value)
+        return
+    import json
+
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    write_json(text.encode("utf-8", "surrogatepass") + b"\n")
+
+
 def write_json(data: bytes) -> None:
     """JSON to stdout, as it is; on a terminal hidden characters as escapes: the same value."""
     write(json_for_terminal(data) if is_terminal() else data)
@@ -265,6 +276,11 @@ def _escaped(match: re.Match[str]) -> str:
 def note(text: str) -> None:
     """A line to stderr, for the person; where stderr takes none (a full disk), the work goes on."""
     _to_stderr(visible(text).encode("utf-8", "backslashreplace").decode() + "\n")
+
+
+def note_drawn(text: str) -> None:
+    """Lines to stderr that were made for a terminal: what they show passed the gate."""
+    _to_stderr(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
 def _to_stderr(text: str) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
+from wcwidth import width
 
 from synmem.cli.app import app
+from tests.cli.processes import in_pipe, on_terminal
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -144,3 +146,40 @@ def test_a_summary_is_used_until_it_is_stale(chat: str) -> None:
     _, out, err = run("c", "-p", chat)
     assert json.loads(out)[0]["content"] == "message 03 4567890"
     assert "stale" in err
+
+
+def test_on_a_terminal_json_has_lines_of_its_own_and_is_the_same_value(tmp_path: Path) -> None:
+    file = tmp_path / "chat.jsonl"
+    said = {"role": "user", "content": "a\x1b[2J\n\u202e日本 \x7f"}
+    file.write_text(json.dumps({"conversation_id": "c", **said}) + "\n")
+    for more in ([], ["--json"], ["-f", "anthropic"]):
+        code, shown = on_terminal("context", "c", "-p", str(file), *more)
+        piped = in_pipe("context", "c", "-p", str(file), *more).stdout
+        assert code == 0
+        assert json.loads(shown) == json.loads(piped)
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+        assert len(shown.splitlines()) > 4
+        assert piped.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("columns", [40, 50, 80, 110, 200])
+def test_what_explain_says_fits_the_terminal(tmp_path: Path, columns: int) -> None:
+    file = tmp_path / "chat.jsonl"
+    roles = ["user", "assistant", "odd\x1b[2J 日本 role of a long name", "tool"]
+    file.write_text(
+        "".join(
+            json.dumps({"conversation_id": "c", "role": role, "content": "x" * 90 * number}) + "\n"
+            for number, role in enumerate(roles, 1)
+        )
+    )
+    told = ["context", "c", "-p", str(file), "-f", "text", "--explain", "--max-tokens", "200"]
+    code, shown = on_terminal(*told, columns=columns, NO_COLOR="1")
+    lines = shown.splitlines()
+    head = next(number for number, line in enumerate(lines) if line.split()[:2] == ["at", "what"])
+    assert code == 0
+    assert all(width(line) <= min(columns, 100) for line in lines[head:-1])
+    assert [line.split()[:2] for line in lines[head + 1 : -1]][-1] == ["in", "-1"]
+    assert "out" in {line.split()[0] for line in lines[head + 1 : -1]}
+    assert ("█" in shown) == (columns >= 80)
+    assert "\x1b[2J" not in shown
