@@ -108,6 +108,7 @@ RUNS = [
     Run("profile-add", "profile add work work.db --json"),
     Run("profile-use", "profile use work --json"),
     Run("profile-remove", "profile remove work --json"),
+    Run("error-usage", "clear -p chat.db --json", 2),
     Run("error", "show nobody -p chat.db --json", 3),
 ]
 
