@@ -16,6 +16,7 @@ SynmemError
 │   ├── StoreNotFound     the file or table that was named is not there (exit 3)
 │   │   └── Emptied       the folder is there, and no conversation in it (any more)
 │   ├── ConversationNotFound  (exit 3)
+│   ├── MessageNotFound   the conversation has not so many messages (exit 3)
 │   ├── CorruptData       the store itself cannot be read as what it should be
 │   │   └── UnknownLayout what lies there is of no layout that is known, or not of the one named
 │   ├── Rejected          this store cannot hold those messages
@@ -131,6 +132,12 @@ class ConversationNotFound(StoreError):
             f"no conversation {conversation!r} in {store}",
             hint="`synmem ls` lists the conversations",
         )
+
+
+class MessageNotFound(StoreError):
+    """The conversation is there, and has not so many messages."""
+
+    kind = "not_found"
 
 
 class CorruptData(StoreError):

@@ -196,7 +196,7 @@ def test_no_id_that_is_completed_wakes_the_history(here: Path, typed: str, line:
             shown = read(terminal, b"done")
             assert b"event not found" not in shown
             assert b"touch pwned" not in shown
-            assert b"\nx\r" in shown
+            assert b"\n  x\r" in shown
     finally:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)

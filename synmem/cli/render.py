@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from synmem.errors import SynmemError
 from synmem.hidden import UNSAFE
@@ -109,39 +109,89 @@ def _naming_stdout() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def paged(wanted: bool = True) -> Iterator[Callable[[bytes], object]]:
+def paged(wanted: bool = True, *, start: str = "") -> Iterator[Callable[[bytes], object]]:
     """A `write` that goes through the person's pager, on a terminal; else it is `write`.
 
     As git does it: PAGER (none where it is empty or `cat`), `less` without, and LESS=FRX where
-    LESS is not set: what fits on the screen is just printed. Leaving the pager ends the command
-    quietly.
+    LESS is not set: what fits on the screen is just printed. `less` opens at `start` (+G, its end)
+    where it is the pager. Leaving the pager ends the command quietly.
     """
     pager = _pager() if wanted and is_terminal() and not is_dumb() else None
     if pager is None:
         yield write
         return
-    import subprocess
-
-    sys.stdout.flush()
-    environment = {"LESS": "FRX", "LV": "-c", **os.environ}
-    if "LESS" in os.environ:  # the person's own options, which may lack the one for colours
-        environment["LESS"] = f"-R {environment['LESS']}"
-    process = subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=environment)
-    assert process.stdin is not None
-    pipe = process.stdin
-
-    def shown(data: bytes) -> None:
-        pipe.write(data)
-        pipe.flush()  # what comes next may take its time
-
+    process = _Pager(pager, start if _LESS.fullmatch(pager) else "")
     try:
-        yield shown
+        yield process.write
     except BrokenPipeError:
         pass  # the person has seen enough
     finally:
-        _leave(process)
-    if process.returncode in (126, 127):  # how the shell says that there is no such program
+        process.leave()
+    if process.exit_code in (126, 127):  # how the shell says that there is no such program
         raise SynmemError(f"PAGER is {pager}, which cannot be run", hint="--no-pager, or PAGER=cat")
+
+
+_LESS: Final = re.compile(r"([\w./+-]*/)?less( -[-\w]+)*")
+
+
+class _Pager:
+    """The pager's process. With a `start` it begins when there is more than the screen holds:
+    `less` would not end by itself where it is not at its first line."""
+
+    def __init__(self, pager: str, start: str) -> None:
+        self._line = f"{pager} {start}".rstrip()
+        self._process: Any = None
+        self._held: bytes | None = b""
+        if not start:
+            self._begin()
+
+    def write(self, data: bytes) -> None:
+        if self._held is None:
+            self._process.stdin.write(data)
+            return
+        self._held += data
+        if _fills_screen(self._held):
+            self._begin()
+
+    def leave(self) -> None:
+        """What was held back is printed, or the pager is left to the person."""
+        if self._held is not None:
+            write(self._held)
+        else:
+            _leave(self._process)
+
+    @property
+    def exit_code(self) -> int:
+        return self._process.returncode if self._process else 0
+
+    def _begin(self) -> None:
+        import subprocess
+
+        sys.stdout.flush()
+        environment = {"LESS": "FRX", "LV": "-c", **os.environ}
+        if "LESS" in os.environ:  # the person's own options, which may lack the one for colours
+            environment["LESS"] = f"-R {environment['LESS']}"
+        self._process = subprocess.Popen(
+            self._line, shell=True, stdin=subprocess.PIPE, env=environment
+        )
+        held, self._held = self._held, None
+        if held:
+            self._process.stdin.write(held)
+
+
+def _fills_screen(data: bytes) -> bool:
+    """Whether it is more than the screen holds beside the next prompt."""
+    import shutil
+
+    from synmem.cli.screen.columns import cells
+
+    columns, rows = shutil.get_terminal_size()
+    taken = 0
+    for line in data.decode("utf-8", "replace").split("\n"):
+        taken += max(1, -(-cells(line) // max(1, columns)))
+        if taken > rows:
+            return True
+    return False
 
 
 def _pager() -> str | None:

@@ -38,6 +38,7 @@ EXIT_CODES: dict[type[errors.SynmemError], int] = {
     errors.ProfileNotFound: 3,
     errors.StoreNotFound: 3,
     errors.ConversationNotFound: 3,
+    errors.MessageNotFound: 3,
     errors.StoreUnavailable: 4,
     errors.AccessDenied: 5,
     errors.Refused: 8,

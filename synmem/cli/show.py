@@ -1,7 +1,7 @@
 """`synmem show`: the messages of a conversation."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -11,12 +11,12 @@ from synmem.cli.words import count
 from synmem.errors import UsageError
 
 if TYPE_CHECKING:
+    from synmem.cli.showing import Pretty
     from synmem.messages import JSONObject, Message
     from synmem.operations.show import Filter, Item, Reading
+    from synmem.store import Store
 
 FORMATS = ("pretty", "text", "markdown", "json", "jsonl")
-_COLORS = {"user": "1;36", "assistant": "1;32", "system": "1;35", "developer": "1;35"}
-_DIM = "2"
 
 ConversationArgument = Annotated[
     str,
@@ -24,6 +24,10 @@ ConversationArgument = Annotated[
 ]
 LastOption = Annotated[int | None, typer.Option("--last", metavar="N", help="The newest N.")]
 FirstOption = Annotated[int | None, typer.Option("--first", metavar="N", help="The oldest N.")]
+AroundOption = Annotated[
+    int | None,
+    typer.Option("--around", metavar="N", help="Message N, as search counts, and 5 on each side."),
+]
 RoleOption = Annotated[
     list[str] | None,
     typer.Option("--role", "-r", metavar="ROLE", help="Only of this role; may be repeated."),
@@ -40,9 +44,16 @@ FormatOption = Annotated[
     str | None,
     typer.Option(
         "--format", "-f", metavar="NAME",
-        help="pretty (on a terminal), text (in a pipe), markdown, json or jsonl.",
+        help="pretty (on a terminal), text (in a pipe; for reading, not for parsing), markdown, "
+        "json or jsonl.",
     ),
 ]  # fmt: skip
+FullOption = Annotated[
+    bool, typer.Option("--full", help="Unfold calls, results, reasoning and metadata.")
+]
+RawOption = Annotated[
+    bool, typer.Option("--raw", help="Content as it is stored: nothing rendered or wrapped.")
+]
 NoPagerOption = Annotated[bool, typer.Option("--no-pager", help="Never through $PAGER.")]
 
 
@@ -52,29 +63,46 @@ async def show(
     conversation: ConversationArgument,
     last: LastOption = None,
     first: FirstOption = None,
+    around: AroundOption = None,
     role: RoleOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     follow: FollowOption = False,
+    full: FullOption = False,
+    raw: RawOption = False,
     form: FormatOption = None,
     no_pager: NoPagerOption = False,
 ) -> int | None:
     """Show a conversation's messages.
 
+    On a terminal the newest come first into view, of many the newest 200; what a tool was asked and
+    answered is folded. In a pipe it is all of them. Text is for reading, not for parsing: a message
+    may hold lines that look like the next one; json and jsonl are exact.
+
     \b
     synmem show user-1 --last 10
+    synmem show user-1 --around 37 --full
     synmem show user-1 --last 10 --follow
     synmem show user-1 --since 2h -f jsonl
     """
     from synmem.operations.show import Reading
 
-    _check(last, first, follow, until)
-    printer = _printer(session, form, follow)
+    asked = Asked(last, first, around, since is not None or until is not None)
+    _check(asked, follow, until)
+    form = _form(session, form, follow)
     wanted = _filter(role, since, until)
+    printer: _Printer | Pretty
     async with session.open() as store:
         reading = Reading(store, conversation, wanted)
-        with render.paged(not no_pager and not follow) as out:
-            await _print(reading, printer, out, last, first)
+        if form == "pretty":
+            from synmem.cli import showing
+
+            printer = showing.Pretty(conversation, full=full, raw=raw)
+            await _print_pretty(store, reading, printer, asked, paged=not (no_pager or follow))
+        else:
+            printer = _Printer(form)
+            with render.paged(not no_pager and not follow) as out:
+                await _print(reading, printer, out, asked)
         if follow:
             await _follow(reading, printer)
     if wanted.untimed:
@@ -82,14 +110,26 @@ async def show(
     return PARTLY if printer.unreadable else None
 
 
-def _check(last: int | None, first: int | None, follow: bool, until: str | None) -> None:
-    if last is not None and first is not None:
-        raise UsageError("--last and --first do not go together")
-    for option, value in (("--last", last), ("--first", first)):
-        if value is not None and value < 0:
-            raise UsageError(f"{option} is 0 or more")
-    if follow and (first is not None or until is not None):
-        raise UsageError("--follow has no end: it goes without --first and --until")
+class Asked(NamedTuple):
+    """Which messages are wanted, beside the filters: at most one is set of the first three."""
+
+    last: int | None
+    first: int | None
+    around: int | None
+    by_time: bool
+
+
+def _check(asked: Asked, follow: bool, until: str | None) -> None:
+    named = {"--last": asked.last, "--first": asked.first, "--around": asked.around}
+    given = [option for option, value in named.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} do not go together")
+    for option in given:
+        least = 1 if option == "--around" else 0
+        if (named[option] or 0) < least:
+            raise UsageError(f"{option} is {least} or more")
+    if follow and (asked.first is not None or asked.around is not None or until is not None):
+        raise UsageError("--follow has no end: it goes without --first, --around and --until")
 
 
 def _filter(role: list[str] | None, since: str | None, until: str | None) -> "Filter":
@@ -106,38 +146,60 @@ def _filter(role: list[str] | None, since: str | None, until: str | None) -> "Fi
     )
 
 
-def _printer(session: Session, form: str | None, follow: bool) -> "_Printer":
+def _form(session: Session, form: str | None, follow: bool) -> str:
     form = session.json_or(form) or ("pretty" if render.is_terminal() else "text")
     if form not in FORMATS:
         raise UsageError(f"--format {form!r}", hint=f"one of {', '.join(FORMATS)}")
     if follow and form == "json":
         raise UsageError("--follow never closes a JSON array", hint="-f jsonl prints one a line")
-    return _Printer(form)
+    return form
 
 
 async def _print(
-    reading: "Reading",
-    printer: "_Printer",
-    out: Callable[[bytes], object],
-    last: int | None,
-    first: int | None,
+    reading: "Reading", printer: "_Printer", out: Callable[[bytes], object], asked: Asked
 ) -> None:
     # The first page is looked at before anything is printed: a conversation that is not there
     # leaves nothing behind on stdout, not even a bracket.
-    if last is not None:
-        items = await reading.last(last)
-        out(printer.opening + printer.page(items))
-    else:
-        begun = False
-        async for page in reading.all(first):
-            out((b"" if begun else printer.opening) + printer.page(page))
-            begun = True
-        if not begun:
-            out(printer.opening)
+    begun = False
+    async for page in _pages(reading, asked):
+        out((b"" if begun else printer.opening) + printer.page(page))
+        begun = True
+    if not begun:
+        out(printer.opening)
     out(printer.closing)
 
 
-async def _follow(reading: "Reading", printer: "_Printer") -> None:
+async def _pages(reading: "Reading", asked: Asked) -> AsyncIterator["Sequence[Item]"]:
+    if asked.last is not None:
+        yield await reading.last(asked.last)
+    elif asked.around is not None:
+        from synmem.operations.show import BESIDE
+
+        yield await reading.around(asked.around, BESIDE)
+    else:
+        async for page in reading.all(asked.first):
+            yield page
+
+
+async def _print_pretty(
+    store: "Store", reading: "Reading", printer: "Pretty", asked: Asked, *, paged: bool
+) -> None:
+    """What was asked for, in the pager, which opens at the newest or at what was asked for."""
+    if asked.around is not None:
+        data, line = await printer.around(store, reading, asked.around)
+        with render.paged(paged, start=f"+{line}") as out:
+            out(data)
+    elif asked.last is None and (asked.first is not None or asked.by_time):
+        with render.paged(paged, start="" if asked.first is not None else "+G") as out:
+            await printer.pages(store, reading, asked.first, out)
+    else:
+        data = await printer.newest(store, reading, asked.last)
+        with render.paged(paged, start="+G") as out:
+            out(data)
+    printer.tell_unreadable()
+
+
+async def _follow(reading: "Reading", printer: "_Printer | Pretty") -> None:
     render.flush()
     async for page in reading.new():
         render.write(printer.page(page))
@@ -152,11 +214,9 @@ class _Printer:
         self._begun = False
         self._array = form == "json"
         self._terminal = render.is_terminal()
-        self._colored = render.colored()
         self.opening = b"[" if self._array else b""
         self.closing = b"]\n" if self._array else b""
         self._one: Callable[[Message], bytes] = {
-            "pretty": self._pretty,
             "text": self._text,
             "markdown": self._markdown,
             "json": self._json,
@@ -189,7 +249,7 @@ class _Printer:
 
     def _text(self, message: "Message") -> bytes:
         lines = [f"{message.role.capitalize()}: {message.content}"]
-        lines += [_call(call, whole=True) for call in message.tool_calls or ()]
+        lines += [_call(call) for call in message.tool_calls or ()]
         return self._encoded("\n".join(lines) + "\n")
 
     def _markdown(self, message: "Message") -> bytes:
@@ -205,51 +265,11 @@ class _Printer:
         shown = render.visible(text) if self._terminal else text
         return shown.encode("utf-8", "backslashreplace")
 
-    def _pretty(self, message: "Message") -> bytes:
-        head = self._styled(render.visible_line(message.role), _COLORS.get(message.role, "1;33"))
-        if details := _details(message):
-            head += "  " + self._styled(details, _DIM)
-        lines = [head, *([render.visible(message.content)] if message.content else [])]
-        lines += [self._styled(render.visible_line(each), _DIM) for each in _beside(message)]
-        before, self._begun = ("\n" if self._begun else ""), True
-        return (before + "\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
 
-    def _styled(self, text: str, codes: str) -> str:
-        return render.styled(text, codes) if self._colored else text
-
-
-def _details(message: "Message") -> str:
-    """What stands beside the role: the name, the call it answers, and the time."""
-    from synmem.cli.times import shown
-
-    words = [message.name or "", message.tool_call_id or "", shown(message.created_at)]
-    return "  ".join(render.visible_line(word) for word in words if word)
-
-
-def _beside(message: "Message") -> list[str]:
-    """Lines for what is not text: tool calls, parts that are no text, metadata."""
-    from synmem.messages import parts_beside_calls
-
-    lines = [_call(call) for call in message.tool_calls or ()]
-    for part in parts_beside_calls(message):
-        if part.get("type") != "text":
-            lines.append(f"[{part.get('type')}] {_dumped(part)}")
-    if message.metadata:
-        lines.append(f"metadata {_dumped(message.metadata)}")
-    return lines
-
-
-def _call(call: "JSONObject", *, whole: bool = False) -> str:
-    from synmem.messages import flat_call
+def _call(call: "JSONObject") -> str:
+    from synmem.messages import dump_json, flat_call
 
     call = flat_call(call)
     arguments = call.get("arguments")
-    shown = arguments if isinstance(arguments, str) else _dumped(arguments, whole=whole)
+    shown = arguments if isinstance(arguments, str) else dump_json(arguments).decode()
     return f"-> {call.get('name')}({shown})  {call.get('id') or ''}".rstrip()
-
-
-def _dumped(value: object, *, whole: bool = False) -> str:
-    from synmem.messages import dump_json
-
-    text = dump_json(value).decode()
-    return text if whole or len(text) <= 500 else f"{text[:500]}... ({len(text):,} characters)"

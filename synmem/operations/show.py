@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
+from typing import Final
 
-from synmem.errors import Changed, ConversationNotFound
+from synmem.errors import Changed, ConversationNotFound, MessageNotFound
 from synmem.messages import Message, Unreadable
+from synmem.operations.looking import position_of
 from synmem.store import START, Page, Position, Store
 
 Item = Message | Unreadable
+
+BESIDE: Final = 5
+"""So many messages are shown before the one that was asked for, and behind it."""
 
 
 class Filter:
@@ -39,6 +44,12 @@ class Filter:
         """Those that are wanted."""
         return items if self.takes_all else [item for item in items if self._wants(item)]
 
+    def places(self, items: Sequence[Item]) -> Sequence[int]:
+        """Where among them those stand that are wanted."""
+        if self.takes_all:
+            return range(len(items))
+        return [i for i, item in enumerate(items) if self._wants(item)]
+
     def _wants(self, item: Item) -> bool:
         if isinstance(item, Unreadable):
             return True
@@ -64,6 +75,13 @@ class Reading:
         self.end: Position = START
         self._before: Position | None = None
         """The end before the last message seen; None where that is not known."""
+        self.numbers: Sequence[int] = ()
+        """The positions of the messages given last, from 1; `last` counts them from the end."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left out of what is read."""
+        return self._wanted.takes_all
 
     async def all(self, first: int | None = None) -> AsyncIterator[Sequence[Item]]:
         """The messages that are wanted, oldest first, in pages; no more than `first`.
@@ -72,14 +90,17 @@ class Reading:
         """
         left = first
         limit = max(first, 1) if first is not None and self._wanted.takes_all else None
+        passed = 0
         async for page in self._pages(limit=limit):
             self._pass(page)
-            items = self._wanted.of(page.items)
+            places = self._wanted.places(page.items)
             if left is not None:
-                items = items[:left]
-                left -= len(items)
-            if items:
-                yield items
+                places = places[:left]
+                left -= len(places)
+            if places:
+                self.numbers = [passed + 1 + i for i in places]
+                yield [page.items[i] for i in places]
+            passed += len(page.items)
             if left == 0:
                 break
 
@@ -87,6 +108,8 @@ class Reading:
         """The newest `count` messages that are wanted, oldest first; no more is read, but two at
         the least: who follows them asks where the last but one stands."""
         found: list[Item] = []
+        numbers: list[int] = []
+        passed = 0
         limit = max(count, 2) if self._wanted.takes_all else None
         async for page in self._pages(reverse=True, limit=limit):
             if self.end == START:
@@ -95,10 +118,39 @@ class Reading:
             for item in page.items:
                 if len(found) == count:
                     break
-                found += self._wanted.of([item])
+                passed += 1
+                if wanted := self._wanted.of([item]):
+                    found += wanted
+                    numbers.append(passed)
             if len(found) == count:
                 break
+        self.numbers = numbers[::-1]
         return found[::-1]
+
+    async def around(self, number: int, beside: int) -> list[Item]:
+        """The message at that position, and up to `beside` before and behind it that are wanted.
+
+        MessageNotFound where there are not so many. What stands before them is read, and let go.
+        """
+        first = max(1, number - beside)
+        after, passed = START, 0
+        if first > 1:
+            after, passed = await position_of(self._store, self._conversation, first - 1)
+        items: list[Item] = []
+        if passed == first - 1:
+            pages = self._store.read(
+                [self._conversation], after=after, limit=number + beside - passed
+            )
+            items = [item async for page in pages for item in page.items]
+        if not passed and not items:
+            raise ConversationNotFound(self._conversation, self._store.name)
+        if (there := passed + len(items)) < number:
+            raise MessageNotFound(
+                f"{self._conversation!r} has no message {number:,}: it has {there:,}"
+            )
+        places = self._wanted.places(items)
+        self.numbers = [passed + 1 + i for i in places]
+        return [items[i] for i in places]
 
     async def new(self, *, every_s: float = 0.3) -> AsyncIterator[Sequence[Item]]:
         """What arrives behind `end`, for ever; Changed where the message there is gone.

@@ -130,6 +130,10 @@ def test_what_is_not_there_is_exit_3_and_prints_nothing(store: Path) -> None:
     "arguments",
     [
         ["--last", "1", "--first", "1"],
+        ["--last", "1", "--around", "1"],
+        ["--around", "1", "--first", "1"],
+        ["--around", "0"],
+        ["--follow", "--around", "1"],
         ["--last", "-1"],
         ["--first", "-1"],
         ["--last", "x"],
@@ -193,19 +197,6 @@ def test_nothing_stored_reaches_the_terminal_as_its_own(store: Path) -> None:
         text = on_terminal("show", "a", "-p", str(store), "-f", form)[1]
         data = json.loads(text)
         assert (data[0] if form == "json" else data)["content"] == HOSTILE
-
-
-def test_pretty_shows_role_time_and_what_is_beside_the_text(store: Path) -> None:
-    fill(store, 1)
-    run("add", "a", "two\nlines", "-r", "assistant", "-m", '{"model": "x"}', "-p", str(store))
-    code, text = on_terminal("show", "a", "-p", str(store), TZ="UTC")
-    assert code == 0
-    assert "user" in text and "2026-01-01 00:00:00" in text
-    assert "two\r\nlines" in text
-    assert 'metadata {"model":"x"}' in text
-    assert "\x1b[1;36muser" in text
-    plain = on_terminal("show", "a", "-p", str(store), NO_COLOR="1")[1]
-    assert "\x1b" not in plain
 
 
 def test_what_is_long_goes_through_the_pager(store: Path, tmp_path: Path) -> None:

@@ -1,0 +1,96 @@
+"""`synmem show` for a person: a page that fits the terminal, opened at its newest message."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from synmem.cli import render
+from synmem.cli.screen.columns import PROSE, terminal_width
+from synmem.cli.screen.conversation import Sheet
+from synmem.cli.words import count
+from synmem.messages import Unreadable
+from synmem.operations.looking import infos_of
+from synmem.operations.show import BESIDE
+from synmem.store import ConversationInfo, Store
+
+if TYPE_CHECKING:
+    from synmem.operations.show import Item, Reading
+
+NEWEST: Final = 200
+"""So many messages are shown where nothing says which: a pager that opens at the end reads all that
+comes before it, and a person waits."""
+
+
+class Pretty:
+    """What stdout gets of a conversation, where a person looks at it."""
+
+    def __init__(self, conversation: str, *, full: bool, raw: bool) -> None:
+        is_terminal = render.is_terminal()
+        width = terminal_width() if is_terminal else PROSE
+        # What is not for a screen is never cut.
+        self._sheet = Sheet(width, full=full or not is_terminal, raw=raw)
+        self._conversation = conversation
+        self.unreadable = 0
+
+    async def newest(self, store: Store, reading: "Reading", last: int | None) -> bytes:
+        """The head, and the newest messages: `last` of them, or as many as are soon there."""
+        wanted = NEWEST + 1 if last is None else last
+        items = await reading.last(wanted)
+        info = await self._info(store)
+        total = info.messages
+        if len(items) < wanted and reading.is_whole:
+            total = len(items)  # counted by ourselves, whatever has arrived since
+        numbers = [total + 1 - each if total else None for each in reading.numbers]
+        note = ""
+        if last is None and len(items) == wanted:
+            items, numbers = items[1:], numbers[1:]
+            note = f"the newest {NEWEST}: --last N, --first N, --around N show others"
+        return _encoded(self._sheet.head(info, store.name, note) + self._lines(items, numbers))
+
+    async def pages(
+        self, store: Store, reading: "Reading", first: int | None, out: Callable[[bytes], object]
+    ) -> None:
+        """The head, and the messages from the oldest on."""
+        begun = False
+        async for items in reading.all(first):
+            lines = [] if begun else self._sheet.head(await self._info(store), store.name)
+            begun = True
+            out(_encoded([*lines, *self._lines(items, reading.numbers)]))
+
+    async def around(self, store: Store, reading: "Reading", number: int) -> tuple[bytes, int]:
+        """The head and what stands around a message; and at which line a screen of it begins."""
+        items = await reading.around(number, BESIDE)
+        lines = self._sheet.head(await self._info(store), store.name)
+        at = len(lines)
+        for item, place in zip(items, reading.numbers, strict=True):
+            at = len(lines) + 2 if place == number else at  # behind an empty line
+            lines += self._one(item, place, marked=place == number)
+        last = len(lines) + 2 - shutil.get_terminal_size().lines  # the screen's last row is less's
+        return _encoded(lines), max(1, min(at, last))
+
+    def page(self, items: "Sequence[Item]") -> bytes:
+        """Messages that have just arrived."""
+        return _encoded(self._lines(items, [None] * len(items)))
+
+    def tell_unreadable(self) -> None:
+        """Say behind the page what stands within it: it may have scrolled by."""
+        if self.unreadable:
+            render.note(f"{count(self.unreadable, 'record')} cannot be read")
+
+    def _lines(self, items: "Sequence[Item]", numbers: Sequence[int | None]) -> list[str]:
+        pairs = zip(items, numbers, strict=True)
+        return [line for item, number in pairs for line in self._one(item, number)]
+
+    def _one(self, item: "Item", number: int | None, *, marked: bool = False) -> list[str]:
+        if isinstance(item, Unreadable):
+            self.unreadable += 1
+            return self._sheet.unreadable(item, number)
+        return self._sheet.message(item, number, marked=marked)
+
+    async def _info(self, store: Store) -> ConversationInfo:
+        found = await infos_of(store, [self._conversation], details=True)
+        return found.get(self._conversation) or ConversationInfo(id=self._conversation)
+
+
+def _encoded(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
