@@ -7,8 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from synmem import config, profiles
+from synmem.embedding_settings import embedding_settings
 from synmem.layouts import registry, shapes
 from synmem.layouts.foreign import langchain
+from synmem.model_settings import llm_settings
 from tests import places_table
 from tests.layouts import test_fixtures
 
@@ -18,10 +21,39 @@ LAYOUTS = (ROOT / "docs" / "layouts.md").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_says_first_for_whom_it_is(page: Path) -> None:
+    assert re.match(r"# .*\n\nFor those who", page.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_paths_that_a_page_names_are_there_and_the_readme_names_the_page(page: Path) -> None:
     for path in re.findall(r"`((?:synmem|tests)/[\w/.-]+)`", page.read_text()):
         assert (ROOT / path).exists(), path
     assert f"docs/{page.name}" in (ROOT / "README.md").read_text()
+
+
+TOML = [
+    pytest.param(block, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("block", TOML)
+def test_a_configuration_that_a_page_shows_is_taken(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in re.findall(r"\$\{(\w+)\}", block):
+        monkeypatch.setenv(variable, "s3cret")
+    file = tmp_path / "config.toml"
+    file.write_text(re.sub(r'_command = "pass [^"]*"', '_command = "echo s3cret"', block))
+    file.chmod(0o600)
+    read = config.load(file)
+    for name in read.profiles:
+        profiles.named(name, read)
+    if "[llm]" in block:
+        assert llm_settings(file) is not None
+    assert embedding_settings(file) or "[embedding]" not in block
 
 
 def test_the_page_of_places_is_that_of_the_table() -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from synmem.layouts import registry
 from tests import readme_table
+from tests.cli.moved import make
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -49,17 +51,33 @@ def test_the_tests_that_the_readme_names_are_there() -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_the_table_of_frameworks_is_that_of_the_registry() -> None:
+def test_the_tables_of_programs_are_those_of_the_registry() -> None:
     head, told, _ = readme_table.parted()
     assert head.endswith(readme_table.BEGIN)
-    assert told == readme_table.table(), "python -m tests.readme_table writes it"
+    assert {each for kind in readme_table.KINDS.values() for each in kind} >= set(registry.LAYOUTS)
+    assert len(registry.LAYOUTS) > 45  # "more than forty-five"
+    assert told == readme_table.tables(), "python -m tests.readme_table writes it"
 
 
-def cron_line() -> str:
-    """The command that the page on archives gives to cron."""
-    found = re.search(r"```cron\n(?:\S+ ){5}(.*)\n```", ARCHIVE.read_text())
+def cron_line(page: Path) -> str:
+    """The command that a page gives to cron."""
+    found = re.search(r"```cron\n(?:\S+ ){5}(.*)\n```", page.read_text())
     assert found
     return found[1]
+
+
+def test_the_line_for_cron_makes_a_backup_and_says_nothing(
+    tmp_path: Path, on_the_path: dict[str, str]
+) -> None:
+    make(tmp_path / "chat.db", {"user-1": ["Hello!"]})
+    for _ in range(2):
+        done = subprocess.run(
+            cron_line(README), shell=True, cwd=tmp_path, text=True, check=True,
+            env={**on_the_path, "HOME": str(tmp_path)}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert done.stdout == ""
+    assert len([*(tmp_path / "backups").iterdir()]) == 1
 
 
 def test_the_line_for_cron_keeps_what_claude_code_drops(
@@ -78,9 +96,9 @@ def test_the_line_for_cron_keeps_what_claude_code_drops(
         return done.stdout
 
     def archived() -> set[str]:
-        assert cron(cron_line()) == ""
+        assert cron(cron_line(ARCHIVE)) == ""
         before = (tmp_path / "archive.db").read_bytes()
-        assert cron(cron_line()) == ""
+        assert cron(cron_line(ARCHIVE)) == ""
         assert (tmp_path / "archive.db").read_bytes() == before
         return {line.split("/claude_code/")[1] for line in cron("synmem ls ~/archive.db").split()}
 

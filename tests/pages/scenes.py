@@ -86,16 +86,25 @@ def chats(stage: Stage, _: object) -> None:
     _append("sqlite", {"db_path": str(stage.home / "chat.db")}, _dated())
 
 
-def programs(stage: Stage, _: pytest.FixtureRequest) -> None:
-    """Claude Code and llm have been used."""
+def programs(stage: Stage, _: object) -> None:
+    """Claude Code and llm have been used, so long ago that days are shown and no ages."""
     work = stage.home / ".claude" / "projects" / "work"
     work.mkdir(parents=True)
     for path in (FIXTURES / "claude-code" / "projects").glob("*/[0-9a-f]*.jsonl"):
         if not path.stem.startswith("1111"):
-            shutil.copy(path, work)
-    logs = stage.home / ".config" / "io.datasette.llm"
-    logs.mkdir(parents=True)
+            (work / path.name).write_bytes(path.read_bytes().replace(_WRITTEN, _LONG_AGO))
+    logs = stage.home / ".config" / "io.datasette.llm" / "logs.db"
+    logs.parent.mkdir(parents=True)
     shutil.copy(FIXTURES / "llm-logs-new" / "logs.db", logs)
+    with contextlib.closing(sqlite3.connect(logs)) as db, db:
+        for table in ("threads", "turns"):
+            db.execute(
+                f"UPDATE {table} SET datetime_utc = replace(datetime_utc, ?, ?)",
+                [_WRITTEN.decode(), _LONG_AGO.decode()],
+            )
+
+
+_WRITTEN, _LONG_AGO = b"2026-11-21", b"2026-03-05"
 
 
 def found(stage: Stage, _: pytest.FixtureRequest) -> None:
