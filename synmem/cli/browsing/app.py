@@ -26,7 +26,8 @@ from synmem.cli.browsing.rows import Row, Rows
 from synmem.cli.browsing.searching import Search
 from synmem.cli.outputs import Output, name_of
 from synmem.cli.render import visible, visible_line
-from synmem.cli.run import Session
+from synmem.cli.screen.columns import cells, cut_middle, padded
+from synmem.cli.session import Session
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, SynmemError
 from synmem.messages import Message
@@ -140,8 +141,23 @@ class Browser(App[None]):
         if self.rows.filtered:
             number = f"{len(self.rows.shown):,} of {number}"
         going = " …" if self.listing else ""
-        head = Content.assemble((visible_line(name), "bold"), (f"  {number}{going}", "dim"))
-        self.query_one("#head", Static).update(head)
+        left = f"{visible_line(name)}  {number}{going}"
+        width = max(0, self.size.width - 2)
+        right = cut_middle(self._of_shown(), max(0, width - cells(left) - 2))
+        head = padded(f"  {number}{going}", width - cells(visible_line(name)) - cells(right))
+        content = Content.assemble((visible_line(name), "bold"), (head, "dim"), right)
+        self.query_one("#head", Static).update(content)
+
+    def _of_shown(self) -> str:
+        """The conversation that is shown: its id, and how many messages it has."""
+        row, total = self.messages.row, self.messages.total
+        many = "" if total is None else f"  {count(total, 'message')}"
+        return visible_line(row.info.id) + many if row is not None else ""
+
+    @on(Messages.Shown)
+    def on_resize(self) -> None:
+        """What the head says depends on both."""
+        self.show_head()
 
     def _show_keys(self) -> None:
         footer = self.query_one(Footer)

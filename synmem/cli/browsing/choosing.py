@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from synmem.cli.browsing.aside import Aside
 from synmem.cli.browsing.doing import quiet
-from synmem.cli.run import Session
+from synmem.cli.session import Session
 from synmem.cli.several import sources_of
 from synmem.errors import ProfileError
 from synmem.profiles import Profile

@@ -93,7 +93,7 @@ class Help(ModalScreen[None]):
     def _lines(self) -> list[tuple[str, str]]:
         pairs = []
         for key, what in HELP:
-            pairs += [(f"{key:>12}  ", "bold"), (f"{what}\n", "")]
+            pairs += [(f"{key:>9}  ", "bold"), (f"{what}\n", "")]
         return pairs
 
     def action_leave(self) -> None:

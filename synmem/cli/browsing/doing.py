@@ -12,7 +12,7 @@ from synmem.cli.browsing.aside import Aside
 from synmem.cli.browsing.drawing import said
 from synmem.cli.browsing.rows import Row
 from synmem.cli.render import visible
-from synmem.cli.run import Session
+from synmem.cli.session import Session
 from synmem.cli.times import shown
 from synmem.cli.words import count
 from synmem.errors import SynmemError

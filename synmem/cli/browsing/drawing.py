@@ -1,39 +1,50 @@
-"""How a message looks in the browser: its lines, folded or not."""
+"""How a message looks in the browser: the lines of `show`, folded or not."""
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from synmem.cli.browsing.lines import Line, Span
+import msgspec
+
+from synmem.cli.browsing.lines import Line, Span, from_codes
 from synmem.cli.browsing.window import Placed
-from synmem.cli.render import visible, visible_line
-from synmem.cli.screen.columns import PROSE, cells, cut, folded, wrapped
-from synmem.cli.screen.styles import BAD, DIM, STRONG, of_role
+from synmem.cli.render import visible
+from synmem.cli.screen import messages
+from synmem.cli.screen.columns import PROSE, wrapped
+from synmem.cli.screen.styles import BAD, DIM
 from synmem.cli.times import shown
 from synmem.cli.words import count
-from synmem.messages import JSONObject, Message, Unreadable
+from synmem.messages import JSONObject, Message, Unreadable, flat_call
 
 LONG: Final = 4_000
 """A message of more characters is folded to these: what is drawn must be wrapped before."""
 
 
-def drawn(placed: Placed, width: int, *, unfolded: bool) -> list[Line]:
-    """The lines of a message, an empty one behind them."""
+def drawn(placed: Placed, width: int, names: Mapping[str, str], *, unfolded: bool) -> list[Line]:
+    """The lines of a message, an empty one behind them. `names`: of the tools, by their calls."""
     item = placed.item
     if isinstance(item, Unreadable):
-        reason = visible(f"record {item.position} cannot be read: {item.why}")
-        head: list[Line] = [[Span(number_of(placed), DIM)]]
-        return [*head, *([Span(each, BAD)] for each in wrapped(reason, width)), []]
-    width = min(width, PROSE)
-    lines = [_head(item, placed, width), *_body(item, width, unfolded=unfolded)]
-    for call in item.tool_calls or ():
-        lines += _call(call, width, unfolded=unfolded)
-    return [*lines, *_beside(item, width, unfolded=unfolded), []]
+        return _unreadable(placed, item, width)
+    kept, rest = (item, 0) if unfolded else _shortened(item)
+    head = messages.head(item, width, number=placed.number, full=unfolded)
+    answers = names.get(item.tool_call_id or "", "")
+    lines = [head, *messages.body(kept, width, full=unfolded, answers=answers)]
+    more = [[Span(f"  ▸ {count(rest, 'more character')}", DIM)]] if rest else []
+    return [*map(from_codes, lines), *more, []]
 
 
-def said(message: Message) -> str:
-    """All of it as text, its tool calls behind the rest."""
-    calls = ["-> {}({})".format(*_of_call(call)) for call in message.tool_calls or ()]
-    return "\n".join([*([message.content] if message.content else []), *calls])
+def _unreadable(placed: Placed, item: Unreadable, width: int) -> list[Line]:
+    number = "" if placed.number is None else f"#{placed.number}"
+    reason = visible(f"record {item.position} cannot be read: {item.why}")
+    return [[Span(number, DIM)], *([Span(each, BAD)] for each in wrapped(reason, width)), []]
+
+
+def _shortened(message: Message) -> tuple[Message, int]:
+    """A long message as far as it is shown, and how many characters that leaves out. What is one
+    line when it is folded needs not be cut."""
+    rest = len(message.content) - LONG
+    if rest <= 0 or message.role == "tool" or message.tool_call_id:
+        return message, 0
+    return msgspec.structs.replace(message, content=message.content[:LONG], parts=None), rest
 
 
 def day_of(placed: Placed) -> str:
@@ -47,83 +58,28 @@ def rule(day: str, width: int) -> Line:
     return [Span(f"── {day} " + "─" * max(0, min(width, PROSE) - len(day) - 4), DIM)]
 
 
-def number_of(placed: Placed) -> str:
-    """`#12`, where it is known."""
-    return "" if placed.number is None else f"#{placed.number}"
+def names_of(placed: Sequence[Placed]) -> dict[str, str]:
+    """The names of the tools that these messages call, by the calls' ids."""
+    calls = [
+        flat_call(call)
+        for each in placed
+        if isinstance(each.item, Message)
+        for call in each.item.tool_calls or ()
+    ]
+    return {str(call.get("id")): str(call.get("name") or "") for call in calls}
 
 
-def _head(message: Message, placed: Placed, width: int) -> Line:
-    details = [number_of(placed), message.name or "", _clock(message.created_at)]
-    role = cut(visible_line(message.role), width)
-    beside = "  ".join(visible_line(each) for each in details if each)
-    beside = cut(f"  {beside}", max(0, width - cells(role)))
-    return [Span(role, f"{STRONG};{of_role(message.role)}"), Span(beside, DIM)]
-
-
-def _clock(time: datetime | None) -> str:
-    return shown(time)[11:16]
-
-
-def _body(message: Message, width: int, *, unfolded: bool) -> list[Line]:
-    """What it says. A tool's result is one line until it is unfolded."""
-    text = message.content
-    if not text:
-        return []
-    if message.role == "tool" and not unfolded:
-        begins = visible_line(text[:500].strip())
-        return [[Span(cut(f"▸ {count(len(text), 'character')}: {begins}", width), DIM)]]
-    kept = text if unfolded or len(text) <= LONG else text[:LONG]
-    lines: list[Line] = [[Span(each)] for each in wrapped(_shown(kept), width)]
-    if len(kept) < len(text):
-        lines.append([Span(f"▸ {count(len(text) - len(kept), 'more character')}", DIM)])
-    return lines
-
-
-def _call(call: JSONObject, width: int, *, unfolded: bool) -> list[Line]:
-    """A call is one line; unfolded, its arguments follow."""
-    name, arguments = _of_call(call)
-    color = of_role("tool")
-    if not unfolded:
-        return [[Span(cut(visible_line(f"▸ {name}({arguments[:1000]})"), width), color)]]
-    lines: list[Line] = [[Span(cut(visible_line(f"▾ {name}"), width), color)]]
-    return lines + [[Span("  "), Span(each)] for each in _code(arguments, width - 2)]
+def said(message: Message) -> str:
+    """All of it as text, its tool calls behind the rest."""
+    calls = ["-> {}({})".format(*_of_call(call)) for call in message.tool_calls or ()]
+    return "\n".join([*([message.content] if message.content else []), *calls])
 
 
 def _of_call(call: JSONObject) -> tuple[str, str]:
     """What is called, and with what."""
-    from synmem.messages import flat_call
+    from synmem.messages import dump_json
 
     call = flat_call(call)
     arguments = call.get("arguments")
-    return str(call.get("name")), arguments if isinstance(arguments, str) else _json(arguments)
-
-
-def _beside(message: Message, width: int, *, unfolded: bool) -> list[Line]:
-    """Parts that are no text, each a line; unfolded, metadata too, and which call it answers."""
-    from synmem.messages import parts_beside_calls
-
-    texts = [
-        f"[{part.get('type')}] {_json(part)}"
-        for part in parts_beside_calls(message)
-        if part.get("type") != "text"
-    ]
-    if not unfolded:
-        return [[Span(cut(visible_line(text[:1000]), width), DIM)] for text in texts]
-    texts += [f"answers {message.tool_call_id}"] if message.tool_call_id else []
-    texts += [f"metadata {_json(message.metadata)}"] if message.metadata else []
-    return [[Span(each, DIM)] for text in texts for each in _code(text, width)]
-
-
-def _code(text: str, width: int) -> list[str]:
-    return [piece for line in _shown(text).split("\n") for piece in folded(line, width)]
-
-
-def _shown(text: str) -> str:
-    """Through the gate; a tab takes as many cells as it says."""
-    return visible(text).expandtabs(4)
-
-
-def _json(value: object) -> str:
-    from synmem.messages import dump_json
-
-    return dump_json(value).decode()
+    text = arguments if isinstance(arguments, str) else dump_json(arguments).decode()
+    return str(call.get("name")), text

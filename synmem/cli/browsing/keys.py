@@ -28,20 +28,20 @@ IN_FILTER: Final[Keys] = (
 )  # fmt: skip
 
 HELP: Final[Keys] = (
-    ("↑ ↓ j k", "to the next, through a long message by lines"),
-    ("PgUp PgDn", "by pages; Home End g G: to the ends"),
-    ("enter", "in the list: read; in the messages: fold, unfold"),
-    ("tab, esc", "to the other pane, and back"),
+    ("↑ ↓ j k", "the next; through a long message"),
+    ("PgUp PgDn", "a page; Home End g G: the ends"),
+    ("enter", "read; in the messages: unfold, fold"),
+    ("tab esc", "to the other pane, and back"),
     ("a", "unfold all messages, or fold them"),
     ("f", "filter by words of ids and titles"),
     ("/", "search the words of all messages"),
-    ("s", "another store; or all that are here"),
+    ("s", "another store, or all that are here"),
     ("e", "export the conversation to a file"),
-    ("c", "copy the message, or from the list the conversation"),
-    ("d", "delete the conversation, after a backup"),
+    ("c", "copy the message, or conversation"),
+    ("d", "delete it, after a backup"),
     ("u", "undo what was deleted last"),
     ("r", "read the list anew"),
-    ("q, ctrl+c", "quit"),
+    ("q ctrl+c", "quit"),
 )
 
 

@@ -1,5 +1,6 @@
 """The messages of a conversation: the newest at the bottom, older ones as one scrolls up."""
 
+import asyncio
 from bisect import bisect_right
 from typing import ClassVar
 
@@ -11,8 +12,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from synmem.cli.browsing.drawing import day_of, drawn, rule
+from synmem.cli.browsing.drawing import day_of, drawn, names_of, rule
 from synmem.cli.browsing.lines import Line, Span, strip
+from synmem.cli.browsing.rowed import MARK
 from synmem.cli.browsing.rows import Row
 from synmem.cli.browsing.window import Placed, Window
 from synmem.cli.screen.columns import cut
@@ -21,6 +23,10 @@ from synmem.errors import Changed, SynmemError
 
 _STEP = 3
 """So many lines a key moves within a message that is longer than the screen."""
+
+
+_RULED = 2
+"""So many lines a day takes."""
 
 
 class Messages(ScrollView, can_focus=True, inherit_bindings=False):
@@ -37,6 +43,9 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("a", "fold_all", show=False),
     ]
 
+    class Shown(Message):
+        """Another conversation is shown, or none."""
+
     class Failed(Message):
         """The messages cannot be read."""
 
@@ -48,8 +57,12 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id="messages")
         self.saying = ""
         self._window: Window | None = None
+        self._placed: list[Placed] = []
+        """Those that are drawn: the window's, but for what is on its way."""
         self._lines: list[list[Line]] = []
         self._starts: list[int] = []
+        self._ruled: set[int] = set()
+        """Those above which a day stands."""
         self._unfolded: set[str] = set()
         self._made: dict[tuple[str, bool], list[Line]] = {}
         """Lines that were made for this width; to wrap them takes its time."""
@@ -62,19 +75,21 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         return self._window.row if self._window is not None else None
 
     @property
-    def current(self) -> Placed | None:
-        """The message at the cursor."""
-        placed = self._placed
-        return placed[self._cursor] if self._cursor < len(placed) else None
+    def total(self) -> int | None:
+        """How many messages the conversation has, where that is known."""
+        return self._window.total if self._window is not None else None
 
     @property
-    def _placed(self) -> list[Placed]:
-        return self._window.placed if self._window is not None else []
+    def current(self) -> Placed | None:
+        """The message at the cursor."""
+        return self._placed[self._cursor] if self._cursor < len(self._placed) else None
 
     def clear(self) -> None:
         """Show nothing."""
         self.workers.cancel_node(self)
         self._window, self.saying, self._cursor = None, "", 0
+        self._placed = []
+        self.post_message(self.Shown())
         self._reading = False
         self._unfolded.clear()
         self._made.clear()
@@ -94,20 +109,20 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
             return
         finally:
             self._reading = False
-        self._window = window
-        self.saying = "" if window.placed else "it is gone"
-        self._unfolded.clear()
+        self._unfolded = {each.position for each in window.placed if each.number == number}
         self._made.clear()
-        self._cursor = max(0, len(window.placed) - 1)
-        if number is not None:
-            found = [i for i, each in enumerate(window.placed) if each.number == number]
-            self._cursor = found[0] if found else self._cursor
-            self._unfolded.update(each.position for each in window.placed if each.number == number)
+        await self._make(window.placed)
+        self._window, self._placed = window, []
+        self.post_message(self.Shown())
+        self.saying = "" if window.placed else "it is gone"
         self._draw()
-        if number is None:
-            self._scroll(self.virtual_size.height)
+        numbers = [each.number for each in self._placed]
+        if number in numbers:
+            self._cursor = numbers.index(number)
+            self._scroll(self._starts[self._cursor])
         else:
-            self._scroll(self._starts[self._cursor] if self._starts else 0)
+            self._cursor = max(0, len(numbers) - 1)
+            self._scroll(self.virtual_size.height)
 
     # --- keys ---
 
@@ -150,16 +165,18 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_fold(self) -> None:
         """Show all of the current message, or fold it again."""
-        if self.current is None:
-            return
-        self._unfolded ^= {self.current.position}
-        self._draw()
-        self._go(self._cursor)
+        if self.current is not None:
+            self._unfold(self._unfolded ^ {self.current.position})
 
     def action_fold_all(self) -> None:
         """Show all of every message that is here, or fold them again."""
         every = {each.position for each in self._placed}
-        self._unfolded = set() if self._unfolded >= every else every
+        self._unfold(set() if self._unfolded >= every else every)
+
+    @work(exclusive=True, group="drawing")
+    async def _unfold(self, unfolded: set[str]) -> None:
+        self._unfolded = unfolded
+        await self._make(self._placed)
         self._draw()
         self._go(self._cursor)
 
@@ -194,12 +211,8 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         assert window is not None
         self._reading = True
         try:
-            before = self._anchor()
-            if older:
-                self._cursor += await window.older()
-            else:
-                _, gone = await window.newer()
-                self._cursor -= gone
+            await (window.older() if older else window.newer())
+            await self._make(window.placed)
         except Changed:
             self._reading = False
             self.show(window.row)
@@ -210,31 +223,37 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
             return
         finally:
             self._reading = False
-        self._cursor = max(0, min(self._cursor, len(window.placed) - 1))
+        anchor = self._anchor()
         self._draw()
-        self._return_to(before)
+        self._return_to(anchor)
         self.call_after_refresh(self._look_for_more)
 
     def _anchor(self) -> tuple[str, int]:
-        """Which message is seen at the top, and how far it begins above or below that."""
+        """Which message is seen at the top, and how far above or below that it ends: at its
+        beginning a day may come or go."""
         if not self._starts:
             return "", 0
         top = round(self.scroll_y)
         at = self._at(top)
-        return self._placed[at].position, top - self._starts[at]
+        return self._placed[at].position, top - self._extent(at)[1]
 
     def _return_to(self, anchor: tuple[str, int]) -> None:
         position, below = anchor
         for at, each in enumerate(self._placed):
             if each.position == position:
-                self._scroll(self._starts[at] + below)
+                self._scroll(self._extent(at)[1] + below)
 
     # --- drawing ---
 
     def on_resize(self, event: Resize) -> None:
         """The lines are as wide as this is."""
-        anchor, at_end = self._anchor(), self.is_vertical_scroll_end
         self._made.clear()
+        self._wrap_anew()
+
+    @work(exclusive=True, group="drawing")
+    async def _wrap_anew(self) -> None:
+        await self._make(self._placed)
+        anchor, at_end = self._anchor(), self.is_vertical_scroll_end
         self._draw()
         if at_end:
             self._scroll(self.virtual_size.height)
@@ -255,31 +274,56 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         if at >= self.virtual_size.height or not self._lines:
             return strip([Span(cut(self.saying, width) if y == 0 else "", DIM)], width)
         number = self._at(at)
-        line = self._lines[number][at - self._starts[number]]
+        part, lines = at - self._starts[number], self._lines[number]
+        is_its_own = (_RULED if number in self._ruled else 0) <= part < len(lines) - 1
         is_current = number == self._cursor and self.has_focus
-        return strip([Span("▌ " if is_current else "  ", "36"), *line], width)
+        return strip([Span("▌ " if is_current and is_its_own else "  ", MARK), *lines[part]], width)
+
+    @property
+    def _width(self) -> int:
+        return max(10, self.size.width - 2)
 
     def _draw(self) -> None:
-        """Make all lines anew."""
-        width = max(10, self.size.width - 2)
+        """Show the lines of the window as it is now; what was current stays so."""
+        current, width = self.current, self._width
+        self._placed = list(self._window.placed) if self._window is not None else []
         self._lines, self._starts = [], []
+        self._ruled.clear()
         day, start = "", 0
         for each in self._placed:
-            lines = self._lines_of(each, width)
+            lines = self._made.get(self._key(each), [[]])
             if (its := day_of(each)) and its != day:
                 day = its
+                self._ruled.add(len(self._lines))
                 lines = [rule(day, width), [], *lines]
             self._lines.append(lines)
             self._starts.append(start)
             start += len(lines)
+        places = [each.position for each in self._placed]
+        if current is not None and current.position in places:
+            self._cursor = places.index(current.position)
+        self._cursor = max(0, min(self._cursor, len(places) - 1))
         self.virtual_size = Size(self.size.width, start)
         self.refresh()
 
-    def _lines_of(self, placed: Placed, width: int) -> list[Line]:
-        key = placed.position, placed.position in self._unfolded
-        if key not in self._made:
-            self._made[key] = drawn(placed, width, unfolded=key[1])
-        return self._made[key]
+    async def _make(self, placed: list[Placed]) -> None:
+        """Make the lines of these, in a thread: long ones take longer than a key may wait."""
+        width, names = self._width, names_of(placed)
+        missing = {self._key(each): each for each in placed if self._key(each) not in self._made}
+
+        def making() -> dict[tuple[str, bool], list[Line]]:
+            return {
+                key: drawn(each, width, names, unfolded=key[1]) for key, each in missing.items()
+            }
+
+        made = await asyncio.to_thread(making)
+        if width == self._width:
+            self._made |= made
+        else:  # it was resized meanwhile
+            await self._make(placed)
+
+    def _key(self, placed: Placed) -> tuple[str, bool]:
+        return placed.position, placed.position in self._unfolded
 
     def _at(self, line: int) -> int:
         """Which message has that line."""

@@ -48,10 +48,10 @@ class Window:
         self.placed = _numbered(found, last=count)
         self.at_start, self.at_end = count == len(found), count < upto
 
-    async def older(self) -> int:
-        """Those in front of what is here; how many came."""
+    async def older(self) -> None:
+        """Those in front of what is here."""
         if self.at_start or not self.placed:
-            return 0
+            return
         first = self.placed[0]
         found = await self._read(after=first.position, reverse=True)
         last = None if first.number is None else first.number - 1
@@ -60,21 +60,19 @@ class Window:
         if len(self.placed) > MOST:
             self.at_end = False
             del self.placed[MOST:]
-        return len(found)
 
-    async def newer(self) -> tuple[int, int]:
-        """Those behind what is here; how many came, and how many in front went for them."""
+    async def newer(self) -> None:
+        """Those behind what is here."""
         if self.at_end or not self.placed:
-            return 0, 0
+            return
         last = self.placed[-1]
         found = await self._read(after=last.position)
         self.at_end = len(found) < STEP
         end = None if last.number is None else last.number + len(found)
         self.placed += _numbered(found, last=end)
-        gone = max(0, len(self.placed) - MOST)
-        self.at_start = self.at_start and not gone
-        del self.placed[:gone]
-        return len(found), gone
+        if len(self.placed) > MOST:
+            self.at_start = False
+            del self.placed[: len(self.placed) - MOST]
 
     async def _read(self, *, after: Position, reverse: bool = False) -> "list[_Found]":
         name = self.row.info.id

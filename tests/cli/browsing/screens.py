@@ -158,10 +158,16 @@ def screen(app: Any) -> str:
     return "\n".join(lines).replace("\xa0", " ") + "\n"
 
 
-def compare(name: str, shown: str) -> None:
-    """The screen is as it is kept; SYNMEM_TEST_SCREENS=write keeps it as it is now."""
+async def compare(pilot: Pilot[None], name: str) -> None:
+    """The screen comes to be as it is kept; SYNMEM_TEST_SCREENS=write keeps it as it is now."""
     file = KEPT / f"{name}.txt"
     if os.environ.get("SYNMEM_TEST_SCREENS") == "write":
+        await until(
+            pilot, lambda: all(w.is_finished or w.group == "doing" for w in pilot.app.workers)
+        )
         file.parent.mkdir(exist_ok=True)
-        file.write_text(shown)
-    assert shown == file.read_text()
+        file.write_text(screen(pilot.app))
+    kept = file.read_text()
+    with contextlib.suppress(AssertionError):
+        await until(pilot, lambda: screen(pilot.app) == kept)
+    assert screen(pilot.app) == kept

@@ -83,12 +83,12 @@ def _without_bar(text: str) -> list[str]:
 @in_loop
 async def test_a_tool_call_is_one_line_and_its_result_is_folded_until_it_is_asked_for() -> None:
     async with browsing(held(tools())) as (_, pilot):
-        text = await shows(pilot, "It is sunny.", "▸ get_weather(", "▸ 340 characters: sunny")
+        text = await shows(pilot, "It is sunny.", "get_weather", "← get_weather")
         assert text.count("degrees") < 5
         await pilot.press("enter", "up", "space")
         assert (await shows(pilot, "23 degrees")).count("degrees") > 5
         await pilot.press("space", "up", "enter")
-        await shows(pilot, "▾ get_weather", "Zürich")
+        await shows(pilot, "get_weather", "Zürich")
         await pilot.press("enter", "a")
         assert (await shows(pilot, "degrees")).count("degrees") > 5
 
