@@ -27,7 +27,11 @@ TextArgument = Annotated[
 RoleOption = Annotated[
     str,
     typer.Option(
-        "--role", "-r", metavar="ROLE", help="system, developer, user, assistant or tool."
+        "--role",
+        "-r",
+        metavar="ROLE",
+        help="system, developer, user, assistant or tool.",
+        autocompletion=completing.one_of("system", "developer", "user", "assistant", "tool"),
     ),
 ]
 MetadataOption = Annotated[

@@ -53,7 +53,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; errors too
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No notes, no progress.")]
 LayoutOption = Annotated[
     str | None,
-    typer.Option("--layout", metavar="NAME", help="Whose tables, keys or documents are meant."),
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        help="Whose tables, keys or documents are meant.",
+        autocompletion=completing.layouts,
+    ),
 ]
 BranchesOption = Annotated[
     bool, typer.Option("--branches", help="Other branches too, each as a conversation.")

@@ -93,7 +93,8 @@ def conversations(ctx: typer.Context, incomplete: str) -> list[str]:
 def _target(ctx: typer.Context) -> str | None:
     """The store that was typed so far; the only argument of `search` is none."""
     said = ctx.params
-    if said.get("store") is not None and said.get("query", "") is not None:
+    is_query = ctx.info_name == "search" and said.get("query") is None
+    if said.get("store") is not None and not is_query:
         return str(said["store"])
     target = said.get("profile")
     if isinstance(target, list | tuple):  # of a command that takes several
@@ -118,6 +119,21 @@ async def _ids(target: str | None, config: Path | None, incomplete: str, found: 
     except SynmemError:
         found.clear()
     del found[MOST_IDS:]
+
+
+def layouts(incomplete: str) -> list[str]:
+    """The layouts that begin like this: ours, and other programs'."""
+    from synmem.layouts.registry import LAYOUTS
+    from synmem.settings import OWN_LAYOUTS
+
+    return [name for name in sorted([*OWN_LAYOUTS, *LAYOUTS]) if name.startswith(incomplete)]
+
+
+def strategies(incomplete: str) -> list[str]:
+    """The strategies that begin like this."""
+    from synmem.operations.deriving.context import STRATEGIES
+
+    return [name for name in STRATEGIES if name.startswith(incomplete)]
 
 
 def one_of(*names: str) -> Callable[[str], list[str]]:

@@ -24,7 +24,7 @@ ConversationArgument = Annotated[
 StrategyOption = Annotated[
     str,
     typer.Option(
-        "--strategy", "-s", metavar="NAME",
+        "--strategy", "-s", metavar="NAME", autocompletion=completing.strategies,
         help="smart (system, summary, search results, recent messages; asks no model), "
         "window (the last --window messages), tokens (the newest that fit), vector (the newest "
         "and those nearest in meaning to --query), all; asking the "
@@ -34,7 +34,13 @@ StrategyOption = Annotated[
 ]  # fmt: skip
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", "-f", metavar="NAME", help="openai (default), anthropic or text."),
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        help="openai (default), anthropic or text.",
+        autocompletion=completing.one_of(*FORMATS),
+    ),
 ]
 MaxTokensOption = Annotated[
     int | None,

@@ -41,7 +41,7 @@ async def entities(
     synmem entities user-1 --json --max-entities 20
     """
     if max_entities < 1:
-        raise UsageError("--max-entities must be >= 1")
+        raise UsageError("--max-entities is 1 or more")
     profile = session.resolve()
     known = await _learned(session, profile, conversation, max_entities, model)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synmem.cli import render
+from synmem.cli import completing, render
 from synmem.cli.listed import Listed, draw, sizes_of
 from synmem.cli.options import MatchOption, StoreArgument
 from synmem.cli.run import PARTLY, Session, command
@@ -37,7 +37,7 @@ IdleOption = Annotated[
 SortOption = Annotated[
     str | None,
     typer.Option(
-        "--sort", metavar="KEY",
+        "--sort", metavar="KEY", autocompletion=completing.one_of(*SORTS),
         help="id, messages (most first) or updated (newest first). [default: updated on a "
         "terminal, id in a pipe]",
     ),
@@ -49,6 +49,7 @@ FormatOption = Annotated[
         "--format",
         "-f",
         metavar="NAME",
+        autocompletion=completing.one_of(*FORMATS),
         help="table (on a terminal), ids (in a pipe), json or jsonl.",
     ),
 ]

@@ -49,7 +49,12 @@ JobsOption = Annotated[
 ]
 ToLayoutOption = Annotated[
     str | None,
-    typer.Option("--to-layout", metavar="NAME", help="As whose tables or keys DEST is written."),
+    typer.Option(
+        "--to-layout",
+        metavar="NAME",
+        help="As whose tables or keys DEST is written.",
+        autocompletion=completing.layouts,
+    ),
 ]
 MoveOption = Annotated[
     bool, typer.Option("--move", help="Remove from the source what was copied and verified.")

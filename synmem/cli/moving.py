@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import msgspec
 import typer
 
-from synmem.cli import render
+from synmem.cli import completing, render
 from synmem.cli.damage import Harm, check_damage
 from synmem.cli.moving_words import WAYS, Done, apart, exit_code, of_each, so_far, summary, teller
 from synmem.cli.naming import naming_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OnConflictOption = Annotated[
     str,
     typer.Option(
-        "--on-conflict", metavar="|".join(WAYS),
+        "--on-conflict", metavar="|".join(WAYS), autocompletion=completing.one_of(*WAYS),
         help="Where the destination has another conversation of that id.",
     ),
 ]  # fmt: skip

@@ -365,17 +365,12 @@ def note_error(what: str, problem: SynmemError) -> None:
 
 def usage_error(problem: Any, *, as_json: bool) -> None:
     """An error of the command line's own parser to stderr."""
-    name = problem.ctx.command_path if getattr(problem, "ctx", None) else "synmem"
-    hint = f"`{name} --help`"
-    if type(problem).__name__ == "NoSuchOption":
-        hint += "; in front of a text or an id that begins with -, put --"
-    if type(problem).__name__ == "NoArgsIsHelpError":
-        note(problem.format_message())
-        return
+    from synmem.cli.refusals import refusal
     from synmem.masking import mask_text
 
+    message, hint = refusal(problem)
     # It quotes what was typed, which may be the address of a store.
-    _error("usage", mask_text(problem.format_message()), hint, False, as_json=as_json)
+    _error("usage", mask_text(message), mask_text(hint), False, as_json=as_json)
 
 
 def _error(kind: str, message: str, hint: str | None, retryable: bool, *, as_json: bool) -> None:

@@ -56,7 +56,7 @@ class Sought:
         from synmem.operations.searching.words import Query
 
         if self.k < 1:
-            raise UsageError("-k must be >= 1")
+            raise UsageError("-k is 1 or more")
         if not self.semantic:
             Query(self.query)
         elif not self.query.strip():

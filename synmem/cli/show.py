@@ -43,7 +43,7 @@ FollowOption = Annotated[bool, typer.Option("--follow", help="Go on with what ar
 FormatOption = Annotated[
     str | None,
     typer.Option(
-        "--format", "-f", metavar="NAME",
+        "--format", "-f", metavar="NAME", autocompletion=completing.one_of(*FORMATS),
         help="pretty (on a terminal), text (in a pipe; for reading, not for parsing), markdown, "
         "json or jsonl.",
     ),

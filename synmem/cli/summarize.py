@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synmem.cli import render
+from synmem.cli import completing, render
 from synmem.cli.asking import ModelOption
 from synmem.cli.options import ConfirmOption, ConversationsArgument, MatchOption, YesOption
 from synmem.cli.run import PARTLY, Session, command
@@ -24,6 +24,7 @@ MethodOption = Annotated[
     str,
     typer.Option(
         "--method", metavar="NAME",
+        autocompletion=completing.one_of("auto", "llm", "extractive"),
         help="extractive (the most central sentences, offline), llm (the configured one), or auto "
         "(llm if one is configured).",
     ),

@@ -25,9 +25,17 @@ class OnceEach(PlainValues):
         single = [each for each in self.params if _takes_one(each)]  # type: ignore[attr-defined]
         for each in single:
             parser.add_option(each, each.opts, each.name, action="append", nargs=each.nargs)
+        taking = {
+            name
+            for each in self.params  # type: ignore[attr-defined]
+            if isinstance(each, TyperOption) and not each.is_flag
+            for name in each.opts
+        }
         parse = parser.parse_args
 
         def parse_args(args: list[str]) -> Any:
+            if ctx.resilient_parsing and args and args[-1] in taking:
+                args = args[:-1]  # its value is what TAB is asked for
             values, rest, order = parse(args=args)
             for each in single:
                 if each.name in values:

@@ -96,7 +96,7 @@ def test_an_empty_stdin_is_a_usage_error_and_makes_no_file(store: Path, given: b
         (["a", "x", "--at", "the other day"], "ISO 8601"),
         (["", "x"], "0 bytes"),
         (["é" * 513, "x"], "1026 bytes"),
-        ([], "Missing argument"),
+        ([], "CONVERSATION is missing"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error_and_makes_no_file(

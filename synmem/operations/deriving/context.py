@@ -115,7 +115,7 @@ def check(wanted: Wanted) -> None:
     for name in ("max_tokens", "max_search_tokens", "window"):
         value = getattr(wanted, name)
         if value is not None and value < 1:
-            raise UsageError(f"--{name.replace('_', '-')} must be >= 1")
+            raise UsageError(f"--{name.replace('_', '-')} is 1 or more")
     if wanted.query is not None and wanted.strategy != VECTOR:
         raise UsageError(f"--query goes with --strategy {VECTOR}")
     if wanted.query is not None and not wanted.query.strip():

@@ -76,7 +76,7 @@ class NotReplaced:
 def check(method: str, max_messages: int, template: str | None = None) -> None:
     """UsageError where something that was asked for makes no sense."""
     if max_messages < 1:
-        raise UsageError("--max-messages must be >= 1")
+        raise UsageError("--max-messages is 1 or more")
     if method not in METHODS:
         raise UsageError(f"--method {method!r} is not known", hint=f"one of {', '.join(METHODS)}")
     if template is not None and method == "extractive":

@@ -1,0 +1,82 @@
+"""What is said of a line that Typer cannot take apart: in our words, with what to type instead."""
+
+import difflib
+from typing import Any, NamedTuple
+
+_ALIKE = 0.65
+_NO_COMMAND = "No such command "
+_EXTRA = "Got unexpected extra argument(s) "
+
+
+class Refusal(NamedTuple):
+    """What is wrong with the line, and what to do; either may quote what was typed."""
+
+    message: str
+    hint: str
+
+
+def refusal(problem: Any) -> Refusal:
+    """The words for an error of Typer's, which is known by its class's name and by what it
+    carries."""
+    context = getattr(problem, "ctx", None)
+    path = context.command_path if context else "synmem"
+    message = problem.format_message()
+    kind, more = type(problem).__name__, f"`{path} --help`"
+    parameter = getattr(problem, "param", None)
+    if kind == "NoSuchOption":
+        return _no_such_option(problem, context, path)
+    if kind == "MissingParameter" and parameter is not None:
+        return Refusal(f"{_name(parameter)} is missing", _usage(context, more))
+    if kind == "BadParameter" and parameter is not None:
+        return Refusal(f"{_name(parameter)}: {problem.message}", more)
+    if kind == "BadOptionUsage":
+        return _bad_option(problem, more)
+    if message.startswith(_NO_COMMAND):
+        return _no_such_command(message, context, path)
+    if message.startswith(_EXTRA):
+        extra = message.removeprefix(_EXTRA).removeprefix("(").removesuffix(")")
+        return Refusal(f"more than {path} takes: {extra}", _usage(context, more))
+    return Refusal(message, more)
+
+
+def _no_such_option(problem: Any, context: Any, path: str) -> Refusal:
+    name = problem.option_name
+    message = f"there is no option {name} of {path}"
+    options = [each[2:] for each in _options(context) if each.startswith("--")]
+    near = difflib.get_close_matches(name[2:], options, n=2, cutoff=_ALIKE)
+    if name.startswith("--") and near:
+        return Refusal(message, f"did you mean {' or '.join(f'--{each}' for each in near)}?")
+    dashes = "in front of a text or an id that begins with -, put --"
+    return Refusal(message, f"`{path} --help`; {dashes}")
+
+
+def _no_such_command(message: str, context: Any, path: str) -> Refusal:
+    name = message.removeprefix(_NO_COMMAND).split("'")[1]
+    near = difflib.get_close_matches(name, list(context.command.commands))
+    hint = f"did you mean {' or '.join(near)}?" if near else f"`{path} --help` lists them"
+    return Refusal(f"there is no command {name} of {path}", hint)
+
+
+def _bad_option(problem: Any, more: str) -> Refusal:
+    name = problem.option_name
+    lacks = "requires" in problem.message
+    return Refusal(f"{name} lacks its value" if lacks else f"{name} takes no value", more)
+
+
+def _options(context: Any) -> list[str]:
+    parameters = context.command.get_params(context) if context else []
+    return [name for each in parameters if each.param_type_name == "option" for name in each.opts]
+
+
+def _name(parameter: Any) -> str:
+    """`--last`, or the word that stands for an argument in the manual."""
+    if parameter.param_type_name == "option":
+        return str(max(parameter.opts, key=len))
+    return str(parameter.metavar or parameter.name.upper())
+
+
+def _usage(context: Any, more: str) -> str:
+    if context is None or not hasattr(context.command, "collect_usage_pieces"):
+        return more
+    words = [each for each in context.command.collect_usage_pieces(context) if each != "[OPTIONS]"]
+    return f"`{' '.join([context.command_path, *words])}`"
