@@ -53,9 +53,9 @@ async def discover(
     """
     if most < 1:
         raise UsageError("--max is 1 or more")
-    from synmem.cli.progress import late_progress
+    from synmem.cli.progress import progress
 
-    async with late_progress("Looking at stores", quiet=session.quiet) as bar:
+    with progress("Looking at stores", quiet=session.quiet) as bar:
         finds = await _finds(session, folders, most)
         bar.expect(len(finds))
         found = await _look(session, finds, bar.advance)

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from synmem.cli import render
@@ -56,13 +56,6 @@ def progress(
         yield bar
         return
     with _Line(bar, text, beside) as line, render.writing_above(line.above, line.away):
-        yield bar
-
-
-@contextlib.asynccontextmanager
-async def late_progress(text: str, *, quiet: bool = False) -> AsyncIterator[Bar]:
-    """As `progress`."""
-    with progress(text, quiet=quiet) as bar:
         yield bar
 
 

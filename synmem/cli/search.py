@@ -129,10 +129,10 @@ def _wanted(role: list[str] | None, since: str | None, until: str | None) -> "Wa
 
 async def _found(session: Session, sought: Sought, several: Sources | None) -> Results:
     """What was found. Words are indexed before a person's eyes, where that takes long."""
-    from synmem.cli.progress import late_progress
+    from synmem.cli.progress import progress
 
     quiet = session.quiet or sought.semantic  # by meaning, each store has a bar of its own
-    async with late_progress("Indexing messages", quiet=quiet) as sought.bar:
+    with progress("Indexing messages", quiet=quiet) as sought.bar:
         if several is not None:
             return await sought.found_in(session, several)
         return await sought.found_alone(session)

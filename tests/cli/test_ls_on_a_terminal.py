@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,21 @@ def test_who_leaves_the_pager_early_has_no_more_read(tmp_path: Path) -> None:
     assert code == 0
     assert len(text.splitlines()) == 5
     assert text.splitlines()[-2] == "20,000 conversations, 20,000 messages"
+
+
+def test_dates_of_rows_far_below_are_whole(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    file = tmp_path / "many.jsonl"
+    file.write_text(
+        "".join(
+            json.dumps({"conversation_id": f"c{days}", "role": "user", "content": "x",
+                        "created_at": (now - timedelta(hours=days // 2)).isoformat()}) + "\n"
+            for days in range(1500)
+        )
+    )  # fmt: skip
+    rows = shown(str(file), "-q")[1:]
+    assert len(rows) == 1500
+    assert not [row for row in rows if "…" in row]
 
 
 async def _three() -> InMemoryStore:

@@ -87,9 +87,10 @@ class Conversations:
         """What the columns must have room for that is not known yet, or not in these rows."""
         most = max((info.messages or 0 for info in found), default=0)
         untitled = any(not info.title for info in found)
+        oldest = min((info.last_at for info in found if info.last_at), default=None)
         return (
             "", "", f"{most:,}" if most else "",
-            "99.9 MB" if self._long else "", "", "", "assistant" if self._long else "",
+            "99.9 MB" if self._long else "", "", ago(oldest), "assistant" if self._long else "",
             " " * PROSE if untitled else max((row[-1] for row in rows), key=_cells_of),
         )  # fmt: skip
 
