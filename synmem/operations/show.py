@@ -98,8 +98,9 @@ class Reading:
                 places = places[:left]
                 left -= len(places)
             if places:
-                self.numbers = [passed + 1 + i for i in places]
-                yield [page.items[i] for i in places]
+                self.numbers = _from(passed + 1, places)
+                whole = len(places) == len(page.items)
+                yield page.items if whole else [page.items[i] for i in places]
             passed += len(page.items)
             if left == 0:
                 break
@@ -149,7 +150,7 @@ class Reading:
                 f"{self._conversation!r} has no message {number:,}: it has {there:,}"
             )
         places = self._wanted.places(items)
-        self.numbers = [passed + 1 + i for i in places]
+        self.numbers = _from(passed + 1, places)
         return [items[i] for i in places]
 
     async def new(self, *, every_s: float = 0.3) -> AsyncIterator[Sequence[Item]]:
@@ -193,3 +194,10 @@ class Reading:
             yield page
         if not found:
             raise ConversationNotFound(self._conversation, self._store.name)
+
+
+def _from(first: int, places: Sequence[int]) -> Sequence[int]:
+    """The positions of these places, where `first` is that of the first one."""
+    if isinstance(places, range):
+        return range(first + places.start, first + places.stop)
+    return [first + i for i in places]
