@@ -198,7 +198,7 @@ def _table(found: "Sequence[tuple[Find, Seen]]") -> None:
     from synmem.cli.screen.tables import Column, show_table
 
     columns = [
-        Column("store", least=20, middle=True),
+        Column("store", least=32, middle=True),
         Column("layout", least=12, goes=5, style=DIM),
         Column("conversations", right=True),
         Column("messages", right=True, goes=1),
