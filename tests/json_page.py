@@ -61,6 +61,7 @@ RUNS = [
     Run("add", "add user-2 Anyone? --at 2026-11-02T10:00:00Z -p chat.db --json"),
     Run("show", "show user-1 -p chat.db --json"),
     Run("ls", "ls -p chat.db --json"),
+    Run("ls-long", "ls -l -p chat.db --json"),
     Run("ls-several", "ls -p chat.db -p chat.jsonl --limit 1 --json"),
     Run("export", "export user-1 -p chat.db --json"),
     Run("search", "search refund -p chat.db --json"),
