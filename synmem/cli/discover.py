@@ -69,7 +69,8 @@ async def discover(
 def _tell_more(session: Session, found: "Sequence[tuple[Find, Seen]]", *, below: bool) -> None:
     """What can be done with it, for a person."""
     if not found:
-        session.note("nothing found")
+        below_one = "" if below else "; `synmem discover FOLDER` looks below a folder"
+        session.note(f"nothing found{below_one}")
     elif render.is_terminal() and not session.json:
         import shlex
 

@@ -103,7 +103,7 @@ def test_where_a_terminal_is_narrow_columns_go(home: Path) -> None:
 def test_where_nothing_is_it_says_so(own_folders: Path) -> None:
     result = run("discover")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "nothing found" in result.stderr
+    assert result.stderr == "nothing found; `synmem discover FOLDER` looks below a folder\n"
     assert found() == []
 
 
