@@ -68,6 +68,8 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         """Lines that were made for this width; to wrap them takes its time."""
         self._cursor = 0
         self._reading = False
+        self._at_end = True
+        """Whether the last line was seen: then it is also where there is less room."""
 
     @property
     def row(self) -> Row | None:
@@ -194,6 +196,7 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Near an end of what is here, more is read."""
         super().watch_scroll_y(old_value, new_value)
+        self._at_end = new_value >= self.max_scroll_y
         self._look_for_more()
 
     def _look_for_more(self) -> None:
@@ -253,7 +256,7 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
     @work(exclusive=True, group="drawing")
     async def _wrap_anew(self) -> None:
         await self._make(self._placed)
-        anchor, at_end = self._anchor(), self.is_vertical_scroll_end
+        anchor, at_end = self._anchor(), self._at_end
         self._draw()
         if at_end:
             self._scroll(self.virtual_size.height)
@@ -348,3 +351,4 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _scroll(self, to: float) -> None:
         self.scroll_to(y=to, animate=False, force=True)
+        self._at_end = self.scroll_y >= self.max_scroll_y

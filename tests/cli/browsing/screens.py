@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import difflib
 import functools
 import os
 import threading
@@ -170,4 +171,5 @@ async def compare(pilot: Pilot[None], name: str) -> None:
     kept = file.read_text()
     with contextlib.suppress(AssertionError):
         await until(pilot, lambda: screen(pilot.app) == kept)
-    assert screen(pilot.app) == kept
+    lines = difflib.unified_diff(kept.splitlines(), screen(pilot.app).splitlines(), lineterm="")
+    assert screen(pilot.app) == kept, f"{name}:\n" + "\n".join(lines)
