@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from synmem.cli.showing import Pretty
     from synmem.messages import JSONObject, Message
     from synmem.operations.show import Filter, Item, Reading
-    from synmem.store import Store
 
 FORMATS = ("pretty", "text", "markdown", "json", "jsonl")
 
@@ -97,8 +96,8 @@ async def show(
         if form == "pretty":
             from synmem.cli import showing
 
-            printer = showing.Pretty(conversation, full=full, raw=raw)
-            await _print_pretty(store, reading, printer, asked, paged=not (no_pager or follow))
+            printer = showing.Pretty(store, reading, conversation, full=full, raw=raw)
+            await _print_pretty(printer, asked, paged=not (no_pager or follow))
         else:
             printer = _Printer(form)
             with render.paged(not no_pager and not follow) as out:
@@ -181,19 +180,17 @@ async def _pages(reading: "Reading", asked: Asked) -> AsyncIterator["Sequence[It
             yield page
 
 
-async def _print_pretty(
-    store: "Store", reading: "Reading", printer: "Pretty", asked: Asked, *, paged: bool
-) -> None:
+async def _print_pretty(printer: "Pretty", asked: Asked, *, paged: bool) -> None:
     """What was asked for, in the pager, which opens at the newest or at what was asked for."""
     if asked.around is not None:
-        data, line = await printer.around(store, reading, asked.around)
+        data, line = await printer.around(asked.around)
         with render.paged(paged, start=f"+{line}") as out:
             out(data)
     elif asked.last is None and (asked.first is not None or asked.by_time):
         with render.paged(paged, start="" if asked.first is not None else "+G") as out:
-            await printer.pages(store, reading, asked.first, out)
+            await printer.pages(asked.first, out)
     else:
-        data = await printer.newest(store, reading, asked.last)
+        data = await printer.newest(asked.last)
         with render.paged(paged, start="+G") as out:
             out(data)
     printer.tell_unreadable()

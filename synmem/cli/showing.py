@@ -24,53 +24,64 @@ comes before it, and a person waits."""
 class Pretty:
     """What stdout gets of a conversation, where a person looks at it."""
 
-    def __init__(self, conversation: str, *, full: bool, raw: bool) -> None:
+    def __init__(
+        self, store: Store, reading: "Reading", conversation: str, *, full: bool, raw: bool
+    ) -> None:
         is_terminal = render.is_terminal()
         width = terminal_width() if is_terminal else PROSE
         # What is not for a screen is never cut.
         self._sheet = Sheet(width, full=full or not is_terminal, raw=raw)
+        self._store = store
+        self._reading = reading
         self._conversation = conversation
+        self._next: int | None = None
+        """The position of what arrives next, where it is known."""
         self.unreadable = 0
 
-    async def newest(self, store: Store, reading: "Reading", last: int | None) -> bytes:
+    async def newest(self, last: int | None) -> bytes:
         """The head, and the newest messages: `last` of them, or as many as are soon there."""
         wanted = NEWEST + 1 if last is None else last
-        items = await reading.last(wanted)
-        info = await self._info(store)
+        items = await self._reading.last(wanted)
+        info = await self._info()
         total = info.messages
-        if len(items) < wanted and reading.is_whole:
+        if len(items) < wanted and self._reading.is_whole:
             total = len(items)  # counted by ourselves, whatever has arrived since
-        numbers = [total + 1 - each if total else None for each in reading.numbers]
+        numbers = [total + 1 - each if total else None for each in self._reading.numbers]
+        self._next = total + 1 if total and self._reading.is_whole else None
         note = ""
         if last is None and len(items) == wanted:
             items, numbers = items[1:], numbers[1:]
             note = f"the newest {NEWEST}: --last N, --first N, --around N show others"
-        return _encoded(self._sheet.head(info, store.name, note) + self._lines(items, numbers))
+        return _encoded(
+            self._sheet.head(info, self._store.name, note) + self._lines(items, numbers)
+        )
 
-    async def pages(
-        self, store: Store, reading: "Reading", first: int | None, out: Callable[[bytes], object]
-    ) -> None:
+    async def pages(self, first: int | None, out: Callable[[bytes], object]) -> None:
         """The head, and the messages from the oldest on."""
         begun = False
-        async for items in reading.all(first):
-            lines = [] if begun else self._sheet.head(await self._info(store), store.name)
+        async for items in self._reading.all(first):
+            lines = [] if begun else self._sheet.head(await self._info(), self._store.name)
             begun = True
-            out(_encoded([*lines, *self._lines(items, reading.numbers)]))
+            out(_encoded([*lines, *self._lines(items, self._reading.numbers)]))
 
-    async def around(self, store: Store, reading: "Reading", number: int) -> tuple[bytes, int]:
+    async def around(self, number: int) -> tuple[bytes, int]:
         """The head and what stands around a message; and at which line a screen of it begins."""
-        items = await reading.around(number, BESIDE)
-        lines = self._sheet.head(await self._info(store), store.name)
+        items = await self._reading.around(number, BESIDE)
+        lines = self._sheet.head(await self._info(), self._store.name)
         at = len(lines)
-        for item, place in zip(items, reading.numbers, strict=True):
+        for item, place in zip(items, self._reading.numbers, strict=True):
             at = len(lines) + 2 if place == number else at  # behind an empty line
             lines += self._one(item, place, marked=place == number)
         last = len(lines) + 2 - shutil.get_terminal_size().lines  # the screen's last row is less's
         return _encoded(lines), max(1, min(at, last))
 
     def page(self, items: "Sequence[Item]") -> bytes:
-        """Messages that have just arrived."""
-        return _encoded(self._lines(items, [None] * len(items)))
+        """Messages that have just arrived; one that was written further has its position again."""
+        if self._next is None:
+            return _encoded(self._lines(items, [None] * len(items)))
+        first = self._next - self._reading.again
+        self._next = first + len(items)
+        return _encoded(self._lines(items, range(first, self._next)))
 
     def tell_unreadable(self) -> None:
         """Say behind the page what stands within it: it may have scrolled by."""
@@ -87,8 +98,8 @@ class Pretty:
             return self._sheet.unreadable(item, number)
         return self._sheet.message(item, number, marked=marked)
 
-    async def _info(self, store: Store) -> ConversationInfo:
-        found = await infos_of(store, [self._conversation], details=True)
+    async def _info(self) -> ConversationInfo:
+        found = await infos_of(self._store, [self._conversation], details=True)
         return found.get(self._conversation) or ConversationInfo(id=self._conversation)
 
 

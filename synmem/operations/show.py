@@ -77,6 +77,8 @@ class Reading:
         """The end before the last message seen; None where that is not known."""
         self.numbers: Sequence[int] = ()
         """The positions of the messages given last, from 1; `last` counts them from the end."""
+        self.again = False
+        """Whether the first of those that `new` gave last is one that was given before."""
 
     @property
     def is_whole(self) -> bool:
@@ -170,8 +172,10 @@ class Reading:
                 first = [items async for items in self._arrived()]
                 if not first:
                     raise
-                for items in first:
+                for number, items in enumerate(first):
+                    self.again = not number
                     yield items
+                self.again = False
             await asyncio.sleep(every_s)
 
     async def _arrived(self) -> AsyncIterator[Sequence[Item]]:

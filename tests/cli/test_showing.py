@@ -14,7 +14,7 @@ from synmem.cli.app import app
 from synmem.cli.screen.columns import cells
 from synmem.messages import Conversation, Message
 from synmem.store import Part
-from tests.cli.processes import in_pipe, on_terminal
+from tests.cli.processes import in_pipe, on_terminal, start
 from tests.cli.screen.reading import SGR
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -190,10 +190,17 @@ def test_a_record_that_cannot_be_read_is_named_in_its_place(store: Path) -> None
 
 
 def test_follow_draws_what_arrives(store: Path) -> None:
-    code, text = on_terminal(
-        "show", "a", "-p", str(store), "--last", "1", "--follow", typed=b"\x03", prompt=b"word"
-    )
-    assert code == 130 and "#4" in text
+    process = start("show", "a", "-p", str(store), "-f", "pretty", "--last", "1", "--follow")
+    assert process.stdout is not None
+    try:
+        seen = iter(process.stdout.readline, b"")
+        assert any(b"#4" in line for line in seen)
+        run("add", "a", "more", "-p", store)
+        assert any(line.startswith(b"user  #5") for line in seen)
+        assert next(seen) == b"  more\n"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_pretty_in_a_pipe_is_whole_100_wide_and_has_no_colours(store: Path) -> None:
