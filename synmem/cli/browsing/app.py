@@ -22,7 +22,7 @@ from synmem.cli.browsing.dialogs import Choice, Help, Prompt, Question
 from synmem.cli.browsing.keys import IN_FILTER, IN_LIST, IN_MESSAGES, Footer
 from synmem.cli.browsing.messages import Messages
 from synmem.cli.browsing.rowed import Rowed
-from synmem.cli.browsing.rows import Row, Rows
+from synmem.cli.browsing.rows import Row, Rows, listed
 from synmem.cli.browsing.searching import Search
 from synmem.cli.outputs import Output, name_of
 from synmem.cli.render import visible, visible_line
@@ -196,9 +196,9 @@ class Browser(App[None]):
     async def _list(self, store: Aside, turns: asyncio.Semaphore) -> None:
         try:
             async with turns:
-                async for page in store.pages(lambda s: s.conversations(details=True)):
+                async for page in listed(store):
                     self._listed += 1
-                    self.rows.add(page, store)
+                    self.rows.add(page)
                     self.list.follow(self.list.current)
                     self.show_head()
         except SynmemError as error:

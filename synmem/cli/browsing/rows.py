@@ -1,20 +1,23 @@
 """The conversations that were listed so far, and those of them that a filter lets through."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from operator import attrgetter
 from typing import Final
 
 from synmem.cli.browsing.aside import Aside
-from synmem.store import ConversationInfo
+from synmem.store import ConversationInfo, Store
 
 _AT_ONCE: Final = 20_000
 """So many are looked at between two looks at the keyboard: some milliseconds."""
+
+_AGE: Final = attrgetter("age")
 
 
 class Row:
     """A conversation in the list: what the store says of it, and in which store it is."""
 
-    __slots__ = ("info", "store", "text", "words")
+    __slots__ = ("age", "info", "store", "text", "words")
 
     def __init__(self, info: ConversationInfo, store: Aside) -> None:
         self.info = info
@@ -23,11 +26,24 @@ class Row:
         """How its first message begins, once that was looked up."""
         self.text = f"{info.id}\n{info.title or ''}".casefold()
         """What a filter looks at."""
+        self.age = -info.last_at.timestamp() if info.last_at is not None else float("inf")
+        """What they are sorted by: the newest first, those without a time behind them."""
 
     @property
     def key(self) -> tuple[str, str]:
         """What tells it from every other."""
         return self.store.label, self.info.id
+
+
+async def listed(store: Aside) -> AsyncIterator[list[Row]]:
+    """The rows of a store, page by page; what makes them runs beside the screen, too."""
+
+    async def making(opened: Store) -> AsyncIterator[list[Row]]:
+        async for page in opened.conversations(details=True):
+            yield [Row(info, store) for info in page]
+
+    async for page in store.pages(making):
+        yield page
 
 
 class Rows:
@@ -51,9 +67,8 @@ class Rows:
         self._version += 1
         self.all, self.shown = [], []
 
-    def add(self, infos: Sequence[ConversationInfo], store: Aside) -> None:
+    def add(self, rows: Sequence[Row]) -> None:
         """What one page of a listing brought."""
-        rows = [Row(info, store) for info in infos]
         self.all += rows
         if self._filtering is None:  # which comes to them by itself
             self.shown += filter(self._fits, rows)
@@ -61,8 +76,11 @@ class Rows:
     def sort(self) -> None:
         """The newest first; those without a time behind them."""
         self._version += 1
-        self.all.sort(key=_newest)
-        self.shown.sort(key=_newest)
+        self.all.sort(key=_AGE)
+        if self.filtered or self._filtering:
+            self.shown.sort(key=_AGE)
+        else:
+            self.shown = self.all.copy()
 
     def remove(self, row: Row) -> None:
         """It is not in the store any more."""
@@ -86,7 +104,7 @@ class Rows:
         version, looked_at = self._version, 0
         while looked_at < len(self.all):
             some = self.all[looked_at : looked_at + _AT_ONCE]
-            found += filter(self._fits, some)
+            found += filter(self._fits, some) if self._words else some
             looked_at += len(some)
             await asyncio.sleep(0)
             if version != self._version:  # the order is another now
@@ -96,8 +114,3 @@ class Rows:
 
     def _fits(self, row: Row) -> bool:
         return all(word in row.text for word in self._words)
-
-
-def _newest(row: Row) -> float:
-    at = row.info.last_at
-    return -at.timestamp() if at is not None else float("inf")
