@@ -291,17 +291,17 @@ def test_on_a_terminal_it_counts_to_a_total_and_an_interrupt_says_how_to_go_on(
     tmp_path: Path,
 ) -> None:
     source, dest = tmp_path / "many.jsonl", tmp_path / "dest.db"
-    source.write_bytes(lines({f"c{i}": [f"message {n}" for n in range(30)] for i in range(5_000)}))
+    source.write_bytes(lines({f"c{i}": [f"message {n}" for n in range(30)] for i in range(8_000)}))
     code, shown = on_terminal(
-        "migrate", str(source), str(dest), typed=b"\x03", prompt=b"conversations  "
+        "migrate", str(source), str(dest), typed=b"\x03", prompt=b"/240,000", columns=120
     )
     assert code == 130, shown
-    assert re.search(r"Copying [\d,]+/150,000 in [\d,]+ conversations  [\d,]+/s", shown)
+    assert re.search(r"Copying many.jsonl → dest.db  [\d,]+/240,000  in [\d,]+ conv", shown)
     assert re.search(r"[1-9][\d,]* messages written so far", shown)
     assert "the same command again goes on from there" in shown
     again = run("migrate", source, dest)
     assert again.exit_code == 0
-    assert re.search(r"5,000 conversations: .*written and verified\n", again.stderr)
+    assert re.search(r"8,000 conversations: .*written and verified\n", again.stderr)
     assert run("check", source, dest).exit_code == 0
 
 
