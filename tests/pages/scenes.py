@@ -167,6 +167,29 @@ def trouble(stage: Stage, request: pytest.FixtureRequest) -> None:
     stage.variables["PYTHONPATH"] = str(missing.parent)
 
 
+def examples(stage: Stage, request: pytest.FixtureRequest) -> None:
+    """All that the examples of --help speak of: stores, profiles, files, programs."""
+    for scene in (chats, programs, broken, ollama):
+        scene(stage, request)
+    dated = [
+        Part(Conversation(part.conversation.id.replace("user", kind)), [*part.messages] * 10)
+        for part in _dated()
+        for kind in ("user", "test", "bot")
+    ]
+    for name in ("local.db", "prod.db", "cache.db", "old.db"):
+        _append("sqlite", {"db_path": str(stage.home / name)}, dated)
+    with (stage.home / ".config" / "synmem" / "config.toml").open("a") as config:
+        for name in ("local", "prod", "cache", "old"):
+            file = stage.home / f"{name}.db"
+            config.write(f'\n[profiles.{name}]\nbackend = "sqlite"\ndb_path = "{file}"\n')
+    (stage.home / "prompt.txt").write_text("Be brief.")
+    for folder in ("Downloads", "mnt/backup/home"):
+        (stage.home / folder).mkdir(parents=True)
+    ssh = stage.home.parent / "bin" / "ssh"
+    ssh.write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    ssh.chmod(0o755)
+
+
 _OLLAMA: Final = """#!/bin/sh
 case "$(cat)" in
   *"commas"*4711*) echo 'parcel 4711' ;;
