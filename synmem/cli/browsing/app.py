@@ -75,8 +75,8 @@ class Browser(App[None]):
         self.failure: Exception | None = None
         """What ended it, where it was no key."""
         self.interrupted = False
-        self._listed = 0
         self._is_first = True
+        """Whether nothing was ever listed: what goes wrong then ends it."""
         self._sought = ""
         self._backups: dict[str, str | None] = {}
         """By the store, what was removed last: nobody is asked whether it shall come back."""
@@ -178,13 +178,13 @@ class Browser(App[None]):
         """List anew; what was current stays so."""
         before = self.list.current
         self.rows.clear()
-        self._listed, self.listing = 0, True
+        self.listing = True
         self.list.saying = "listing ..."
         self.list.begin()
         self.show_head()
         turns = asyncio.Semaphore(_AT_ONCE)
         await asyncio.gather(*(self._list(each, turns) for each in self.stores))
-        self.listing = False
+        self.listing = self._is_first = False
         current = self.list.current
         self.rows.sort()
         self.list.saying = "nothing here"
@@ -197,14 +197,14 @@ class Browser(App[None]):
         try:
             async with turns:
                 async for page in listed(store):
-                    self._listed += 1
+                    self._is_first = False
                     self.rows.add(page)
                     self.list.follow(self.list.current)
                     self.show_head()
         except SynmemError as error:
             if isinstance(error, StoreNotFound) and self.session.nothing_yet(store.profile):
                 return
-            if self._is_first and not self._listed and len(self.stores) == 1:
+            if self._is_first and len(self.stores) == 1:
                 self.failure = error  # there is nothing to show: as any other command says it
                 self.exit()
             self.fail(error, store.label if len(self.stores) > 1 else "")
