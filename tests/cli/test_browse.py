@@ -1,10 +1,17 @@
 """`synmem browse`, as a command and as a real process: where it starts, and how it ends."""
 
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import struct
+import termios
 from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import in_pipe, on_terminal
+from tests.cli.processes import PROGRAM, in_pipe, on_terminal
 from tests.test_layers import loaded
 
 ALTERNATE = "\x1b[?1049h"
@@ -37,6 +44,25 @@ def test_it_leaves_at_once_and_the_terminal_as_it_was(store: str, typed: bytes, 
     assert ended == code
     assert shown.index(ALTERNATE) < shown.rindex(BACK)
     assert shown.rindex("\x1b[?25h") > shown.index(ALTERNATE)  # the cursor is there again
+
+
+def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(store: str) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ["TERM"] = "xterm-256color"
+        os.execv(PROGRAM[0], [*PROGRAM, "browse", store])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    shown, sent = b"", False
+    with contextlib.suppress(OSError):  # Linux: the other side is closed
+        while chunk := os.read(terminal, 65536):
+            shown += chunk
+            if b"Is anybody there?" in shown and not sent:
+                os.kill(child, signal.SIGTERM)
+                sent = True
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 143
+    assert b"terminated" in shown.rpartition(BACK.encode())[2]
 
 
 def test_a_store_that_is_not_there_is_exit_3_and_said_on_the_terminal(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ _AT_ONCE = 4
 _MOVES = {"up": "move(-1)", "down": "move(1)", "pageup": "turn(-1)", "pagedown": "turn(1)"}
 """Keys that move in the list also while the filter is typed."""
 
+_LEAST_ID = 12
+
 _NARROW = 80
 """Under so many columns there is one pane."""
 
@@ -143,16 +145,19 @@ class Browser(App[None]):
         going = " …" if self.listing else ""
         left = f"{visible_line(name)}  {number}{going}"
         width = max(0, self.size.width - 2)
-        right = cut_middle(self._of_shown(), max(0, width - cells(left) - 2))
+        right = self._of_shown(max(0, width - cells(left) - 2))
         head = padded(f"  {number}{going}", width - cells(visible_line(name)) - cells(right))
         content = Content.assemble((visible_line(name), "bold"), (head, "dim"), right)
         self.query_one("#head", Static).update(content)
 
-    def _of_shown(self) -> str:
+    def _of_shown(self, room: int) -> str:
         """The conversation that is shown: its id, and how many messages it has."""
         row, total = self.messages.row, self.messages.total
+        if row is None:
+            return ""
         many = "" if total is None else f"  {count(total, 'message')}"
-        return visible_line(row.info.id) + many if row is not None else ""
+        many = many if cells(many) + _LEAST_ID <= room else ""
+        return cut_middle(visible_line(row.info.id), room - cells(many)) + many
 
     @on(Messages.Shown)
     def on_resize(self) -> None:

@@ -1,5 +1,6 @@
 """From the command to the browser and back: which stores, and what came of it."""
 
+import asyncio
 import os
 
 from synmem import leftovers
@@ -26,6 +27,9 @@ async def run(session: Session) -> int:
         await app.run_async()
     finally:
         is_closed = _closed(app.stores)
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():  # by a signal, which Textual keeps to itself
+        raise asyncio.CancelledError
     if app.failure is not None:
         raise app.failure
     code = INTERRUPTED if app.interrupted else 0
