@@ -10,7 +10,7 @@ def test_the_demo_runs_the_main_job() -> None:
     done = subprocess.run([sys.executable, str(demo)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for verb in (
-        "list-conversations",
+        "ls",
         "show",
         "search",
         "context",
@@ -18,8 +18,10 @@ def test_the_demo_runs_the_main_job() -> None:
         "import",
         "migrate",
         "check",
+        "clear",
+        "undo",
     ):
-        assert f"$ synmem {verb} " in done.stdout
+        assert f"$ synmem {verb}" in done.stdout
     assert "User: Which stores can it keep conversations in?" in done.stdout
     assert "user:42/ünïcode ✓" in done.stdout
     assert done.stdout.endswith("Every message, exactly, in order.\n")

@@ -18,7 +18,7 @@ from tests.screens import Screen
 
 _SIZE: Final = (24, 80)
 _MARK: Final = "\x1e"
-_SECONDS: Final = 120
+_SECONDS: Final = 240
 
 
 @dataclass
