@@ -41,6 +41,8 @@ _MOVES = {"up": "move(-1)", "down": "move(1)", "pageup": "turn(-1)", "pagedown":
 
 _LEAST_ID = 12
 
+_WORKS = frozenset({"search", "stores", "export", "copy", "delete", "undo", "reload"})
+
 _NARROW = 80
 """Under so many columns there is one pane."""
 
@@ -50,6 +52,7 @@ class Browser(App[None]):
 
     CSS_PATH = "browser.tcss"
     ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False  # what is selected has a background; the terminal's own selection has none
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_NARROW, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", show=False),
@@ -79,6 +82,10 @@ class Browser(App[None]):
         self.interrupted = False
         self._is_first = True
         """Whether nothing was ever listed: what goes wrong then ends it."""
+        self._broken: list[str] = []
+        """The stores that cannot be listed, and why."""
+        self._writing = False
+        """Whether something is being written, which no other key may end."""
         self._sought = ""
         self._backups: dict[str, str | None] = {}
         """By the store, what was removed last: nobody is asked whether it shall come back."""
@@ -123,10 +130,12 @@ class Browser(App[None]):
         note.remove_class("-error")
         note.update(Content(visible(text)))
 
-    def fail(self, error: SynmemError, what: str = "") -> None:
+    def fail(self, error: SynmemError) -> None:
         """What went wrong, and what to do about it."""
-        hint = f" ({error.hint})" if error.hint else ""
-        self.say(f"{what}{': ' if what else ''}{error}{hint}")
+        self._fail_with(str(error), error.hint)
+
+    def _fail_with(self, text: str, hint: str | None) -> None:
+        self.say(f"{text} ({hint})" if hint else text)
         self.query_one("#note", Static).add_class("-error")
 
     async def on_event(self, event: Event) -> None:
@@ -184,6 +193,7 @@ class Browser(App[None]):
         before = self.list.current
         self.rows.clear()
         self.listing = True
+        self._broken.clear()
         self.list.saying = "listing ..."
         self.list.begin()
         self.show_head()
@@ -212,7 +222,8 @@ class Browser(App[None]):
             if self._is_first and len(self.stores) == 1:
                 self.failure = error  # there is nothing to show: as any other command says it
                 self.exit()
-            self.fail(error, store.label if len(self.stores) > 1 else "")
+            self._broken.append(f"{store.label}: {error}" if len(self.stores) > 1 else str(error))
+            self._fail_with("; ".join(self._broken), error.hint)
 
     @work(exclusive=True, group="filtering")
     @on(Input.Changed, "#filter")
@@ -299,6 +310,12 @@ class Browser(App[None]):
             yield
         except SynmemError as error:
             self.fail(error)
+        finally:
+            self._writing = False
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While something is written, nothing else is begun."""
+        return not (self._writing and action in _WORKS)
 
     def action_help(self) -> None:
         """All keys."""
@@ -350,6 +367,7 @@ class Browser(App[None]):
             if path.exists() and not await self.push_screen_wait(Question(question)):
                 self.say("nothing was written")
                 return
+            self._writing = True
             self.say(await doing.export(self.session, row, output))
 
     @work(exclusive=True, group="doing")
@@ -383,6 +401,7 @@ class Browser(App[None]):
             if not await self.push_screen_wait(Question(asked, name)):
                 self.say("not confirmed: nothing was done")
                 return
+            self._writing = True
             self.say("removing ...")
             said, backup = await doing.remove(self.session, row.store, removal.doomed)
             self._backups[row.store.label] = backup
@@ -404,6 +423,8 @@ class Browser(App[None]):
             if not ours and not await self.push_screen_wait(Question(f"{what}?")):
                 self.say("nothing was done")
                 return
+            self._writing = True
+            self.say("bringing back ...")
             said = await doing.undo(self.session, store, manifest)
             await self.action_reload().wait()
             self.say(said)

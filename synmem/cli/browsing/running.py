@@ -22,6 +22,8 @@ async def run(session: Session) -> int:
         stores = [Aside(profile.name, profile, open_profile)]
     else:
         stores = [Aside(each.label, each.profile, open_profile) for each in several.sources]
+    if os.environ.get("NO_COLOR") == "":
+        del os.environ["NO_COLOR"]  # Textual takes an empty one for a wish
     app = Browser(stores, session)
     try:
         await app.run_async()
