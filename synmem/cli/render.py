@@ -334,9 +334,9 @@ def note_drawn(text: str) -> None:
 
 
 def _to_stderr(text: str) -> None:
-    if is_terminal() and is_terminal(sys.stderr):
+    if _both_go_to_one():
         with contextlib.suppress(OSError):  # who writes to stdout hears of it
-            flush()  # on one screen each stands where it was said
+            flush()  # each stands where it was said
     try:
         with _away() if _away is not None else contextlib.nullcontext():
             sys.stderr.write(text)
@@ -356,6 +356,15 @@ def drop(descriptor: int) -> None:
 def error(problem: SynmemError, *, as_json: bool) -> None:
     """An error to stderr: what failed, where, and what to do."""
     _error(problem.kind, str(problem), problem.hint, problem.retryable, as_json=as_json)
+
+
+def _both_go_to_one() -> bool:
+    """Whether stdout and stderr are one: a terminal, or a file or pipe, by 2>&1."""
+    if is_terminal() and is_terminal(sys.stderr):
+        return True
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # no file, or closed
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return False
 
 
 def note_error(what: str, problem: SynmemError) -> None:

@@ -113,6 +113,20 @@ def test_what_nobody_could_hear_was_not_done(store: Path, where: str, arguments:
     assert re.search("No space left on device|Bad file descriptor", done.stderr)
 
 
+def test_where_both_streams_go_to_one_file_each_line_stands_where_it_was_said(store: Path) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "migrate", store, store.with_name("new.db"), "--dry-run"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
+    )  # fmt: skip
+    *listed, last = done.stdout.splitlines()
+    assert [line.split("\t") for line in listed] == [
+        ["copy", "2", "a"],
+        ["copy", "1", "b"],
+        ["copy", "1", "c"],
+    ]
+    assert last.startswith("3 conversations: 3 would be copied")
+
+
 def test_what_prints_nothing_needs_no_stdout(store: Path) -> None:
     command = ["/bin/sh", "-c", '"$@" >&-', "sh", *PROGRAM, "add", "a", "x", "-p", str(store)]
     assert subprocess.run(command, capture_output=True).returncode == 0
