@@ -1,7 +1,9 @@
 """What the keys do, on real files: the same as the commands, with the same questions."""
 
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from synmem.store import Part
 from synmem.tool import open_store
 from tests.cli.browsing.screens import (
     BEGAN,
+    PATIENCE_S,
     at,
     browsing,
     fill,
@@ -117,6 +120,34 @@ async def test_a_store_that_is_only_read_says_so_by_name(tmp_path: Path) -> None
         await until(pilot, lambda: app.query_one("#note").has_class("-error"))
         await shows(pilot, "export.jsonl")
         assert len(file.read_text().splitlines()) == 1
+
+
+class SlowToDelete(InMemoryStore):
+    """A store of which a deletion waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.gate = threading.Event(), threading.Event()
+
+    async def delete(self, conversation: str, **how: Any) -> bool:
+        self.asked.set()
+        self.gate.wait(PATIENCE_S)
+        return await super().delete(conversation, **how)
+
+
+@in_loop
+async def test_no_other_key_ends_a_deletion_that_is_under_way() -> None:
+    store = filled(SlowToDelete(), a=["one"], b=["two"])
+    async with browsing(held(store)) as (app, pilot):
+        await pilot.press("d")
+        await shows(pilot, "y yes")
+        await pilot.press("y")
+        await until(pilot, store.asked.is_set)
+        await pilot.press("d", "u", "e", "r", "slash", "down", "up")
+        assert len(app.screen_stack) == 1
+        store.gate.set()
+        await shows(pilot, "removed 1 message of 1 conversation")
+        assert [row.info.id for row in app.rows.shown] == ["a"]
 
 
 # --- export and copy ------------------------------------------------------------------------
