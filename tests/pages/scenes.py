@@ -52,6 +52,10 @@ SAID: Final[dict[str, list[Message]]] = {
 """What a shop's customers and its assistant have said."""
 
 
+def nothing(_stage: Stage, _: object) -> None:
+    """A fresh machine."""
+
+
 # --- stores in files ---------------------------------------------------------------------------
 
 
