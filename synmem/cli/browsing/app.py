@@ -12,6 +12,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Event, Key
 from textual.widgets import Input, Static
+from textual.worker import WorkerFailed
 
 from synmem.cli.browsing import choosing, doing
 from synmem.cli.browsing.aside import Aside
@@ -26,7 +27,7 @@ from synmem.cli.browsing.rows import Row, Rows, listed
 from synmem.cli.browsing.searching import Search
 from synmem.cli.outputs import Output, name_of
 from synmem.cli.render import visible, visible_line
-from synmem.cli.screen.columns import cells, cut_middle, padded
+from synmem.cli.screen.columns import cells, padded
 from synmem.cli.session import Session
 from synmem.cli.words import count
 from synmem.errors import StoreNotFound, SynmemError
@@ -38,8 +39,6 @@ _AT_ONCE = 4
 
 _MOVES = {"up": "move(-1)", "down": "move(1)", "pageup": "turn(-1)", "pagedown": "turn(1)"}
 """Keys that move in the list also while the filter is typed."""
-
-_LEAST_ID = 12
 
 _WORKS = frozenset({"search", "stores", "export", "copy", "delete", "undo", "reload"})
 
@@ -77,7 +76,7 @@ class Browser(App[None]):
         self.theme = "ansi-dark"
         self.stores = list(stores)
         self.rows = Rows()
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         """What ended it, where it was no key."""
         self.interrupted = False
         self._is_first = True
@@ -154,19 +153,10 @@ class Browser(App[None]):
         going = " …" if self.listing else ""
         left = f"{visible_line(name)}  {number}{going}"
         width = max(0, self.size.width - 2)
-        right = self._of_shown(max(0, width - cells(left) - 2))
+        right = self.messages.described(max(0, width - cells(left) - 2))
         head = padded(f"  {number}{going}", width - cells(visible_line(name)) - cells(right))
         content = Content.assemble((visible_line(name), "bold"), (head, "dim"), right)
         self.query_one("#head", Static).update(content)
-
-    def _of_shown(self, room: int) -> str:
-        """The conversation that is shown: its id, and how many messages it has."""
-        row, total = self.messages.row, self.messages.total
-        if row is None:
-            return ""
-        many = "" if total is None else f"  {count(total, 'message')}"
-        many = many if cells(many) + _LEAST_ID <= room else ""
-        return cut_middle(visible_line(row.info.id), room - cells(many)) + many
 
     @on(Messages.Shown)
     def on_resize(self) -> None:
@@ -184,6 +174,15 @@ class Browser(App[None]):
         """The keys are those of what has the focus."""
         self.screen.set_class(self.messages.has_focus, "-reading")
         self._show_keys()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A bug shows its traceback when the screen is gone; Textual's own would show what is in
+        every variable, too."""
+        if self.is_headless:
+            super()._handle_exception(error)
+            return
+        self.failure = self.failure or (error.error if isinstance(error, WorkerFailed) else error)
+        self.exit()
 
     # --- listing ---
 
@@ -314,7 +313,9 @@ class Browser(App[None]):
             self._writing = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While something is written, nothing else is begun."""
+        """While something is written, nothing else is begun; a question waits for its answer."""
+        if action == "other":
+            return len(self.screen_stack) == 1
         return not (self._writing and action in _WORKS)
 
     def action_help(self) -> None:

@@ -17,13 +17,17 @@ from synmem.cli.browsing.lines import Line, Span, strip
 from synmem.cli.browsing.rowed import MARK
 from synmem.cli.browsing.rows import Row
 from synmem.cli.browsing.window import Placed, Window
-from synmem.cli.screen.columns import cut
+from synmem.cli.render import visible_line
+from synmem.cli.screen.columns import cells, cut, cut_middle
 from synmem.cli.screen.styles import DIM
+from synmem.cli.words import count
 from synmem.errors import Changed, SynmemError
 
 _STEP = 3
 """So many lines a key moves within a message that is longer than the screen."""
 
+
+_LEAST_ID = 12
 
 _RULED = 2
 """So many lines a day takes."""
@@ -76,10 +80,14 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         """The conversation that is shown."""
         return self._window.row if self._window is not None else None
 
-    @property
-    def total(self) -> int | None:
-        """How many messages the conversation has, where that is known."""
-        return self._window.total if self._window is not None else None
+    def described(self, room: int) -> str:
+        """The id of the conversation that is shown, and how many messages it has."""
+        if self._window is None:
+            return ""
+        total = self._window.total
+        many = "" if total is None else f"  {count(total, 'message')}"
+        many = many if cells(many) + _LEAST_ID <= room else ""
+        return cut_middle(visible_line(self._window.row.info.id), room - cells(many)) + many
 
     @property
     def current(self) -> Placed | None:
