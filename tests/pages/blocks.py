@@ -63,7 +63,9 @@ def acts(page: Path) -> list[Act]:
     """All that a page's blocks do, in order."""
     text = page.read_text()
     found: list[Act] = []
-    for block in _BLOCK.finditer(text):
+    blocks = [*_BLOCK.finditer(text)]
+    assert len(blocks) == text.count("```console"), f"{page.name}: a block has no end"
+    for block in blocks:
         if block["scenes"] is not None or not found:
             found.append(Act(page, len(found), re.findall(r"[\w-]+", block["scenes"] or "")))
         first = text.count("\n", 0, block.start("text")) + 1
