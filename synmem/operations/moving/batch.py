@@ -1,6 +1,5 @@
 """A few hundred conversations on their way from one store to another, and their bookkeeping."""
 
-import hashlib
 from array import array
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ from synmem.operations.moving.compare import (
     Found,
     Pair,
     State,
+    description_hashes,
     description_line,
     description_of,
     description_problem,
@@ -300,13 +300,6 @@ def conversation_of(info: ConversationInfo, holds: Holds, name: str = "") -> Con
     name."""
     said = whole_description_of(info, holds)
     return Conversation(name or info.id, said.get("title"), said.get("extra"))
-
-
-def description_hashes(said: dict[str, Any]) -> dict[str, str]:
-    """A hash for the title and for the extra, where they are set."""
-    return {
-        field: hashlib.sha256(description_line(value)).hexdigest() for field, value in said.items()
-    }
 
 
 def _missing(

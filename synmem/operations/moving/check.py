@@ -1,6 +1,7 @@
 """Whether a store is sound, and whether two hold the same conversations."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -8,10 +9,12 @@ from synmem.messages import Damage, Holds, Message, Unreadable, canonical
 from synmem.operations.listing import Match, listing, matcher, select
 from synmem.operations.looking import Skipped, check_unchanged, infos_of
 from synmem.operations.moving.compare import Pair, State, description_problem, description_state
-from synmem.operations.moving.contents import Contents
 from synmem.operations.moving.naming import PLAIN, Naming
 from synmem.store import ConversationInfo, Page, Store, SupportsDamage
 from synmem.strategies.pairing import Pairing
+
+if TYPE_CHECKING:
+    from synmem.operations.moving.contents import Contents
 
 _NAMED = 3
 
@@ -50,7 +53,7 @@ class Soundness(msgspec.Struct):
 
 
 async def sound(
-    store: Store, found: Soundness, *, match: Match = None, contents: Contents | None = None
+    store: Store, found: Soundness, *, match: Match = None, contents: "Contents | None" = None
 ) -> AsyncIterator[list[Skipped]]:
     """Read every message, and yield, page by page, what cannot be read; counts go to `found`, and
     all that is read to `contents`."""

@@ -28,9 +28,8 @@ from synmem.messages import (
 )
 from synmem.operations.listing import BATCH, Match, matcher
 from synmem.operations.looking import check_unchanged, infos_of
-from synmem.operations.moving.batch import description_hashes
 from synmem.operations.moving.check import Checked
-from synmem.operations.moving.compare import State, description_of
+from synmem.operations.moving.compare import State, description_hashes, description_of
 from synmem.operations.moving.receipt import VERSION, Root, content_of
 from synmem.operations.proof import canonical_lines, unreadable
 from synmem.store import ConversationInfo, Store

@@ -7,6 +7,7 @@ both.
 """
 
 import enum
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -371,6 +372,13 @@ def whole_description_of(info: ConversationInfo, holds: Holds) -> dict[str, Any]
 def description_line(value: Any) -> bytes:
     """A line that is the same for the same title, or the same extra."""
     return canonical(Message("", "", {"own": value}))
+
+
+def description_hashes(said: dict[str, Any]) -> dict[str, str]:
+    """A hash for the title and for the extra, where they are set."""
+    return {
+        field: hashlib.sha256(description_line(value)).hexdigest() for field, value in said.items()
+    }
 
 
 def description_problem(

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 from synmem.messages import FIELDS, Digest, Holds, Message, Unreadable
-from synmem.operations.moving.batch import description_hashes
-from synmem.operations.moving.compare import description_of
+from synmem.operations.moving.compare import description_hashes, description_of
 from synmem.operations.moving.receipt import Entry, Ledger, Root, content_of
 from synmem.store import ConversationInfo, Page
 

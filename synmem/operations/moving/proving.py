@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from synmem.operations.looking import infos_of
-from synmem.operations.moving.batch import Route, Watch, description_hashes
-from synmem.operations.moving.compare import description_of
+from synmem.operations.moving.batch import Route, Watch
+from synmem.operations.moving.compare import description_hashes, description_of
 from synmem.operations.moving.receipt import Entry
 from synmem.operations.proof import Proof, compared_lines, readable
 from synmem.store import START, ConversationInfo, Page, SupportsCopy
