@@ -166,11 +166,12 @@ def _summary(job: "Export", losses: "Losses", places: str, left_out: int) -> str
 
 def _mark(profile: "Profile", keep: int | None, target: "Output | None", form: str) -> str:
     """What a file with --keep says whose it is by; empty without --keep."""
-    from synmem.cli.rotating import checked_keep
+    if keep is None:
+        return ""
+    from synmem.cli.rotating import check_keep
     from synmem.formats.sealed import mark_of
 
-    if checked_keep(keep, target, form) is None:
-        return ""
+    check_keep(keep, target, form)
     return mark_of(profile.identity, str(profile.settings.get("layout") or ""))
 
 

@@ -36,10 +36,8 @@ _HEAD: Final = 4096
 _NAMED: Final = 3
 
 
-def checked_keep(keep: int | None, output: "Output | None", form: str) -> int | None:
-    """How many to keep; UsageError where it makes no sense, or nothing could be told apart."""
-    if keep is None:
-        return None
+def check_keep(keep: int, output: "Output | None", form: str) -> None:
+    """UsageError where --keep makes no sense, or nothing could be told apart."""
     if keep < 1:
         raise UsageError("--keep is 1 or more", hint="the export that is written is one of them")
     if output is None or not output.dated or output.apart:
@@ -55,7 +53,6 @@ def checked_keep(keep: int | None, output: "Output | None", form: str) -> int | 
         raise UsageError("--keep: {date} is in a folder's name", hint="let it be in the file's")
     if is_special(output.path()):
         raise UsageError(f"--keep is for files, and {output.path()} is none")
-    return keep
 
 
 # --- proving --------------------------------------------------------------------------------
@@ -121,14 +118,18 @@ def rotate(
     there = _look(output, mark, written)
     newest = sorted((each for each in there.backups if each.whole), key=lambda each: each.day)
     kept = newest[-(keep - 1) :] if keep > 1 else []
-    first_day = min((each.day for each in kept), default=None)
     gone = 0
     for each in sorted(there.backups, key=lambda each: each.day):
-        # What has lost its last parts was being removed when a run was killed.
-        if each not in kept if each.whole else first_day is None or each.day < first_day:
+        if each not in kept if each.whole else _is_left_over(each, kept, keep):
             gone += _remove(each, mark, there.others)
     session.note(f"kept {len(kept) + 1:,} of {output.template}; {count(gone, 'older one')} removed")
     _tell(session, there.others)
+
+
+def _is_left_over(backup: _Backup, kept: Sequence[_Backup], keep: int) -> bool:
+    """Whether what has lost its last parts is older than enough whole ones: it was being removed
+    when a run was killed. Else it may be all that somebody has of that day."""
+    return len(kept) == keep - 1 and all(backup.day < each.day for each in kept)
 
 
 def _tell(session: Session, others: dict[Path, str]) -> None:

@@ -1,10 +1,9 @@
 """JSON Lines, the interchange form, with a seal or without: see `layouts/interchange/jsonl.py`."""
 
 import hashlib
-import secrets
 from collections.abc import Sequence
 
-from synmem.formats.sealed import marked
+from synmem.formats.sealed import alone, marked
 from synmem.layouts.interchange import jsonl as jsonlines
 from synmem.layouts.interchange.jsonl import PartOf
 from synmem.messages import Conversation, Message, encode_lines
@@ -24,7 +23,7 @@ class Writer:
         self._conversation = Conversation("")
         self._counted = False
         self._conversations = self._messages = 0
-        self._part = PartOf(marked(secrets.token_hex(8), whose), 1, 1) if whose else None
+        self._part: PartOf | None = alone(whose) if whose else None
 
     def begin(self) -> bytes:
         """The opening of a sealed export."""

@@ -33,6 +33,13 @@ def marked(name: str, mark: str) -> str:
     return f"{name[:_RANDOM]}-{mark}" if mark else name
 
 
+def alone(mark: str) -> PartOf:
+    """The only part of a set of its own, with this mark."""
+    import secrets  # with hmac and more, which few exports need
+
+    return PartOf(marked(secrets.token_hex(8), mark), 1, 1)
+
+
 def part_in(opening: bytes) -> PartOf | None:
     """Which part a file says to be that begins with this line; None where it says none."""
     part = jsonlines.opening_of(opening)
