@@ -66,6 +66,11 @@ class Profile(msgspec.Struct, frozen=True):
     program: str | None = None
     everywhere: bool = True
 
+    @property
+    def is_only_read(self) -> bool:
+        """Whether nothing can be added: a known program's own, or files."""
+        return self.program is not None or self.backend == "file"
+
     def connection(self) -> dict[str, Any]:
         """The settings to open it with: variables and `~` expanded, the password in the URL.
 

@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -40,7 +40,7 @@ async def advise(session: "Session", error: SynmemError, values: Mapping[str, An
     if is_lost and not session.typed and (hint := _as_store(session, values)):
         error.hint = hint
         return None
-    if isinstance(error, ConversationNotFound) and len(session.targets) < 2:
+    if isinstance(error, ConversationNotFound) and not session.is_of_several:
         return await _near(session, error)
     if isinstance(error, ProfileNotFound) and session.command == "search":
         _advise_words(session, error, values)
@@ -61,7 +61,7 @@ def _as_store(session: "Session", values: Mapping[str, Any]) -> str | None:
     """How the command takes the file that stands in the line as a conversation."""
     from synmem.addresses import is_address, status
 
-    for word in _texts(values):
+    for word in _conversations_of(session, values):
         found = None if "\0" in word or word not in session.line else status(Path(word))
         if found is None:
             continue
@@ -82,12 +82,12 @@ def _lines(command: str, store: str, rest: Sequence[str]) -> str:
     return " ".join([f"`synmem {command} -p", shlex.quote(store), *shown, *ends]) + "`"
 
 
-def _texts(values: Mapping[str, Any]) -> Iterator[str]:
-    for value in values.values():
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from (each for each in value if isinstance(each, str))
+def _conversations_of(session: "Session", values: Mapping[str, Any]) -> list[str]:
+    """The conversations that are named as arguments: not the files of options, which are files."""
+    if session.command == "search":  # where the one that is named stands behind an option
+        return []
+    one = values.get("conversation")
+    return [*([one] if one else []), *(values.get("conversations") or ())]
 
 
 # --- ids that are near ----------------------------------------------------------------------
@@ -95,7 +95,7 @@ def _texts(values: Mapping[str, Any]) -> Iterator[str]:
 
 async def _near(session: "Session", error: ConversationNotFound) -> str | None:
     given = error.conversation
-    there = await _conversations(session, given)
+    there = await _found_soon(session, given)
     if there.whole and not there.titles:
         error.args = (f"{error}: nothing is in that store",)
         error.hint = _hint_to_fill(session)
@@ -111,6 +111,8 @@ async def _near(session: "Session", error: ConversationNotFound) -> str | None:
 
 
 def _hint_to_fill(session: "Session") -> str:
+    if session.resolve().is_only_read:
+        return "`synmem discover` finds the stores that are on this machine"
     return f"`{session.typing('add', 'ID', 'TEXT')}` adds a first message"
 
 
@@ -120,7 +122,7 @@ def _takes_beginnings(session: "Session") -> bool:
     return is_person and main_name(session.command) in SHORT_IDS
 
 
-async def _conversations(session: "Session", given: str) -> _There:
+async def _found_soon(session: "Session", given: str) -> _There:
     """What is in the store, as far as that can be told soon; titles where no id begins so."""
     import asyncio
 

@@ -16,7 +16,7 @@ def tell_empty(session: "Session") -> None:
         return
     profile = session.resolve()
     find = "`synmem discover` finds those that are on this machine"
-    if profile.program is not None or profile.backend == "file":
+    if profile.is_only_read:
         session.note(f"no conversations here; {find}")
         return
     store = shlex.quote(mask(session.profile or profile.name))

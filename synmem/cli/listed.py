@@ -52,7 +52,7 @@ async def draw(session: Session, listed: Listed, *, long: bool) -> None:
 
 def _next(session: Session) -> str:
     """What shows one of them."""
-    if session.everywhere or len(session.targets) > 1:
+    if session.is_of_several:
         return "synmem show STORE ID"
     return session.typing("show", "ID")
 

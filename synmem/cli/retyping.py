@@ -39,8 +39,7 @@ def with_stores(store: TypedStore, text: str) -> str:
         return text
 
     def retyped(found: re.Match[str]) -> str:
-        command, rest = found[1], found[2]
-        words = rest.split()
+        command, words = found[1], _words(found[2])
         if command not in COMMANDS or main_name(command) in _OF_NO_STORE or "-p" in words:
             return found[0]
         if mask(target) in words or found[0] == _WRITER:
@@ -48,6 +47,14 @@ def with_stores(store: TypedStore, text: str) -> str:
         return f"`{line(store, command, *words)}`"
 
     return _NAMED.sub(retyped, text)
+
+
+def _words(text: str) -> list[str]:
+    """The words as a shell takes them; as they stand where that is no line of a shell."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
 
 
 def _with_store(store: TypedStore, command: str, words: Sequence[str]) -> list[str]:

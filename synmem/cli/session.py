@@ -65,6 +65,11 @@ class Session:
         target = self.profile if self.typed or self.label is not None else None
         return TypedStore(target, self.layout, self.branches)
 
+    @property
+    def is_of_several(self) -> bool:
+        """Whether several stores are meant."""
+        return self.everywhere or len(self.targets) > 1
+
     def at(self, store: str | None) -> None:
         """Take the store that stands first in the line instead of that of `-p`."""
         if store is None:

@@ -90,6 +90,10 @@ def test_the_commands_of_a_hint_get_the_store() -> None:
         "as `synmem export` writes them", "`synmem profile add NAME URL`", "`synmem frobnicate`",
     ):  # fmt: skip
         assert typed.with_stores(text) == text
+    for odd in ("my chat.db", "redis://u:t0p@h/0?prefix=a"):
+        typed = session(profile=odd, typed=True)
+        for line in (typed.typing("show", "ID"), typed.typing("clear", "an id")):
+            assert typed.with_stores(f"`{line}` does") == f"`{line}` does"
     assert session().with_stores("`synmem ls` lists them") == "`synmem ls` lists them"
 
 
@@ -127,6 +131,12 @@ def test_where_there_is_nothing_at_all_that_is_said(here: Path) -> None:
     )
 
 
+def test_a_file_that_is_only_read_is_not_to_be_added_to(here: Path) -> None:
+    (here / "empty.jsonl").touch()
+    assert "synmem add" not in (said := run("show", "empty.jsonl", "x")[2])
+    assert "nothing is in that store (`synmem discover` finds" in said
+
+
 def test_a_long_list_is_looked_at_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(advice, "_MOST", 1)
     assert run("show", "chat.db", "nobody")[0] == 3
@@ -151,6 +161,13 @@ def test_a_beginning_is_not_enough_for_a_script_or_for_what_writes(here: Path) -
         assert code == 3, shown
         assert WHOLE in shown  # it is offered
     assert run("show", "chat.db", WHOLE)[0] == 0
+
+
+def test_of_several_stores_none_is_taken_for_the_one_that_is_meant(here: Path) -> None:
+    run("add", "only", "x")
+    code, shown = on_terminal("search", "x", "-c", "on", "--everywhere")
+    assert code == 3
+    assert "no conversation 'on' in default (`synmem ls`" in " ".join(shown.split())
 
 
 def test_a_beginning_of_two_is_not_taken(here: Path) -> None:
@@ -181,6 +198,15 @@ def test_a_file_in_the_line_is_told_to_stand_behind_p(line: str, hint: str) -> N
         code, found, said = run(*line.split(), **environment)
         assert (code, found) == (3, "")
         assert said.endswith(f" (chat.db is a file: {hint})\n")
+
+
+@pytest.mark.parametrize("line", ["export nobody -o out.jsonl", "search x --conversation chat.db"])
+def test_a_file_behind_an_option_is_not_taken_for_a_conversation(line: str) -> None:
+    fill(Path("other.db"), "user-1")
+    Path("out.jsonl").touch()
+    code, found, said = run(*line.split(), SYNMEM_PROFILE="other.db")
+    assert (code, found) == (3, "")
+    assert "is a file" not in said
 
 
 def test_two_words_to_look_for_are_one_query() -> None:
