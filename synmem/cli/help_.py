@@ -57,6 +57,8 @@ def _unknown(path: str, word: str, commands: list[str]) -> UsageError:
     topics = list(TOPICS) if path == "synmem" else []
     if near := difflib.get_close_matches(word, [*commands, *topics]):
         hint = f"did you mean {' or '.join(near)}?"
-    else:
+    elif topics:
         hint = f"pages: {', '.join(topics)}; `synmem --help` lists the commands"
+    else:
+        hint = f"`{path} --help`"
     return UsageError(f"there is no help on {shlex.quote(word)}", hint=hint)

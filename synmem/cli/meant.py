@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, Final
 
 from synmem.cli.commands import COMMANDS, STORE_ALONE, STORE_FIRST, main_name
@@ -89,11 +90,11 @@ def _unknown(first: str, rest: Sequence[str], group: Any) -> UsageError:
     ours = next((name for name, others in _VERBS.items() if first in others), None)
     what = f"there is no command {_shown(first)}"
     if ours is not None:
-        return UsageError(what, hint=_line(ours, [*rest, *_ADDED.get(first, ())], group))
-    if not first.startswith("-") and status(Path(first)) is not None:
-        return UsageError(
-            what, hint=f"a file of that name: {_line('ls', [f'./{first}', *rest], group)}"
-        )
+        return UsageError(what, hint=_line(ours, rest, group, _ADDED.get(first, ())))
+    if not first.startswith("-") and (there := status(Path(first))) is not None:
+        kind = "folder" if S_ISDIR(there.st_mode) else "file"
+        line = _line("ls", [f"./{first}", *rest], group)
+        return UsageError(what, hint=f"a {kind} of that name: {line}")
     if near := _nearest(first):
         return UsageError(what, hint=f"did you mean {' or '.join(near)}?")
     return UsageError(what, hint="`synmem --help` lists them")
@@ -105,14 +106,15 @@ def _nearest(word: str) -> list[str]:
     return difflib.get_close_matches(word.lower(), COMMANDS, n=3)
 
 
-def _line(command: str, words: Sequence[str], group: Any) -> str:
+def _line(command: str, words: Sequence[str], group: Any, added: Sequence[str] = ()) -> str:
     """The command line that was meant: with what was typed in its place, where all of it is known;
-    else with the names of what the command takes."""
+    else with the names of what the command takes. `added` stands at its end."""
     takes_words = any(not word.startswith("-") for word in words)
-    if not takes_words or not set(_options(words)) <= _known_options(command, group):
-        lacking = _LACKING.get(command, "")
-        return f"`synmem {command} {lacking}".rstrip() + "`"
-    return f"`{' '.join(['synmem', command, *map(_shown, _placed(command, words))])}`"
+    if takes_words and set(_options(words)) <= _known_options(command, group):
+        typed = [*map(_shown, _placed(command, words))]
+    else:
+        typed = _LACKING.get(command, "").split()
+    return f"`{' '.join(['synmem', command, *typed, *added])}`"
 
 
 def _placed(command: str, words: Sequence[str]) -> list[str]:

@@ -7,15 +7,9 @@ import inspect
 import itertools
 import os
 import sys
-from collections.abc import (
-    Callable,
-    Coroutine,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -28,9 +22,6 @@ from synmem.cli.session import Session as Session
 from synmem.cli.usage import LINE
 from synmem.errors import UsageError
 from synmem.exhaustion import exhausted
-
-if TYPE_CHECKING:
-    pass
 
 EXIT_CODES: dict[type[errors.SynmemError], int] = {
     errors.SynmemError: 1,

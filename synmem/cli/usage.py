@@ -3,8 +3,9 @@
 `synmem add [OPTIONS] CONVERSATION [TEXT]`: an option is given once, or twice with the same value.
 """
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
@@ -36,7 +37,8 @@ class OnceEach(PlainValues):
         def parse_args(args: list[str]) -> Any:
             if ctx.resilient_parsing and args and args[-1] in taking:
                 args = args[:-1]  # its value is what TAB is asked for
-            values, rest, order = parse(args=args)
+            with _in(ctx):
+                values, rest, order = parse(args=args)
             for each in single:
                 if each.name in values:
                     values[each.name] = _one(each, values[each.name], ctx)
@@ -44,6 +46,17 @@ class OnceEach(PlainValues):
 
         parser.parse_args = parse_args
         return parser
+
+
+@contextlib.contextmanager
+def _in(ctx: Any) -> Iterator[None]:
+    """An error of the parser says in which command it is: not each does."""
+    try:
+        yield
+    except Exception as problem:
+        if getattr(problem, "ctx", ctx) is None:
+            problem.ctx = ctx  # type: ignore[attr-defined]
+        raise
 
 
 def _takes_one(parameter: Any) -> bool:

@@ -89,7 +89,10 @@ def test_an_unknown_page_is_answered_with_those_that_are() -> None:
     assert all(topic in said for topic in TOPICS)
     assert "did you mean exit-codes?" in run("help", "exit-code")[2]
     assert "did you mean show?" in run("help", "shwo")[2]
-    assert run("help", "profile", "xyzzy")[0] == 2
+    assert run("help", "profile", "xyzzy")[::2] == (
+        2, "synmem: there is no help on xyzzy (`synmem profile --help`)\n"
+    )  # fmt: skip
+    assert run("help", "show", "xyzzy")[2].endswith(" (`synmem show --help`)\n")
 
 
 def test_the_page_of_exit_codes_has_every_one() -> None:

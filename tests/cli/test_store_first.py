@@ -122,6 +122,7 @@ WRONG = {
     "mv a.db b.db": "migrate a.db b.db --move", "diff a.db b.db": "check a.db b.db",
     "find chat.db hello": "search chat.db hello", "grep hello": "search hello",
     "dump chat.db": "export -p chat.db", "backup": "export", "load x.jsonl": "import x.jsonl",
+    "mv": "migrate SOURCE DEST --move", "head": "show CONVERSATION --first 10",
     "restore": "import FILE", "tail chat.db user-1": "show chat.db user-1 --last 10",
     "delete redis://:t0p@h/0 it's": "clear -p 'redis://:***@h/0' 'it'\"'\"'s'",
 }  # fmt: skip
@@ -140,6 +141,8 @@ def test_another_programs_verb_is_answered_with_ours_and_not_run(line: str, here
 def test_an_unknown_word_is_answered_with_what_is_near() -> None:
     assert run("shwo", "x")[2] == "synmem: there is no command shwo (did you mean show?)\n"
     assert run("xyzzy")[2] == "synmem: there is no command xyzzy (`synmem --help` lists them)\n"
+    Path("folder").mkdir()
+    assert "(a folder of that name: `synmem ls ./folder`)" in run("folder")[2]
     assert run("xyzzy", "--json")[2].startswith('{"error":{"kind":"usage"')
 
 
