@@ -29,15 +29,15 @@ def confirm(
     if not asking and (needs_yes or needs_name):
         flags = ["--yes"] * needs_yes + [f"--confirm {name}"] * needs_name
         raise Refused(f"{what}: not without {' and '.join(flags)}", hint="nothing was done")
-    if needs_yes and not needs_name and _ask(f"{what}? [y/N] ").lower() not in ("y", "yes"):
+    if needs_yes and not needs_name and _ask(what, "? [y/N] ").lower() not in ("y", "yes"):
         raise Refused("not confirmed: nothing was done")
-    if needs_name and _ask(f"{what}? Type the profile's name, {name}, to go on: ") != name:
+    if needs_name and _ask(f"{what}? Type the profile's name, {name}", ", to go on: ") != name:
         raise Refused("not confirmed: nothing was done")
 
 
-def _ask(question: str) -> str:
+def _ask(question: str, end: str) -> str:
     with hearing_interrupts():
-        sys.stderr.write(render.visible(question))
+        sys.stderr.write(render.fitted(render.visible(question), spare=len(end)) + end)
         sys.stderr.flush()
         answer = sys.stdin.readline()
     if not answer.endswith("\n"):

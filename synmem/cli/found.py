@@ -107,11 +107,11 @@ def _tell_rest(session: Session, found: "Results", k: int) -> None:
             parts.append(f"-k {found.total} for all")
     around = render.visible_line(_command(session, store, hit))
     if cells(" · ".join([*parts, around])) <= prose_width():
-        session.note(" · ".join([*parts, around]))
+        session.note(" · ".join([*parts, around]), whole=True)
         return
     if parts:
         session.note(" · ".join(parts))
-    session.note(around)  # whole: it is to be copied
+    session.note(around, whole=True)
 
 
 def _command(session: Session, store: str | None, hit: "Hit") -> str:

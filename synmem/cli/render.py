@@ -323,9 +323,24 @@ def _escaped(match: re.Match[str]) -> str:
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
-def note(text: str) -> None:
-    """A line to stderr, for the person; where stderr takes none (a full disk), the work goes on."""
-    _to_stderr(visible(text).encode("utf-8", "backslashreplace").decode() + "\n")
+def note(text: str, *, whole: bool = False) -> None:
+    """A line to stderr, for the person, wrapped there unless it is to be `whole`; where stderr
+    takes none (a full disk), the work goes on."""
+    shown = visible(text)
+    note_drawn(shown if whole else fitted(shown))
+
+
+def fitted(text: str, spare: int = 0) -> str:
+    """The lines of a text for stderr: on a terminal wrapped at words, `spare` columns left free.
+
+    A command in `backticks`, and a word that is too long for a line, are left to the terminal to
+    break: they can be copied whole.
+    """
+    if not is_terminal(sys.stderr):
+        return text
+    from synmem.cli.screen.columns import error_width, filled
+
+    return "\n".join(filled(text, error_width() - spare))
 
 
 def note_drawn(text: str) -> None:

@@ -177,8 +177,9 @@ class Session:
             raise UsageError(f"--json is -f json, not -f {form}", hint="one of the two")
         return "json" if self.json else form
 
-    def note(self, text: str) -> None:
-        """A line for the person on stderr; -q silences it."""
+    def note(self, text: str, *, whole: bool = False) -> None:
+        """A line for the person on stderr; -q silences it. One that is `whole` may be copied, and
+        is not wrapped."""
         if not self.quiet:
             whose = "" if self.label is None or text.startswith(self.label) else f"{self.label}: "
-            render.note(whose + self.with_stores(text))
+            render.note(whose + self.with_stores(text), whole=whole)

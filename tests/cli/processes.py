@@ -21,6 +21,11 @@ def in_pipe(
     )  # fmt: skip
 
 
+def unwrapped(shown: str) -> str:
+    """What was shown on a terminal, in one line: as it is said, wherever it was wrapped."""
+    return " ".join(shown.split())
+
+
 def start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     """Start it with stdout and stderr in pipes."""
     return subprocess.Popen(

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from synmem.cli.app import app
-from tests.cli.processes import in_pipe, on_terminal
+from tests.cli.processes import in_pipe, on_terminal, unwrapped
 
 
 def run(*arguments: str, stdin: bytes | None = None) -> Result:
@@ -229,7 +229,7 @@ def test_on_a_terminal_it_says_how_to_end(store: Path) -> None:
     code, text = on_terminal("add", "a", "-p", str(store), typed=b"Hello\n\x04", prompt=b"own.")
     assert code == 0
     assert "Ctrl-D" in text
-    assert f"added to a in {store}" in text
+    assert f"added to a in {store}" in unwrapped(text)
     assert stored(store)[0]["content"] == "Hello"
 
 

@@ -227,9 +227,11 @@ def test_on_a_terminal_it_asks(store: Path) -> None:
 
 
 def test_on_a_terminal_all_asks_for_the_name(store: Path) -> None:
-    code, _ = on_terminal("clear", "--all", "--yes", "-p", str(store), typed=b"y\n")
+    code, _ = on_terminal(
+        "clear", "--all", "--yes", "-p", str(store), typed=b"y\n", prompt=b"go on: "
+    )
     assert (code, left(store)) == (8, ALL)
-    code, _ = on_terminal("clear", "--all", "-p", str(store), typed=b"chat.db\n")
+    code, _ = on_terminal("clear", "--all", "-p", str(store), typed=b"chat.db\n", prompt=b"go on: ")
     assert (code, left(store)) == (0, {})
 
 

@@ -12,7 +12,7 @@ import pytest
 from synmem.cli.app import COMMANDS
 from synmem.errors import AddressError
 from tests.cli.moved import make, run, said
-from tests.cli.processes import PROGRAM, in_pipe, on_terminal
+from tests.cli.processes import PROGRAM, in_pipe, on_terminal, unwrapped
 
 SAID = {"a": ["one", "two"], "b": ["three"], "c": ["four"]}
 
@@ -355,12 +355,12 @@ def test_the_question_has_the_moment_that_was_understood(
     _, shown = on_terminal(
         "clear", *choice, *command, "-p", str(timed), typed=b"n\n", prompt=b"[y/N]"
     )
-    assert told in shown
+    assert told in unwrapped(shown)
     _, shown = on_terminal(
         "migrate", str(timed), str(timed.parent / "n.db"), "--move", "--until", command[1],
         typed=b"n\n", prompt=b"[y/N]",
     )  # fmt: skip
-    assert f"; until {told[-19:]}" in shown
+    assert f"; until {told[-19:]}" in unwrapped(shown)
 
 
 def test_every_command_is_here() -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from synmem.cli.app import app
 from tests.cli.moved import lines, make, run, said
-from tests.cli.processes import in_pipe, on_terminal, start
+from tests.cli.processes import in_pipe, on_terminal, start, unwrapped
 
 SAID = {"a": ["1", "2", "3"], "b / é\n": ["\ud800", "NUL \0"], "*": ["x"]}
 
@@ -298,7 +298,7 @@ def test_on_a_terminal_it_counts_to_a_total_and_an_interrupt_says_how_to_go_on(
     assert code == 130, shown
     assert re.search(r"Copying many.jsonl → dest.db  [\d,]+/240,000  in [\d,]+ conv", shown)
     assert re.search(r"[1-9][\d,]* messages written so far", shown)
-    assert "the same command again goes on from there" in shown
+    assert "the same command again goes on from there" in unwrapped(shown)
     again = run("migrate", source, dest)
     assert again.exit_code == 0
     assert re.search(r"8,000 conversations: .*written and verified\n", again.stderr)

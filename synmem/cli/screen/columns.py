@@ -5,8 +5,10 @@ comes here passed the gate (`render.visible`), and may hold the SGR codes of `st
 no column and never end within a line that is wrapped.
 """
 
+import os
 import re
 import shutil
+import sys
 from typing import Final
 
 PROSE: Final = 100
@@ -15,6 +17,7 @@ PROSE: Final = 100
 _LEAST: Final = 20
 _ELLIPSIS: Final = "…"
 _WORD: Final = re.compile("( *)([^ ]+)")
+_WHOLE: Final = re.compile(" *[^ `]*`[^`]*`[^ ]*| *[^ ]+")
 
 
 def terminal_width() -> int:
@@ -25,6 +28,15 @@ def terminal_width() -> int:
 def prose_width() -> int:
     """How wide running text is here."""
     return min(PROSE, terminal_width())
+
+
+def error_width() -> int:
+    """How wide running text is on stderr, also where stdout is a pipe."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return min(PROSE, max(_LEAST, columns)) if columns else prose_width()
 
 
 def cells(text: str) -> int:
@@ -47,6 +59,24 @@ def wrapped(text: str, width: int) -> list[str]:
             lines += [line] if cells(line) <= width else _wrapped_styled(line, width)
         else:
             lines += [line[start:end] for start, end in spans(line, width)]
+    return lines
+
+
+def filled(text: str, width: int) -> list[str]:
+    """As `wrapped`, but a word that is longer than a line stays whole, and so does what stands in
+    `backticks`: the terminal breaks it where it must, and it is copied as it is."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        begun, taken = "", 0
+        for piece in _WHOLE.findall(line):
+            wide = cells(piece)
+            if begun and taken + wide > width:
+                lines.append(begun)
+                begun = piece = piece.lstrip(" ")
+                taken = cells(piece)
+            else:
+                begun, taken = begun + piece, taken + wide
+        lines.append(begun + line[len(line.rstrip(" ")) :])
     return lines
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from wcwidth import iter_graphemes, wcwidth
 
 from synmem.cli.render import visible_line
-from synmem.cli.screen.columns import cells, cut, cut_middle, folded, padded, wrapped
+from synmem.cli.screen.columns import cells, cut, cut_middle, filled, folded, padded, wrapped
 
 TEXTS = st.text(
     st.one_of(st.characters(codec="utf-8"), st.sampled_from("ab 日本é👍🏽👨\u200d👩שלוםनमस्ते-\t")),
@@ -67,6 +67,18 @@ def test_an_id_is_told_by_both_of_its_ends() -> None:
 
 def test_line_breaks_stay() -> None:
     assert wrapped("one two\n\nthree", 5) == ["one", "two", "", "three"]
+
+
+def test_what_is_said_is_broken_at_words_and_never_within_a_command_or_a_path() -> None:
+    text = "left out: another branch (`synmem ls chat.db --branches` lists it)\n\n  " + "x" * 40
+    assert filled(text, 30) == [
+        "left out: another branch", "(`synmem ls chat.db --branches`", "lists it)", "", "  " + "x" * 40,
+    ]  # fmt: skip
+
+
+@given(TEXTS, st.integers(2, 30))
+def test_what_is_said_loses_only_spaces(text: str, width: int) -> None:
+    assert "".join("".join(filled(text, width)).split()) == "".join(text.split())
 
 
 def test_padding_counts_cells() -> None:
