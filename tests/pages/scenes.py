@@ -237,11 +237,15 @@ def postgres(stage: Stage, request: pytest.FixtureRequest) -> None:
 
 
 def redis(stage: Stage, request: pytest.FixtureRequest) -> None:
-    """Redis at localhost:6379/0, with nothing in it."""
+    """Redis at localhost:6379/0, with nothing in it: what other tests have there is elsewhere."""
+    from redis import Redis
+
     server = request.getfixturevalue("redis_server")
     _own(server)
-    server.says("FLUSHALL")
-    stage.instead["localhost:6379/0"] = f"127.0.0.1:{server.port}/0"
+    url = server.url.removesuffix("/0") + "/9"
+    with Redis.from_url(url) as client:
+        client.flushdb()
+    stage.instead["localhost:6379/0"] = url.removeprefix("redis://")
 
 
 def mongo(stage: Stage, request: pytest.FixtureRequest) -> None:
