@@ -1,5 +1,6 @@
 """What is looked for, in one store or in several."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from synmem.cli.damage import name_strays, name_unreadable
 from synmem.cli.progress import Bar
 from synmem.cli.run import Session
 from synmem.cli.several import AT_ONCE, Source, Sources
-from synmem.errors import ConversationNotFound, StoreNotFound, UsageError
+from synmem.errors import ConversationNotFound, StoreNotFound, SynmemError, UsageError
 
 if TYPE_CHECKING:
     from synmem.cli.recalling import Model
@@ -118,9 +119,27 @@ class Sought:
             [*hits[: self.k]],
             None if self.semantic else sum(found.total or 0 for _, found, _ in there),
             sum(found.untimed for _, found, _ in there),
-            [*dict.fromkeys(word for _, found, _ in there for word in found.near)],
+            [] if hits else await self._near([source for source, *_ in there]),
             partly,
         )
+
+    async def _near(self, sources: Sequence[Source]) -> list[str]:
+        """Words of these stores that are near, once none of them has what is looked for: to look
+        for them takes longer than the search."""
+        from synmem.operations.derived import word_file
+        from synmem.operations.searching.search import search
+
+        words: dict[str, None] = {}
+        for source in sources if self.near and not self.semantic else ():
+            # What is wrong with a store, or that it is not there yet, was told.
+            with contextlib.suppress(SynmemError):
+                async with source.session.open_profile(source.profile, telling=False) as store:
+                    found = await search(
+                        store, self.query, conversation=self.conversation, wanted=self.wanted,
+                        near=True, index=word_file(source.profile.identity), large=_LARGE,
+                    )  # fmt: skip
+                words |= dict.fromkeys(found.near)
+        return [*words]
 
     def _model(self, session: Session) -> "Model | None":
         from synmem.cli.recalling import model_of
@@ -135,16 +154,17 @@ class Sought:
         from synmem.operations.searching.search import search
 
         unnoticed = UNNOTICED.format(store.name, "")
+        is_alone = large is None
 
         def heard(text: str) -> None:
-            if large is None or text != unnoticed:  # of many stores it would be said of most
+            if is_alone or text != unnoticed:  # of many stores it would be said of most
                 session.note(text)
 
-        is_seen = large is None and render.is_terminal(sys.stderr)  # it costs another listing
+        is_seen = is_alone and render.is_terminal(sys.stderr)  # it costs another listing
         expect = self.bar.expect if is_seen else None
         return await search(
             store, self.query, conversation=self.conversation, k=self.k, rebuild=self.rebuild,
-            wanted=self.wanted, near=self.near,
+            wanted=self.wanted, near=self.near and is_alone,
             index=word_file(profile.identity), large=large, note=heard, advance=self.bar.advance,
             expect=expect,
         )  # fmt: skip

@@ -194,6 +194,17 @@ def test_where_there_is_nothing_a_person_hears_what_is_near(described: str) -> N
     assert run("redus", "-p", described) == (0, "", "")
 
 
+def test_of_several_stores_what_is_near_is_looked_for_where_none_has_it(
+    described: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ("-p", described, "-p", database)
+    assert both_of_terminal("search", "redus", *where) == (b"", "nothing found; near: redis\n")
+    monkeypatch.setattr("synmem.cli.search._is_seen", lambda session: True)
+    monkeypatch.setattr("synmem.operations.searching.search._near_by_scan", None)
+    code, out, _ = run("hello", *where)  # which only one of them has
+    assert (code, "u/1" in out) == (0, True)
+
+
 def test_a_hostile_title_and_id_stay_on_their_line(tmp_path: Path) -> None:
     lines = [
         {"conversation_id": "a\n\x1b[2J", "title": "evil\x1b]0;x\x07\n\u202eredis"},
