@@ -102,7 +102,8 @@ async def _near(session: "Session", error: ConversationNotFound) -> str | None:
         return None
     begin = sorted(each for each in there.titles if given and each.startswith(given))
     if len(begin) == 1 and there.whole and _takes_beginnings(session):
-        session.note(f"{begin[0]}: the one conversation that begins with {given}")
+        whole = render.visible_line(begin[0])
+        session.note(f"{whole}: the one conversation that begins with {given}")
         return begin[0]
     if near := _nearest(given, there.titles, begin):
         offered = [_shown(each, there.titles[each], given) for each in near]

@@ -132,7 +132,8 @@ def _take_store(session: Session, values: dict[str, Any], argument: inspect.Para
     if values[argument.name] is None:
         values[argument.name], store = store, None
     if values[argument.name] is None and argument.default is argument.empty:
-        raise UsageError(f"which {argument.name}?")
+        typed = session.typing(session.command, argument.name.upper())
+        raise UsageError(f"which {argument.name}?", hint=f"`{typed}`")
     session.at(store)
 
 

@@ -99,7 +99,8 @@ async def search(
     if forget:
         return _forget(session, several, query)
     if query is None:
-        raise UsageError("what is to be looked for?", hint=session.typing("search", "WORDS"))
+        hint = f"`{session.typing('search', 'WORDS')}`"
+        raise UsageError("what is to be looked for?", hint=hint)
     wanted = _wanted(role, since, until)
     near = _is_seen(session) and not session.quiet
     sought = Sought(query, conversation, k, semantic, rebuild, wanted, near)

@@ -163,6 +163,14 @@ def test_a_beginning_is_not_enough_for_a_script_or_for_what_writes(here: Path) -
     assert run("show", "chat.db", WHOLE)[0] == 0
 
 
+def test_a_hostile_id_that_is_taken_stays_on_its_line(here: Path) -> None:
+    fill(here / "odd.db", "odd\nsynmem: all is well")
+    code, shown = on_terminal("show", "odd.db", "odd", columns=200)
+    assert code == 0
+    assert "\nsynmem: all is well" not in shown
+    assert "synmem: all is well: the one conversation that begins with odd" in shown
+
+
 def test_of_several_stores_none_is_taken_for_the_one_that_is_meant(here: Path) -> None:
     run("add", "only", "x")
     code, shown = on_terminal("search", "x", "-c", "on", "--everywhere")

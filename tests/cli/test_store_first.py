@@ -66,7 +66,7 @@ def test_one_argument_is_the_commands_own(here: Path) -> None:
     assert run("show", "user-1", "-p", "chat.db")[1] == "User: hello\n"
     assert run("search", "hello", "-p", "chat.db")[1].startswith("user-1")
     code, _, said = run("show")
-    assert (code, said) == (2, "synmem: which conversation?\n")
+    assert (code, said) == (2, "synmem: which conversation? (`synmem show CONVERSATION`)\n")
 
 
 def test_a_bare_word_that_is_a_file_needs_a_dot_and_a_slash(here: Path) -> None:
