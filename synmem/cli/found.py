@@ -107,11 +107,11 @@ def _tell_rest(session: Session, found: "Results", k: int) -> None:
             parts.append(f"-k {found.total} for all")
     around = render.visible_line(_command(session, store, hit))
     if cells(" · ".join([*parts, around])) <= prose_width():
-        session.note(" · ".join([*parts, around]), whole=True)
+        session.hint(" · ".join([*parts, around]))
         return
     if parts:
-        session.note(" · ".join(parts))
-    session.note(around, whole=True)
+        session.hint(" · ".join(parts))
+    session.hint(around)
 
 
 def _command(session: Session, store: str | None, hit: "Hit") -> str:

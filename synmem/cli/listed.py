@@ -47,9 +47,7 @@ async def draw(session: Session, listed: Listed, *, long: bool) -> None:
     counted = count(len(listed.found), "conversation")
     counted += f", {count(messages, 'message')}" if known else ""
     fits = cells(counted) + cells(_next(session)) + 3 <= terminal_width()
-    session.note(
-        f"{counted} · {_next(session)}" if fits else f"{counted}\n{_next(session)}", whole=True
-    )
+    session.hint(f"{counted} · {_next(session)}" if fits else f"{counted}\n{_next(session)}")
 
 
 def _next(session: Session) -> str:

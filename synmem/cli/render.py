@@ -36,9 +36,9 @@ def is_dumb() -> bool:
     return os.environ.get("TERM") == "dumb"
 
 
-def colored() -> bool:
-    """Whether stdout may have colours (NO_COLOR, TERM=dumb, --no-color)."""
-    return is_terminal() and not os.environ.get("NO_COLOR") and not is_dumb()
+def colored(stream: Any = None) -> bool:
+    """Whether stdout, or the stream given, may have colours (NO_COLOR, TERM=dumb, --no-color)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and not is_dumb()
 
 
 def styled(text: str, codes: str) -> str:
@@ -323,11 +323,15 @@ def _escaped(match: re.Match[str]) -> str:
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
-def note(text: str, *, whole: bool = False) -> None:
-    """A line to stderr, for the person, wrapped there unless it is to be `whole`; where stderr
-    takes none (a full disk), the work goes on."""
+def note(text: str) -> None:
+    """A line to stderr, for the person; where stderr takes none (a full disk), the work goes on."""
+    note_drawn(fitted(visible(text)))
+
+
+def hint(text: str) -> None:
+    """As `note`, what a person may go on with: dim, and not wrapped, since it may be copied."""
     shown = visible(text)
-    note_drawn(shown if whole else fitted(shown))
+    note_drawn(styled(shown, "2") if colored(sys.stderr) else shown)
 
 
 def fitted(text: str, spare: int = 0) -> str:

@@ -177,9 +177,13 @@ class Session:
             raise UsageError(f"--json is -f json, not -f {form}", hint="one of the two")
         return "json" if self.json else form
 
-    def note(self, text: str, *, whole: bool = False) -> None:
-        """A line for the person on stderr; -q silences it. One that is `whole` may be copied, and
-        is not wrapped."""
+    def hint(self, text: str) -> None:
+        """What the person may go on with, dim on stderr; -q silences it."""
+        if not self.quiet:
+            render.hint(text)
+
+    def note(self, text: str) -> None:
+        """A line for the person on stderr; -q silences it."""
         if not self.quiet:
             whose = "" if self.label is None or text.startswith(self.label) else f"{self.label}: "
-            render.note(whose + self.with_stores(text), whole=whole)
+            render.note(whose + self.with_stores(text))

@@ -32,7 +32,7 @@ class Quiet(Session):
 
     notes: list[str] = field(default_factory=list)
 
-    def note(self, text: str, *, whole: bool = False) -> None:
+    def note(self, text: str) -> None:
         """A line for the person, later."""
         self.notes.append(text)
 
