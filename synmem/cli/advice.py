@@ -42,16 +42,29 @@ async def advise(session: "Session", error: SynmemError, values: Mapping[str, An
         return None
     if isinstance(error, ConversationNotFound) and not session.is_of_several:
         return await _near(session, error)
-    if isinstance(error, ProfileNotFound) and session.command == "search":
-        _advise_words(session, error, values)
+    if isinstance(error, ProfileNotFound) and session.stood_first:
+        _advise_order(session, error, values)
     return None
 
 
-def _advise_words(session: "Session", error: SynmemError, values: Mapping[str, Any]) -> None:
-    """Of two words for `search` the first is a store; both may have been meant to be found."""
-    if session.stood_first:
-        line = shlex.join(["synmem", "search", f"{session.profile} {values['query']}"])
+def _advise_order(session: "Session", error: SynmemError, values: Mapping[str, Any]) -> None:
+    """Of two arguments the first is a store: they may stand the wrong way round, or be two words to
+    look for."""
+    first = session.profile or ""
+    second = values.get("query" if session.command == "search" else "conversation") or ""
+    if "\0" not in second and _is_file(second):
+        line = shlex.join(["synmem", session.command, second, first])
+        error.hint = f"{second} is a file, and the store stands first: `{line}`"
+    elif session.command == "search":
+        line = shlex.join(["synmem", "search", f"{first} {second}"])
         error.hint = f"to look for both words: `{line}`; {error.hint}"
+
+
+def _is_file(word: str) -> bool:
+    """Whether that is a file here, and called like a store."""
+    from synmem.addresses import is_address, status
+
+    return is_address(word) and status(Path(word)) is not None
 
 
 # --- a file that was taken for a conversation -----------------------------------------------

@@ -223,6 +223,14 @@ def test_two_words_to_look_for_are_one_query() -> None:
     assert "(to look for both words: `synmem search 'redis cluster'`" in said
 
 
+@pytest.mark.parametrize("command", ["show", "context", "search"])
+def test_a_store_that_stands_last_is_told_to_stand_first(here: Path, command: str) -> None:
+    fill(Path("chat.db"), "user-1")
+    code, found, said = run(command, "user-1", "chat.db")
+    assert (code, found) == (3, "")
+    assert f"the store stands first: `synmem {command} chat.db user-1`" in said
+
+
 # --- nothing in a store ---------------------------------------------------------------------
 
 
