@@ -1,10 +1,13 @@
 """What is said of a line that Typer cannot take apart: in our words, with what to type instead."""
 
 import difflib
+import shlex
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from synmem.errors import UsageError
+
 _ALIKE = 0.65
-_NO_COMMAND = "No such command "
 _EXTRA = "Got unexpected extra argument(s) "
 
 
@@ -31,8 +34,6 @@ def refusal(problem: Any) -> Refusal:
         return Refusal(f"{_name(parameter)}: {problem.message}", more)
     if kind == "BadOptionUsage":
         return _bad_option(problem, more)
-    if message.startswith(_NO_COMMAND):
-        return _no_such_command(message, context, path)
     if message.startswith(_EXTRA):
         extra = message.removeprefix(_EXTRA).removeprefix("(").removesuffix(")")
         return Refusal(f"more than {path} takes: {extra}", _usage(context, more))
@@ -50,11 +51,11 @@ def _no_such_option(problem: Any, context: Any, path: str) -> Refusal:
     return Refusal(message, f"`{path} --help`; {dashes}")
 
 
-def _no_such_command(message: str, context: Any, path: str) -> Refusal:
-    name = message.removeprefix(_NO_COMMAND).split("'")[1]
-    near = difflib.get_close_matches(name, list(context.command.commands))
+def no_such_command(name: str, path: str, commands: Collection[str]) -> UsageError:
+    """What is said of a word that is none of a group's commands."""
+    near = difflib.get_close_matches(name, commands)
     hint = f"did you mean {' or '.join(near)}?" if near else f"`{path} --help` lists them"
-    return Refusal(f"there is no command {name} of {path}", hint)
+    return UsageError(f"there is no command {shlex.quote(name)} of {path}", hint=hint)
 
 
 def _bad_option(problem: Any, more: str) -> Refusal:

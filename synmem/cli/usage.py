@@ -113,6 +113,14 @@ class Group(OnceEach, TyperGroup):
         _without_color(args)
         return super().parse_args(ctx, args)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called."""
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            from synmem.cli.refusals import no_such_command
+
+            raise no_such_command(args[0], ctx.command_path, self.commands)
+        return super().resolve_command(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The page of this group."""
         from synmem.cli.manual.blocks import plain

@@ -41,6 +41,13 @@ def test_a_line_is_refused_in_our_words(line: str) -> None:
     assert result.stderr == f"synmem: {LINES[line]}\n"
 
 
+@pytest.mark.parametrize(("word", "told"), [("a'b", "'a'\"'\"'b'"), ('it"s', "'it\"s'")])
+def test_a_word_that_is_no_command_is_told_whole(word: str, told: str) -> None:
+    result = CliRunner().invoke(app, ["profile", word], prog_name="synmem")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"synmem: there is no command {told} of synmem profile (")
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in (*ALIASES, "help")])
 def test_an_option_that_is_not_there_is_named_of_every_command(name: str) -> None:
     result = CliRunner().invoke(app, [name, "--jsno"], prog_name="synmem")
