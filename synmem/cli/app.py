@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from synmem.cli import completing
+from synmem.cli.commands import ALIASES
 from synmem.cli.commands import COMMANDS as COMMANDS
 from synmem.cli.common import (
     ColorOption,
@@ -20,9 +21,6 @@ from synmem.cli.common import (
 from synmem.cli.run import exit_code_of
 from synmem.cli.usage import Command, Group
 from synmem.errors import SynmemError, UsageError
-
-HIDDEN = {"cat", "list", "list-conversations"}
-"""Aliases; help lists the one that is short."""
 
 
 class _Commands(MutableMapping[str, Any]):
@@ -40,7 +38,7 @@ class _Commands(MutableMapping[str, Any]):
                 group.command(name, cls=Command)(getattr(module, COMMANDS[name]))
             command = typer.main.get_command(group)
             command.name = name
-            command.hidden = name in HIDDEN
+            command.hidden = name in ALIASES
             self._built[name] = command
         return self._built[name]
 

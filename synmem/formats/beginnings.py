@@ -4,14 +4,15 @@ import re
 from typing import Final
 
 from synmem.formats import csv_table
+from synmem.formats.sealed import part_in
 from synmem.layouts.interchange import dialects
 from synmem.layouts.interchange import jsonl as jsonlines
 
 
 def part_of(head: bytes) -> int | None:
     """Which part of a sealed export a file says to be that begins so; None where it says none."""
-    part = jsonlines.opening_of(head.partition(b"\n")[0])
-    return part.part if isinstance(part, jsonlines.PartOf) else None
+    part = part_in(head.partition(b"\n")[0])
+    return None if part is None else part.part
 
 
 def is_ours(head: bytes) -> bool:

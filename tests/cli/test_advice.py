@@ -26,6 +26,7 @@ def run(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a store of a few conversations, one of which has a title."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(advice, "_SECONDS", 60.0)  # whatever else the machine does
     fill(tmp_path / "chat.db", "user-1", "user-12", WHOLE, "it's", "bad\x1b[2J")
     return tmp_path
 
