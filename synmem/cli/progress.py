@@ -14,6 +14,8 @@ _EVERY_S: Final = 0.1
 _LATE_S: Final = 0.5
 _RECENT: Final = 100
 """The rate is that of so many drawings: of ten seconds."""
+_USUAL: Final = 80
+"""So many columns has a terminal that does not say how many."""
 _CLEAR_LINE: Final = "\r\x1b[2K"
 
 
@@ -110,8 +112,9 @@ class _Line:
 
     def _draw(self) -> None:
         from synmem.cli.screen.bars import progress_line
+        from synmem.cli.screen.columns import error_columns
 
-        columns = _columns()
+        columns = error_columns() or _USUAL
         done, total, now = self._bar.done, self._bar.total, time.monotonic()
         began, before = self._seen[0]
         self._seen.append((now, done))
@@ -130,13 +133,3 @@ class _Line:
         with contextlib.suppress(OSError, ValueError):  # nobody sees it any more
             sys.stderr.write(text)
             sys.stderr.flush()
-
-
-def _columns() -> int:
-    """How wide the terminal of stderr is now: stdout may be a pipe."""
-    import os
-
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 80

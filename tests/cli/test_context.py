@@ -1,6 +1,7 @@
 """`synmem context` as a person and a script see it."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from typer.testing import CliRunner
 from wcwidth import width
 
 from synmem.cli.app import app
-from tests.cli.processes import in_pipe, on_terminal
+from tests import pictures
+from tests.cli.processes import PROGRAM, in_pipe, on_terminal
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -183,3 +185,14 @@ def test_what_explain_says_fits_the_terminal(tmp_path: Path, columns: int) -> No
     assert "out" in {line.split()[0] for line in lines[head + 1 : -1]}
     assert ("█" in shown) == (columns >= 80)
     assert "\x1b[2J" not in shown
+
+
+def test_what_explain_says_fits_the_terminal_where_stdout_is_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "chat.jsonl"
+    file.write_text(json.dumps({"conversation_id": "c", "role": "user", "content": "x"}) + "\n")
+    told = shlex.join([*PROGRAM, "context", "c", "-p", str(file), "--explain", "--strategy", "all"])
+    for columns in (40, 60):
+        written = pictures.shown(["sh", "-c", f"{told} > {tmp_path}/out"], columns=columns)
+        lines = written.splitlines()
+        assert lines[0].split()[:2] == ["at", "what"]
+        assert all(width(line) <= columns for line in lines)

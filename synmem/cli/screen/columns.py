@@ -17,7 +17,8 @@ PROSE: Final = 100
 _LEAST: Final = 20
 _ELLIPSIS: Final = "…"
 _WORD: Final = re.compile("( *)([^ ]+)")
-_WHOLE: Final = re.compile(" *[^ `]*`[^`]*`[^ ]*| *[^ ]+")
+_WHOLE: Final = re.compile(" *+(?:[^ `]*+`[^`]*+`[^ ]*+|[^ ]++)")
+"""Possessive: of thousands of spaces none is tried a second time."""
 
 
 def terminal_width() -> int:
@@ -30,12 +31,18 @@ def prose_width() -> int:
     return min(PROSE, terminal_width())
 
 
-def error_width() -> int:
-    """How wide running text is on stderr, also where stdout is a pipe."""
+def error_columns() -> int:
+    """The columns of the terminal that stderr is, also where stdout is a pipe; 0 where it is none,
+    or does not know."""
     try:
-        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+        return os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):
-        columns = 0
+        return 0
+
+
+def error_width() -> int:
+    """How wide running text is on stderr."""
+    columns = error_columns()
     return min(PROSE, max(_LEAST, columns)) if columns else prose_width()
 
 
@@ -68,7 +75,8 @@ def filled(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for line in text.split("\n"):
         begun, taken = "", 0
-        for piece in _WHOLE.findall(line):
+        said = line.rstrip(" ")
+        for piece in _WHOLE.findall(said):
             wide = cells(piece)
             if begun and taken + wide > width:
                 lines.append(begun)
@@ -76,7 +84,7 @@ def filled(text: str, width: int) -> list[str]:
                 taken = cells(piece)
             else:
                 begun, taken = begun + piece, taken + wide
-        lines.append(begun + line[len(line.rstrip(" ")) :])
+        lines.append(begun + line[len(said) :])
     return lines
 
 

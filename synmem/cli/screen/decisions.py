@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from synmem.cli.screen.bars import bar
-from synmem.cli.screen.columns import prose_width
+from synmem.cli.screen.columns import error_width
 from synmem.cli.screen.styles import DIM, GOOD, of_role, painted
 from synmem.cli.screen.tables import Column, Table
 
@@ -24,7 +24,8 @@ _COLUMNS: Final = (
 
 
 def decision_lines(decisions: "Sequence[Decision]", *, whole: bool) -> list[str]:
-    """A row for each, in their order; the bars are as long as what each costs of the dearest."""
+    """A row for each, in their order, as wide as stderr is; the bars are as long as what each costs
+    of the dearest."""
     most = max((each.tokens for each in decisions), default=0)
     rows = [
         (
@@ -37,7 +38,7 @@ def decision_lines(decisions: "Sequence[Decision]", *, whole: bool) -> list[str]
         )
         for each in decisions
     ]
-    table = Table(_COLUMNS, rows, width=prose_width())
+    table = Table(_COLUMNS, rows, width=error_width())
     lines = [table.head()]
     if not whole:
         lines.append(painted("older messages are not read", DIM))

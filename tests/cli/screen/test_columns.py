@@ -1,5 +1,7 @@
 """What fits a terminal: by its cells, nothing lost but what says so."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +81,13 @@ def test_what_is_said_is_broken_at_words_and_never_within_a_command_or_a_path() 
 @given(TEXTS, st.integers(2, 30))
 def test_what_is_said_loses_only_spaces(text: str, width: int) -> None:
     assert "".join("".join(filled(text, width)).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize("text", [" " * 50_000, "a`" + " " * 50_000, "a " * 50_000 + "`"])
+def test_what_is_said_takes_no_more_than_its_length(text: str) -> None:
+    began = time.process_time()
+    assert " ".join(filled(text, 80)).split() == text.split()
+    assert time.process_time() - began < 5
 
 
 def test_padding_counts_cells() -> None:
