@@ -55,7 +55,9 @@ def _unknown(path: str, word: str, commands: list[str]) -> UsageError:
     from synmem.cli.manual.topics import TOPICS
 
     topics = list(TOPICS) if path == "synmem" else []
-    if near := difflib.get_close_matches(word, [*commands, *topics]):
+    if word in topics:
+        hint = f"it is a page of its own: `synmem help {word}`"
+    elif near := difflib.get_close_matches(word, [*commands, *topics]):
         hint = f"did you mean {' or '.join(near)}?"
     elif topics:
         hint = f"pages: {', '.join(topics)}; `synmem --help` lists the commands"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from synmem.cli.commands import COMMANDS, STORE_ALONE, STORE_FIRST, main_name
+from synmem.cli.render import visible_line
 from synmem.masking import mask
 
 _OF_NO_STORE: Final = frozenset({"check", "discover", "help", "import", "migrate", "profile"})
@@ -29,7 +30,23 @@ class TypedStore(NamedTuple):
 def line(store: TypedStore, command: str, *words: str) -> str:
     """`synmem show chat.db user-1`, or `synmem clear -p chat.db user-1`: as it is typed in a shell,
     secrets masked; without a store where none was typed."""
-    return " ".join(["synmem", command, *map(shlex.quote, _with_store(store, command, words))])
+    return " ".join(["synmem", command, *map(_quoted, _with_store(store, command, words))])
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell takes it; what is not seen of it as bash, zsh and ksh take that: what is
+    shown in its place would be another word."""
+    if visible_line(word) == word:
+        return shlex.quote(word)
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if visible_line(character) == character:
+        return character
+    return f"\\U{ord(character):08x}"
 
 
 def with_stores(store: TypedStore, text: str) -> str:

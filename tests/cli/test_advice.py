@@ -1,18 +1,20 @@
 """Hints name commands as they can be pasted; what is not there is answered with what is near."""
 
 import asyncio
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from synmem.backends import open_store
-from synmem.cli import advice
+from synmem.cli import advice, render
 from synmem.cli.app import app
 from synmem.cli.run import Session
 from synmem.messages import Conversation, Message
 from synmem.store import Part
-from tests.cli.processes import on_terminal
+from tests.cli.processes import on_terminal, unwrapped
 
 WHOLE = "0190a7e2-7c44-7000-8000-000000000001"
 
@@ -80,6 +82,17 @@ def test_a_line_has_no_secret_and_says_how_the_store_is_read() -> None:
     assert typed.typing("clear", "ID") == (
         "synmem clear -p 'redis://u:***@h/0' ID --layout langchain"
     )
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize("odd", ["a\nb", "tab\there", "\u202eevil\\'s", "\x1b[2J \\U00000041"])
+def test_an_id_with_hidden_characters_can_be_pasted(odd: str) -> None:
+    line = session(profile="my.db", typed=True).typing("show", odd)
+    assert render.visible_line(line) == line
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    assert words.stdout.decode().split("\0")[:-1] == ["synmem", "show", "my.db", odd]
 
 
 def test_the_commands_of_a_hint_get_the_store() -> None:
@@ -154,6 +167,13 @@ def test_a_beginning_is_enough_for_a_person(here: Path) -> None:
         assert "x" in shown
     code, shown = on_terminal("search", "chat.db", "x", "-c", "0190")
     assert (code, f"{WHOLE}: the one conversation" in shown) == (0, True)
+
+
+def test_an_id_that_was_completed_is_said_on_one_line(here: Path) -> None:
+    fill(here / "odd.db", "0190\nsynmem: all is well")
+    code, shown = on_terminal("show", "odd.db", "0190")
+    assert code == 0
+    assert "0190^Jsynmem: all is well: the one conversation" in unwrapped(shown)
 
 
 def test_a_beginning_is_not_enough_for_a_script_or_for_what_writes(here: Path) -> None:

@@ -89,6 +89,8 @@ def test_an_unknown_page_is_answered_with_those_that_are() -> None:
     assert all(topic in said for topic in TOPICS)
     assert "did you mean exit-codes?" in run("help", "exit-code")[2]
     assert "did you mean show?" in run("help", "shwo")[2]
+    alone = "there is no help on formats (it is a page of its own: `synmem help formats`)"
+    assert alone in run("help", "formats", "layouts")[2]
     assert run("help", "profile", "xyzzy")[::2] == (
         2, "synmem: there is no help on xyzzy (`synmem profile --help`)\n"
     )  # fmt: skip

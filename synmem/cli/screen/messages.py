@@ -11,7 +11,7 @@ from synmem.cli.render import visible, visible_line
 from synmem.cli.screen import beside
 from synmem.cli.screen.columns import PROSE, cut
 from synmem.cli.screen.pieces import Line, Piece, drawn, folded_line, width_of
-from synmem.cli.screen.prose import rendered, shown
+from synmem.cli.screen.prose import plain, rendered, shown
 from synmem.cli.screen.styles import DIM, STRONG, of_role
 from synmem.formats.parts import is_reasoning
 from synmem.messages import Message
@@ -88,7 +88,11 @@ def _content(message: Message, room: int, *, full: bool, answers: str) -> list[L
         return []
     if is_reasoning(message.role):
         return _thought("◦", message.content, room, full=full)
-    return rendered(shown(message.content), room)
+    text = shown(message.content)
+    made = rendered(text, room)
+    if any(map(width_of, made)) or not text.strip():
+        return made
+    return plain(text, room)  # of marks alone (a fence, a quotation of nothing) all was said
 
 
 def _thought(sign: str, text: str, room: int, *, full: bool) -> list[Line]:

@@ -39,6 +39,13 @@ def test_its_head_is_role_name_position_and_time(monkeypatch: pytest.MonkeyPatch
     assert text(Message("", "")) == "(no role)\n  (nothing)"
 
 
+@pytest.mark.parametrize("said", ["```", "```\n```", "`" * 300, "> >", "[]()"])
+def test_what_is_marks_alone_is_shown_and_not_called_nothing(said: str) -> None:
+    of_it = text(Message("user", said)).split("\n")[1:]
+    assert "".join(line.removeprefix("  ") for line in of_it) == said.replace("\n", "")
+    assert text(Message("user", " \n")).endswith("(nothing)")
+
+
 def test_content_cannot_pass_for_the_head_of_another_message() -> None:
     shown_lines = text(Message("user", "x\nassistant  #2  10:00:00\nyes")).split("\n")
     assert shown_lines[1:] == ["  x", "  assistant  #2  10:00:00", "  yes"]
