@@ -46,6 +46,8 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     for name in [n for n in os.environ if n.startswith("SYNMEM_") and not _of_the_tests(n)]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_COLOR", "")  # which --no-color sets, for good
+    monkeypatch.delenv("NO_COLOR")
     for variable in {each for each, _ in BASES.values() if not each.startswith("XDG_")}:
         monkeypatch.delenv(variable, raising=False)
     return home

@@ -59,6 +59,7 @@ def _of(blocks: list[Any]) -> Iterator[str]:
             yield from block.lines
 
 
+@pytest.mark.real
 def test_each_example_does_what_it_says(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     stage = Stage(tmp_path / "ada", {"EDITOR": "cat"})
     stage.home.mkdir()

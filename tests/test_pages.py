@@ -5,6 +5,7 @@ SYNMEM_TEST_REWRITE=1 writes into the pages what is printed now: look at it befo
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,13 @@ from tests.pages.blocks import PAGES, Act, Step, acts, fits, rewritten
 from tests.pages.shell import Ran, Stage, run
 
 
-@pytest.mark.parametrize(
-    "act", [act for page in PAGES for act in acts(page)], ids=lambda act: act.name
-)
+def _param(act: Act) -> Any:
+    """The README's with every run of the tests, those of docs/ with `make test-real`."""
+    marks = () if act.name.startswith("README.md") else (pytest.mark.real,)
+    return pytest.param(act, marks=marks, id=act.name)
+
+
+@pytest.mark.parametrize("act", [_param(act) for page in PAGES for act in acts(page)])
 def test_what_a_page_shows_is_what_is_printed(
     act: Act, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
