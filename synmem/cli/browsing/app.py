@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -363,6 +364,7 @@ class Browser(App[None]):
             output = await self.push_screen_wait(Prompt(text, f"{name_of(row.info.id)}.jsonl"))
             if output is None:
                 return
+            output = os.path.expanduser(output)  # noqa: PTH111 (a last slash stays)
             path = Output(output, None, row.store.profile).path(row.info.id)
             question = f"{path} is there already. Write over it?"
             if path.exists() and not await self.push_screen_wait(Question(question)):

@@ -194,6 +194,20 @@ async def test_a_file_that_cannot_be_written_is_said_in_the_screen(tmp_path: Pat
 
 
 @in_loop
+async def test_a_file_may_be_named_from_the_home_folder_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await written(tmp_path / "chat.db", a=["one"])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with browsing(at(resolve(path))) as (_, pilot):
+        await pilot.press("e")
+        await shows(pilot, "Export to which file?")
+        await pilot.press(*["backspace"] * 7, *"~/x.jsonl", "enter")
+        await shows(pilot, "1 conversation, 1 message written to")
+    assert (tmp_path / "x.jsonl").exists()
+
+
+@in_loop
 async def test_a_message_or_a_conversation_is_copied_through_the_gate() -> None:
     store = InMemoryStore()
     fill(store, "a", ["What?\x1b[2J", "This."])
