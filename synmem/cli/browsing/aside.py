@@ -40,7 +40,10 @@ class Aside:
         self._thread.start()
 
     async def do(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What some work comes to that opens what it needs by itself; cancelled with its caller."""
+        """What some work comes to that opens what it needs by itself; cancelled with its caller,
+        and where the store is closed."""
+        if self._closing:
+            raise asyncio.CancelledError
         done = asyncio.run_coroutine_threadsafe(self._kept(work()), self._loop)
         return await asyncio.wrap_future(done)
 

@@ -1,7 +1,9 @@
 """The messages of a conversation: the newest at the bottom, older ones as one scrolls up."""
 
 import asyncio
+import contextlib
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual import work
@@ -69,9 +71,11 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         """Those above which a day stands."""
         self._unfolded: set[str] = set()
         self._made: dict[tuple[str, bool], list[Line]] = {}
-        """Lines that were made for this width; to wrap them takes its time."""
+        """Lines that were made for this width, of what is in the window; to wrap them takes its
+        time."""
         self._cursor = 0
-        self._reading = False
+        self._reading: object | None = None
+        """What the reading that is under way, if any, is known by: a newer one takes over."""
         self._at_end = True
         """Whether the last line was seen: then it is also where there is less room."""
 
@@ -100,7 +104,7 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         self._window, self.saying, self._cursor = None, "", 0
         self._placed = []
         self.post_message(self.Shown())
-        self._reading = False
+        self._reading = None
         self._unfolded.clear()
         self._made.clear()
         self._draw()
@@ -109,19 +113,17 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
     async def show(self, row: Row, number: int | None = None) -> None:
         """The newest messages of a conversation, or those around one."""
         window = Window(row)
-        self._reading = True
         try:
-            await (window.newest() if number is None else window.around(number))
+            with self._under_way():
+                await (window.newest() if number is None else window.around(number))
+                self._unfolded = {each.position for each in window.placed if each.number == number}
+                self._made.clear()
+                await self._make(window.placed)
         except SynmemError as error:
             self.clear()
             self.saying = "cannot be read"
             self.post_message(self.Failed(error))
             return
-        finally:
-            self._reading = False
-        self._unfolded = {each.position for each in window.placed if each.number == number}
-        self._made.clear()
-        await self._make(window.placed)
         self._window, self._placed = window, []
         self.post_message(self.Shown())
         self.saying = "" if window.placed else "it is gone"
@@ -133,6 +135,16 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         else:
             self._cursor = max(0, len(numbers) - 1)
             self._scroll(self.virtual_size.height)
+
+    @contextlib.contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """While messages are read and wrapped: no more are asked for, which would end that."""
+        mine = self._reading = object()
+        try:
+            yield
+        finally:
+            if self._reading is mine:
+                self._reading = None
 
     # --- keys ---
 
@@ -220,20 +232,17 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
     async def _more(self, *, older: bool) -> None:
         window = self._window
         assert window is not None
-        self._reading = True
         try:
-            await (window.older() if older else window.newer())
-            await self._make(window.placed)
+            with self._under_way():
+                await (window.older() if older else window.newer())
+                await self._make(window.placed)
         except Changed:
-            self._reading = False
             self.show(window.row)
             return
         except SynmemError as error:
             window.at_start = window.at_end = True  # it is not asked again and again
             self.post_message(self.Failed(error))
             return
-        finally:
-            self._reading = False
         anchor = self._anchor()
         self._draw()
         self._return_to(anchor)
@@ -311,6 +320,8 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
             self._starts.append(start)
             start += len(lines)
         places = [each.position for each in self._placed]
+        here = set(places)
+        self._made = {key: lines for key, lines in self._made.items() if key[0] in here}
         if current is not None and current.position in places:
             self._cursor = places.index(current.position)
         self._cursor = max(0, min(self._cursor, len(places) - 1))

@@ -1,12 +1,20 @@
 """The messages beside the list: read from their end, folded, and never taken for more than text."""
 
+import asyncio
+import threading
+from typing import Any
+from unittest.mock import patch
+
 import pytest
 
 from synmem.backends.inmemory import InMemoryStore
+from synmem.cli.browsing.drawing import drawn
+from synmem.cli.browsing.lines import Line
 from synmem.cli.browsing.window import MOST, STEP
 from synmem.messages import Message, Unreadable
 from tests.cli.browsing.screens import (
     BEGAN,
+    PATIENCE_S,
     Gated,
     browsing,
     fill,
@@ -46,6 +54,7 @@ async def test_the_newest_message_is_at_the_bottom_and_older_ones_come_as_one_sc
         for _ in range(200):
             await pilot.press("pageup")
             assert len(app.messages._placed) <= MOST
+            assert len(app.messages._made) <= MOST + STEP
             if "message number 500\n" in screen(app).replace(" │", ""):
                 break
         await shows(pilot, "message number 500")
@@ -74,6 +83,28 @@ async def test_what_is_read_while_one_scrolls_does_not_move_what_one_sees() -> N
         store.reading.set()
         await until(pilot, lambda: len(app.messages._placed) > have)
         assert _without_bar(screen(app)) == _without_bar(before)
+
+
+@in_loop
+async def test_who_went_to_the_first_message_gets_there_whatever_key_follows() -> None:
+    store = filled(InMemoryStore(), long=[f"message number {i}" for i in range(1, 301)])
+    wrapping, gate = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **how: Any) -> list[Line]:
+        wrapping.set()
+        gate.wait(PATIENCE_S)
+        return drawn(*arguments, **how)
+
+    async with browsing(held(store)) as (app, pilot):
+        await shows(pilot, "message number 300")
+        await pilot.press("enter")
+        with patch("synmem.cli.browsing.messages.drawn", slow):
+            await pilot.press("g")
+            await until(pilot, wrapping.is_set)
+            await pilot.press(*["pageup"] * 12)
+            gate.set()
+            await until(pilot, lambda: not app.messages._reading)
+        await shows(pilot, "message number 1\n")
 
 
 def _without_bar(text: str) -> list[str]:
@@ -172,3 +203,11 @@ async def test_one_leaves_while_a_page_waits() -> None:
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
         store.reading.set()
+
+
+@in_loop
+async def test_what_is_asked_of_a_store_that_is_closed_is_cancelled() -> None:
+    store = held(filled(InMemoryStore(), a=["one"]))
+    assert store.close(PATIENCE_S)
+    with pytest.raises(asyncio.CancelledError):
+        await store.ask(lambda _: asyncio.sleep(0))
