@@ -36,12 +36,15 @@ async def draw(session: Session, listed: Listed, *, long: bool) -> None:
     if not listed.found:
         return
     table = Conversations(listed.found, listed.whose, long=long)
+    failed: dict[int, SynmemError] = {}
     with render.paged() as out:
         out(table.head())
         for first in range(0, len(listed.found), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
-            seen = await _glances(session, listed, some, long=long, titled=table.titled)
+            seen = await _glances(listed, some, failed, long=long, titled=table.titled)
             out(table.rows(listed.found[some], first, seen))
+    for error in failed.values():  # the list itself is whole
+        render.note_error(f"{'sizes and ' if long else ''}first words are left out", error)
     messages = sum(info.messages or 0 for info in listed.found)
     known = all(info.messages is not None for info in listed.found)
     counted = count(len(listed.found), "conversation")
@@ -58,22 +61,23 @@ def _next(session: Session) -> str:
 
 
 async def _glances(
-    session: Session, listed: Listed, some: slice, *, long: bool, titled: bool
+    listed: Listed, some: slice, failed: dict[int, SynmemError], *, long: bool, titled: bool
 ) -> "list[Glance | None]":
-    """What is read of these rows: of those without a title the first words, with `long` all."""
+    """What is read of these rows: of those without a title the first words, with `long` all. A
+    store that has `failed` is not asked again."""
     from synmem.operations.glances import glances
 
     wanted: dict[int, tuple[Store, list[str]]] = {}
     pairs = [*zip(listed.found[some], listed.stores[some], strict=True)]
     for info, store in pairs:
-        if long or (titled and not info.title):
+        if id(store) not in failed and (long or (titled and not info.title)):
             wanted.setdefault(id(store), (store, []))[1].append(info.id)
     seen: dict[int, dict[str, Glance]] = {}
     for key, (store, ids) in wanted.items():
         try:
             seen[key] = await glances(store, ids, whole=long)
-        except SynmemError as error:  # the list itself is whole
-            render.note_error("first words are left out", error)
+        except SynmemError as error:
+            failed[key] = error
     return [seen.get(id(store), {}).get(info.id) for info, store in pairs]
 
 

@@ -1,10 +1,13 @@
 """`synmem ls` as a person sees it: the newest first, each row on one line, however wide."""
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -12,9 +15,12 @@ from wcwidth import width
 
 from synmem.backends.inmemory import InMemoryStore
 from synmem.cli.app import app
+from synmem.cli.listed import Listed, draw
+from synmem.cli.session import Session
+from synmem.errors import StoreUnavailable
 from synmem.messages import Conversation, Message
 from synmem.operations.glances import glances
-from synmem.store import Part
+from synmem.store import ConversationInfo, Page, Part
 from tests.cli.processes import in_pipe, on_terminal
 
 LONG = "conversation-" + "x" * 900 + "-end"
@@ -115,7 +121,62 @@ def test_a_table_in_a_pipe_is_not_cut(store: str) -> None:
     assert TITLES["cjk"] in table
 
 
-def test_who_leaves_the_pager_early_has_no_more_read(tmp_path: Path) -> None:
+class Counting(InMemoryStore):
+    """A store that counts how often it is read."""
+
+    reads = 0
+    broken = False
+
+    async def read(self, conversations: Sequence[str], **how: Any) -> AsyncIterator[Page]:
+        self.reads += 1
+        if self.broken:
+            raise StoreUnavailable("the server \x1bis gone")
+        async for page in super().read(conversations, **how):
+            yield page
+
+
+def draw_many(store: Counting, *, long: bool = False) -> None:
+    """`ls` of 300 conversations, which are drawn 50 at once."""
+    found = [ConversationInfo(id=f"c{number}") for number in range(300)]
+    session = Session(profile="memory:", config=None, json=False, quiet=False, verbose=False)
+    asyncio.run(draw(session, Listed(found, [store] * len(found), None, False), long=long))
+
+
+def test_who_leaves_the_pager_early_has_no_more_read() -> None:
+    @contextlib.contextmanager
+    def left(*_: object, **__: object) -> Iterator[Callable[[bytes], object]]:
+        seen: list[bytes] = []
+
+        def out(data: bytes) -> None:
+            if len(seen) == 2:
+                raise BrokenPipeError
+            seen.append(data)
+
+        with contextlib.suppress(BrokenPipeError):
+            yield out
+
+    store = Counting()
+    with patch("synmem.cli.render.paged", left):
+        draw_many(store)
+    assert store.reads == 2
+
+
+@pytest.mark.parametrize(
+    ("long", "what"), [(False, "first words"), (True, "sizes and first words")]
+)
+def test_a_store_that_is_gone_meanwhile_is_not_asked_again_and_the_list_is_whole(
+    capsys: pytest.CaptureFixture[str], long: bool, what: str
+) -> None:
+    store = Counting()
+    store.broken = True
+    draw_many(store, long=long)
+    out, err = capsys.readouterr()
+    assert store.reads == 1
+    assert len(out.splitlines()) == 301
+    assert err.splitlines()[0] == f"{what} are left out: the server ^[is gone"
+
+
+def test_who_leaves_the_pager_early_is_told_how_many_there_are(tmp_path: Path) -> None:
     file = tmp_path / "many.jsonl"
     file.write_text(
         "".join(
@@ -123,7 +184,7 @@ def test_who_leaves_the_pager_early_has_no_more_read(tmp_path: Path) -> None:
             for number in range(20_000)
         )
     )  # fmt: skip
-    code, text = on_terminal("ls", str(file), PAGER="head -n 3", NO_COLOR="1", SYNMEM_X="1")
+    code, text = on_terminal("ls", str(file), PAGER="head -n 3", NO_COLOR="1")
     assert code == 0
     assert len(text.splitlines()) == 5
     assert text.splitlines()[-2] == "20,000 conversations, 20,000 messages"
