@@ -236,42 +236,28 @@ def _leave(process: Any) -> None:
 def table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
 ) -> None:
-    """A table on stdout, for a terminal: through the gate and the pager, nothing cut.
+    """A table on stdout, for a pipe: through the gate, nothing cut; `screen.tables` are for a
+    terminal.
 
-    `right` names the columns of numbers. A cell that is too long for its column pushes the
-    others on, and the terminal wraps the line: it can be copied whole.
+    `right` names the columns of numbers. A cell that is too long for its column pushes the others
+    on.
     """
-    import shutil
+    from synmem.cli.screen.columns import cells, padded, terminal_width
 
-    cells = [[visible_line(cell) for cell in row] for row in rows]
-    most = max(20, shutil.get_terminal_size().columns // 2)
+    shown = [[visible_line(cell) for cell in row] for row in rows]
+    most = terminal_width() // 2
     widths = [
-        min(most, max([_width(column), *(_width(row[i]) for row in cells)]))
+        min(most, max([cells(column), *(cells(row[i]) for row in shown)]))
         for i, column in enumerate(columns)
     ]
-    head = _row(columns, widths, right)
-    with paged() as out:
-        out((styled(head, "1") if colored() else head).encode() + b"\n")
-        for some in chunks(cells, 1000):
-            lines = [_row(row, widths, right) for row in some]
-            out("\n".join([*lines, ""]).encode())
-
-
-def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
-    padded = []
-    for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        space = " " * (width - _width(cell))
-        padded.append(space + cell if i in right else cell + space)
-    return "  ".join(padded).rstrip()
-
-
-def _width(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    if text.isascii():
-        return len(text)
-    from synmem.cli.screen.columns import cells
-
-    return cells(text)
+    for some in chunks([columns, *shown], 1000):
+        lines = [
+            "  ".join(
+                padded(cell, widths[i], right=i in right) for i, cell in enumerate(row)
+            ).rstrip()
+            for row in some
+        ]
+        write("\n".join([*lines, ""]).encode())
 
 
 def line(text: str) -> None:
