@@ -246,7 +246,7 @@ class _Printer:
 
     def _text(self, message: "Message") -> bytes:
         lines = [f"{message.role.capitalize()}: {message.content}"]
-        lines += [_call(call) for call in message.tool_calls or ()]
+        lines += [call_text(call) for call in message.tool_calls or ()]
         return self._encoded("\n".join(lines) + "\n")
 
     def _markdown(self, message: "Message") -> bytes:
@@ -263,7 +263,8 @@ class _Printer:
         return shown.encode("utf-8", "backslashreplace")
 
 
-def _call(call: "JSONObject") -> str:
+def call_text(call: "JSONObject") -> str:
+    """A tool call on a line: `-> name(arguments)  id`."""
     from synmem.messages import dump_json, flat_call
 
     call = flat_call(call)

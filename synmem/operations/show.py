@@ -7,7 +7,6 @@ from typing import Final
 
 from synmem.errors import Changed, ConversationNotFound, MessageNotFound
 from synmem.messages import Message, Unreadable
-from synmem.operations.looking import position_of
 from synmem.store import START, Page, Position, Store
 
 Item = Message | Unreadable
@@ -138,6 +137,8 @@ class Reading:
         first = max(1, number - beside)
         after, passed = START, 0
         if first > 1:
+            from synmem.operations.looking import position_of
+
             after, passed = await position_of(self._store, self._conversation, first - 1)
         items: list[Item] = []
         if passed == first - 1:

@@ -11,9 +11,10 @@ from synmem.cli.render import visible
 from synmem.cli.screen import messages
 from synmem.cli.screen.columns import PROSE, wrapped
 from synmem.cli.screen.styles import BAD, DIM
+from synmem.cli.show import call_text
 from synmem.cli.times import shown
 from synmem.cli.words import count
-from synmem.messages import JSONObject, Message, Unreadable, flat_call
+from synmem.messages import Message, Unreadable, flat_call
 
 LONG: Final = 4_000
 """A message of more characters is folded to these: what is drawn must be wrapped before."""
@@ -71,15 +72,5 @@ def names_of(placed: Sequence[Placed]) -> dict[str, str]:
 
 def said(message: Message) -> str:
     """All of it as text, its tool calls behind the rest."""
-    calls = ["-> {}({})".format(*_of_call(call)) for call in message.tool_calls or ()]
+    calls = [call_text(call) for call in message.tool_calls or ()]
     return "\n".join([*([message.content] if message.content else []), *calls])
-
-
-def _of_call(call: JSONObject) -> tuple[str, str]:
-    """What is called, and with what."""
-    from synmem.messages import dump_json
-
-    call = flat_call(call)
-    arguments = call.get("arguments")
-    text = arguments if isinstance(arguments, str) else dump_json(arguments).decode()
-    return str(call.get("name")), text
