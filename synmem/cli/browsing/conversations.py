@@ -4,11 +4,12 @@ from typing import Final
 
 from textual.message import Message
 
-from synmem.cli.browsing.lines import Line, Span, between
+from synmem.cli.browsing.lines import Line, between
 from synmem.cli.browsing.rowed import Rowed
 from synmem.cli.browsing.rows import Row, Rows
 from synmem.cli.render import visible_line
 from synmem.cli.screen.columns import cells, cut, cut_middle
+from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import DIM
 from synmem.cli.times import ago
 
@@ -102,11 +103,11 @@ class Conversations(Rowed):
         whose = []
         if self.several:
             label = cut(visible_line(row.store.label), min(_LABEL, room // 3))
-            whose = [Span(label + " ", DIM)]
+            whose = [Piece(label + " ", DIM)]
             room -= cells(label) + 1
         title = row.info.title or row.words
         text = cut(visible_line(title), room) if title else _id(row, room)
-        return between([*whose, Span(text)], Span(at, DIM), width)
+        return between([*whose, Piece(text)], Piece(at, DIM), width)
 
     def arrived(self) -> None:
         """Tell who wants to know, once."""

@@ -11,10 +11,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from synmem.cli.browsing.keys import HELP, Footer, Keys
-from synmem.cli.browsing.lines import Line, Span
+from synmem.cli.browsing.lines import Line
 from synmem.cli.browsing.rowed import Rowed
 from synmem.cli.render import visible, visible_line
-from synmem.cli.screen.columns import cut
+from synmem.cli.screen.columns import cells, cut
+from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import DIM
 
 
@@ -116,7 +117,10 @@ class Choices(Rowed):
         """The name, and the rest as far as there is room."""
         name, rest = self.choices[number]
         name = cut(visible_line(name), width)
-        return [Span(name), Span(cut("  " + visible_line(rest), max(0, width - len(name))), DIM)]
+        return [
+            Piece(name),
+            Piece(cut("  " + visible_line(rest), max(0, width - cells(name))), DIM),
+        ]
 
 
 class Choice(ModalScreen[int | None]):

@@ -5,11 +5,12 @@ from typing import Final
 
 import msgspec
 
-from synmem.cli.browsing.lines import Line, Span, from_codes
+from synmem.cli.browsing.lines import Line, from_codes
 from synmem.cli.browsing.window import Placed
 from synmem.cli.render import visible
 from synmem.cli.screen import messages
 from synmem.cli.screen.columns import PROSE, wrapped
+from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import BAD, DIM
 from synmem.cli.show import call_text
 from synmem.cli.times import shown
@@ -29,14 +30,14 @@ def drawn(placed: Placed, width: int, names: Mapping[str, str], *, unfolded: boo
     head = messages.head(item, width, number=placed.number, full=unfolded)
     answers = names.get(item.tool_call_id or "", "")
     lines = [head, *messages.body(kept, width, full=unfolded, answers=answers)]
-    more = [[Span(f"  ▸ {count(rest, 'more character')}", DIM)]] if rest else []
+    more = [[Piece(f"  ▸ {count(rest, 'more character')}", DIM)]] if rest else []
     return [*map(from_codes, lines), *more, []]
 
 
 def _unreadable(placed: Placed, item: Unreadable, width: int) -> list[Line]:
     number = "" if placed.number is None else f"#{placed.number}"
     reason = visible(f"record {item.position} cannot be read: {item.why}")
-    return [[Span(number, DIM)], *([Span(each, BAD)] for each in wrapped(reason, width)), []]
+    return [[Piece(number, DIM)], *([Piece(each, BAD)] for each in wrapped(reason, width)), []]
 
 
 def _shortened(message: Message) -> tuple[Message, int]:
@@ -56,7 +57,7 @@ def day_of(placed: Placed) -> str:
 
 def rule(day: str, width: int) -> Line:
     """The line above the first message of a day."""
-    return [Span(f"── {day} " + "─" * max(0, min(width, PROSE) - len(day) - 4), DIM)]
+    return [Piece(f"── {day} " + "─" * max(0, min(width, PROSE) - len(day) - 4), DIM)]
 
 
 def names_of(placed: Sequence[Placed]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Lines of a pane: text that passed the gate, in the colours of `screen.styles`."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from rich.segment import Segment
 from rich.style import Style
@@ -9,45 +9,36 @@ from rich.text import Text
 from textual.strip import Strip
 
 from synmem.cli.screen.columns import cells, cut, padded
+from synmem.cli.screen.pieces import Piece
 
-NORMAL: Final = ""
-
-
-class Span(NamedTuple):
-    """A piece of a line, and the SGR codes of its colour."""
-
-    text: str
-    codes: str = NORMAL
-
-
-Line = Sequence[Span]
+Line = Sequence[Piece]
 
 
 def strip(line: Line, width: int, *, bold: bool = False) -> Strip:
     """The line as Textual draws it, exactly so wide."""
-    segments = [Segment(span.text, _style(span.codes, bold)) for span in line if span.text]
+    segments = [Segment(each.text, _style(each.style, bold)) for each in line if each.text]
     return Strip(segments).adjust_cell_length(width)
 
 
 def from_codes(text: str) -> Line:
     """The line of a text that holds SGR codes, as the printed commands have them."""
     found = Text.from_ansi(text, end="")
-    spans, plain, end = [], found.plain, 0
+    pieces, plain, end = [], found.plain, 0
     for start, stop, style in found.spans:
-        spans += [Span(plain[end:start]), Span(plain[start:stop], str(style))]
+        pieces += [Piece(plain[end:start]), Piece(plain[start:stop], str(style))]
         end = stop
-    return [*spans, Span(plain[end:])]
+    return [*pieces, Piece(plain[end:])]
 
 
-def between(left: Line, right: Span, width: int) -> Line:
+def between(left: Line, right: Piece, width: int) -> Line:
     """Both on one line of that width: what is at the left gives way."""
     room = max(0, width - cells(right.text) - 1)
     fitted, taken = [], 0
-    for span in left:
-        text = cut(span.text, room - taken) if room > taken else ""
-        fitted.append(Span(text, span.codes))
+    for piece in left:
+        text = cut(piece.text, room - taken) if room > taken else ""
+        fitted.append(piece._replace(text=text))
         taken += cells(text)
-    return [*fitted, Span(padded("", max(0, room + 1 - taken))), right]
+    return [*fitted, Piece(padded("", max(0, room + 1 - taken))), right]
 
 
 _STYLES: dict[tuple[str, bool], Style] = {}

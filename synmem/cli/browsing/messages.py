@@ -15,12 +15,13 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from synmem.cli.browsing.drawing import day_of, drawn, names_of, rule
-from synmem.cli.browsing.lines import Line, Span, strip
+from synmem.cli.browsing.lines import Line, strip
 from synmem.cli.browsing.rowed import MARK
 from synmem.cli.browsing.rows import Row
 from synmem.cli.browsing.window import Placed, Window
 from synmem.cli.render import visible_line
 from synmem.cli.screen.columns import cells, cut, cut_middle
+from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import DIM
 from synmem.cli.words import count
 from synmem.errors import Changed, SynmemError
@@ -292,12 +293,14 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
         """The line that is seen there."""
         at, width = self.scroll_offset.y + y, self.size.width
         if at >= self.virtual_size.height or not self._lines:
-            return strip([Span(cut(self.saying, width) if y == 0 else "", DIM)], width)
+            return strip([Piece(cut(self.saying, width) if y == 0 else "", DIM)], width)
         number = self._at(at)
         part, lines = at - self._starts[number], self._lines[number]
         is_its_own = (_RULED if number in self._ruled else 0) <= part < len(lines) - 1
         is_current = number == self._cursor and self.has_focus
-        return strip([Span("▌ " if is_current and is_its_own else "  ", MARK), *lines[part]], width)
+        return strip(
+            [Piece("▌ " if is_current and is_its_own else "  ", MARK), *lines[part]], width
+        )
 
     @property
     def _width(self) -> int:

@@ -9,8 +9,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from synmem.cli.browsing.lines import Line, Span, strip
+from synmem.cli.browsing.lines import Line, strip
 from synmem.cli.screen.columns import cut
+from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import DIM
 
 MARK = "36"
@@ -122,11 +123,11 @@ class Rowed(ScrollView, can_focus=True, inherit_bindings=False):
         width = self.size.width
         if number >= self.count():
             saying = self.saying if not self.count() and y == 0 else ""
-            return strip([Span(f" {cut(saying, width - 1)}", DIM)], width)
+            return strip([Piece(f" {cut(saying, width - 1)}", DIM)], width)
         is_current = number == self.cursor
-        mark = Span("▌" if is_current else " ", MARK if self.has_focus else DIM)
+        mark = Piece("▌" if is_current else " ", MARK if self.has_focus else DIM)
         line = self.line(number, part, width - 2)
-        return strip([mark, *line, Span(" ")], width, bold=is_current and part == 0)
+        return strip([mark, *line, Piece(" ")], width, bold=is_current and part == 0)
 
     def show_cursor(self) -> None:
         """Scroll to where it is seen, and draw."""

@@ -14,9 +14,10 @@ from textual.widgets import Input, Static
 
 from synmem.cli.browsing.aside import Aside
 from synmem.cli.browsing.keys import Footer
-from synmem.cli.browsing.lines import Line, Span, between, from_codes
+from synmem.cli.browsing.lines import Line, between, from_codes
 from synmem.cli.browsing.rowed import Rowed
 from synmem.cli.render import visible, visible_line
+from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import BAD, DIM, of_role
 from synmem.cli.snippets import snippet
 from synmem.cli.times import ago
@@ -64,16 +65,16 @@ class Hits(Rowed):
         if part:
             return self._around(hit, width)
         title = hit.title or hit.conversation_id
-        whose = [Span(visible_line(store.label) + " ", DIM)] if self.several else []
+        whose = [Piece(visible_line(store.label) + " ", DIM)] if self.several else []
         where = "" if hit.is_title else f" #{hit.position}"
         facts = f"{visible_line(hit.role)}{where}  {ago(hit.created_at):>10}"
-        return between([*whose, Span(visible_line(title))], Span(facts, of_role(hit.role)), width)
+        return between([*whose, Piece(visible_line(title))], Piece(facts, of_role(hit.role)), width)
 
     def _around(self, hit: Hit, width: int) -> Line:
         texts = [hit.content, ", ".join(hit.tools)]
         for text in filter(str.strip, texts):
             for line in snippet(text, self._query, width - 2):
-                return [Span("  "), *from_codes(line)]
+                return [Piece("  "), *from_codes(line)]
         return []
 
 
