@@ -97,7 +97,7 @@ def test_what_is_lost_is_named_by_conversation_and_number(tmp_path: Path, whole:
         result = run(*arguments, *at)
         assert result.exit_code == 1
         assert result.stderr.startswith(f"synmem: {path}: damaged: ")  # not the destination
-        assert "export --rescue" in result.stderr
+        assert "`synmem export " in result.stderr and "--rescue`" in result.stderr
 
 
 def test_a_sound_file_is_rescued_whole(tmp_path: Path, whole: bytes) -> None:
