@@ -87,6 +87,7 @@ def test_under_60_columns_a_column_goes(store: str) -> None:
     assert shown(store, columns=80)[0].split() == ["conversation", "messages", "last", "title"]
     assert shown(store, columns=50)[0].split() == ["conversation", "last", "title"]
     assert shown(store, columns=40)[0].split() == ["conversation", "title"]
+    assert shown(store, columns=30)[0].split() == ["conversation"]  # which nothing goes without
 
 
 def test_a_row_without_words_is_a_row_all_the_same(tmp_path: Path) -> None:

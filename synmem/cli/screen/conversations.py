@@ -102,10 +102,10 @@ def _cells_of(text: str) -> int:
 _COLUMNS: Final = (
     Column("store", least=8, middle=True, most=30, style=DIM),
     Column("conversation", least=12, most=40, middle=True),
-    Column("messages", right=True, goes=2),
-    Column("size", right=True, goes=3),
-    Column("first", goes=5, style=DIM),
-    Column("last", goes=1, style=DIM),
-    Column("role", goes=4, least=6, style=DIM),
-    Column("title", least=20, most=PROSE),
+    Column("messages", right=True, goes=3),
+    Column("size", right=True, goes=4),
+    Column("first", goes=6, style=DIM),
+    Column("last", goes=2, style=DIM),
+    Column("role", goes=5, least=6, style=DIM),
+    Column("title", goes=1, least=20, most=PROSE),
 )
