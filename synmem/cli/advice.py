@@ -5,6 +5,7 @@ import difflib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -31,11 +32,20 @@ class _There(NamedTuple):
     whole: bool
 
 
+def name_store(session: "Session", error: SynmemError, *stores: Any) -> None:
+    """Let the commands of an error's hint name the store that was typed: of these, which a command
+    takes as arguments, the one that the error is about."""
+    for store in stores:
+        if isinstance(store, str) and str(error).startswith(f"{mask(store)}: "):
+            session = replace(session, profile=store, typed=True)
+    if error.hint:
+        error.hint = session.with_stores(error.hint)
+
+
 async def advise(session: "Session", error: SynmemError, values: Mapping[str, Any]) -> str | None:
     """Let an error say what to do next. The whole id, where an unambiguous beginning of one was
     typed and is enough."""
-    if error.hint:
-        error.hint = session.with_stores(error.hint)
+    name_store(session, error, values.get("source"), values.get("dest"))
     is_lost = isinstance(error, ConversationNotFound | StoreNotFound)
     if is_lost and not session.typed and (hint := _as_store(session, values)):
         error.hint = hint

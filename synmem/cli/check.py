@@ -110,6 +110,9 @@ async def check(
     except UnknownLayout:  # nothing of it was looked at
         raise
     except CorruptData as error:
+        from synmem.cli.advice import name_store
+
+        name_store(session, error, source, dest)
         render.error(error, as_json=session.json)
         return PARTLY
 

@@ -111,6 +111,18 @@ def test_the_commands_of_a_hint_get_the_store() -> None:
     assert session().with_stores("`synmem ls` lists them") == "`synmem ls` lists them"
 
 
+def test_the_hint_of_a_command_for_two_stores_names_the_one_that_it_is_about(here: Path) -> None:
+    for line in (
+        ("check", "none.db"),
+        ("migrate", "none.db", "chat.db"),
+        ("check", "chat.db", "none.db"),
+    ):
+        assert "none.db: no such file (`synmem add -p none.db` makes one)" in run(*line)[2]
+    whole = (here / "chat.db").read_bytes()
+    (here / "cut.db").write_bytes(whole[: len(whole) // 2])
+    assert "`synmem export -p cut.db --rescue`" in run("check", "cut.db")[2]
+
+
 # --- what is near ---------------------------------------------------------------------------
 
 
