@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from synmem.cli import render
 from synmem.cli.commands import SHORT_IDS, STORE_FIRST, main_name
-from synmem.errors import ConversationNotFound, ProfileNotFound, StoreNotFound, SynmemError
+from synmem.errors import (
+    MAKES_ONE,
+    ConversationNotFound,
+    ProfileNotFound,
+    StoreNotFound,
+    SynmemError,
+)
 from synmem.masking import mask
 
 if TYPE_CHECKING:
@@ -21,6 +27,10 @@ _MOST: Final = 10_000
 _SECONDS: Final = 1.0
 """So many conversations are looked at, within so long."""
 _OFFERED: Final = 3
+_TAKES_STORE: Final = frozenset({
+    "cat", "clear", "context", "entities", "export", "show", "summarize",
+})  # fmt: skip
+"""Where a store that is not named is told to be: elsewhere there is nothing yet, or two."""
 _ALIKE: Final = 0.6
 """As difflib measures it; of two random UUIDs it is less."""
 
@@ -50,6 +60,8 @@ async def advise(session: "Session", error: SynmemError, values: Mapping[str, An
     if is_lost and not session.typed and (hint := _as_store(session, values)):
         error.hint = hint
         return None
+    if isinstance(error, StoreNotFound):
+        _advise_store(session, error)
     if isinstance(error, ConversationNotFound) and not session.is_of_several:
         return await _near(session, error)
     if isinstance(error, ProfileNotFound) and session.stood_first:
@@ -77,21 +89,43 @@ def _is_file(word: str) -> bool:
     return is_address(word) and status(Path(word)) is not None
 
 
-# --- a file that was taken for a conversation -----------------------------------------------
+def _advise_store(session: "Session", error: SynmemError) -> None:
+    """Of a store that is not there: where none was named, that one must be; and what a command
+    only reads, no `add` makes."""
+    if session.command in ("check", "migrate") and error.hint == MAKES_ONE:
+        error.hint = "check the path"
+    if session.command in _TAKES_STORE and _is_unnamed(session):
+        shown = [shlex.quote(mask(word)) for word in session.line]
+        first = main_name(session.command) in STORE_FIRST
+        line = " ".join(["synmem", session.command, *([] if first else ["-p"]), "STORE", *shown])
+        error.hint = f"no store was named: `{line}`; `synmem discover` finds those that are here"
+
+
+def _is_unnamed(session: "Session") -> bool:
+    """Whether it is the store that there is without any being named."""
+    return session.profile is None and session.resolve().origins.get("db_path") == "default"
+
+
+# --- a store that was taken for a conversation ----------------------------------------------
 
 
 def _as_store(session: "Session", values: Mapping[str, Any]) -> str | None:
-    """How the command takes the file that stands in the line as a conversation."""
+    """How the command takes the store that stands in the line as a conversation."""
     from synmem.addresses import is_address, status
+    from synmem.cli.meant import is_store
 
     for word in _conversations_of(session, values):
-        found = None if "\0" in word or word not in session.line else status(Path(word))
-        if found is None:
+        if "\0" in word or word not in session.line:
             continue
-        store = word if is_address(word) else f"./{word}"
+        if status(Path(word)) is not None:
+            kind, store = "file", word if is_address(word) else f"./{word}"
+        elif not is_address(word) and is_store(word, session.config):
+            kind, store = "store", word
+        else:
+            continue
         rest = [*session.line]
         rest.remove(word)
-        return f"{word} is a file: {_lines(session.command, store, rest)}"
+        return f"{word} is a {kind}: {_lines(session.command, store, rest)}"
     return None
 
 

@@ -19,7 +19,11 @@ FORMATS = ("openai", "anthropic", "text")
 
 ConversationArgument = Annotated[
     str,
-    typer.Argument(metavar="CONVERSATION", help="Its id.", autocompletion=completing.conversations),
+    typer.Argument(
+        metavar="CONVERSATION",
+        help="Its id; for a person its beginning is enough.",
+        autocompletion=completing.conversations,
+    ),
 ]
 StrategyOption = Annotated[
     str,

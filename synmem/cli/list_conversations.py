@@ -99,11 +99,12 @@ async def list_conversations(
     before = _before(idle)
     details = form != "ids" or sort != "id"
     async with contextlib.AsyncExitStack() as opened:
-        cut = functools.partial(_cut, sort=sort, limit=limit)
+        there: list[int] = []
+        cut = functools.partial(_cut, sort=sort, limit=limit, there=there)
         find = functools.partial(
             _found, opened=opened, match=match, before=before, details=details, cut=cut
         )
-        listed = await _listed(session, find, sort, limit)
+        listed = (await _listed(session, find, sort, limit))._replace(of=sum(there))
         if not (listed.found or listed.whose or match or before) and limit is None:
             from synmem.cli.empty import tell_empty
 
@@ -123,7 +124,7 @@ async def _listed(session: Session, find: "_Find", sort: str, limit: int | None)
     sorted by their ids, store by store."""
     if (several := sources_of(session)) is None:
         found, store, strays = await find(session, session.resolve())
-        return Listed(found, [store] * len(found) if store else [], None, strays)
+        return Listed(found, [store] * len(found) if store else [], None, strays, len(found))
     done, partly = await several.gathered(lambda each: find(each.session, each.profile))
     rows = [
         (info, store, source.label)
@@ -136,7 +137,11 @@ async def _listed(session: Session, find: "_Find", sort: str, limit: int | None)
     rows = rows[:limit]
     partly = partly or any(strays for _, (_, _, strays) in done)
     return Listed(
-        [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows], partly
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [row[2] for row in rows],
+        partly,
+        len(rows),
     )
 
 
@@ -157,8 +162,9 @@ def _before(idle: str | None) -> "datetime | None":
     return optional_moment(idle, option="--idle")
 
 
-def _cut(found: "list[ConversationInfo]", sort: str, limit: int | None) -> None:
+def _cut(found: "list[ConversationInfo]", sort: str, limit: int | None, there: list[int]) -> None:
     _sort(found, sort)
+    there.append(len(found))
     if limit is not None:
         del found[limit:]
 

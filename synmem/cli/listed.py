@@ -25,6 +25,8 @@ class Listed(NamedTuple):
     stores: "list[Store]"
     whose: list[str] | None
     partly: bool
+    of: int
+    """How many there are, of which these are shown."""
 
 
 async def draw(session: Session, listed: Listed, *, long: bool) -> None:
@@ -47,8 +49,11 @@ async def draw(session: Session, listed: Listed, *, long: bool) -> None:
         render.note_error(f"{'sizes and ' if long else ''}first words are left out", error)
     messages = sum(info.messages or 0 for info in listed.found)
     known = all(info.messages is not None for info in listed.found)
-    counted = count(len(listed.found), "conversation")
-    counted += f", {count(messages, 'message')}" if known else ""
+    counted = count(listed.of, "conversation")
+    if listed.of > len(listed.found):
+        counted = f"{len(listed.found):,} of {counted}"
+    elif known:
+        counted += f", {count(messages, 'message')}"
     fits = cells(counted) + cells(_next(session)) + 3 <= terminal_width()
     session.hint(f"{counted} · {_next(session)}" if fits else f"{counted}\n{_next(session)}")
 

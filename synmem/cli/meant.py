@@ -15,13 +15,14 @@ from synmem.cli.commands import COMMANDS, STORE_ALONE, STORE_FIRST, main_name
 from synmem.errors import SynmemError, UsageError
 
 _VERBS: Final = {
+    "browse": ("tui", "ui"),
     "add": ("append", "create", "insert", "new", "put", "say", "write"),
     "check": ("cmp", "compare", "diff", "fsck", "verify"),
     "clear": ("del", "delete", "drop", "erase", "prune", "purge", "remove", "rm", "trim"),
     "discover": ("detect", "locate"),
-    "export": ("backup", "dump", "save"),
+    "export": ("backup", "convert", "dump", "save"),
     "import": ("load", "restore"),
-    "ls": ("conversations", "dir"),
+    "ls": ("conversations", "dir", "open"),
     "migrate": ("clone", "copy", "cp", "move", "mv", "rsync", "sync", "transfer"),
     "profile": ("config", "profiles"),
     "search": ("ag", "find", "grep", "query", "rg"),
@@ -89,6 +90,8 @@ def _unknown(first: str, rest: Sequence[str], group: Any) -> UsageError:
 
     ours = next((name for name, others in _VERBS.items() if first in others), None)
     what = f"there is no command {_shown(first)}"
+    if first == "version":
+        return UsageError(what, hint="`synmem --version`")
     if ours is not None:
         return UsageError(what, hint=_line(ours, rest, group, _ADDED.get(first, ())))
     if not first.startswith("-") and (there := status(Path(first))) is not None:
@@ -127,10 +130,20 @@ def _placed(command: str, words: Sequence[str]) -> list[str]:
     alone = len(words) == 1 or words[1].startswith("-")
     if name in ("check", "migrate"):
         return [words[0], *lacking[1:], *words[1:]] if alone else [*words]
+    if name in STORE_FIRST and not alone and _stands_last(words):
+        return [words[1], words[0], *words[2:]]
     if name in (STORE_ALONE | {"import", "profile"}) or not is_address(words[0]):
         return [*words]
     option = [] if name in STORE_FIRST else ["-p"]
     return [*option, words[0], *(lacking if alone else []), *words[1:]]
+
+
+def _stands_last(words: Sequence[str]) -> bool:
+    """Whether the second is the store, and there: `grep WORD FILE`."""
+    from synmem.addresses import is_address, status
+
+    first, second, *_ = words
+    return not is_address(first) and is_address(second) and status(Path(second)) is not None
 
 
 def _options(words: Sequence[str]) -> Iterator[str]:

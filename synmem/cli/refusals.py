@@ -5,10 +5,21 @@ import shlex
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from synmem.cli.commands import main_name
+from synmem.cli.usage import LINE
 from synmem.errors import UsageError
 
 _ALIKE = 0.65
 _EXTRA = "Got unexpected extra argument(s) "
+_COUNTS = {"show": "--last", "ls": "--limit", "search": "-k", "context": "--window"}
+_OTHERS = dict.fromkeys(("-n", "-k", "--count", "--limit", "--max", "--top"), _COUNTS)
+"""What other programs call an option -> command -> what it is called here."""
+_VERBS = {
+    "add": ("create", "new", "set"), "list": ("all", "ls"), "path": ("file", "where"),
+    "remove": ("del", "delete", "rm"), "show": ("cat", "get", "info"), "test": ("check", "ping"),
+    "use": ("default", "select", "switch"),
+}  # fmt: skip
+"""A command of a group -> what other programs call it."""
 
 
 class Refusal(NamedTuple):
@@ -36,13 +47,40 @@ def refusal(problem: Any) -> Refusal:
         return _bad_option(problem, more)
     if message.startswith(_EXTRA):
         extra = message.removeprefix(_EXTRA).removeprefix("(").removesuffix(")")
-        return Refusal(f"more than {path} takes: {extra}", _usage(context, more))
+        hint = _with_store(context) or _usage(context, more)
+        return Refusal(f"more than {path} takes: {extra}", hint)
     return Refusal(message, more)
+
+
+def _with_store(context: Any) -> str | None:
+    """The line that was meant where a store stands first which the command takes otherwise, or
+    where words to look for stand side by side; None where it is neither."""
+    from synmem.cli.meant import is_store
+
+    words = list(context.meta.get(LINE, ())) if context else []
+    if len(words) < 2 or any(word.startswith("-") for word in words):
+        return None
+    name = main_name(context.info_name or "")
+    typed: list[str]
+    store, *rest = words if is_store(words[0], None) else ["", *words]
+    if name == "search":
+        typed = [name, *([store] if store else []), " ".join(rest)]
+    elif not store:
+        return None
+    elif name in ("ls", "browse", "stats") and len(rest) == 1:
+        typed = ["show", store, *rest]
+    elif name in ("add", "entities"):
+        typed = [name, "-p", store, *rest]
+    else:
+        return None
+    return f"`{shlex.join(['synmem', *typed])}`"
 
 
 def _no_such_option(problem: Any, context: Any, path: str) -> Refusal:
     name = problem.option_name
     message = f"there is no option {name} of {path}"
+    if other := _OTHERS.get(name, {}).get(main_name(context.info_name or "") if context else ""):
+        return Refusal(message, f"did you mean {other}?")
     options = [each[2:] for each in _options(context) if each.startswith("--")]
     near = difflib.get_close_matches(name[2:], options, n=2, cutoff=_ALIKE)
     if name.startswith("--") and near:
@@ -53,7 +91,9 @@ def _no_such_option(problem: Any, context: Any, path: str) -> Refusal:
 
 def no_such_command(name: str, path: str, commands: Collection[str]) -> UsageError:
     """What is said of a word that is none of a group's commands."""
-    near = difflib.get_close_matches(name, commands)
+    other = next((ours for ours, verbs in _VERBS.items() if name in verbs), None)
+    is_ours = other is not None and other in commands
+    near = [str(other)] if is_ours else difflib.get_close_matches(name, commands)
     hint = f"did you mean {' or '.join(near)}?" if near else f"`{path} --help` lists them"
     return UsageError(f"there is no command {shlex.quote(name)} of {path}", hint=hint)
 

@@ -19,7 +19,11 @@ FORMATS = ("pretty", "text", "markdown", "json", "jsonl")
 
 ConversationArgument = Annotated[
     str,
-    typer.Argument(metavar="CONVERSATION", help="Its id.", autocompletion=completing.conversations),
+    typer.Argument(
+        metavar="CONVERSATION",
+        help="Its id; for a person its beginning is enough.",
+        autocompletion=completing.conversations,
+    ),
 ]
 LastOption = Annotated[int | None, typer.Option("--last", metavar="N", help="The newest N.")]
 FirstOption = Annotated[int | None, typer.Option("--first", metavar="N", help="The oldest N.")]

@@ -37,10 +37,10 @@ def way(**keys: str) -> str:
 def to_be_named(where: str, what: str, layout: str, beside: str = "") -> Unnamed:
     """What is said where something is another framework's, and to be written. `beside`: what makes
     a place of our own there."""
-    hint = f"with --layout {layout} (of the destination of `migrate`: --to-layout), or `layout` in "
+    hint = f"--layout {layout}; of `migrate`'s destination --to-layout {layout}; or `layout` in "
     return Unnamed(
         f"{where}: {what} {layout}'s: to be written, it must be named",
-        hint=hint + "the profile" + (f"; {beside}" if beside else ""),
+        hint=hint + "its profile" + (f"; {beside}" if beside else ""),
     )
 
 

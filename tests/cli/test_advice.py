@@ -242,6 +242,28 @@ def test_a_file_in_the_line_is_told_to_stand_behind_p(line: str, hint: str) -> N
         assert said.endswith(f" (chat.db is a file: {hint})\n")
 
 
+def test_where_no_store_was_named_one_is_to_be() -> None:
+    for line, told in (
+        ("show user-1 --last 2", "show STORE user-1 --last 2"), ("export", "export -p STORE"),
+    ):  # fmt: skip
+        code, _, said = run(*line.split())
+        assert code == 3
+        assert f"(no store was named: `synmem {told}`; `synmem discover` finds" in said
+    assert "(no store was named" not in run("show", "gone.db", "user-1")[2]
+
+
+def test_a_profile_in_the_line_is_told_to_stand_behind_p() -> None:
+    run("profile", "add", "prod", "chat.db")
+    said = run("clear", "prod", "user-1")[2]
+    assert said.endswith(" (prod is a store: `synmem clear -p prod user-1`)\n")
+
+
+def test_what_check_only_reads_is_not_to_be_made() -> None:
+    assert run("check", "chat.db", "gone.db")[2] == (
+        "synmem: gone.db: no such file (check the path)\n"
+    )
+
+
 @pytest.mark.parametrize("line", ["export nobody -o out.jsonl", "search x --conversation chat.db"])
 def test_a_file_behind_an_option_is_not_taken_for_a_conversation(line: str) -> None:
     fill(Path("other.db"), "user-1")

@@ -76,7 +76,7 @@ def refuses_plans(own: Path, place: Any, layout: str, conversation: str = "a") -
         result = run(*command)
         assert result.exit_code == 2, command
         assert "must be named" in result.stderr
-        assert f"--layout {layout} " in result.stderr
+        assert f"--layout {layout};" in result.stderr
         assert not re.search("remove |replace the", result.stderr, re.IGNORECASE)
         assert result.stdout == ""
 
@@ -150,7 +150,7 @@ def test_what_is_written_must_be_named(tmp_path: Path) -> None:
     ):  # fmt: skip
         result = run(*command)
         assert result.exit_code == 2, command
-        assert "--layout langchain " in result.stderr
+        assert "--layout langchain;" in result.stderr
     assert state(path) == before
     done("add", "a", "x", "-p", f"sqlite:///{path}{LAYOUT}")
     done("clear", "a", "--keep-last", "1", "--yes", "-p", path, "--layout", "langchain")

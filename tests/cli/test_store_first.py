@@ -121,6 +121,7 @@ WRONG = {
     "cp a.db b.db": "migrate a.db b.db", "copy a.db": "migrate a.db DEST",
     "mv a.db b.db": "migrate a.db b.db --move", "diff a.db b.db": "check a.db b.db",
     "find chat.db hello": "search chat.db hello", "grep hello": "search hello",
+    "grep hello chat.db": "search chat.db hello", "version": "--version",
     "dump chat.db": "export -p chat.db", "backup": "export", "load x.jsonl": "import x.jsonl",
     "mv": "migrate SOURCE DEST --move", "head": "show CONVERSATION --first 10",
     "restore": "import FILE", "tail chat.db user-1": "show chat.db user-1 --last 10",
