@@ -183,10 +183,6 @@ class Unsupported(StoreError):
     kind = "unsupported"
 
 
-MAKES_ONE = "`synmem add` makes one"
-"""What to do where a store is not there yet."""
-
-
 class Unnamed(UsageError, Unsupported):
     """A place holds another framework's tables: of several, or to be written, one must be named.
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from synmem.cli import render
 from synmem.cli.commands import SHORT_IDS, STORE_FIRST, main_name
 from synmem.errors import (
-    MAKES_ONE,
     ConversationNotFound,
     ProfileNotFound,
     StoreNotFound,
@@ -90,10 +89,7 @@ def _is_file(word: str) -> bool:
 
 
 def _advise_store(session: "Session", error: SynmemError) -> None:
-    """Of a store that is not there: where none was named, that one must be; and what a command
-    only reads, no `add` makes."""
-    if session.command in ("check", "migrate") and error.hint == MAKES_ONE:
-        error.hint = "check the path"
+    """Where no store was named, and there is none, one is to be."""
     if session.command in _TAKES_STORE and _is_unnamed(session):
         shown = [shlex.quote(mask(word)) for word in session.line]
         first = main_name(session.command) in STORE_FIRST

@@ -124,7 +124,7 @@ async def _listed(session: Session, find: "_Find", sort: str, limit: int | None)
     sorted by their ids, store by store."""
     if (several := sources_of(session)) is None:
         found, store, strays = await find(session, session.resolve())
-        return Listed(found, [store] * len(found) if store else [], None, strays, len(found))
+        return Listed(found, [store] * len(found) if store else [], None, strays)
     done, partly = await several.gathered(lambda each: find(each.session, each.profile))
     rows = [
         (info, store, source.label)
@@ -137,11 +137,7 @@ async def _listed(session: Session, find: "_Find", sort: str, limit: int | None)
     rows = rows[:limit]
     partly = partly or any(strays for _, (_, _, strays) in done)
     return Listed(
-        [row[0] for row in rows],
-        [row[1] for row in rows],
-        [row[2] for row in rows],
-        partly,
-        len(rows),
+        [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows], partly
     )
 
 

@@ -25,8 +25,8 @@ class Listed(NamedTuple):
     stores: "list[Store]"
     whose: list[str] | None
     partly: bool
-    of: int
-    """How many there are, of which these are shown."""
+    of: int = 0
+    """How many there are, where these are not all."""
 
 
 async def draw(session: Session, listed: Listed, *, long: bool) -> None:
@@ -49,7 +49,7 @@ async def draw(session: Session, listed: Listed, *, long: bool) -> None:
         render.note_error(f"{'sizes and ' if long else ''}first words are left out", error)
     messages = sum(info.messages or 0 for info in listed.found)
     known = all(info.messages is not None for info in listed.found)
-    counted = count(listed.of, "conversation")
+    counted = count(max(listed.of, len(listed.found)), "conversation")
     if listed.of > len(listed.found):
         counted = f"{len(listed.found):,} of {counted}"
     elif known:

@@ -258,12 +258,6 @@ def test_a_profile_in_the_line_is_told_to_stand_behind_p() -> None:
     assert said.endswith(" (prod is a store: `synmem clear -p prod user-1`)\n")
 
 
-def test_what_check_only_reads_is_not_to_be_made() -> None:
-    assert run("check", "chat.db", "gone.db")[2] == (
-        "synmem: gone.db: no such file (check the path)\n"
-    )
-
-
 @pytest.mark.parametrize("line", ["export nobody -o out.jsonl", "search x --conversation chat.db"])
 def test_a_file_behind_an_option_is_not_taken_for_a_conversation(line: str) -> None:
     fill(Path("other.db"), "user-1")

@@ -52,7 +52,7 @@ from synmem.backends.sqlite.staging import Replacer
 from synmem.backends.sqlite.steps import Steps
 from synmem.backends.sqlite.trial import Trials
 from synmem.backends.sqlite.writing import Writer
-from synmem.errors import MAKES_ONE, Rejected, StoreNotFound
+from synmem.errors import Rejected, StoreNotFound
 from synmem.messages import Conversation, Damage, Message
 from synmem.store import (
     START,
@@ -91,7 +91,9 @@ async def open(settings: Mapping[str, Any], *, write: bool = False, page_size: i
             if not file.is_empty():
                 await file.connect(write=write)
             elif not write and not path.exists():
-                hint = MAKES_ONE if path.parent.is_dir() else "nor is its folder there"
+                hint = (
+                    "`synmem add` makes one" if path.parent.is_dir() else "nor is its folder there"
+                )
                 raise StoreNotFound(f"{path}: no such file", hint=hint)
             place = None
             if name is None and (layout is None or layout in TABLES):
