@@ -237,6 +237,7 @@ def test_first_words_are_the_users_else_the_first_that_there_are() -> None:
 
 def test_of_how_many_a_limit_shows_some_is_told(store: str) -> None:
     everything = len(TITLES) + 1
-    assert shown(store, "--limit", "2")[-1].startswith(f"2 of {everything} conversations · ")
-    last = shown(store, "--limit", "99", columns=200)[-1]
+    last = shown(store, "--limit", "2", columns=300)[-1]
+    assert last.startswith(f"2 of {everything} conversations · ")
+    last = shown(store, "--limit", "99", columns=300)[-1]
     assert last.startswith(f"{everything} conversations, ")
