@@ -172,7 +172,9 @@ class Browser(App[None]):
             footer.show(IN_MESSAGES if self.messages.has_focus else IN_LIST)
 
     def on_descendant_focus(self) -> None:
-        """The keys are those of what has the focus."""
+        """The keys are those of what has the focus, but for a dialog, which has its own."""
+        if len(self.screen_stack) > 1:
+            return
         self.screen.set_class(self.messages.has_focus, "-reading")
         self._show_keys()
 

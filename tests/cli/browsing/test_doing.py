@@ -150,6 +150,19 @@ async def test_no_other_key_ends_a_deletion_that_is_under_way() -> None:
         assert [row.info.id for row in app.rows.shown] == ["a"]
 
 
+@in_loop
+async def test_behind_a_dialog_the_keys_are_those_of_what_has_the_focus(tmp_path: Path) -> None:
+    path = await written(tmp_path / "chat.db", a=["one"])
+    async with browsing(at(resolve(path))) as (app, pilot):
+        for key, asked in (("e", "Export to which file?"), ("slash", "search, then read")):
+            await shows(pilot, "f filter")
+            await pilot.press(key)
+            await shows(pilot, asked)
+            await pilot.press("escape")
+            await until(pilot, lambda: len(app.screen_stack) == 1)
+            assert "f filter" in screen(app) and "no filter" not in screen(app)
+
+
 # --- export and copy ------------------------------------------------------------------------
 
 
