@@ -98,13 +98,14 @@ def _wrapped_styled(line: str, width: int) -> list[str]:
 def spans(line: str, width: int) -> list[tuple[int, int]]:
     """Where the pieces of a line without codes begin and end, if it is wrapped at that width.
 
-    Written out: the time that a library took of each grew with the square of the longest word.
+    Written out: the time that a library took of each grew with the square of the longest word. So
+    did that of `_WORD` with the spaces at the end of the line, which it does not see.
     """
     if len(line) <= width and line.isascii():
         return [(0, len(line))]
     found: list[tuple[int, int]] = []
     start = end = taken = 0
-    for match in _WORD.finditer(line):
+    for match in _WORD.finditer(line.rstrip(" ")):
         word, wide, at = match[2], cells(match[2]), match.start(2)
         room = width - taken - len(match[1])
         if wide > room and not (_may_break(word, wide, width) and room >= 2 + width // 4):

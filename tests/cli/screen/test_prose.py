@@ -150,6 +150,7 @@ PATHOLOGICAL = {
     "emphasis": "**a" * 15_000, "nested": "*" * 5000 + "a" + "*" * 5000, "line": "x" * 1_000_000,
     "ticks": " ".join("`" * i for i in range(1, 300)), "lists": "".join("  " * i + "- a\n" for i in range(200)),
     "columns": "|a" * 5000 + "\n" + "|-" * 5000 + "\n" + "|a\n" * 100, "wide": "日" * 100_000,
+    "tabs": "\t" * 50_000, "spaces": "x" + " " * 200_000,
     "tables": "|a|b|\n|-|-|\n|1|2|3|\n" * 2000, "definitions": "".join(f"[{i}]: x\n" for i in range(2000)),
 }  # fmt: skip
 
