@@ -243,6 +243,8 @@ async def _compare(
         end: dict[str, object] = {"counts": dict(counts), "not_compared": missing}
         listed.end({**end, "quick": True} if quick else end)
     _summarize(session, listed, counts, missing, quick)
+    if counts["-"] and not any(counts[key] for key in "+<>*!") and render.is_terminal():
+        session.hint("--one-way does not look for what only the destination has")
     return _exit_code(counts) or (PARTLY if any(damaged) else None)
 
 

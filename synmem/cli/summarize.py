@@ -235,7 +235,10 @@ def _fitted(text: str) -> str:
 def _tell(session: Session, summary: "Summary", *, replaced: bool) -> None:
     name = render.visible_line(summary.conversation)
     if summary.text is None:
-        session.note(f"{name}: nothing to summarize, it has only its newest messages")
+        session.note(
+            f"{name}: nothing to summarize, it has only its newest messages "
+            "(--max-messages says how many those are)"
+        )
     elif summary.remembered and not replaced:
         session.note(f"{name}: the summary of {summary.messages:,} messages is up to date")
     if summary.stale:

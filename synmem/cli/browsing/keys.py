@@ -62,8 +62,15 @@ class Footer(Static):
         self.show(self._keys)
 
     def on_resize(self, event: Resize) -> None:
-        """No key is parted from what it does."""
+        """No key is parted from what it does. A height that changes while a layout goes on is not
+        seen by it: what lacks a line is laid out once more."""
         self.show(self._keys)
+        self.call_after_refresh(self._lay_out)
+
+    def _lay_out(self) -> None:
+        text = _text(self._keys, self.size.width or _USUAL)
+        if len(text.plain.splitlines()) != self.size.height:
+            self.update(text)
 
 
 def _text(keys: Keys, width: int) -> Text:
