@@ -94,7 +94,7 @@ def _unknown(first: str, rest: Sequence[str], group: Any) -> UsageError:
         return UsageError(what, hint="`synmem --version`")
     if ours is not None:
         return UsageError(what, hint=_line(ours, rest, group, _ADDED.get(first, ())))
-    if not first.startswith("-") and (there := status(Path(first))) is not None:
+    if first and not first.startswith("-") and (there := status(Path(first))) is not None:
         kind = "folder" if S_ISDIR(there.st_mode) else "file"
         line = _line("ls", [f"./{first}", *rest], group)
         return UsageError(what, hint=f"a {kind} of that name: {line}")

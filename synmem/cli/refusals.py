@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from synmem.cli.commands import main_name
 from synmem.cli.usage import LINE
 from synmem.errors import UsageError
+from synmem.masking import mask
 
 _ALIKE = 0.65
 _EXTRA = "Got unexpected extra argument(s) "
@@ -73,7 +74,7 @@ def _with_store(context: Any) -> str | None:
         typed = [name, "-p", store, *rest]
     else:
         return None
-    return f"`{shlex.join(['synmem', *typed])}`"
+    return f"`{shlex.join(['synmem', *map(mask, typed)])}`"
 
 
 def _no_such_option(problem: Any, context: Any, path: str) -> Refusal:

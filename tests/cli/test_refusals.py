@@ -18,6 +18,7 @@ LINES = {
     "migrate a.db": "DEST is missing (`synmem migrate SOURCE DEST`)",
     "show a.db b c": "more than synmem show takes: c (`synmem show [STORE] CONVERSATION`)",
     "ls a.db b": "more than synmem ls takes: b (`synmem show a.db b`)",
+    "ls redis://u:t0p@h b": "more than synmem ls takes: b (`synmem show 'redis://u:***@h' b`)",
     "add a.db b c": "more than synmem add takes: c (`synmem add -p a.db b c`)",
     "search a.db two words": "more than synmem search takes: words (`synmem search a.db 'two words'`)",
     "search of three words": "more than synmem search takes: words (`synmem search 'of three words'`)",

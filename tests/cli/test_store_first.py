@@ -144,6 +144,7 @@ def test_an_unknown_word_is_answered_with_what_is_near() -> None:
     assert run("xyzzy")[2] == "synmem: there is no command xyzzy (`synmem --help` lists them)\n"
     Path("folder").mkdir()
     assert "(a folder of that name: `synmem ls ./folder`)" in run("folder")[2]
+    assert run("")[2] == "synmem: there is no command '' (`synmem --help` lists them)\n"
     assert run("xyzzy", "--json")[2].startswith('{"error":{"kind":"usage"')
 
 
