@@ -138,8 +138,8 @@ class Reader:
             messages=index.counts[number],
             first_at=self._time_at(index.starts[index.first_run[number]]),
             last_at=self._time_at(index.last_line_at[number]),
-            title=self._titled(index.title_at[number]).title or None,
-            extra=self._titled(index.extra_at[number]).extra or None,
+            title=self._titled(index.title_at[number]).title,
+            extra=self._titled(index.extra_at[number]).extra,
         )
 
     def _time_at(self, start: int) -> datetime | None:

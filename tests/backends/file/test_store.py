@@ -521,12 +521,6 @@ def test_the_last_title_and_the_last_extra_count(tmp_path: Path) -> None:
     assert list(everything(path)) == ["a"]
 
 
-def test_an_empty_title_is_none_as_in_every_other_store(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(b'{"conversation_id":"a","title":"","extra":{}}\n' + line("a", "1"))
-    assert everything(path)["a"][:2] == (None, None)
-
-
 def test_malformed_lines_beyond_a_thousand_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(line("a", "1") + b"x\n" * 2_500)
