@@ -146,8 +146,8 @@ class Browser(App[None]):
 
     def show_head(self) -> None:
         """Which store, and how much there is in it."""
-        [first, *others] = self.stores
-        name = f"{len(self.stores)} stores" if others else first.label
+        several = len(self.stores) != 1  # none, where nothing is on this machine
+        name = f"{len(self.stores)} stores" if several else self.stores[0].label
         number = count(len(self.rows.all), "conversation")
         if self.rows.filtered:
             number = f"{len(self.rows.shown):,} of {number}"
@@ -421,6 +421,8 @@ class Browser(App[None]):
     async def action_undo(self) -> None:
         """Bring back what was deleted last from the store."""
         row = self.subject
+        if row is None and not self.stores:
+            return
         store = row.store if row is not None else self.stores[0]
         with self._telling():
             manifest, what = await doing.last_removal(store)

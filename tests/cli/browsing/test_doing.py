@@ -321,6 +321,21 @@ async def test_everywhere_is_all_stores_in_one_list_each_with_its_name(tmp_path:
 
 
 @in_loop
+async def test_everywhere_may_be_nothing_at_all(tmp_path: Path) -> None:
+    path = await written(tmp_path / "chat.db", a=["one"])
+    async with browsing(at(resolve(path))) as (app, pilot):
+        await pilot.press("s")
+        await shows(pilot, "everywhere")
+        await pilot.press("enter")
+        await shows(pilot, "0 stores", "0 conversations", "nothing here")
+        await pilot.press("u", "d", "e", "c", "r")
+        await shows(pilot, "0 stores", "nothing here")
+        await pilot.press("slash", *"one", "enter")
+        await shows(pilot, "enter search")
+        assert app.is_running
+
+
+@in_loop
 async def test_a_store_that_cannot_be_opened_is_said_in_the_screen(tmp_path: Path) -> None:
     first = await written(tmp_path / "first.db", a=["in the first"])
     (tmp_path / "bad.db").write_text("no database at all, but some text that is long enough")
