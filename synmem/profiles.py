@@ -262,6 +262,10 @@ def _not_found(name: str, config: Config) -> ProfileNotFound:
         hint = known(there)
     else:
         hint = "`synmem profile add NAME URL` makes one"
+    if ":" in name:
+        hint = f"a server is named by its URL, like postgresql://HOST:PORT/DATABASE; {hint}"
+    elif "." in name:
+        hint = f"a file of that name is ./{name}; {hint}"
     if places_there := places.there():
         hint += f"; known places: {', '.join(places_there)}"
     shown = mask(f"x://{name}").removeprefix("x://")  # it may be an address without its scheme

@@ -44,9 +44,8 @@ def shown(command: Sequence[str], *, columns: int = 80, rows: int = 40) -> str:
     """All that a command writes on a terminal of that size."""
     child, terminal = pty.fork()
     if child == 0:
-        os.environ.pop("COLUMNS", None)
-        os.environ.update({"TERM": "xterm-256color", "PAGER": "cat"})
-        os.execvp(command[0], list(command))
+        kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        os.execvpe(command[0], list(command), {**kept, "TERM": "xterm-256color", "PAGER": "cat"})
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     written = b"".join(_chunks(terminal))
     os.close(terminal)

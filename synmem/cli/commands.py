@@ -40,6 +40,9 @@ STORE_FIRST: Final = frozenset({"show", "search", "context"})
 SHORT_IDS: Final = frozenset({"show", "search", "context"})
 """Where an unambiguous beginning of an id is enough for a person: what writes takes ids whole."""
 
+LINE: Final = "synmem.line"
+"""Where the context of a command keeps what was typed behind it."""
+
 
 def main_name(command: str) -> str:
     """What help calls it: `ls` for each of its names."""

@@ -5,8 +5,7 @@ import shlex
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from synmem.cli.commands import main_name
-from synmem.cli.usage import LINE
+from synmem.cli.commands import LINE, main_name
 from synmem.errors import UsageError
 from synmem.masking import mask
 

@@ -15,11 +15,11 @@ import typer
 
 from synmem import errors
 from synmem.cli import render
+from synmem.cli.commands import LINE
 from synmem.cli.common import COMMON, OF_STORE, SEVERAL, STORE
 from synmem.cli.ending import Ended, Hearing, hearing
 from synmem.cli.locking import locked
 from synmem.cli.session import Session as Session
-from synmem.cli.usage import LINE
 from synmem.errors import UsageError
 from synmem.exhaustion import exhausted
 

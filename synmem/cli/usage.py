@@ -6,15 +6,13 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from synmem.cli.commands import LINE
 from synmem.cli.plain_values import PlainValues
 from synmem.errors import UsageError
-
-LINE: Final = "synmem.line"
-"""Where the context of a command keeps what was typed behind it."""
 
 
 class OnceEach(PlainValues):

@@ -56,9 +56,10 @@ def on_terminal(
     if child == 0:
         if cwd is not None:
             os.chdir(cwd)
-        os.environ.pop("COLUMNS", None)  # a worker of pytest's has it
-        os.environ.update({"TERM": "xterm-256color", "PAGER": "cat", **environment})
-        os.execv(PROGRAM[0], [*PROGRAM, *arguments])
+        # Of COLUMNS, which pytest's readline sets, os.environ need not know: it is not handed on.
+        kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        given = {**kept, "TERM": "xterm-256color", "PAGER": "cat", **environment}
+        os.execve(PROGRAM[0], [*PROGRAM, *arguments], given)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     shown = b""
     end = time.monotonic() + 60

@@ -267,6 +267,25 @@ def test_a_file_behind_an_option_is_not_taken_for_a_conversation(line: str) -> N
     assert "is a file" not in said
 
 
+def test_who_adds_to_what_is_a_file_is_told_how_to_add_to_it(here: Path) -> None:
+    told = "`synmem add -p chat.db CONVERSATION TEXT` adds to the file"
+    code, found, said = run("add", "chat.db", "hello")
+    assert (code, found) == (0, "")
+    assert told in said
+    assert told not in run("add", "chat.db", "hello", "-p", "other.db")[2]
+    assert told not in run("add", "user-1", "hello")[2]
+
+
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [("out.xyz", "a file of that name is ./out.xyz"), ("127.0.0.1:5432", "is named by its URL")],
+)
+def test_what_is_no_profiles_name_is_told_what_else_it_may_be(store: str, told: str) -> None:
+    code, _, said = run("ls", "-p", store)
+    assert code == 3
+    assert told in said
+
+
 def test_two_words_to_look_for_are_one_query() -> None:
     code, _, said = run("search", "redis", "cluster")
     assert code == 3
