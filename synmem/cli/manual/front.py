@@ -26,8 +26,8 @@ def page(commands: Any, topics: Iterable[str], options: Sequence[tuple[str, str]
         Text("Look into LLM chat histories, move them, and prove that nothing was lost."),
         Text(
             "A STORE is a file (chat.db, ./chat), a URL, a profile or a known place (claude-code, "
-            "llm). It stands behind -p; in show, ls, search, browse, stats and context it may stand "
-            "first: synmem ls chat.db, synmem show chat.db user-1. Alone it is listed."
+            "llm). It stands behind -p; in show, ls, search, browse, stats and context it may "
+            "stand first: synmem ls chat.db, synmem show chat.db user-1. Alone it is listed."
         ),
     ]
     for group, names in GROUPS.items():
