@@ -5,6 +5,8 @@ import itertools
 import json
 from pathlib import Path
 
+import pytest
+
 from synmem.backends import open_store
 from tests.cli.moved import run
 from tests.cli.places import BACKENDS, Places
@@ -30,6 +32,7 @@ def exported(path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.real
 def test_hostile_conversations_come_back_equal_from_every_store(
     tmp_path: Path, places: Places
 ) -> None:

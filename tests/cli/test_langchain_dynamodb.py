@@ -147,7 +147,7 @@ def test_what_is_written_must_be_named(tmp_path: Path, url: str, table: str) -> 
     ):  # fmt: skip
         result = run(*command)
         assert result.exit_code == 2, command
-        assert "--layout langchain " in result.stderr
+        assert "--layout langchain;" in result.stderr
     refuses_plans(own, place, "langchain")
     assert state(url, table) == before
     done("add", "a", "x", "-p", place, "--layout", "langchain")

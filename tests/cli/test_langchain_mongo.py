@@ -120,7 +120,7 @@ def test_what_is_written_must_be_named(tmp_path: Path, place: Place) -> None:
     ):  # fmt: skip
         result = run(*command)
         assert result.exit_code == 2, command
-        assert "--layout langchain " in result.stderr
+        assert "--layout langchain;" in result.stderr
     refuses_plans(own, url, "langchain")
     assert state(place) == before
     done("profile", "add", "lc", f"{url}{LAYOUT}")

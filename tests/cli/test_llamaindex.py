@@ -127,7 +127,7 @@ def test_what_is_written_must_be_named_and_a_chat_store_is_not_written(tmp_path:
     for command in (("add", "a", "x", "-p", path), ("migrate", own, path)):
         result = run(*command)
         assert result.exit_code == 2, command
-        assert "--layout llamaindex " in result.stderr
+        assert "--layout llamaindex;" in result.stderr
     assert state(path) == before
 
 

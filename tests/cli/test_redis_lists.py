@@ -148,7 +148,7 @@ def test_what_is_written_must_be_named(there: Database, tmp_path: Path) -> None:
     ):
         result = run(*command)
         assert result.exit_code == 2, command
-        assert f"--layout {there.layout} " in result.stderr
+        assert f"--layout {there.layout};" in result.stderr
     refuses_plans(own, there.url, there.layout)
     assert there.state() == before
     done("migrate", own, there.named)

@@ -143,6 +143,7 @@ def test_through_a_connection_that_breaks_again_and_again_nothing_is_lost_or_dou
     proven(str(source_file), dest)
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_a_server_that_is_killed_under_it_and_started_again(
     places: Places, source_file: Path, tmp_path: Path, backend: str

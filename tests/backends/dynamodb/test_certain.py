@@ -234,6 +234,7 @@ VERBS: Any = {
 }  # fmt: skip
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("how", "error"),
     [("before", asyncio.CancelledError), ("after", asyncio.CancelledError),

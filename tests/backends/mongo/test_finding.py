@@ -118,7 +118,7 @@ def test_what_is_written_must_be_named(place: Place) -> None:
         with pytest.raises(Unnamed, match="to be written") as caught:
             async with place.opened(write=True):
                 pass
-        assert "--layout langchain " in str(caught.value.hint)
+        assert "--layout langchain;" in str(caught.value.hint)
 
     run(main())
     assert place.database.list_collection_names() == ["message_store"]

@@ -159,7 +159,7 @@ def test_what_is_written_must_be_named(there: Database) -> None:
     there.raw.rpush("message_store:a", LANGCHAIN)
     before = there.raw.lrange("message_store:a", 0, -1)
     said = there.unnamed(write=True)
-    assert "--layout langchain " in said
+    assert "--layout langchain;" in said
     assert "--layout synapsekit" in said
     assert there.raw.keys() == [b"message_store:a"]
 
