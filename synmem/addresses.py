@@ -36,6 +36,11 @@ def is_address(target: str) -> bool:
     return _scheme(target) is not None or _is_path(target) or _path_and_keys(target) is not None
 
 
+def is_file(word: str) -> bool:
+    """Whether that is called like a store's file, and is there."""
+    return "\0" not in word and is_address(word) and status(Path(word)) is not None
+
+
 def parse(target: str) -> Address:
     """What a URL or a path says; ProfileError where no store can be there."""
     scheme = _scheme(target)

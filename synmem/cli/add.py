@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -87,16 +86,15 @@ async def add(
             render.write(encode_line(prefix_of(conversation), message))
         elif session.verbose or render.is_terminal():
             session.note(f"added to {render.visible_line(conversation)} in {store.name}")
-    _tell_file(session, conversation)
+    if not session.typed:
+        _tell_file(session, conversation)
 
 
 def _tell_file(session: Session, conversation: str) -> None:
     """A file that stands in the place of the conversation was perhaps meant as the store."""
-    from synmem.addresses import is_address, status
+    from synmem.addresses import is_file
 
-    if session.typed or "\0" in conversation or not is_address(conversation):
-        return
-    if status(Path(conversation)) is not None:
+    if is_file(conversation):
         name = render.visible_line(conversation)
         session.note(
             f"{name} is a conversation's id here, and a file's name too: "

@@ -71,21 +71,16 @@ async def advise(session: "Session", error: SynmemError, values: Mapping[str, An
 def _advise_order(session: "Session", error: SynmemError, values: Mapping[str, Any]) -> None:
     """Of two arguments the first is a store: they may stand the wrong way round, or be two words to
     look for."""
+    from synmem.addresses import is_file
+
     first = session.profile or ""
     second = values.get("query" if session.command == "search" else "conversation") or ""
-    if "\0" not in second and _is_file(second):
+    if is_file(second):
         line = shlex.join(["synmem", session.command, second, first])
         error.hint = f"{second} is a file, and the store stands first: `{line}`"
     elif session.command == "search":
         line = shlex.join(["synmem", "search", f"{first} {second}"])
         error.hint = f"to look for both words: `{line}`; {error.hint}"
-
-
-def _is_file(word: str) -> bool:
-    """Whether that is a file here, and called like a store."""
-    from synmem.addresses import is_address, status
-
-    return is_address(word) and status(Path(word)) is not None
 
 
 def _advise_store(session: "Session", error: SynmemError) -> None:

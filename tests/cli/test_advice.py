@@ -276,6 +276,13 @@ def test_who_adds_to_what_is_a_file_is_told_how_to_add_to_it(here: Path) -> None
     assert told not in run("add", "user-1", "hello")[2]
 
 
+def test_a_file_that_is_looked_for_as_a_word_is_told_how_to_look_in_it(here: Path) -> None:
+    told = "`synmem search chat.db WORDS` looks in it"
+    assert told in run("search", "chat.db")[2]
+    assert told not in run("search", "chat.db", "chat.db")[2]
+    assert told not in run("search", "chat")[2]
+
+
 @pytest.mark.parametrize(
     ("store", "told"),
     [("out.xyz", "a file of that name is ./out.xyz"), ("127.0.0.1:5432", "is named by its URL")],

@@ -362,3 +362,16 @@ def test_an_interrupt_while_stdin_is_read_says_that_nothing_was_written(dest: Pa
         assert process.stderr.read() == b"interrupted while reading: nothing was written\n"
     assert process.returncode == 130
     assert not dest.exists()
+
+
+def test_an_empty_title_is_none_and_the_copy_is_equal(tmp_path: Path) -> None:
+    file, dest = tmp_path / "old.jsonl", tmp_path / "new.db"
+    file.write_text(
+        '{"conversation_id": "a", "title": ""}\n'
+        '{"conversation_id": "a", "role": "user", "content": "x"}\n'
+    )
+    for _ in range(2):
+        done = run("import", str(file), "-p", str(dest))
+        assert done.exit_code == 0, done.stderr
+    done = run("check", str(file), str(dest))
+    assert done.exit_code == 0, done.stderr

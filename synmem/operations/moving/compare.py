@@ -359,13 +359,13 @@ def description_of(info: ConversationInfo, holds: Holds) -> dict[str, Any]:
 
 
 def whole_description_of(info: ConversationInfo, holds: Holds) -> dict[str, Any]:
-    """The same with all of the extra, whichever layouts' it is: what is written."""
+    """The same with all of the extra, whichever layouts' it is: what is written. An empty title,
+    which a file may hold and `append` takes as none, is none."""
     return {
         field: value
         for field in ("title", "extra")
         if field in holds.conversation_fields
-        and (value := getattr(info, field)) is not None
-        and value != {}
+        and (value := getattr(info, field)) not in (None, "", {})
     }
 
 
