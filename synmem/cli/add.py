@@ -1,6 +1,5 @@
 """`synmem add`: append one message."""
 
-import shlex
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,19 +86,10 @@ async def add(
         elif session.verbose or render.is_terminal():
             session.note(f"added to {render.visible_line(conversation)} in {store.name}")
     if not session.typed:
-        _tell_file(session, conversation)
-
-
-def _tell_file(session: Session, conversation: str) -> None:
-    """A file that stands in the place of the conversation was perhaps meant as the store."""
-    from synmem.addresses import is_file
-
-    if is_file(conversation):
-        name = render.visible_line(conversation)
-        session.note(
-            f"{name} is a conversation's id here, and a file's name too: "
-            f"`synmem add -p {shlex.quote(name)} CONVERSATION TEXT` adds to the file"
-        )
+        session.tell_file(
+            conversation, "is a conversation's id here, and a file's name too",
+            "adds to the file", "CONVERSATION", "TEXT",
+        )  # fmt: skip
 
 
 async def _keeping(

@@ -1,6 +1,5 @@
 """`synmem search`: the messages that hold every word, or those nearest in meaning."""
 
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -111,20 +110,10 @@ async def search(
     if found.untimed:
         session.note(f"left out {count(found.untimed, 'message')} without a time")
     if not session.typed:
-        _tell_file(session, query)
-    return PARTLY if found.partly else None
-
-
-def _tell_file(session: Session, query: str) -> None:
-    """A file that is looked for as a word was perhaps meant as the store."""
-    from synmem.addresses import is_file
-
-    if is_file(query):
-        name = render.visible_line(query)
-        session.note(
-            f"{name} was looked for as words, and is a file, too: "
-            f"`synmem search {shlex.quote(name)} WORDS` looks in it"
+        session.tell_file(
+            query, "was looked for as words, and is a file, too", "looks in it", "WORDS"
         )
+    return PARTLY if found.partly else None
 
 
 def _is_seen(session: Session) -> bool:

@@ -177,6 +177,17 @@ class Session:
             raise UsageError(f"--json is -f json, not -f {form}", hint="one of the two")
         return "json" if self.json else form
 
+    def tell_file(self, word: str, taken: str, does: str, *words: str) -> None:
+        """Where a word is a file here, too, say as what it was `taken`, and what the command
+        `does` with these words where the file is its store."""
+        from synmem.addresses import is_file
+
+        if is_file(word):
+            from synmem.cli import retyping
+
+            line = retyping.line(retyping.TypedStore(word), self.command, *words)
+            self.note(f"{render.visible_line(word)} {taken}: `{line}` {does}")
+
     def hint(self, text: str) -> None:
         """What the person may go on with, dim on stderr; -q silences it."""
         if not self.quiet:
