@@ -1,6 +1,7 @@
 """The real Chainlit."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 
 from tests.services import framework
@@ -12,8 +13,11 @@ PACKAGES = ("chainlit==2.12.0", "SQLAlchemy", "asyncpg", "aiosqlite", "greenlet"
 
 @contextlib.contextmanager
 def chainlit() -> Iterator[Framework]:
-    """It, until the end."""
-    with framework.running(PACKAGES, "chainlit_program.py") as running:
+    """It, until the end; its settings, which it writes where it is, lie in a folder of their own."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        framework.running(PACKAGES, "chainlit_program.py", CHAINLIT_APP_ROOT=folder) as running,
+    ):
         yield running
 
 

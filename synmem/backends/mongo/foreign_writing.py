@@ -3,9 +3,11 @@
 import asyncio
 import random
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from functools import partial
 from typing import Final
 
 import bson
+from bson.objectid import ObjectId
 from pymongo.errors import BulkWriteError
 
 from synmem import messages as model
@@ -122,7 +124,10 @@ class ForeignWriter:
                 await self._cut(name, at)
             return
         old = [row.keys[-1] async for rows in self._rows(name, None, end) for row in rows]
-        await self._write_anew(name, front, at, end)
+        written = await self._write_anew(name, front, at, end)
+        if not await self._claimed(old):
+            await self._take_back(written)
+            raise self._documents.changed(name)
         for some in chunks(old, _IDS_A_DELETE):
             await self._delete({"_id": {"$in": some}})
 
@@ -334,7 +339,7 @@ class ForeignWriter:
 
     async def _write_anew(
         self, name: str, front: Sequence[Document], at: Row | None, end: Row | None
-    ) -> None:
+    ) -> list[Document]:
         """Write the new front, and a copy of what stays, behind the end; with nothing written
         Changed, where somebody else takes a place between, or Rejected, where the collection does
         not take one."""
@@ -354,14 +359,42 @@ class ForeignWriter:
                     why = f"what stays of it would have to be written anew, and {why}"
                 raise Rejected([(name, min(len(written), len(front) - 1), why)])
             behind = self._documents.row(some[-1])
+        return written
 
     async def _anew(
         self, name: str, front: Sequence[Document], at: Row | None, end: Row | None
     ) -> AsyncIterator[list[Document]]:
-        for some in chunks(front, self._page_size):
+        """All that is written anew, in pages. The last of the front and the first that stay go in
+        one command: a server takes that as a whole, so who replaces the same conversation at once
+        does not see, and copy, a part of what this may yet take back."""
+        *whole, last = chunks(front, self._page_size)
+        for some in whole:
             yield [*some]
+        some = [*last]
         async for rows in self._rows(name, at, end):
-            yield [{**row.document} for row in rows]
+            yield [*some, *({**row.document} for row in rows)]
+            some = []
+        if some:
+            yield some
+
+    async def _claimed(self, old: Sequence[ObjectId]) -> bool:
+        """Whether what was replaced is there still, and this is who deletes its first document: of
+        several who replace or clear one conversation at once, only one does."""
+        collection, asked = self._documents.collection, 0
+        for some in chunks(old, _IDS_A_DELETE):
+            counted = partial(collection.count_documents, {"_id": {"$in": some}})
+            if await self._server.ask(counted) < len(some):
+                return False
+
+        async def step() -> bool:
+            nonlocal asked
+            asked += 1
+            result = await collection.delete_one({"_id": old[0]})
+            # After a lost answer it may have been this one who deleted it: then what was written
+            # in its place must stay.
+            return result.deleted_count == 1 or asked > 1
+
+        return not old or await self._server.ask(step)
 
     # --- removing ---------------------------------------------------------------------------
 

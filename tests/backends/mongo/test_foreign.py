@@ -15,9 +15,10 @@ from bson import Binary, DatetimeMS, Int64, ObjectId, Timestamp
 from hypothesis import given
 from hypothesis import strategies as some
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
 from synmem.backends.mongo.foreign_ids import id_behind
+from synmem.backends.mongo.foreign_writing import ForeignWriter
 from synmem.errors import Changed, CorruptData, Rejected, Unsupported
 from synmem.layouts.foreign.langchain import SHAPES
 from synmem.messages import Conversation, Message, Unreadable
@@ -489,3 +490,118 @@ def test_of_two_who_replace_at_once_one_is_told_and_nothing_is_lost(place: Place
                 ]
 
     run(main())
+
+
+def test_who_replaces_at_once_copies_no_part_of_what_another_takes_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first writes a page of its front, and stands still; the second takes it for messages that
+    stay, copies it, and stands still; the first finds its next place taken, and takes all back."""
+    tried, claimed = ForeignWriter._tried, ForeignWriter._claimed
+
+    async def main() -> None:
+        opener = lambda: place.opened(write=True, layout="langchain", page_size=2)  # noqa: E731
+        async with opener() as one, opener() as two:
+            end = await add(one, "a", numbered(4))
+            await add(one, "a", numbered(2, 4))
+            began, copied, back = asyncio.Event(), asyncio.Event(), asyncio.Event()
+            first: list[ForeignWriter] = []
+
+            async def tried_in_turn(writer: ForeignWriter, documents: Any) -> tuple[int, str]:
+                count = await tried(writer, documents)
+                if not first:
+                    first.append(writer)
+                    began.set()
+                    await copied.wait()
+                return count
+
+            async def claimed_in_turn(writer: ForeignWriter, old: Any) -> bool:
+                assert [writer] != first
+                copied.set()
+                await back.wait()
+                return await claimed(writer, old)
+
+            monkeypatch.setattr(ForeignWriter, "_tried", tried_in_turn)
+            monkeypatch.setattr(ForeignWriter, "_claimed", claimed_in_turn)
+
+            async def replaced(store: Store, *messages: Message) -> None:
+                with pytest.raises(Changed):
+                    await store.replace(Conversation("a"), once(messages), upto=end)
+
+            async def holding() -> None:
+                await replaced(one, *numbered(3, 7))
+                back.set()
+
+            async def copying() -> None:
+                await began.wait()
+                await replaced(two, *numbered(3, 17))
+
+            await asyncio.gather(holding(), copying())
+            assert await contents(one, "a") == [f"message {n}" for n in range(6)]
+
+    run(main())
+
+
+def test_of_two_who_have_written_a_replacement_one_only_keeps_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second sees all that the first wrote, beside what that is to replace."""
+    claimed = ForeignWriter._claimed
+
+    async def main() -> None:
+        opener = lambda: place.opened(write=True, layout="langchain", page_size=1000)  # noqa: E731
+        async with opener() as one, opener() as two:
+            end = await add(one, "a", numbered(4))
+            await add(one, "a", numbered(2, 4))
+            written, both, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+            async def claimed_in_turn(writer: ForeignWriter, old: Any) -> bool:
+                if not written.is_set():
+                    written.set()
+                    await both.wait()
+                else:
+                    both.set()
+                    await done.wait()
+                return await claimed(writer, old)
+
+            monkeypatch.setattr(ForeignWriter, "_claimed", claimed_in_turn)
+
+            async def first() -> None:
+                await one.replace(Conversation("a"), once(numbered(2, 7)), upto=end)
+                done.set()
+
+            async def second() -> None:
+                await written.wait()
+                with pytest.raises(Changed):
+                    await two.replace(Conversation("a"), once(numbered(2, 17)), upto=end)
+
+            await asyncio.gather(first(), second())
+            found = [m.content async for p in one.read(["a"]) for m in p.items]
+            assert found == [f"message {n}" for n in (7, 8, 4, 5)]
+
+    run(main())
+
+
+def test_a_deletion_whose_answer_is_lost_keeps_the_replacement(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete_one = AsyncCollection.delete_one
+    lost: list[Any] = []
+
+    async def deleted(collection: Any, where: Any) -> Any:
+        result = await delete_one(collection, where)
+        if not lost:
+            lost.append(result)
+            raise AutoReconnect("the connection is gone")
+        return result
+
+    async def main() -> None:
+        async with place.opened(write=True, layout="langchain") as store:
+            end = await add(store, "a", numbered(4))
+            await add(store, "a", numbered(2, 4))
+            monkeypatch.setattr(AsyncCollection, "delete_one", deleted)
+            await store.replace(Conversation("a"), once(numbered(2, 7)), upto=end)
+            assert await contents(store, "a") == [f"message {n}" for n in (7, 8, 4, 5)]
+
+    run(main())
+    assert lost
