@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from synmem.cli import render
 from synmem.cli.screen.columns import PROSE, terminal_width
 from synmem.cli.screen.conversation import Sheet
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 NEWEST: Final = 200
 """So many messages are shown where nothing says which: a pager that opens at the end reads all that
 comes before it, and a person waits."""
+
+_LOOKS: Final = 5
+"""So often what grows while it is counted is looked at anew; then it has no positions."""
 
 
 class Pretty:
@@ -41,11 +46,8 @@ class Pretty:
     async def newest(self, last: int | None) -> bytes:
         """The head, and the newest messages: `last` of them, or as many as are soon there."""
         wanted = NEWEST + 1 if last is None else last
-        items = await self._reading.last(wanted)
-        info = await self._info()
+        items, info = await self._last(wanted)
         total = info.messages
-        if len(items) < wanted and self._reading.is_whole:
-            total = len(items)  # counted by ourselves, whatever has arrived since
         numbers = [total + 1 - each if total else None for each in self._reading.numbers]
         self._next = total + 1 if total and self._reading.is_whole else None
         note = ""
@@ -55,6 +57,18 @@ class Pretty:
         return _encoded(
             self._sheet.head(info, self._store.name, note) + self._lines(items, numbers)
         )
+
+    async def _last(self, wanted: int) -> "tuple[list[Item], ConversationInfo]":
+        """The newest messages, and what is known of the conversation as they were its newest: their
+        positions are told by how many there are."""
+        for _ in range(_LOOKS):
+            items = await self._reading.last(wanted)
+            info = await self._info()
+            if len(items) < wanted and self._reading.is_whole:
+                return items, replace(info, messages=len(items))  # whatever has arrived since
+            if info.messages is None or await self._reading.is_at_end():
+                return items, info
+        return items, replace(info, messages=None)
 
     async def pages(self, first: int | None, out: Callable[[bytes], object]) -> None:
         """The head, and the messages from the oldest on."""

@@ -112,6 +112,7 @@ class Reading:
         found: list[Item] = []
         numbers: list[int] = []
         passed = 0
+        self.end, self._wanted.untimed = START, 0  # of an earlier look
         limit = max(count, 2) if self._wanted.takes_all else None
         async for page in self._pages(reverse=True, limit=limit):
             if self.end == START:
@@ -128,6 +129,15 @@ class Reading:
                 break
         self.numbers = numbers[::-1]
         return found[::-1]
+
+    async def is_at_end(self) -> bool:
+        """Whether the message that was read last is the newest still."""
+        try:
+            async for _ in self._store.read([self._conversation], after=self.end, limit=1):
+                return False
+        except Changed:
+            return False
+        return True
 
     async def around(self, number: int, beside: int) -> list[Item]:
         """The message at that position, and up to `beside` before and behind it that are wanted.

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from synmem.backends import open_store
+from synmem.cli import showing
 from synmem.cli.app import app
 from synmem.cli.screen.columns import cells
 from synmem.messages import Conversation, Message
+from synmem.operations.looking import infos_of
 from synmem.store import Part
 from tests.cli.processes import in_pipe, on_terminal, start
 from tests.cli.screen.reading import SGR
@@ -113,6 +118,34 @@ def test_of_many_the_newest_are_shown_and_it_is_said(long: Path) -> None:
         assert "#1\n  message 1\n" in plain(long, *options)
     assert plain(long, "--last", "2").count("#") == 2
     assert in_pipe("show", "a", "-p", str(long)).stdout.count(b"\n") == 250
+
+
+@pytest.mark.parametrize("times", [1, 99])
+def test_what_arrives_while_it_is_counted_moves_no_position(
+    long: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Whoever writes without an end has no positions shown; wrong ones never."""
+    arrived = 0
+
+    async def counted(store: Any, ids: Any, **details: Any) -> Any:
+        nonlocal arrived
+        if arrived < times:
+            arrived += 1
+            async with open_store("sqlite", {"db_path": str(long)}, write=True) as other:
+                message = Message("user", f"message {250 + arrived}")
+                await other.append([Part(Conversation("a"), [message])])
+        return await infos_of(store, ids, **details)
+
+    monkeypatch.setattr(showing, "infos_of", counted)
+    result = run("show", "a", "-p", long, "-f", "pretty", "--last", "201")
+    assert result.exit_code == 0
+    last = 251 if times == 1 else 250 + arrived - 1
+    numbers = re.findall(r"#(\d+)\n  message (\d+)\n", result.stdout)
+    assert f"  message {last}\n" in result.stdout
+    if times == 1:
+        assert [*map(int, chain(*numbers))] == [n for n in range(51, 252) for _ in range(2)]
+    else:
+        assert numbers == [] and "#" not in result.stdout
 
 
 def test_positions_are_those_of_search(long: Path) -> None:
