@@ -9,7 +9,8 @@ from synmem.cli.browsing.lines import Line, from_codes
 from synmem.cli.browsing.window import Placed
 from synmem.cli.render import visible
 from synmem.cli.screen import messages
-from synmem.cli.screen.columns import PROSE, wrapped
+from synmem.cli.screen.columns import wrapped
+from synmem.cli.screen.conversation import day_rule
 from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import BAD, DIM
 from synmem.cli.show import call_text
@@ -57,7 +58,7 @@ def day_of(placed: Placed) -> str:
 
 def rule(day: str, width: int) -> Line:
     """The line above the first message of a day."""
-    return [Piece(f"── {day} " + "─" * max(0, min(width, PROSE) - len(day) - 4), DIM)]
+    return [Piece(day_rule(day, width), DIM)]
 
 
 def names_of(placed: Sequence[Placed]) -> dict[str, str]:

@@ -63,8 +63,14 @@ class Sheet:
         if not day or day == self._day:
             return []
         self._day = day
-        told = f"{_RULE * 2} {date.fromisoformat(day):%a} {day} "
-        return ["", painted(cut(told.ljust(self._prose, _RULE), self._prose), DIM)]
+        return ["", painted(day_rule(day, self._width), DIM)]
 
     def _wrapped(self, text: str, style: str) -> list[str]:
         return [painted(line, style) for line in wrapped(text, self._prose)]
+
+
+def day_rule(day: str, width: int) -> str:
+    """The line above the first message of a day."""
+    told = f"{_RULE * 2} {date.fromisoformat(day):%a} {day} "
+    prose = min(PROSE, width)
+    return cut(told.ljust(prose, _RULE), prose)
