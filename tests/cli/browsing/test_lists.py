@@ -146,7 +146,7 @@ async def test_under_80_columns_there_is_one_pane() -> None:
         assert "It is." not in screen(app)
         await pilot.press("enter")
         text = await shows(pilot, "It is.")
-        assert "2025-03-01 " not in text.replace("── 2025-03-01 ─", "")
+        assert "2025-03-01 " not in text.replace("── Sat 2025-03-01 ─", "")
         await pilot.press("escape")
         assert "It is." not in screen(app)
         await pilot.resize_terminal(80, 20)
