@@ -304,7 +304,8 @@ class Messages(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def _width(self) -> int:
-        return max(10, self.size.width - 2)
+        """What a line has beside the mark and the bar, which lies on the last column."""
+        return max(10, self.size.width - 3)
 
     def _draw(self) -> None:
         """Show the lines of the window as it is now; what was current stays so."""

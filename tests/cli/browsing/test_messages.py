@@ -111,6 +111,19 @@ def _without_bar(text: str) -> list[str]:
     return [line[:108].rstrip() for line in text.splitlines()]
 
 
+@pytest.mark.parametrize("size", [(50, 24), (80, 24), (110, 30)])
+@in_loop
+async def test_no_character_lies_under_the_bar(size: tuple[int, int]) -> None:
+    code = "".join(f"{i:03}-" for i in range(60))
+    store = filled(InMemoryStore(), long=[f"```\n{code}\n```"] * 12)
+    async with browsing(held(store), size=size) as (app, pilot):
+        await pilot.press("enter")
+        text = await shows(pilot, "#12")
+        assert app.messages.show_vertical_scrollbar
+        lines = [line.rpartition("│")[2].strip(" ▌▁▂▃▄▅▆▇█") for line in text.splitlines()]
+        assert code in "".join(lines)
+
+
 @in_loop
 async def test_a_tool_call_is_one_line_and_its_result_is_folded_until_it_is_asked_for() -> None:
     async with browsing(held(tools())) as (_, pilot):
