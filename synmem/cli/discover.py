@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -193,13 +193,17 @@ def _print(
                 render.fields(*("" if value is None else str(value) for value in data.values()))
 
 
+_NAME: Final = 42
+"""So much of a name, which is a path below a FOLDER, stands before the size does."""
+
+
 def _table(found: "Sequence[tuple[Find, Seen]]") -> None:
     """As many columns as the terminal has room for; the name and the numbers stay."""
     from synmem.cli.screen.styles import BAD, DIM
     from synmem.cli.screen.tables import Column, show_table
 
     columns = [
-        Column("store", least=32, middle=True),
+        Column("store", least=_NAME, middle=True),
         Column("layout", least=12, goes=5, style=DIM),
         Column("conversations", right=True),
         Column("messages", right=True, goes=1),

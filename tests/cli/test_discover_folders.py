@@ -396,6 +396,21 @@ def test_tables_that_were_just_made_and_lie_in_the_log_are_found(tmp_path: Path)
     db.close()
 
 
+def test_the_size_goes_before_a_name_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.cli.processes import on_terminal
+
+    monkeypatch.chdir(tmp_path)
+    name = "a-folder/of-a-program/its-exports.jsonl"
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_bytes(LINE)
+    _, shown = on_terminal("discover", "a-folder", "-q", NO_COLOR="1", columns=80)
+    head, row = shown.splitlines()
+    assert head.split() == ["store", "conversations", "messages", "last", "used"]
+    assert row.split()[0] == name
+
+
 def test_hostile_names_reach_no_terminal_raw(tmp_path: Path) -> None:
     (tmp_path / "\x1b[2J.jsonl").write_bytes(LINE)
     (tmp_path / "\x1b[3J.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
