@@ -90,6 +90,14 @@ def test_under_60_columns_a_column_goes(store: str) -> None:
     assert shown(store, columns=30)[0].split() == ["conversation"]  # which nothing goes without
 
 
+def test_an_id_is_whole_where_it_has_room(tmp_path: Path) -> None:
+    name = "project/2026/session-" + "0123456789" * 4
+    file = tmp_path / "chat.jsonl"
+    file.write_text(json.dumps({"conversation_id": name, "role": "user", "content": "x"}) + "\n")
+    assert shown(str(file), columns=200)[1].split() == [name, "1", "x"]
+    assert "…" in shown(str(file), columns=80)[1].split()[0]
+
+
 def test_a_row_without_words_is_a_row_all_the_same(tmp_path: Path) -> None:
     file = tmp_path / "chat.jsonl"
     file.write_text('{"conversation_id":"a","role":"user","content":""}\n')

@@ -101,7 +101,7 @@ def _cells_of(text: str) -> int:
 
 _COLUMNS: Final = (
     Column("store", least=8, middle=True, most=30, style=DIM),
-    Column("conversation", least=12, most=40, middle=True),
+    Column("conversation", least=12, middle=True),
     Column("messages", right=True, goes=3),
     Column("size", right=True, goes=4),
     Column("first", goes=6, style=DIM),
