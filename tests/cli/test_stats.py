@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,18 @@ def test_on_a_terminal_every_line_fits(tmp_path: Path, columns: int) -> None:
     assert "\x1b[2J" not in shown
     assert "22 others" in shown
     assert "█" in shown
+
+
+@pytest.mark.parametrize(("columns", "is_said"), [(50, False), (80, True)])
+def test_how_long_ago_the_last_was_is_said_where_it_fits(
+    tmp_path: Path, columns: int, is_said: bool
+) -> None:
+    now = (datetime.now(UTC) - timedelta(minutes=10.5)).isoformat()
+    line = {"conversation_id": "a", "role": "user", "content": "", "created_at": now}
+    code, shown = on_terminal("stats", export(tmp_path, json.dumps(line)), columns=columns)
+    assert code == 0
+    assert ("(10min ago)" in shown) == is_said
+    assert all(width(line) <= columns for line in shown.splitlines())
 
 
 def test_roles_are_bars_months_are_sparks_and_the_largest_are_named(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def numbers(name: str, total: "Stats", indexes: "Sequence[IndexFile]") -> list[s
     """The lines, each within the width."""
     width = prose_width()
     parts = [
-        [painted(cut_middle(visible_line(name), width), STRONG), *_totals(total)],
+        [painted(cut_middle(visible_line(name), width), STRONG), *_totals(total, width)],
         _roles(total.roles, width),
         _months(total.by_month(), width),
         _largest(total.largest, total.messages, width),
@@ -36,7 +36,7 @@ def numbers(name: str, total: "Stats", indexes: "Sequence[IndexFile]") -> list[s
     return lines
 
 
-def _totals(total: "Stats") -> list[str]:
+def _totals(total: "Stats", width: int) -> list[str]:
     counts = {
         "conversations": total.conversations, "messages": total.messages,
         "characters": total.characters, "tokens, about": total.estimated_tokens,
@@ -52,8 +52,10 @@ def _totals(total: "Stats") -> list[str]:
     ]
     if total.first_at and total.last_at:
         span = f"{shown(total.first_at)[:10]} to {shown(total.last_at)[:10]}"
-        last = ago(total.last_at)
-        span += f" ({last})" if last != shown(total.last_at)[:10] else ""
+        last = f" ({ago(total.last_at)})"
+        is_said = ago(total.last_at) == shown(total.last_at)[:10]
+        has_room = len(_INDENT) + wide + 2 + len(span + last) <= width
+        span += last if has_room and not is_said else ""
         lines.append(f"{_INDENT}{painted('from'.ljust(wide), DIM)}  {span}")
     return lines
 
