@@ -171,6 +171,15 @@ def cut(text: str, width: int) -> str:
     return text
 
 
+def spread(text: str) -> int:
+    """How many columns more it takes where the parts of its emoji are not joined."""
+    if text.isascii():
+        return 0
+    from wcwidth import iter_graphemes
+
+    return sum(_most_cells(each) - cells(each) for each in iter_graphemes(text))
+
+
 def _most_cells(grapheme: str) -> int:
     """How many columns it takes where its parts are not joined."""
     from wcwidth import wcwidth

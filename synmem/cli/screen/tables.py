@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from synmem.cli.render import paged, visible_line
-from synmem.cli.screen.columns import cells, cut, cut_middle, padded, terminal_width
+from synmem.cli.screen.columns import cells, cut, cut_middle, padded, spread, terminal_width
 from synmem.cli.screen.styles import DIM, painted
 
 _GAP: Final = "  "
@@ -70,11 +70,15 @@ class Table:
         return self._line(columns, [visible_line(row[i]) for i in self._kept])
 
     def _line(self, columns: Sequence[Column], row: Sequence[str]) -> str:
-        shown = []
+        """The last cell leaves room for the emoji before it whose parts a pager (`less`) shows side
+        by side: the line would break there."""
+        shown: list[str] = []
         for number, (column, cell) in enumerate(zip(columns, row, strict=True)):
             width = self._widths[number]
-            text = (cut_middle if column.middle else cut)(cell, width)
             is_last = number == len(columns) - 1 and not column.right
+            if is_last:
+                width = max(1, width - sum(map(spread, shown)))
+            text = (cut_middle if column.middle else cut)(cell, width)
             text = text if is_last else padded(text, width, right=column.right)
             shown.append(painted(text, column.style))
         return _GAP.join(shown).rstrip()

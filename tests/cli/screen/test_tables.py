@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from wcwidth import wcwidth
 
 from synmem.cli.screen.columns import cells
 from synmem.cli.screen.tables import Column, Table
@@ -33,6 +34,14 @@ def test_the_longest_is_cut_first_and_then_columns_go() -> None:
 def test_a_line_never_breaks_and_the_gate_is_passed() -> None:
     row = ["a\nb\x1b[2J", "1", "", "日本"]
     assert Table(COLUMNS, [row], width=80).row(row).startswith("a^Jb^[[2J  ")
+
+
+def test_a_line_does_not_break_where_a_pager_joins_no_emoji() -> None:
+    family = "👩\u200d👩\u200d👧\u200d👦"
+    row = [f"a {family}", "1", "", "日本" * 30]
+    shown = Table(COLUMNS, [row], width=50).row(row)
+    assert shown.endswith("本…")
+    assert sum(map(wcwidth, shown.replace("\u200d", ""))) <= 50
 
 
 @given(
