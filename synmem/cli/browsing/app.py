@@ -144,10 +144,10 @@ class Browser(App[None]):
             self.say("")
         await super().on_event(event)
 
+    @on(Messages.Shown)
     def show_head(self) -> None:
         """Which store, and how much there is in it."""
-        several = len(self.stores) != 1  # none, where nothing is on this machine
-        name = f"{len(self.stores)} stores" if several else self.stores[0].label
+        name = self.stores[0].label if len(self.stores) == 1 else f"{len(self.stores)} stores"
         number = count(len(self.rows.all), "conversation")
         if self.rows.filtered:
             number = f"{len(self.rows.shown):,} of {number}"
@@ -159,10 +159,14 @@ class Browser(App[None]):
         content = Content.assemble((visible_line(name), "bold"), (head, "dim"), right)
         self.query_one("#head", Static).update(content)
 
-    @on(Messages.Shown)
     def on_resize(self) -> None:
-        """What the head says depends on both."""
+        """Another head fits, and perhaps both panes, once Textual knows the size."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
         self.show_head()
+        if not self.messages.has_focus and self.messages.row is not self.list.current:
+            self.list.tell_again()
 
     def _show_keys(self) -> None:
         footer = self.query_one(Footer)

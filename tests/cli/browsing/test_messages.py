@@ -111,6 +111,22 @@ def _without_bar(text: str) -> list[str]:
     return [line[:108].rstrip() for line in text.splitlines()]
 
 
+@in_loop
+async def test_where_a_narrow_screen_becomes_wide_the_messages_are_those_of_the_current_row() -> (
+    None
+):
+    store = filled(InMemoryStore(), one=["this is one"], two=["this is two"])
+    async with browsing(held(store), size=(50, 24)) as (app, pilot):
+        await pilot.press("enter")
+        await shows(pilot, "#1", "this is two")
+        await pilot.press("escape", "down")
+        await pilot.resize_terminal(110, 30)
+        await until(pilot, lambda: app.messages.row is app.list.current)
+        text = await shows(pilot, "#1", "    this is one")
+        assert text.splitlines()[0].endswith("one  1 message")
+        assert len(text.splitlines()[0]) > 100
+
+
 @pytest.mark.parametrize("size", [(50, 24), (80, 24), (110, 30)])
 @in_loop
 async def test_no_character_lies_under_the_bar(size: tuple[int, int]) -> None:
