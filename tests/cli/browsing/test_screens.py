@@ -57,3 +57,14 @@ async def test_the_screen_is_as_it_is_kept(size: tuple[int, int]) -> None:
         await shows(pilot, "Remove 1 conversation (user-1)", "y yes")
         await compare(pilot, f"{name} delete")
         await pilot.press("n")
+
+
+@in_loop
+async def test_nothing_has_a_background_of_its_own_not_even_the_bar() -> None:
+    async with browsing(held(store(), "chat.db"), size=(80, 10)) as (app, pilot):
+        await pilot.press("enter")
+        await shows(pilot, "a hat")
+        assert app.messages.show_vertical_scrollbar
+        strips = app.screen._compositor.render_strips()
+        styles = [segment.style for strip in strips for segment in strip if segment.style]
+        assert not [each for each in styles if each.bgcolor and not each.bgcolor.is_default]
