@@ -208,7 +208,7 @@ class Browser(App[None]):
         self.listing = self._is_first = False
         current = self.list.current
         self.rows.sort()
-        self.list.saying = "nothing here; s: other stores"
+        self.list.saying = "cannot be listed" if self._broken else "nothing here; s: other stores"
         self.list.follow(current)
         if before is not None:
             self.list.select(before.key)
