@@ -117,20 +117,23 @@ class Search(ModalScreen[Found | None]):
         self.sought = event.value
         self._say("searching ...")
         notes: list[str] = []
+        near: list[str] = []
         try:
             query = Query(self.sought)
-            results = await asyncio.gather(*(self._in(each, notes) for each in self._stores))
+            results = await asyncio.gather(*(self._in(each, notes, near) for each in self._stores))
         except SynmemError as error:
             self._say(f"{error} ({error.hint})" if error.hint else str(error), BAD)
             return
         found = [each for some in results for each in some]
         found.sort(key=lambda each: -each.hit.score)
         self._hits.show(found, query)
+        if near and not found:
+            notes.insert(0, f"near: {', '.join(dict.fromkeys(near))}")
         self._say("; ".join([count(len(found), "hit") if found else "nothing found", *notes]))
         if found:
             self._hits.focus()
 
-    async def _in(self, store: Aside, notes: list[str]) -> list[Found]:
+    async def _in(self, store: Aside, notes: list[str], near: list[str]) -> list[Found]:
         index = word_file(store.profile.identity)
         large = _LARGE if len(self._stores) > 1 else None
         try:
@@ -144,8 +147,7 @@ class Search(ModalScreen[Found | None]):
                 raise
             notes.append(f"{store.label}: {error}")
             return []
-        if found.near and not found.hits:
-            notes.append(f"near: {', '.join(found.near)}")
+        near += found.near
         if found.total is not None and found.total > len(found.hits):
             notes.append(f"the best of {found.total:,}")
         if found.unreadable:

@@ -271,6 +271,17 @@ async def test_a_search_finds_what_the_filter_hides_and_says_where_there_is_noth
         await pilot.press("escape")
 
 
+@in_loop
+async def test_of_several_stores_near_words_are_told_only_where_none_has_anything() -> None:
+    one = held(filled(InMemoryStore(), a=["a needle"]), "one")
+    two = held(filled(InMemoryStore(), b=["a needless thing"]), "two")
+    async with browsing(one, two) as (_, pilot):
+        await pilot.press("slash", *"needle", "enter")
+        assert "near" not in await shows(pilot, "1 hit")
+        await pilot.press("slash", *["backspace"] * 6, *"needel", "enter")
+        await shows(pilot, "nothing found; near: needle")
+
+
 # --- other stores ---------------------------------------------------------------------------
 
 
