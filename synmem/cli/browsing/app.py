@@ -110,7 +110,7 @@ class Browser(App[None]):
         """The screen stands: now look."""
         self.list.focus()
         self._show_keys()
-        self.list.several = len(self.stores) > 1
+        self.list.tell_apart([each.label for each in self.stores])
         self.action_reload()
 
     def open(self, stores: Sequence[Aside]) -> None:
@@ -120,7 +120,7 @@ class Browser(App[None]):
                 each.close()
         self._is_first = False
         self.stores = list(stores)
-        self.list.several = len(self.stores) > 1
+        self.list.tell_apart([each.label for each in self.stores])
         self.messages.clear()
         self.action_reload()
 

@@ -1,5 +1,6 @@
 """The list of the conversations: one line for each."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from textual.message import Message
@@ -8,7 +9,7 @@ from synmem.cli.browsing.lines import Line, between
 from synmem.cli.browsing.rowed import Rowed
 from synmem.cli.browsing.rows import Row, Rows
 from synmem.cli.render import visible_line
-from synmem.cli.screen.columns import cells, cut, cut_middle
+from synmem.cli.screen.columns import cells, cut, cut_middle, padded
 from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import DIM
 from synmem.cli.times import ago
@@ -39,8 +40,8 @@ class Conversations(Rowed):
     def __init__(self, rows: Rows) -> None:
         super().__init__("conversations")
         self.rows = rows
-        self.several = False
-        """Whether each says in which store it is."""
+        self.label = 0
+        """How wide the store stands before each; 0 where there is one."""
         self._moved = False
         self._told: tuple[str, str] | None = None
 
@@ -63,6 +64,10 @@ class Conversations(Rowed):
             shown = self.rows.shown
             self.cursor = shown.index(row) if row in shown else self.cursor
         self.changed()
+
+    def tell_apart(self, stores: Sequence[str]) -> None:
+        """In which store each is, if there are several."""
+        self.label = max(map(cells, map(visible_line, stores))) if len(stores) > 1 else 0
 
     def begin(self) -> None:
         """As if it had never been moved: at the first row."""
@@ -101,10 +106,11 @@ class Conversations(Rowed):
             at = f"{count:>7}  {at:>10}"
         room = width - len(at) - 1
         whose = []
-        if self.several:
-            label = cut(visible_line(row.store.label), min(_LABEL, room // 3))
+        if self.label:
+            wide = min(self.label, _LABEL, room // 3)
+            label = padded(cut(visible_line(row.store.label), wide), wide)
             whose = [Piece(label + " ", DIM)]
-            room -= cells(label) + 1
+            room -= wide + 1
         title = row.info.title or row.words
         text = cut(visible_line(title), room) if title else _id(row, room)
         return between([*whose, Piece(text)], Piece(at, DIM), width)

@@ -4,6 +4,8 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
+from wcwidth import width
+
 from synmem.backends.inmemory import InMemoryStore
 from synmem.messages import Message
 from synmem.store import ConversationInfo
@@ -40,6 +42,16 @@ async def test_a_title_or_else_the_first_words_of_the_user_or_else_the_id_is_sho
     fill(store, "empty", [Message("assistant", "")])
     async with browsing(held(store), size=(79, 20)) as (_, pilot):
         await shows(pilot, "A title of its own", "What I said first", "empty")
+
+
+@in_loop
+async def test_of_several_stores_the_titles_begin_below_each_other() -> None:
+    stores = [held(filled(InMemoryStore(), a=["hello"]), name) for name in ("work", "日本の家")]
+    async with browsing(*stores) as (_, pilot):
+        text = await shows(pilot, "work ", "日本の家 ")
+        rows = [line for line in text.splitlines() if "hello  " in line]
+        assert len(rows) == 2
+        assert len({width(row.partition("hello")[0]) for row in rows}) == 1
 
 
 @in_loop
