@@ -73,13 +73,24 @@ def _windows(text: str, marks: "Sequence[Span]", around: int) -> "list[Span]":
 
 
 def _window(text: str, start: int, end: int, around: int) -> "Span":
-    """So many characters before and behind a mark, from one space to another."""
+    """So many characters before and behind a mark, from one space to another; an emoji or a letter
+    of several characters is not parted."""
     first, last = max(0, start - around), min(len(text), end + around)
     if first > 0 and (space := _BLANK.search(text, first, min(start, first + _NUDGE))):
         first = space.end()
     if last < len(text) and (spaces := [*_BLANK.finditer(text, max(end, last - _NUDGE), last)]):
         last = spaces[-1].start()
-    return first, last
+    return _whole(text, first), last if last == len(text) else max(end, _whole(text, last))
+
+
+def _whole(text: str, at: int) -> int:
+    """Where the letter begins of which the character there is a part, if that is near."""
+    if text[at : at + 1].isascii():
+        return at
+    from wcwidth import grapheme_boundary_before
+
+    first = max(0, at - _NUDGE)
+    return first + grapheme_boundary_before(text[first : at + 1], at + 1 - first)
 
 
 def _piece(text: str, window: "Span", marks: "Sequence[Span]") -> str:

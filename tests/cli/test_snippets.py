@@ -64,6 +64,13 @@ def test_without_a_query_it_is_the_beginning() -> None:
     assert shown("\n  first " + FILLER, None).startswith("first and")
 
 
+@pytest.mark.parametrize("letter", ["👩\u200d👩\u200d👧\u200d👦", "e\u0301\u0323", "क्षि"])
+@pytest.mark.parametrize("width", range(40, 48))
+def test_a_letter_of_several_characters_is_not_parted(letter: str, width: int) -> None:
+    text = plain(shown(letter * 90 + " needle " + letter * 90, "needle", width))
+    assert set(re.split("[ …]+", text.replace(letter, ""))) == {"", "needle"}
+
+
 def test_what_is_hidden_is_shown() -> None:
     assert (
         plain(shown("\x1b[31mred\u202e redis [link=x]", "redis"))
