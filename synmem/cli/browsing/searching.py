@@ -17,6 +17,7 @@ from synmem.cli.browsing.keys import Footer
 from synmem.cli.browsing.lines import Line, between, from_codes
 from synmem.cli.browsing.rowed import Rowed
 from synmem.cli.render import visible, visible_line
+from synmem.cli.screen.columns import cut
 from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import BAD, DIM, of_role
 from synmem.cli.snippets import snippet
@@ -39,6 +40,10 @@ class Found(NamedTuple):
 
     store: Aside
     hit: Hit
+
+
+_ROLE: Final = 20
+"""What a store calls a role may be anything; the title has room beside it."""
 
 
 class Hits(Rowed):
@@ -67,7 +72,7 @@ class Hits(Rowed):
         title = hit.title or hit.conversation_id
         whose = [Piece(visible_line(store.label) + " ", DIM)] if self.several else []
         where = "" if hit.is_title else f" #{hit.position}"
-        facts = f"{visible_line(hit.role)}{where}  {ago(hit.created_at):>10}"
+        facts = f"{cut(visible_line(hit.role), _ROLE)}{where}  {ago(hit.created_at):>10}"
         return between([*whose, Piece(visible_line(title))], Piece(facts, of_role(hit.role)), width)
 
     def _around(self, hit: Hit, width: int) -> Line:

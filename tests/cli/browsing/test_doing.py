@@ -282,6 +282,16 @@ async def test_of_several_stores_near_words_are_told_only_where_none_has_anythin
         await shows(pilot, "nothing found; near: needle")
 
 
+@in_loop
+async def test_a_title_has_room_beside_a_role_of_many_characters() -> None:
+    store = filled(InMemoryStore(), odd=[Message("x" * 300, "a needle", created_at=BEGAN)])
+    async with browsing(held(store), size=(60, 20)) as (_, pilot):
+        await pilot.press("slash", *"needle", "enter")
+        text = await shows(pilot, "1 hit")
+        assert "odd " in text
+        assert "#1" in text
+
+
 # --- other stores ---------------------------------------------------------------------------
 
 
