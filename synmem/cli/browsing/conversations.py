@@ -18,6 +18,7 @@ _COUNTED: Final = 56
 """So wide the list also says how many messages a conversation has."""
 
 _LABEL: Final = 14
+_NO_MATCH: Final = "none; esc, / searches in all"
 
 
 class Conversations(Rowed):
@@ -114,6 +115,10 @@ class Conversations(Rowed):
         title = row.info.title or row.words
         text = cut(visible_line(title), room) if title else _id(row, room)
         return between([*whose, Piece(text)], Piece(at, DIM), width)
+
+    def empty(self) -> str:
+        """See `Rowed.empty`; where a filter leaves none, what looks into the messages."""
+        return _NO_MATCH if self.rows.all else self.saying
 
     def arrived(self) -> None:
         """Tell who wants to know, once."""

@@ -45,7 +45,6 @@ class Rowed(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, id: str, *, tall: int = 1) -> None:
         super().__init__(id=id)
         self.saying = ""
-        """What stands in the place of rows, where there are none."""
         self.cursor = 0
         self._tall = tall
 
@@ -58,6 +57,10 @@ class Rowed(ScrollView, can_focus=True, inherit_bindings=False):
     def line(self, number: int, part: int, width: int) -> Line:
         """The line of a row: its first or, where rows are taller, another."""
         raise NotImplementedError
+
+    def empty(self) -> str:
+        """What stands in the place of rows, where there are none."""
+        return self.saying
 
     def arrived(self) -> None:
         """The cursor is where it is now, and other rows may be seen."""
@@ -122,7 +125,7 @@ class Rowed(ScrollView, can_focus=True, inherit_bindings=False):
         number, part = divmod(self.scroll_offset.y + y, self._tall)
         width = self.size.width
         if number >= self.count():
-            saying = self.saying if not self.count() and y == 0 else ""
+            saying = self.empty() if not self.count() and y == 0 else ""
             return strip([Piece(f" {cut(saying, width - 1)}", DIM)], width)
         is_current = number == self.cursor
         mark = Piece("▌" if is_current else " ", MARK if self.has_focus else DIM)

@@ -129,6 +129,16 @@ async def test_a_filter_takes_words_of_ids_and_titles_as_they_are_typed() -> Non
 
 
 @in_loop
+async def test_where_a_filter_leaves_none_it_says_what_looks_into_the_messages() -> None:
+    store = filled(InMemoryStore(), a=["hello"])
+    async with browsing(held(store), size=(80, 24)) as (_, pilot):
+        await pilot.press("f", *"hello")
+        await shows(pilot, "0 of 1 conversation", "none; esc, / searches in all")
+        await pilot.press("escape", "slash", *"hello", "enter")
+        await shows(pilot, "1 hit")
+
+
+@in_loop
 async def test_one_moves_in_the_list_while_the_filter_is_typed() -> None:
     store = filled(InMemoryStore(), a1=["x"], a2=["x"], b=["x"])
     async with browsing(held(store)) as (app, pilot):
