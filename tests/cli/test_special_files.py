@@ -182,11 +182,13 @@ def test_a_database_or_an_archive_is_not_written(
 
 
 def test_other_endings_are_json_lines_and_a_form_may_be_named(store: Path, tmp_path: Path) -> None:
-    for name in ("x.txt", "x.log", "x", "x.backup", ".jsonl", "x.xlsx"):
+    """Also in a script is told what an ending does not say; no ending says nothing false."""
+    for name in ("x.txt", "x.pdf", "x", "x.backup", ".jsonl", "x.xlsx"):
         result = run("export", "-p", store, "-o", tmp_path / name)
         assert result.exit_code == 0
-        assert "JSON Lines" not in result.stderr
+        assert ("as JSON Lines" in result.stderr) == ("x." in name)
         assert messages(tmp_path / name) == 3
+    assert not run("export", "-q", "-p", store, "-o", tmp_path / "x.txt").stderr
     assert run("export", "-p", store, "-o", tmp_path / "x.pdf", "-f", "json").exit_code == 0
     assert len(json.loads((tmp_path / "x.pdf").read_text())) == 2
 

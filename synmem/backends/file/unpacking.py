@@ -65,8 +65,21 @@ def _next(packed: _Readable, name: str) -> bytes:
     try:
         return packed.read(_BLOCK)
     except (*_BROKEN, gzip.BadGzipFile) as error:
-        why = f"{name} is compressed, and cannot be unpacked: {error}"
+        why = f"{name} is compressed, and cannot be unpacked: {_what_is_wrong(error)}"
         raise CorruptData(why, hint="is it all there?") from error
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """In our words: those of Python's gzip deny that it is one, or name a marker."""
+    if isinstance(error, EOFError):
+        return "it ends too early"
+    if isinstance(error, gzip.BadGzipFile):
+        told = str(error)
+        if told.startswith("Not a gzipped file"):
+            return "something else stands behind its end"
+        if told.startswith(("CRC", "Incorrect length")):
+            return "what it holds is not what its checksum says"
+    return "its bytes are damaged"
 
 
 def _check_ratio(name: str, found: int, size: int) -> None:

@@ -7,7 +7,7 @@ import json
 import random
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -306,3 +306,22 @@ def test_an_archive_that_must_be_unpacked_says_so(
         everything(place / "x.zip")
     assert str(raised.value) == f"{place / 'x.zip'}: {why}"
     assert raised.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda data: data + b"rest", "something else stands behind its end"),
+        (lambda data: data[:-12], "it ends too early"),
+        (lambda data: data[:-8] + b"\0" * 8, "what it holds is not what its checksum says"),
+        (lambda data: data[:2] + b"\7" + data[3:], "its bytes are damaged"),
+    ],
+)
+def test_what_is_wrong_with_a_packed_file_is_said_in_our_words(
+    tmp_path: Path, spoil: Callable[[bytes], bytes], why: str
+) -> None:
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(spoil(gzip.compress(b'{"role": "user", "content": "hello"}\n')))
+    done = synmem("import", path, "-p", tmp_path / "to.db")
+    assert done.exit_code == 6
+    assert f"cannot be unpacked: {why} (" in done.stderr
