@@ -114,7 +114,7 @@ async def export(
     form = _form(session, form, output)
     _check_split(split, form)
     losses = Losses()
-    mark = _mark(profile, keep, target, form)
+    mark = _mark(profile, keep, target, form, [*sorted({*(conversations or ())}), match])
     make = _maker(form, seal=seal or bool(mark), csv_raw=csv_raw, whose=mark, losses=losses)
     chosen = {"ids": conversations or None, "match": match}
     async with session.open_profile(profile) as opened_store:
@@ -164,15 +164,18 @@ def _summary(job: "Export", losses: "Losses", places: str, left_out: int) -> str
     )
 
 
-def _mark(profile: "Profile", keep: int | None, target: "Output | None", form: str) -> str:
-    """What a file with --keep says whose it is by; empty without --keep."""
+def _mark(
+    profile: "Profile", keep: int | None, target: "Output | None", form: str, choice: list[Any]
+) -> str:
+    """What a file with --keep says whose it is by, and what was chosen; empty without --keep."""
     if keep is None:
         return ""
     from synmem.cli.rotating import check_keep
     from synmem.formats.sealed import mark_of
 
     check_keep(keep, target, form)
-    return mark_of(profile.identity, str(profile.settings.get("layout") or ""))
+    layout = str(profile.settings.get("layout") or "")
+    return mark_of(profile.identity, layout, repr(choice) if any(choice) else "")
 
 
 def _rotate(
@@ -231,15 +234,16 @@ def _form(session: Session, form: str | None, output: str | None) -> str:
     if ending in _DATABASES | _PACKED:
         raise UsageError(f"-o {output}: {ending} files are not written", hint=_hint(ending))
     if form is None and ending not in _ENDINGS:
-        _tell_default(session, output)
+        _tell_default(session, output, ending)
     return form or _ENDINGS.get(ending, "jsonl")
 
 
-def _tell_default(session: Session, output: str) -> None:
-    """To a person: the name does not say what the file will hold."""
+def _tell_default(session: Session, output: str, ending: str) -> None:
+    """The name says something else than what the file will hold; where it says nothing at all, that
+    is told to a person only."""
     from synmem.cli.files import is_special
 
-    if render.is_terminal(sys.stderr) and not is_special(Path(output)):
+    if (ending or render.is_terminal(sys.stderr)) and not is_special(Path(output)):
         session.note(f"{output}: as JSON Lines; -f, or an ending, chooses another form")
 
 

@@ -200,7 +200,7 @@ def _part(path: Path, mark: str) -> Part | str:
         return f"cannot be read: {error}"
     if part is None or not mark_in(part):
         return "not written with --keep"
-    return part if mark_in(part) == mark else "from another profile or store"
+    return part if mark_in(part) == mark else "from another profile or store, or of another choice"
 
 
 # --- removing -------------------------------------------------------------------------------

@@ -23,9 +23,11 @@ _MARK: Final = 16
 """So many hexadecimal digits: an opening is as long with two numbers of six digits."""
 
 
-def mark_of(identity: str, layout: str) -> str:
-    """The mark of what is exported from the store of this identity, as this layout."""
-    return hashlib.sha256(f"{layout}\n{identity}".encode()).hexdigest()[:_MARK]
+def mark_of(identity: str, layout: str, choice: str = "") -> str:
+    """The mark of what is exported from the store of this identity, as this layout: all of it, or
+    what was chosen."""
+    whole = f"{layout}\n{identity}" + (f"\n{choice}" if choice else "")
+    return hashlib.sha256(whole.encode()).hexdigest()[:_MARK]
 
 
 def marked(name: str, mark: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import os
 import subprocess
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,20 @@ from synmem.store import Part
 from tests.cli.moved import lines, make, run, said
 from tests.cli.processes import PROGRAM, in_pipe
 
-TODAY = date.today().isoformat()
+TODAY = "2026-02-03"
 DAYS = [f"2020-01-0{day}" for day in range(1, 8)]
+
+
+class _Today(date):
+    @classmethod
+    def today(cls) -> "_Today":
+        return cls.fromisoformat(TODAY)
+
+
+@pytest.fixture(autouse=True)
+def one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No midnight falls into a test; a process of its own has the day of the machine."""
+    monkeypatch.setattr("synmem.cli.outputs.date", _Today)
 
 
 @pytest.fixture
@@ -110,6 +122,18 @@ def test_of_more_parts_than_four_digits_tell_each_begins_as_long_as_before() -> 
     whole = jsonlines.part_opening(jsonlines.PartOf(name, 1))
     last = jsonlines.part_opening(jsonlines.PartOf(name, 999_999, 999_999))
     assert len(whole) == len(last)
+
+
+def test_another_choice_of_the_same_store_is_left_alone(store: Path, folder: Path) -> None:
+    for number, choice in enumerate([[], ["a"], ["a", "b"], ["--match", "a"]]):
+        keep(store, 100, *choice)
+        on(DAYS[number], folder)
+    told = keep(store, 1, "b", "a")  # the order of ids is no choice
+    assert names(folder) == [f"{day}.jsonl" for day in (*DAYS[:2], DAYS[3], TODAY)]
+    assert "of another choice" in told
+    on(DAYS[4], folder)
+    keep(store, 1)
+    assert names(folder) == [f"{day}.jsonl" for day in (DAYS[1], *DAYS[3:5], TODAY)]
 
 
 def test_what_is_not_certainly_ours_stays_and_is_said(store: Path, folder: Path) -> None:
@@ -230,6 +254,10 @@ def test_a_kill_leaves_whole_exports_and_the_next_run_goes_on(
         "        count[0] += 1\n"
         "    return unlink(self, *a, **k)\n"
         "pathlib.Path.unlink = killed\n"
+        "from synmem.cli import outputs\n"
+        "class Day(outputs.date):\n"
+        f"    today = classmethod(lambda cls: cls.fromisoformat('{TODAY}'))\n"
+        "outputs.date = Day\n"
         "from synmem.__main__ import main\n"
         "main()\n"
     )
@@ -275,7 +303,8 @@ def test_keep_where_it_makes_no_sense_is_a_usage_error(
 
 
 def test_keep_is_for_files(store: Path, folder: Path) -> None:
-    os.mkfifo(folder / f"{TODAY}.jsonl")
+    for days in (0, 1):  # it may be midnight
+        os.mkfifo(folder / f"{date.today() + timedelta(days)}.jsonl")
     assert (
         in_pipe("export", "-p", str(store), "-o", "b/{date}.jsonl", "--keep", "1").returncode == 2
     )
