@@ -34,16 +34,15 @@ _K: Final = 100
 _LARGE: Final = 500
 """Of several stores, one of so many messages gets an index: see `cli.searching`."""
 
+_ROLE: Final = 20
+"""What a store calls a role may be anything; the title has room beside it."""
+
 
 class Found(NamedTuple):
     """A hit, and in which store."""
 
     store: Aside
     hit: Hit
-
-
-_ROLE: Final = 20
-"""What a store calls a role may be anything; the title has room beside it."""
 
 
 class Hits(Rowed):
