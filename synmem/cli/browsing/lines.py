@@ -44,7 +44,7 @@ def between(left: Line, right: Piece, width: int) -> Line:
 _STYLES: dict[tuple[str, bool], Style] = {}
 _WORDS: Final = {
     "1": "bold", "2": "dim", "3": "italic", "4": "underline", "31": "red", "32": "green",
-    "33": "yellow", "34": "blue", "35": "magenta", "36": "cyan",
+    "34": "blue", "35": "magenta", "36": "cyan", "95": "bright_magenta",
 }  # fmt: skip
 
 

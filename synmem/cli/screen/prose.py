@@ -14,7 +14,7 @@ from synmem.cli.screen import inline
 from synmem.cli.screen.grid import Grid
 from synmem.cli.screen.markdown import ROWS, UNEVEN, parsed
 from synmem.cli.screen.pieces import Line, Piece, drawn, folded_line, wrapped
-from synmem.cli.screen.styles import CODE, DIM, STRONG
+from synmem.cli.screen.styles import DIM, STRONG
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -24,6 +24,7 @@ BAR: Final = "│ "
 RULE: Final = "─"
 
 _LEAST_TEXT: Final = 12
+_INWARD: Final = "  "
 _BLANK: Final = re.compile(r"[ >]*")
 _UNDERLINE: Final = re.compile(r"(=+|-+) *$")
 _CLOSING: Final = re.compile(r" (#+) *$")
@@ -182,7 +183,7 @@ class _Page:
         head = mark + token.info.strip()
         if head:
             self._print([[Piece(head, DIM)]], code=True)
-        self._take_code_block(token)
+        self._code(token, "")
         if mark and (end := self._end_of(token)):
             self._print([[Piece(end, DIM)]], code=True)
 
@@ -195,9 +196,18 @@ class _Page:
         return self._source[end - 1].strip(" >")
 
     def _take_code_block(self, token: "Token") -> None:
-        lines = token.content.removesuffix("\n").split("\n") if token.content else []
-        indent = "    " if self._marks and token.type == "code_block" else ""
-        self._print([[Piece(indent + line, CODE)] for line in lines], code=True)
+        self._code(token, "    ")
+
+    def _code(self, block: "Token", indent: str) -> None:
+        """Its lines, behind this indent where marks are shown; else they stand a little inward, in
+        no colour: none is readable over many lines on each terminal."""
+        lines = block.content.removesuffix("\n").split("\n") if block.content else []
+        if self._marks:
+            self._print([[Piece(indent + line)] for line in lines], code=True)
+            return
+        self._open.append(_Container(Piece(_INWARD), Piece(_INWARD)))
+        self._print([[Piece(line)] for line in lines], code=True)
+        self._open.pop()
 
     def _take_hr(self, token: "Token") -> None:
         self._print([[Piece(RULE * self._room(), DIM)]])

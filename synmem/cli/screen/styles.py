@@ -13,16 +13,18 @@ DIM: Final = "2"
 EMPHASIS: Final = "3"
 MATCH: Final = "1;31"
 """What was looked for, in what was found."""
-CODE: Final = "33"
+CODE: Final = "95"
+"""A few words in a line. Of those that no role has, the one that can be read on all of the usual
+backgrounds: yellow (33) cannot on white, magenta (35) not on Windows' black."""
 LINK: Final = "4"
 GOOD: Final = "32"
 BAD: Final = "31"
-WARNING: Final = "33"
+WARNING: Final = "95"
 
 _ROLES: Final = {
     "user": "36", "assistant": "32", "tool": "35", "system": "34", "developer": "34",
 }  # fmt: skip
-_OTHER_ROLE: Final = "33"
+_OTHER_ROLE: Final = STRONG
 
 
 def of_role(role: str) -> str:

@@ -95,7 +95,7 @@ EXAMPLES = [
     ("# a #\n\nb\n===", None),
     ("3) a\n4) b\n\n   c\n* x\n  + y\n+", None),
     ("> q\nlazy\n> > r", "│ q\n│ lazy\n│ │ r"),
-    ("```py title=x\n  code\n```", "py title=x\n  code"),
+    ("```py title=x\n  code\n```", "py title=x\n    code"),
     ('[t](http://x "y") [u](<a b>)', 't (http://x "y") u (<a b>)'),
     ("[http://x](http://x) <http://y>", "http://x <http://y>"),
     ("![alt *a*](u)", "▣ alt *a* (u)"),
@@ -116,14 +116,14 @@ def test_it_is_drawn_so(text: str, seen: str | None) -> None:
 
 
 def test_what_is_emphasised_has_its_colours() -> None:
-    assert rendered("**a** `b`") == "\x1b[1ma\x1b[0m \x1b[33mb\x1b[0m"
-    assert rendered("a\n```\nb\n```") == "a\n\x1b[33mb\x1b[0m"
+    assert rendered("**a** `b`") == "\x1b[1ma\x1b[0m \x1b[95mb\x1b[0m"
+    assert rendered("a\n```\nb\n```\n\n    c") == "a\n  b\n\n  c"
     assert rendered("**a** `b`", colored=False) == "**a** `b`"
 
 
 def test_text_is_wrapped_at_words_and_code_by_character() -> None:
     assert plain("- aaa bbb ccc", 20 - 10) == "- aaa bbb\n  ccc"
-    assert plain("```\n    aaaaaaaaaaaaaaaaaaaa b\n```", 20) == "    aaaaaaaaaaaaaaaa\naaaa b"
+    assert plain("```\n    aaaaaaaaaaaaaaaaaaaa b\n```", 20) == "      aaaaaaaaaaaaaa\n  aaaaaa b"
 
 
 def test_cells_are_wrapped_or_stand_below_one_another() -> None:
