@@ -5,6 +5,7 @@ conversations, which is only read. For each key the first that is set counts: th
 SYNMEM_PROFILE_<NAME>_<KEY>, config.toml, the default. Nothing here opens a store.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -264,12 +265,23 @@ def _not_found(name: str, config: Config) -> ProfileNotFound:
         hint = "`synmem profile add NAME URL` makes one"
     if ":" in name:
         hint = f"a server is named by its URL, like postgresql://HOST:PORT/DATABASE; {hint}"
-    elif "." in name:
-        hint = f"a file of that name is ./{name}; {hint}"
+    elif "." in name and "./" not in hint:
+        hint = f"{_similar(name)}; {hint}"
     if places_there := places.there():
         hint += f"; known places: {', '.join(places_there)}"
     shown = mask(f"x://{name}").removeprefix("x://")  # it may be an address without its scheme
     return ProfileNotFound(f"there is no profile {shown!r} in {config.file}", hint=hint)
+
+
+def _similar(name: str) -> str:
+    """Which file may have been meant; there is none of that name."""
+    from difflib import get_close_matches
+
+    with contextlib.suppress(OSError):
+        files = [each.name for each in Path().iterdir() if is_address(each.name)]
+        if near := get_close_matches(name, files, n=1):
+            return f"did you mean {near[0]}?"
+    return f"a file of that name would be ./{name}"
 
 
 def names(config: Config) -> list[str]:

@@ -1,7 +1,8 @@
 """`synmem export`: conversations as a file."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
@@ -11,13 +12,14 @@ from synmem.cli import completing, render
 from synmem.cli.options import MatchOption
 from synmem.cli.run import PARTLY, Session, command
 from synmem.cli.words import count, place
-from synmem.errors import UsageError
+from synmem.errors import SynmemError, UsageError
 from synmem.formats import FORMATS
 
 if TYPE_CHECKING:
     from synmem.cli.outputs import Output
     from synmem.formats import Writer
     from synmem.formats.losses import Losses
+    from synmem.messages import Damage
     from synmem.operations.export import Export
     from synmem.profiles import Profile
     from synmem.store import Store
@@ -119,14 +121,15 @@ async def export(
     chosen = {"ids": conversations or None, "match": match}
     async with session.open_profile(profile) as opened_store:
         store = _rescued(opened_store) if rescue else opened_store
-        job, places, files = await _write(session, store, form, make, target, **chosen)
+        spare = None
+        if keep is not None and target is not None:
+            spare = partial(_spare_today, store, target, mark, any(chosen.values()))
+        job, places, files = await _write(session, store, form, make, target, spare, **chosen)
         damaged = False
         if not conversations and not match:
             damaged = await _name_damage(store, quiet=session.quiet)
             await session.tell_others(opened_store)
-    for each in job.unreadable:
-        where, why = map(render.visible_line, (each.conversation_id, each.reason))
-        render.note(f"{where}: message {each.position:,} cannot be read: {why}")
+    _name_unreadable(job)
     if columns := opened_store.holds.unread:
         session.note(f"not in it: somebody's own columns: {', '.join(columns)}")
     for conversation, reason in job.bare.items():
@@ -178,6 +181,26 @@ def _mark(
     return mark_of(profile.identity, layout, repr(choice) if any(choice) else "")
 
 
+async def _spare_today(
+    store: "Store", target: "Output", mark: str, chosen: bool, job: "Export"
+) -> None:
+    """See `rotating.spare`: here it is known what the export lacks; that is named, if it is not
+    to be."""
+    from synmem.cli.damage import name_damage
+    from synmem.cli.rotating import spare
+
+    found = [] if chosen else await _damage(store)
+    if not (job.left_out or found or not job.messages):
+        return
+    why = "something is missing" if job.left_out or found else "there is nothing"
+    try:
+        spare(target, mark, job.messages, why)
+    except SynmemError:
+        _name_unreadable(job)
+        name_damage(store.name, found)
+        raise
+
+
 def _rotate(
     session: Session,
     target: "Output",
@@ -212,15 +235,25 @@ def _rescued(store: "Store") -> "Store":
 async def _name_damage(store: "Store", *, quiet: bool) -> bool:
     """Whether something is wrong with the store beyond single messages; it is named."""
     from synmem.cli.damage import name_damage, name_several
-    from synmem.operations.looking import damage_of, faults
 
     if not quiet:
         await name_several(store)
-    # A malformed line stands in a conversation too, and was named there.
-    found = faults(await damage_of(store))
-    found = [each for each in found if each.kind != "malformed"]
+    found = await _damage(store)
     name_damage(store.name, found)
     return bool(found)
+
+
+async def _damage(store: "Store") -> "list[Damage]":
+    from synmem.operations.looking import damage_of, faults
+
+    # A malformed line stands in a conversation too, and is named there.
+    return [each for each in faults(await damage_of(store)) if each.kind != "malformed"]
+
+
+def _name_unreadable(job: "Export") -> None:
+    for each in job.unreadable:
+        where, why = map(render.visible_line, (each.conversation_id, each.reason))
+        render.note(f"{where}: message {each.position:,} cannot be read: {why}")
 
 
 def _form(session: Session, form: str | None, output: str | None) -> str:
@@ -296,9 +329,11 @@ async def _write(
     form: str,
     make: "Callable[[], Writer]",
     target: "Output | None",
+    spare: "Callable[[Export], Awaitable[None]] | None" = None,
     **chosen: Any,
 ) -> "tuple[Export, str, list[Path]]":
-    """Write it; what was written, and to where: in words and, but for a folder, as files."""
+    """Write it; what was written, and to where: in words and, but for a folder, as files. What
+    `spare` raises, before it takes its place, leaves all as it was."""
     from synmem.operations.export import Export
 
     if target is None:
@@ -324,6 +359,8 @@ async def _write(
             bar.expect(await store.total())
         job = Export(store, files.writer)
         await _stream(job, files.write, **chosen)
+        if spare is not None:
+            await spare(job)
     return job, files.places(), files.files()
 
 

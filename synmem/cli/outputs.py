@@ -126,7 +126,8 @@ class Output:
             template = str(Path(template, "{id}")) + ending
         self.template = template
         self._pieces = _pieces(template)
-        self._date = date.today().isoformat()
+        self.day = date.today().isoformat()
+        """What `{date}` stands for."""
         self._profile = escaped(profile.name)
         self._source = profile.file
         self.limit = limit_of(split) if split is not None else None
@@ -161,7 +162,7 @@ class Output:
 
     def _path(self, pieces: list[tuple[str, str]], conversation: str = "") -> Path:
         values = {
-            "id": name_of(conversation), "profile": self._profile, "date": self._date, "": "",
+            "id": name_of(conversation), "profile": self._profile, "date": self.day, "": "",
         }  # fmt: skip
         path = Path("".join(literal + values[field] for literal, field in pieces))
         if not path.name:

@@ -285,7 +285,11 @@ def test_a_file_that_is_looked_for_as_a_word_is_told_how_to_look_in_it(here: Pat
 
 @pytest.mark.parametrize(
     ("store", "told"),
-    [("out.xyz", "a file of that name is ./out.xyz"), ("127.0.0.1:5432", "is named by its URL")],
+    [
+        ("out.xyz", "a file of that name would be ./out.xyz"),
+        ("chat.bd", "(did you mean chat.db?;"),
+        ("127.0.0.1:5432", "is named by its URL"),
+    ],
 )
 def test_what_is_no_profiles_name_is_told_what_else_it_may_be(store: str, told: str) -> None:
     code, _, said = run("ls", "-p", store)

@@ -219,6 +219,34 @@ def test_nothing_goes_for_an_export_that_lacks_something(store: Path, folder: Pa
     assert len(names(folder)) == 8
 
 
+@pytest.mark.parametrize("more", [(), ("--split", "1")])
+def test_what_lacks_something_takes_no_place_of_the_same_day(
+    store: Path, folder: Path, more: tuple[str, ...]
+) -> None:
+    chat = folder.parent / "chat.jsonl"
+    chat.write_bytes(lines({"a": ["1", "2"], "b": ["3"]}))
+    keep(chat, 2, *more)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    chat.write_bytes(lines({"a": ["1"]}) + b"{\n")
+    told = keep(chat, 2, *more, code=1)
+    assert "stays as it was: it holds 3 messages" in told
+    assert "something is missing" in told
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    chat.write_bytes(lines({"a": ["1"]}))  # less, and all of it
+    keep(chat, 2, *more)
+    assert "1" in said(folder / names(folder)[0])["a"][0]
+
+
+def test_an_empty_store_takes_no_place_of_the_same_day(store: Path, folder: Path) -> None:
+    keep(store, 2)
+    before = (folder / f"{TODAY}.jsonl").read_bytes()
+    assert run("clear", "--match", "*", "-p", store, "--yes").exit_code == 0
+    assert "there is nothing (" in keep(store, 2, code=1)
+    assert (folder / f"{TODAY}.jsonl").read_bytes() == before
+    on(DAYS[0], folder)
+    assert "there is nothing in the new one" in keep(store, 2)
+
+
 def test_what_is_not_as_it_was_written_is_an_error_and_nothing_goes(
     store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

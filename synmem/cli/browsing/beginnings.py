@@ -16,4 +16,4 @@ async def look_up(rows: Sequence[Row]) -> None:
         with contextlib.suppress(SynmemError):  # who opens one of them hears of it
             found = await store.ask(partial(glances, conversations=list(its)))
             for name, row in its.items():
-                row.words = found[name].words if name in found else ""
+                row.begins(found[name].words if name in found else "")

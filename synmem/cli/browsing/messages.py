@@ -11,13 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from synmem.cli.browsing.drawing import day_of, drawn, names_of, rule
 from synmem.cli.browsing.lines import Line, strip
 from synmem.cli.browsing.rowed import MARK
 from synmem.cli.browsing.rows import Row
+from synmem.cli.browsing.scrolled import Scrolled
 from synmem.cli.browsing.window import Placed, Window
 from synmem.cli.render import visible_line
 from synmem.cli.screen.columns import cells, cut, cut_middle
@@ -36,7 +36,7 @@ _RULED = 2
 """So many lines a day takes."""
 
 
-class Messages(ScrollView, can_focus=True, inherit_bindings=False):
+class Messages(Scrolled, can_focus=True, inherit_bindings=False):
     """The messages of the current conversation, one of them current."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -6,10 +6,10 @@ from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from synmem.cli.browsing.lines import Line, strip
+from synmem.cli.browsing.scrolled import Scrolled
 from synmem.cli.screen.columns import cut
 from synmem.cli.screen.pieces import Piece
 from synmem.cli.screen.styles import DIM
@@ -17,7 +17,7 @@ from synmem.cli.screen.styles import DIM
 MARK = "36"
 
 
-class Rowed(ScrollView, can_focus=True, inherit_bindings=False):
+class Rowed(Scrolled, can_focus=True, inherit_bindings=False):
     """What is listed says its subclass."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -25,9 +25,15 @@ class Row:
         self.words: str | None = None
         """How its first message begins, once that was looked up."""
         self.text = f"{info.id}\n{info.title or ''}".casefold()
-        """What a filter looks at."""
+        """What a filter looks at: the id and what stands in the list."""
         self.age = -info.last_at.timestamp() if info.last_at is not None else float("inf")
         """What they are sorted by: the newest first, those without a time behind them."""
+
+    def begins(self, words: str) -> None:
+        """It was looked up how its first message begins, which stands where there is no title."""
+        self.words = words
+        if not self.info.title:
+            self.text = f"{self.info.id}\n{words}".casefold()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -90,7 +96,8 @@ class Rows:
                 rows.remove(row)
 
     async def filter(self, text: str) -> None:
-        """Show those that hold all of these words in their id or title, whatever their case."""
+        """Show those that hold all of these words in their id or title, whatever their case;
+        without a title in how they begin, of what was on the screen."""
         self._words = text.casefold().split()
         mine = self._filtering = object()
         try:

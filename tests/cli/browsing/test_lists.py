@@ -45,6 +45,16 @@ async def test_a_title_or_else_the_first_words_of_the_user_or_else_the_id_is_sho
 
 
 @in_loop
+async def test_a_filter_finds_what_stands_in_the_list() -> None:
+    store = filled(InMemoryStore(), one=["Where is my REFUND?"], two=["Hello"])
+    fill(store, "titled", ["about a refund"], title="A title of its own")
+    async with browsing(held(store)) as (app, pilot):
+        await shows(pilot, "Where is my REFUND?", "Hello", "A title")
+        await pilot.press("f", *"refund")
+        await until(pilot, lambda: [row.info.id for row in app.rows.shown] == ["one"])
+
+
+@in_loop
 async def test_of_several_stores_the_titles_begin_below_each_other() -> None:
     stores = [held(filled(InMemoryStore(), a=["hello"]), name) for name in ("work", "日本の家")]
     async with browsing(*stores) as (_, pilot):
@@ -130,11 +140,11 @@ async def test_a_filter_takes_words_of_ids_and_titles_as_they_are_typed() -> Non
 
 @in_loop
 async def test_where_a_filter_leaves_none_it_says_what_looks_into_the_messages() -> None:
-    store = filled(InMemoryStore(), a=["hello"])
+    store = filled(InMemoryStore(), a=["hello", "world"])
     async with browsing(held(store), size=(80, 24)) as (_, pilot):
-        await pilot.press("f", *"hello")
+        await pilot.press("f", *"world")
         await shows(pilot, "0 of 1 conversation", "none; esc, / searches in all")
-        await pilot.press("escape", "slash", *"hello", "enter")
+        await pilot.press("escape", "slash", *"world", "enter")
         await shows(pilot, "1 hit")
 
 

@@ -240,3 +240,17 @@ async def test_what_is_asked_of_a_store_that_is_closed_is_cancelled() -> None:
     assert store.close(PATIENCE_S)
     with pytest.raises(asyncio.CancelledError):
         await store.ask(lambda _: asyncio.sleep(0))
+
+
+@in_loop
+async def test_a_bar_that_appears_stands_where_the_lines_do() -> None:
+    store = filled(InMemoryStore(), talk=[str(number) for number in range(50)])
+    async with browsing(held(store)) as (app, pilot):
+        await shows(pilot, "49")
+        messages = app.messages
+        assert messages.scroll_y > 0
+        messages.show_vertical_scrollbar = False
+        messages.scroll_y = 3
+        assert messages.vertical_scrollbar.position != 3
+        messages.show_vertical_scrollbar = True
+        assert messages.vertical_scrollbar.position == messages.scroll_y == 3
