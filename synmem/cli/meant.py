@@ -45,6 +45,9 @@ _LACKING: Final = {
 }  # fmt: skip
 """What stands behind a command that is named without its arguments."""
 
+_OF_ONE: Final = STORE_FIRST | {"clear", "summarize"}
+"""Commands that take a conversation, or words, and no file: one that stands last is the store."""
+
 
 def meant(words: Sequence[str], group: Any, config: Path | None) -> list[str]:
     """The line as it is meant, of which the first word is no command: that of `ls`, where it is a
@@ -130,8 +133,8 @@ def _placed(command: str, words: Sequence[str]) -> list[str]:
     alone = len(words) == 1 or words[1].startswith("-")
     if name in ("check", "migrate"):
         return [words[0], *lacking[1:], *words[1:]] if alone else [*words]
-    if name in STORE_FIRST and not alone and _stands_last(words):
-        return [words[1], words[0], *words[2:]]
+    if name in _OF_ONE and not alone and _stands_last(words):
+        words = [words[1], words[0], *words[2:]]
     if name in (STORE_ALONE | {"import", "profile"}) or not is_address(words[0]):
         return [*words]
     option = [] if name in STORE_FIRST else ["-p"]

@@ -117,6 +117,7 @@ def test_the_tables_say_what_the_commands_do() -> None:
 WRONG = {
     "rm user-1": "clear user-1", "delete user-1 -p x.db": "clear user-1 -p x.db",
     "rm chat.db user-1": "clear -p chat.db user-1", "rm chat.db": "clear -p chat.db CONVERSATION",
+    "delete user-1 chat.db": "clear -p chat.db user-1", "drop user-1 x.db": "clear user-1 x.db",
     "rm -rf user-1": "clear CONVERSATION", "remove": "clear CONVERSATION",
     "cp a.db b.db": "migrate a.db b.db", "copy a.db": "migrate a.db DEST",
     "mv a.db b.db": "migrate a.db b.db --move", "diff a.db b.db": "check a.db b.db",
