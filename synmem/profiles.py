@@ -255,7 +255,8 @@ def _env_name(name: str) -> str:
 def _not_found(name: str, config: Config) -> ProfileNotFound:
     from synmem import places
 
-    if addresses.status(Path(name)) is not None:
+    is_there = addresses.status(Path(name)) is not None
+    if is_there:
         hint = f"a file of that name is ./{name}"
     elif near := _nearest(name, [*names(config), *places.PLACES]):
         hint = f"did you mean {' or '.join(near)}?"
@@ -265,7 +266,7 @@ def _not_found(name: str, config: Config) -> ProfileNotFound:
         hint = "`synmem profile add NAME URL` makes one"
     if ":" in name:
         hint = f"a server is named by its URL, like postgresql://HOST:PORT/DATABASE; {hint}"
-    elif "." in name and "./" not in hint:
+    elif "." in name and not is_there:
         hint = f"{_similar(name)}; {hint}"
     if places_there := places.there():
         hint += f"; known places: {', '.join(places_there)}"

@@ -184,17 +184,19 @@ def _mark(
 async def _spare_today(
     store: "Store", target: "Output", mark: str, chosen: bool, job: "Export"
 ) -> None:
-    """See `rotating.spare`: here it is known what the export lacks; that is named, if it is not
-    to be."""
+    """Where the export lacks something, see `rotating.spare`; what is wrong is named before it
+    raises."""
     from synmem.cli.damage import name_damage
-    from synmem.cli.rotating import spare
+    from synmem.cli.rotating import of_today, spare
 
+    if not (today := of_today(target, mark)):
+        return
     found = [] if chosen else await _damage(store)
     if not (job.left_out or found or not job.messages):
         return
     why = "something is missing" if job.left_out or found else "there is nothing"
     try:
-        spare(target, mark, job.messages, why)
+        spare(today, job.messages, why)
     except SynmemError:
         _name_unreadable(job)
         name_damage(store.name, found)

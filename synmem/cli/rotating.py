@@ -94,28 +94,6 @@ def _opened(path: Path) -> Iterator[Any]:
             yield unpacked
 
 
-def spare(output: "Output", mark: str, messages: int, why: str) -> None:
-    """SynmemError where what is about to be written lacks something, and what is there of the same
-    day and store holds more messages: it would take its place."""
-    today = [each for each in _look(output, mark, []).backups if each.day == output.day]
-    for backup in today:
-        held = _held(backup)
-        if held > messages:
-            raise SynmemError(
-                f"{backup.files[0]} stays as it was: it holds {count(held, 'message')}, and in "
-                f"what would take its place {why}",
-                hint="look at the store; -o with another name writes what there is",
-            )
-
-
-def _held(backup: "_Backup") -> int:
-    """How many messages it holds; 0 where it is damaged: that is no loss."""
-    try:
-        return sum(_proven(path).messages for path in backup.files)
-    except SynmemError:
-        return 0
-
-
 # --- what is there --------------------------------------------------------------------------
 
 
@@ -146,6 +124,32 @@ def rotate(
             gone += _remove(each, mark, there.others)
     session.note(f"kept {len(kept) + 1:,} of {output.template}; {count(gone, 'older one')} removed")
     _tell(session, there.others)
+
+
+def of_today(output: "Output", mark: str) -> list[_Backup]:
+    """What is there of the same day and store: what is written takes its place."""
+    return [each for each in _look(output, mark, []).backups if each.day == output.day]
+
+
+def spare(backups: Sequence[_Backup], messages: int, why: str) -> None:
+    """SynmemError where one of these holds more messages than what would take its place, which
+    lacks something."""
+    for backup in backups:
+        held = _held(backup)
+        if held > messages:
+            raise SynmemError(
+                f"{backup.files[0]} stays as it was: it holds {count(held, 'message')}, and in "
+                f"what would take its place {why}",
+                hint="look at the store; -o with another name writes what there is",
+            )
+
+
+def _held(backup: _Backup) -> int:
+    """How many messages it holds; 0 where it is damaged: that is no loss."""
+    try:
+        return sum(_proven(path).messages for path in backup.files)
+    except SynmemError:
+        return 0
 
 
 def _is_left_over(backup: _Backup, kept: Sequence[_Backup], keep: int) -> bool:
@@ -192,7 +196,7 @@ def _named(output: "Output", written: Sequence[Path]) -> Iterator[tuple[Path, st
         f"(?:{_pattern(named.name)})|(?:{_pattern(stem)}-(?P<number>\\d{{4,}}){_pattern(ending)})"
     )
     just_now = {path.name for path in written}
-    for path in sorted(output.path().parent.iterdir()):
+    for path in sorted(named.parent.iterdir()):
         found = name.fullmatch(path.name)
         days = {day for day in (found.groups() if found else ()) if day and "-" in day}
         if found and path.name not in just_now and len(days) == 1 and _is_day(day := days.pop()):

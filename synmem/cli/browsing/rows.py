@@ -24,7 +24,7 @@ class Row:
         self.store = store
         self.words: str | None = None
         """How its first message begins, once that was looked up."""
-        self.text = f"{info.id}\n{info.title or ''}".casefold()
+        self.text = _sought(info, "")
         """What a filter looks at: the id and what stands in the list."""
         self.age = -info.last_at.timestamp() if info.last_at is not None else float("inf")
         """What they are sorted by: the newest first, those without a time behind them."""
@@ -32,13 +32,16 @@ class Row:
     def begins(self, words: str) -> None:
         """It was looked up how its first message begins, which stands where there is no title."""
         self.words = words
-        if not self.info.title:
-            self.text = f"{self.info.id}\n{words}".casefold()
+        self.text = _sought(self.info, words)
 
     @property
     def key(self) -> tuple[str, str]:
         """What tells it from every other."""
         return self.store.label, self.info.id
+
+
+def _sought(info: ConversationInfo, words: str) -> str:
+    return f"{info.id}\n{info.title or words}".casefold()
 
 
 async def listed(store: Aside) -> AsyncIterator[list[Row]]:
