@@ -57,6 +57,8 @@ def _value(first: str, more: list[str]) -> Any:
 
 def _block(lines: list[str], style: str, chomping: str) -> str:
     """A text on lines of its own."""
+    if not lines:
+        return ""
     depth = min((len(each) - len(each.lstrip(" ")) for each in lines if each.strip()), default=0)
     inner = [each[depth:] for each in lines]
     text = "\n".join(inner) if style == "|" else _folded(inner)

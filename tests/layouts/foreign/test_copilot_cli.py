@@ -220,7 +220,7 @@ def test_a_line_that_is_being_written_is_left_out() -> None:
         ("|\n  one", "one\n"),
         (">-\n  one\n  two\n\n  three", "one two\nthree"),
         ('"one\n  two\\\n  three"', "one twothree"),
-        ("one\n  two", "one two"),
+        ("one\n  two", "one two"), (">", ""), ("|", ""), (">-\n\n", ""),
         ("\n  - a\n  - b", "- a - b"),
         ("true", True), ("null", None), ("", None), ("-12", -12), ("007", "007"), ("'7'", "7"),
         ('"', '"'), ("1.5", "1.5"),
